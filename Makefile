@@ -1,0 +1,85 @@
+# Evertoken. `make` alone lists what there is.
+
+GO    ?= go
+TOOL  := $(GO) tool -modfile=tools/go.mod
+# What is deployed: static, without the RPC code of the retired go1.x runtime,
+# without paths of this machine, symbols and debug tables.
+BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -tags lambda.norpc -trimpath -ldflags "-s -w"
+# The two processors Lambda has, in Go's words.
+ARCHES    := arm64 amd64
+FUNCTIONS := issue rotate
+
+# `sam build` sets neither; the template's default is arm64.
+GOARCH_LAMBDA ?= arm64
+
+# Variables of `make run`.
+SERVE       ?=
+CONNECTIONS ?=
+RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connections '$(CONNECTIONS)')
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local conformance-aws clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: ## both functions on this machine, AWS and the providers around them (SERVE=1 stays up, CONNECTIONS=file.json)
+	$(GO) run ./cmd/local $(RUN_FLAGS)
+
+# The race detector needs a C compiler.
+CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
+
+test: ## every test, with the race detector
+ifeq ($(CC_FOUND),)
+	@echo >&2 '################################################################'
+	@echo >&2 '## No C compiler: the tests run WITHOUT the race detector.    ##'
+	@echo >&2 '################################################################'
+	$(GO) test ./...
+else
+	$(GO) test -race ./...
+endif
+
+lint: ## format, vet, staticcheck, golangci-lint, tidy modules
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './build/*' -not -path './.aws-sam/*')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) golangci-lint run ./...
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+verify: lint test ## everything that must hold: lint, test, then the scripts of verify/
+	./verify/run.sh
+
+bench: ## every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+soak: ## a simulated stretch of months, for as long as it takes
+	EVERTOKEN_SOAK=1 $(GO) test -run Soak -timeout 0 -v ./internal/simulate
+
+# Always by `go build`, which knows better than make what is up to date.
+build: ## build/{arm64,amd64}/{issue,rotate}/bootstrap
+	@set -e; for arch in $(ARCHES); do for function in $(FUNCTIONS); do \
+		echo "build/$$arch/$$function/bootstrap"; \
+		GOARCH=$$arch $(BUILD) -o build/$$arch/$$function/bootstrap ./functions/$$function; \
+	done; done
+
+# `sam build` calls these two (BuildMethod: makefile) and sets ARTIFACTS_DIR. It
+# tells the processor to nobody: for x86_64 set GOARCH_LAMBDA=amd64 beside the
+# template's parameter Architecture.
+build-IssueFunction: ## for `sam build`
+	GOARCH=$(GOARCH_LAMBDA) $(BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/issue
+
+build-RotateFunction: ## for `sam build`
+	GOARCH=$(GOARCH_LAMBDA) $(BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/rotate
+
+sam-local: ## `sam build`, then a dry run in AWS's own container (needs SAM CLI and a container engine)
+	sam build
+	sam local invoke IssueFunction --event events/issue-dry-run.json
+
+conformance-aws: ## ask a real account what the AWS fake assumes (costs cents; needs EVERTOKEN_CONFORMANCE_AWS=1)
+	@test "$$EVERTOKEN_CONFORMANCE_AWS" = 1 || { echo "this creates and deletes secrets in the AWS account of your credentials: set EVERTOKEN_CONFORMANCE_AWS=1"; exit 1; }
+	$(GO) test -count=1 -v -run Conformance ./internal/fakeaws
+
+clean: ## remove what was built
+	rm -rf build .aws-sam
