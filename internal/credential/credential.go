@@ -1,0 +1,157 @@
+// Package credential holds the three documents of a connection as they stand in
+// Secrets Manager: the operator's credential, the session and the token. It
+// parses and encodes; it decides nothing and knows no AWS.
+package credential
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"evertoken/internal/redact"
+)
+
+// The members of a credential document that providers know. Others are kept
+// untouched.
+const (
+	ClientID     = "client_id"
+	ClientSecret = "client_secret"
+	RefreshToken = "refresh_token"
+	Username     = "username"
+	Password     = "password"
+	PrivateKey   = "private_key"
+	KeyID        = "key_id"
+)
+
+var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password, PrivateKey, KeyID}
+
+// Error says what is wrong with a document and what to do about it. It never
+// holds a value.
+type Error struct {
+	Document string // "credential", "session" or "token"
+	Member   string // the member at fault; empty for the whole document
+	Problem  string // what is wrong, and the remedy
+}
+
+func (e *Error) Error() string {
+	if e.Member == "" {
+		return fmt.Sprintf("the %s %s", e.Document, e.Problem)
+	}
+	return fmt.Sprintf("the %s's %q %s", e.Document, e.Member, e.Problem)
+}
+
+// Credential is the operator's document: the long-lived secrets of a
+// connection.
+type Credential struct {
+	raw     map[string]json.RawMessage
+	members map[string]redact.Secret
+}
+
+// Parse reads a credential document. Its error is an [*Error].
+func Parse(document redact.Secret) (Credential, error) {
+	raw, err := object("credential", document)
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential{raw: raw, members: map[string]redact.Secret{}}
+	for _, name := range knownMembers {
+		value, ok := raw[name]
+		if !ok {
+			continue
+		}
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			return Credential{}, &Error{"credential", name, "is not a JSON string: write it in quotes"}
+		}
+		secret := redact.New(s)
+		if name != Password { // white space may be part of a password
+			secret = secret.Trim()
+		}
+		c.members[name] = secret
+	}
+	return c, nil
+}
+
+// Get returns a known member, trimmed unless it is the password, or the zero
+// Secret.
+func (c Credential) Get(name string) redact.Secret { return c.members[name] }
+
+// Has reports whether all the named members are there and not empty.
+func (c Credential) Has(names ...string) bool { return len(c.Missing(names...)) == 0 }
+
+// Missing returns those of the named members that are absent or empty.
+func (c Credential) Missing(names ...string) []string {
+	var missing []string
+	for _, name := range names {
+		if c.members[name].IsZero() {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// Require returns an [*Error] naming the first of the members that is missing,
+// with what it is needed for.
+func (c Credential) Require(purpose string, names ...string) error {
+	if missing := c.Missing(names...); len(missing) > 0 {
+		return &Error{"credential", missing[0], "is missing or empty: " + purpose + " needs " + strings.Join(names, " and ")}
+	}
+	return nil
+}
+
+// With returns a copy in which one member has a new value; all other members,
+// known or not, stay as they are.
+func (c Credential) With(name string, value redact.Secret) Credential {
+	out := Credential{raw: maps.Clone(c.raw), members: maps.Clone(c.members)}
+	if out.raw == nil {
+		out.raw, out.members = map[string]json.RawMessage{}, map[string]redact.Secret{}
+	}
+	b, err := json.Marshal(value.Reveal())
+	if err != nil {
+		panic("marshaling a string cannot fail")
+	}
+	out.raw[name], out.members[name] = b, value
+	return out
+}
+
+// Encode returns the document, members in name order.
+func (c Credential) Encode() redact.Secret { return encode(c.raw) }
+
+// Fingerprint is the SHA-256, in hex, over the named members, each as name NUL
+// value NUL, in name order: it tells whether a session was opened by these very
+// values without keeping them.
+func (c Credential) Fingerprint(names ...string) string {
+	sorted := slices.Sorted(slices.Values(names))
+	h := sha256.New()
+	for _, name := range sorted {
+		h.Write([]byte(name + "\x00" + c.members[name].Reveal() + "\x00"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// object decodes a document that must be one JSON object.
+func object(document string, content redact.Secret) (map[string]json.RawMessage, error) {
+	if strings.TrimSpace(content.Reveal()) == "" {
+		return nil, &Error{document, "", "is empty"}
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(content.Reveal()), &raw); err != nil || raw == nil {
+		return nil, &Error{document, "", "is not a JSON object"} // err may quote the value
+	}
+	return raw, nil
+}
+
+// encode marshals a document of our own making.
+func encode(v any) redact.Secret {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a token is data, not HTML: keep its bytes
+	if err := e.Encode(v); err != nil {
+		panic(fmt.Sprintf("encoding a %T cannot fail", v))
+	}
+	return redact.New(strings.TrimSuffix(b.String(), "\n"))
+}

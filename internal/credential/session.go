@@ -1,0 +1,119 @@
+package credential
+
+import (
+	"encoding/json"
+	"time"
+
+	"evertoken/internal/redact"
+)
+
+// Session is Evertoken's own document: the refresh token now in force and when
+// its session began.
+type Session struct {
+	RefreshToken redact.Secret
+	// StartedAt is when the grant that opened the session was made. A refresh
+	// does not move it.
+	StartedAt time.Time
+	// RefreshedAt is when RefreshToken was received.
+	RefreshedAt time.Time
+	// ExpiresAt is when RefreshToken dies unused; zero if not told.
+	ExpiresAt time.Time
+	// OpenedBy is the [Credential.Fingerprint] of the members that the opening
+	// grant used.
+	OpenedBy string
+	// Token stands here for a token published as plain text, which cannot say
+	// these things itself.
+	Token *Published
+	// OpeningAt is set, and all else empty, in the version that says only that
+	// a session is being opened.
+	OpeningAt time.Time
+}
+
+// Published is what a session remembers of a token published as plain text.
+type Published struct {
+	SHA256                          string // of the access token, in hex
+	IssuedAt, RenewAfter, ExpiresAt time.Time
+}
+
+type sessionWire struct {
+	RefreshToken string         `json:"refresh_token,omitempty"`
+	StartedAt    *time.Time     `json:"started_at,omitempty"`
+	RefreshedAt  *time.Time     `json:"refreshed_at,omitempty"`
+	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
+	OpenedBy     string         `json:"opened_by,omitempty"`
+	Token        *publishedWire `json:"token,omitempty"`
+	OpeningAt    *time.Time     `json:"opening_at,omitempty"`
+	Nonce        string         `json:"nonce,omitempty"`
+}
+
+type publishedWire struct {
+	SHA256     string    `json:"sha256"`
+	IssuedAt   time.Time `json:"issued_at"`
+	RenewAfter time.Time `json:"renew_after"`
+	ExpiresAt  time.Time `json:"expires_at"`
+}
+
+// ParseSession reads a session document. Its error is an [*Error]; a document
+// without any member is an empty session, as an operator leaves it.
+func ParseSession(document redact.Secret) (Session, error) {
+	if _, err := object("session", document); err != nil {
+		return Session{}, err
+	}
+	var w sessionWire
+	if err := json.Unmarshal([]byte(document.Reveal()), &w); err != nil {
+		return Session{}, &Error{"session", wrongMember(err), "has a wrong type: only Evertoken writes this document; empty it to have a new session opened"}
+	}
+	s := Session{
+		RefreshToken: redact.New(w.RefreshToken).Trim(),
+		StartedAt:    value(w.StartedAt), RefreshedAt: value(w.RefreshedAt),
+		ExpiresAt: value(w.ExpiresAt), OpeningAt: value(w.OpeningAt),
+		OpenedBy: w.OpenedBy,
+	}
+	if w.Token != nil {
+		s.Token = &Published{w.Token.SHA256, w.Token.IssuedAt.UTC(), w.Token.RenewAfter.UTC(), w.Token.ExpiresAt.UTC()}
+	}
+	return s, nil
+}
+
+// Encode returns the document. Times are written in UTC, to the second.
+func (s Session) Encode() redact.Secret { return s.encode("") }
+
+// EncodeUnique returns the document with a nonce, so that two writers of the
+// same facts cannot write the same bytes. Secrets Manager takes a second put of
+// equal bytes under one version id for a repetition, and refuses other bytes.
+func (s Session) EncodeUnique(nonce string) redact.Secret { return s.encode(nonce) }
+
+func (s Session) encode(nonce string) redact.Secret {
+	w := sessionWire{
+		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, Nonce: nonce,
+		StartedAt: pointer(s.StartedAt), RefreshedAt: pointer(s.RefreshedAt),
+		ExpiresAt: pointer(s.ExpiresAt), OpeningAt: pointer(s.OpeningAt),
+	}
+	if t := s.Token; t != nil {
+		w.Token = &publishedWire{t.SHA256, second(t.IssuedAt), second(t.RenewAfter), second(t.ExpiresAt)}
+	}
+	return encode(w)
+}
+
+// Opening reports whether this version says only that a session is being
+// opened.
+func (s Session) Opening() bool {
+	return !s.OpeningAt.IsZero() && s.RefreshToken.IsZero() && s.OpenedBy == ""
+}
+
+func pointer(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = second(t)
+	return &t
+}
+
+func value(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
