@@ -1,0 +1,93 @@
+// Package config reads Evertoken's settings from the environment, once, and
+// tells all that is wrong with them together.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is every setting of both functions. An empty variable counts as unset.
+type Config struct {
+	// ConnectionsPath is EVERTOKEN_CONNECTIONS_PATH, where the connections
+	// are declared in SSM (/evertoken/connections/).
+	ConnectionsPath string
+	// ParameterPrefix is EVERTOKEN_PARAMETER_PREFIX, where Evertoken may write
+	// parameters (/evertoken/).
+	ParameterPrefix string
+	// Every is EVERTOKEN_EVERY, the interval of the schedule (5m).
+	Every time.Duration
+	// Concurrency is EVERTOKEN_CONCURRENCY, how many connections are worked on
+	// at a time (8).
+	Concurrency int
+	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, how many writes to
+	// Secrets Manager a run makes at most in a second (20). The account has 50
+	// in all.
+	WritesPerSecond int
+	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a provider on this
+	// very machine may be spoken to without TLS.
+	AllowLoopbackHTTP bool
+	// Region is AWS_REGION, where everything is read and written.
+	Region string
+}
+
+// Names are the variables that [Load] reads, the SDK's AWS_REGION aside.
+var Names = []string{
+	"EVERTOKEN_CONNECTIONS_PATH", "EVERTOKEN_PARAMETER_PREFIX", "EVERTOKEN_EVERY",
+	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
+}
+
+// Load reads the settings through getenv.
+func Load(getenv func(string) string) (Config, error) {
+	c := Config{
+		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
+		Every: 5 * time.Minute, Concurrency: 8, WritesPerSecond: 20, Region: getenv("AWS_REGION"),
+	}
+	var problems []error
+	path := func(name string, to *string) {
+		v := getenv(name)
+		if v == "" {
+			return
+		}
+		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") {
+			problems = append(problems, fmt.Errorf("%s must begin and end with a slash, as %s", name, *to))
+			return
+		}
+		*to = v
+	}
+	number := func(name string, most int, to *int) {
+		v := getenv(name)
+		if v == "" {
+			return
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > most {
+			problems = append(problems, fmt.Errorf("%s must be a whole number from 1 to %d", name, most))
+			return
+		}
+		*to = n
+	}
+	path("EVERTOKEN_CONNECTIONS_PATH", &c.ConnectionsPath)
+	path("EVERTOKEN_PARAMETER_PREFIX", &c.ParameterPrefix)
+	number("EVERTOKEN_CONCURRENCY", 100, &c.Concurrency)
+	number("EVERTOKEN_WRITES_PER_SECOND", 50, &c.WritesPerSecond)
+	if v := getenv("EVERTOKEN_EVERY"); v != "" {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < time.Minute || d > time.Hour {
+			problems = append(problems, errors.New("EVERTOKEN_EVERY must be a duration from 1m to 1h, as 5m"))
+		} else {
+			c.Every = d
+		}
+	}
+	switch getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") {
+	case "", "0":
+	case "1":
+		c.AllowLoopbackHTTP = true
+	default:
+		problems = append(problems, errors.New("EVERTOKEN_ALLOW_LOOPBACK_HTTP must be 1, 0 or empty"))
+	}
+	return c, errors.Join(problems...)
+}

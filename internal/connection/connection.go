@@ -1,0 +1,211 @@
+// Package connection holds what an operator declares: connections, as JSON in
+// SSM parameters. It parses and validates; it reads nothing from AWS and knows
+// no provider's settings.
+package connection
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Format is how a token is published.
+type Format string
+
+const (
+	JSON  Format = "json"  // the token document
+	Plain Format = "plain" // the bare access token
+)
+
+// RenewedBy says who renews a token.
+type RenewedBy string
+
+const (
+	ByIssue    RenewedBy = "issue"
+	ByRotation RenewedBy = "rotation"
+)
+
+// Connection is one declared connection, complete with its defaults.
+type Connection struct {
+	Name     string
+	Provider string
+	// Credential, Session and Token are secret names or ARNs. Token is empty
+	// where TokenParameter is set.
+	Credential, Session, Token string
+	// SessionDeclared is set where the operator named the session.
+	SessionDeclared bool
+	// TokenParameter is the SSM parameter that takes the token's place, and
+	// TokenParameterKey the KMS key it is encrypted with; empty for the
+	// account's default key.
+	TokenParameter, TokenParameterKey string
+	Format                            Format
+	// MinRemaining is the life promised to a reader; 0 means a sixth of the
+	// token's life.
+	MinRemaining time.Duration
+	RenewedBy    RenewedBy
+	// Settings is the provider's own object, parsed by the provider.
+	Settings json.RawMessage
+}
+
+// Error says what is wrong with a connection. It names the member and the
+// remedy, never the value.
+type Error struct {
+	Connection string // empty if not known
+	Member     string // empty for the connection as a whole
+	Problem    string
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Connection == "":
+		return e.Problem
+	case e.Member == "":
+		return fmt.Sprintf("connection %s: %s", e.Connection, e.Problem)
+	}
+	return fmt.Sprintf("connection %s: %q %s", e.Connection, e.Member, e.Problem)
+}
+
+var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// ValidName reports whether s can name a connection.
+func ValidName(s string) bool { return nameRE.MatchString(s) }
+
+type wire struct {
+	Provider          string          `json:"provider"`
+	Credential        *string         `json:"credential"`
+	Session           *string         `json:"session"`
+	Token             *string         `json:"token"`
+	TokenParameter    *string         `json:"token_parameter"`
+	TokenParameterKey *string         `json:"token_parameter_key"`
+	Format            *string         `json:"format"`
+	MinRemaining      *Duration       `json:"min_remaining"`
+	RenewedBy         *string         `json:"renewed_by"`
+	Settings          json.RawMessage `json:"settings"`
+}
+
+// Parse reads one declared connection. parameterPrefix is what a
+// token_parameter must begin with. Its error is an [*Error].
+func Parse(name string, declared []byte, parameterPrefix string) (Connection, error) {
+	if !ValidName(name) {
+		return Connection{}, &Error{"", "", "a connection's name is one lower-case letter or digit, then up to 62 letters, digits and hyphens; one parameter's name is not"}
+	}
+	fail := func(member, problem string) (Connection, error) {
+		return Connection{}, &Error{name, member, problem}
+	}
+	var w wire
+	if member, problem := Decode(declared, &w); problem != "" {
+		return fail(member, problem)
+	}
+	c := Connection{
+		Name: name, Provider: w.Provider, Format: JSON, RenewedBy: ByIssue, Settings: w.Settings,
+		Credential: "evertoken/" + name + "/credential",
+		Session:    "evertoken/" + name + "/session",
+		Token:      "evertoken/" + name + "/token",
+	}
+	if w.Provider == "" {
+		return fail("provider", "is missing: name one of flexera, flexnet, sharetribe, apiax, oauth2")
+	}
+	if string(c.Settings) == "" || string(c.Settings) == "null" {
+		c.Settings = json.RawMessage("{}")
+	}
+	for _, s := range []struct {
+		member string
+		from   *string
+		to     *string
+	}{{"credential", w.Credential, &c.Credential}, {"session", w.Session, &c.Session}, {"token", w.Token, &c.Token}} {
+		if s.from == nil {
+			continue
+		}
+		if !validSecretID(*s.from) {
+			return fail(s.member, "is not a secret's name or ARN: 1 to 512 letters, digits and /_+=.@!-")
+		}
+		*s.to = *s.from
+	}
+	c.SessionDeclared = w.Session != nil
+	if w.TokenParameter != nil {
+		if w.Token != nil {
+			return fail("token_parameter", "stands beside \"token\": declare one of the two")
+		}
+		if !validParameter(*w.TokenParameter, parameterPrefix) {
+			return fail("token_parameter", "must be a parameter's name beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, 15 levels deep, and not one of Evertoken's own (connections/, rescue/)")
+		}
+		c.TokenParameter, c.Token = *w.TokenParameter, ""
+	}
+	if w.TokenParameterKey != nil {
+		if w.TokenParameter == nil {
+			return fail("token_parameter_key", "needs \"token_parameter\"")
+		}
+		c.TokenParameterKey = *w.TokenParameterKey
+	}
+	if w.Format != nil {
+		c.Format = Format(*w.Format)
+		if c.Format != JSON && c.Format != Plain {
+			return fail("format", "must be json or plain")
+		}
+	}
+	if w.RenewedBy != nil {
+		c.RenewedBy = RenewedBy(*w.RenewedBy)
+		if c.RenewedBy != ByIssue && c.RenewedBy != ByRotation {
+			return fail("renewed_by", "must be issue or rotation")
+		}
+		if c.RenewedBy == ByRotation && c.TokenParameter != "" {
+			return fail("renewed_by", "cannot be rotation for a parameter: Secrets Manager rotates secrets only")
+		}
+	}
+	if w.MinRemaining != nil {
+		c.MinRemaining = time.Duration(*w.MinRemaining)
+		if c.MinRemaining <= 0 {
+			return fail("min_remaining", "must be more than zero, as 10m")
+		}
+	}
+	return c, c.distinct()
+}
+
+// distinct refuses a connection whose documents are one secret.
+func (c Connection) distinct() error {
+	seen := map[string]string{}
+	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}} {
+		if d.id == "" {
+			continue
+		}
+		if other, ok := seen[SecretName(d.id)]; ok {
+			return &Error{c.Name, d.member, "is the same secret as \"" + other + "\": each document needs its own"}
+		}
+		seen[SecretName(d.id)] = d.member
+	}
+	return nil
+}
+
+var (
+	secretRE    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
+	arnRE       = regexp.MustCompile(`^arn:[a-z0-9-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:([A-Za-z0-9/_+=.@!-]{1,519})$`)
+	arnSuffixRE = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+	parameterRE = regexp.MustCompile(`^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$`)
+)
+
+func validSecretID(s string) bool { return secretRE.MatchString(s) || arnRE.MatchString(s) }
+
+func validParameter(s, prefix string) bool {
+	return parameterRE.MatchString(s) && len(s) <= 1011 && strings.HasPrefix(s, prefix) &&
+		!strings.HasPrefix(s, prefix+"connections/") && !strings.HasPrefix(s, prefix+"rescue/")
+}
+
+// SecretName returns the name in a secret's ARN, without the six characters
+// that Secrets Manager appends, or the name itself.
+func SecretName(id string) string {
+	m := arnRE.FindStringSubmatch(id)
+	if m == nil {
+		return id
+	}
+	return arnSuffixRE.ReplaceAllString(m[2], "")
+}
+
+// Region returns the Region in a secret's ARN, or "" for a name.
+func Region(id string) string {
+	if m := arnRE.FindStringSubmatch(id); m != nil {
+		return m[1]
+	}
+	return ""
+}

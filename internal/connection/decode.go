@@ -1,0 +1,149 @@
+package connection
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Decode reads one JSON object into the struct that v points to. A member that
+// the struct has no tag for, in exactly its spelling, is refused by name. What
+// is wrong comes back as the member at fault, empty for the whole, and the
+// problem, empty if there is none; never with a value, which may be a secret in
+// the wrong place.
+func Decode(data []byte, v any) (member, problem string) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil || members == nil {
+		return "", "is not a JSON object" + position(err)
+	}
+	known := tags(v)
+	for name := range members {
+		if !slices.Contains(known, name) {
+			return printable(name), "is not known here; known are " + strings.Join(known, ", ")
+		}
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(v); err != nil {
+		if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return typeErr.Field, "has the wrong type: it must be " + typeName(typeErr.Type)
+		}
+		if durationErr, ok := errors.AsType[*durationError](err); ok {
+			return memberOf(members, v, durationErr), durationErr.Error()
+		}
+		return "", "is not what is expected here" + position(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return "", "has something after the JSON object"
+	}
+	return "", ""
+}
+
+// memberOf finds the member whose value is the duration that failed: the
+// decoder does not tell.
+func memberOf(members map[string]json.RawMessage, v any, _ *durationError) string {
+	t := reflect.TypeOf(v).Elem()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		ft := t.Field(i).Type
+		if ft.Kind() == reflect.Pointer {
+			ft = ft.Elem()
+		}
+		if raw, ok := members[name]; ok && ft == reflect.TypeFor[Duration]() {
+			var d Duration
+			if json.Unmarshal(raw, &d) != nil {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+func tags(v any) []string {
+	t := reflect.TypeOf(v).Elem()
+	var names []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "a number"
+	}
+}
+
+var unprintable = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+
+// printable keeps a member's name fit for a log line.
+func printable(name string) string {
+	name = unprintable.ReplaceAllString(name, "?")
+	return name[:min(len(name), 64)]
+}
+
+func position(err error) string {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Sprintf(" (the fault is near byte %d)", syntax.Offset)
+	}
+	return ""
+}
+
+// Duration is a Go duration in a JSON string, with d for days: "90m", "14d",
+// "1d12h".
+type Duration time.Duration
+
+type durationError struct{}
+
+func (*durationError) Error() string { return `is not a duration: write it as "10m", "24h" or "14d"` }
+
+var daysRE = regexp.MustCompile(`^(\d{1,5})d`)
+
+// ParseDuration reads a Go duration that may begin with a whole number of days.
+func ParseDuration(s string) (time.Duration, error) {
+	var days time.Duration
+	if m := daysRE.FindStringSubmatch(s); m != nil {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			return 0, &durationError{}
+		}
+		days = time.Duration(n) * 24 * time.Hour
+		if s = s[len(m[0]):]; s == "" {
+			return days, nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, &durationError{} // ParseDuration's own error quotes the value
+	}
+	return days + d, nil
+}
+
+// UnmarshalJSON reads a duration's text.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		return &durationError{}
+	}
+	parsed, err := ParseDuration(s)
+	*d = Duration(parsed)
+	return err
+}

@@ -1,0 +1,140 @@
+package connection
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Parameter is one SSM parameter below the connections path.
+type Parameter struct {
+	Name  string // whole, with its path
+	Value string
+}
+
+// Rules are what a connection must keep to besides its own form.
+type Rules struct {
+	// Path is where the parameters are: what is behind it is the name.
+	Path string
+	// ParameterPrefix is what a token_parameter must begin with.
+	ParameterPrefix string
+	// Region is where Evertoken runs; a secret's ARN must be in it. Empty
+	// means any.
+	Region string
+}
+
+// Declared is one entry of what the operator declared: a connection, or what
+// is wrong with it under its name.
+type Declared struct {
+	Name string
+	// Parameter is the SSM parameter that it stands in.
+	Parameter  string
+	Connection Connection
+	Err        error // an *Error, or nil
+}
+
+// Load parses all parameters, one or several connections to each. What is wrong
+// with one connection is told in its entry and leaves the others alone. The
+// entries are in name order, one for each name.
+func Load(parameters []Parameter, rules Rules) []Declared {
+	entries := map[string]*Declared{}
+	for _, p := range parameters {
+		for name, one := range split(p, rules.Path) {
+			d := &Declared{Name: name, Parameter: p.Name, Err: one.err}
+			if d.Err == nil {
+				d.Connection, d.Err = Parse(name, one.json, rules.ParameterPrefix)
+			}
+			if d.Err == nil {
+				d.Err = d.Connection.inRegion(rules.Region)
+			}
+			if entries[name] != nil {
+				d = &Declared{Name: name, Parameter: p.Name, Err: &Error{name, "", "is declared twice: remove one of the two, neither is used"}}
+			}
+			entries[name] = d
+		}
+	}
+	out := make([]Declared, 0, len(entries))
+	for _, d := range entries {
+		out = append(out, *d)
+	}
+	slices.SortFunc(out, func(a, b Declared) int { return strings.Compare(a.Name, b.Name) })
+	shared(out)
+	return out
+}
+
+type declaration struct {
+	json []byte
+	err  error
+}
+
+// split takes a parameter apart into its connections by name. A fault in the
+// parameter itself is an entry under the parameter's own last element.
+func split(p Parameter, path string) map[string]declaration {
+	name := printable(strings.ReplaceAll(strings.TrimPrefix(p.Name, path), "/", "-"))
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
+		return map[string]declaration{name: {json: []byte(p.Value)}}
+	}
+	var several struct {
+		Connections map[string]json.RawMessage `json:"connections"`
+	}
+	if member, problem := Decode([]byte(p.Value), &several); problem != "" {
+		return map[string]declaration{name: {err: &Error{name, member, problem}}}
+	}
+	out := map[string]declaration{}
+	for inner, raw := range several.Connections {
+		if !ValidName(inner) {
+			out[printable(inner)] = declaration{err: &Error{printable(inner), "", "is not a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
+			continue
+		}
+		out[inner] = declaration{json: raw}
+	}
+	return out
+}
+
+// shared refuses connections that name one session or one token: each belongs
+// to one connection. Both are refused, since nothing tells whose it is. A
+// credential may serve several, of one provider.
+func shared(all []Declared) {
+	owners := map[string][]int{}
+	provider := map[string]string{} // :: credential → the provider of the first that uses it
+	for i, d := range all {
+		if d.Err != nil {
+			continue
+		}
+		c := d.Connection
+		credential := SecretName(c.Credential)
+		if other, ok := provider[credential]; ok && other != c.Provider {
+			all[i].Err = &Error{c.Name, "credential", "also serves a connection of another provider: a credential serves one provider"}
+			continue
+		}
+		provider[credential] = c.Provider
+		ids := []string{"session " + SecretName(c.Session)}
+		if c.Token != "" {
+			ids = append(ids, "token "+SecretName(c.Token))
+		} else {
+			ids = append(ids, "token_parameter "+c.TokenParameter)
+		}
+		for _, id := range ids {
+			owners[id] = append(owners[id], i)
+		}
+	}
+	for id, who := range owners {
+		if len(who) < 2 {
+			continue
+		}
+		what, _, _ := strings.Cut(id, " ")
+		for _, i := range who {
+			all[i].Err = &Error{all[i].Name, what, "is also another connection's: a session and a token belong to one connection"}
+		}
+	}
+}
+
+func (c Connection) inRegion(region string) error {
+	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}} {
+		if r := Region(d.id); r != "" && region != "" && r != region {
+			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in its own Region only"}
+		}
+	}
+	return nil
+}
