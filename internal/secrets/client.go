@@ -1,0 +1,55 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
+)
+
+// callTimeout ends one try of a call to AWS: they answer in well under a second,
+// and a connection that died silently would otherwise take the whole run.
+const callTimeout = 8 * time.Second
+
+// Config loads the SDK's configuration from the environment, with the time-outs
+// and retries that Evertoken needs.
+func Config(ctx context.Context) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(Retryer()),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout)))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
+	}
+	return c, nil
+}
+
+// attempts is how often the SDK tries one call, with back-off, before we judge
+// the error ourselves.
+const attempts = 3
+
+// Retryer returns how the SDK's clients are to retry: throttles and faults of
+// the service, but not LimitExceededException, which the SDK takes for a
+// throttle and which here means that a secret is full. There is no client-side
+// retry quota: a run must be able to retry its last write however many others
+// failed.
+func Retryer() func() aws.Retryer {
+	return func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = attempts
+			o.MaxBackoff = 2 * time.Second
+			o.RateLimiter = ratelimit.None
+			o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+				if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "LimitExceededException" {
+					return aws.FalseTernary
+				}
+				return aws.UnknownTernary
+			})}, o.Retryables...)
+		})
+	}
+}

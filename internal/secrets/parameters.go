@@ -1,0 +1,114 @@
+package secrets
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"evertoken/internal/redact"
+)
+
+// ParameterAPI is the part of the SSM client that is used.
+type ParameterAPI interface {
+	GetParametersByPath(context.Context, *ssm.GetParametersByPathInput, ...func(*ssm.Options)) (*ssm.GetParametersByPathOutput, error)
+	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
+	PutParameter(context.Context, *ssm.PutParameterInput, ...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
+	DeleteParameter(context.Context, *ssm.DeleteParameterInput, ...func(*ssm.Options)) (*ssm.DeleteParameterOutput, error)
+}
+
+// Parameters reads and writes SSM parameters.
+type Parameters struct {
+	api ParameterAPI
+}
+
+// NewParameters returns a store of parameters over the client.
+func NewParameters(api ParameterAPI) *Parameters { return &Parameters{api: api} }
+
+// ByPath reads all parameters below a path, by whole name. It reads as many
+// pages as there are: a page may be short, even empty, and not the last.
+func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string, error) {
+	out := map[string]string{}
+	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
+	for {
+		page, err := p.api.GetParametersByPath(ctx, in)
+		if err != nil {
+			return nil, classify("GetParametersByPath", err)
+		}
+		for _, one := range page.Parameters {
+			out[aws.ToString(one.Name)] = aws.ToString(one.Value)
+		}
+		if aws.ToString(page.NextToken) == "" {
+			return out, nil
+		}
+		in.NextToken = page.NextToken
+	}
+}
+
+// parametersPerCall is the most that GetParameters takes (botocore model,
+// ParameterNameList).
+const parametersPerCall = 10
+
+// Batch reads the parameters named in clear, ten to a call; one that is not
+// there is [ErrNotFound] under its name.
+func (p *Parameters) Batch(ctx context.Context, names []string) map[string]Read {
+	out := make(map[string]Read, len(names))
+	for chunk := range slices.Chunk(names, parametersPerCall) {
+		page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk, WithDecryption: aws.Bool(true)})
+		if err != nil {
+			for _, name := range chunk {
+				out[name] = Read{Err: classify("GetParameters", err)}
+			}
+			continue
+		}
+		for _, name := range chunk { // in the answer or else reported as invalid
+			out[name] = Read{Err: &Error{Kind: ErrTransient, Op: "GetParameters", Code: "NoAnswer"}}
+		}
+		for _, one := range page.Parameters {
+			out[aws.ToString(one.Name)] = Read{Version: Version{Value: redact.New(aws.ToString(one.Value)), Created: aws.ToTime(one.LastModifiedDate)}}
+		}
+		for _, name := range page.InvalidParameters {
+			out[name] = Read{Err: &Error{Kind: ErrNotFound, Op: "GetParameters", Code: "ParameterNotFound"}}
+		}
+	}
+	return out
+}
+
+// Get reads one parameter in clear.
+func (p *Parameters) Get(ctx context.Context, name string) (redact.Secret, error) {
+	out, err := p.api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	if err != nil {
+		return redact.Secret{}, classify("GetParameter", err)
+	}
+	return redact.New(aws.ToString(out.Parameter.Value)), nil
+}
+
+// Put writes a SecureString, in place of what was there, encrypted with keyID
+// or, where that is empty, the account's default key. The tier is
+// Intelligent-Tiering: a value over 4 KiB moves the parameter to the advanced
+// tier, which is charged.
+func (p *Parameters) Put(ctx context.Context, name, keyID string, value redact.Secret) error {
+	in := &ssm.PutParameterInput{
+		Name: &name, Value: aws.String(value.Reveal()), Overwrite: aws.Bool(true),
+		Type: types.ParameterTypeSecureString, Tier: types.ParameterTierIntelligentTiering,
+	}
+	if keyID != "" {
+		in.KeyId = &keyID
+	}
+	_, err := p.api.PutParameter(ctx, in)
+	return classify("PutParameter", err)
+}
+
+// Delete removes a parameter; one that is not there is no error.
+func (p *Parameters) Delete(ctx context.Context, name string) error {
+	_, err := p.api.DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: &name})
+	if err = classify("DeleteParameter", err); ErrorKind(err) == ErrNotFound {
+		return nil
+	}
+	return err
+}
+
+var _ ParameterAPI = (*ssm.Client)(nil)
