@@ -1,0 +1,150 @@
+package fakeidp
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// maxAssertionLife is how far ahead an assertion may end. RFC 7523 section 3
+// lets a server refuse one that is "unreasonably far in the future".
+const maxAssertionLife = time.Hour
+
+// clientAttempt is how a request tried to authenticate its client.
+type clientAttempt struct {
+	method, id, secret, assertion string
+}
+
+// authenticate finds the client of a token request. Only the method that the
+// client is registered with is accepted.
+func (o *OAuth2) authenticate(c *call) (*OAuth2Client, *reply) {
+	attempt, problem := readAttempt(c)
+	if problem != "" {
+		out := o.refuse("invalid_request", problem)
+		return nil, &out
+	}
+	client := o.clients[attempt.id]
+	if client == nil || client.Auth != attempt.method {
+		return nil, o.invalidClient(c, attempt)
+	}
+	ok := true
+	switch client.Auth {
+	case ClientSecretPost, ClientSecretBasic:
+		ok = attempt.secret == client.Secret
+	case PrivateKeyJWT:
+		ok = o.verifyAssertion(c, client, attempt.assertion)
+	}
+	if !ok {
+		return nil, o.invalidClient(c, attempt)
+	}
+	return client, nil
+}
+
+// readAttempt reads the client authentication of a request. RFC 6749 section
+// 2.3 forbids more than one method in a request.
+func readAttempt(c *call) (a clientAttempt, problem string) {
+	methods := 0
+	a = clientAttempt{method: NoClientAuth, id: c.param("client_id")}
+	if c.r.Header.Get("Authorization") != "" {
+		methods++
+		id, secret, ok := formEncodedBasic(c.r)
+		if !ok {
+			return a, "malformed Authorization header"
+		}
+		if a.id != "" && a.id != id {
+			return a, "client_id is not the client that authenticates"
+		}
+		a.method, a.id, a.secret = ClientSecretBasic, id, secret
+	}
+	if c.form.Has("client_secret") {
+		methods++
+		a.method, a.secret = ClientSecretPost, c.param("client_secret")
+	}
+	if c.form.Has("client_assertion") || c.form.Has("client_assertion_type") {
+		methods++
+		if c.param("client_assertion_type") != jwtBearer || c.param("client_assertion") == "" {
+			return a, "client_assertion and client_assertion_type do not fit"
+		}
+		a.method, a.assertion = PrivateKeyJWT, c.param("client_assertion")
+		// client_id is optional here (RFC 7521 section 4.2).
+		if subject := unverifiedSubject(a.assertion); a.id == "" {
+			a.id = subject
+		}
+	}
+	if methods > 1 {
+		return a, "more than one client authentication method"
+	}
+	return a, ""
+}
+
+// formEncodedBasic reads HTTP Basic credentials, both parts of which RFC 6749
+// section 2.3.1 wants form-encoded.
+func formEncodedBasic(r *http.Request) (id, secret string, ok bool) {
+	rawID, rawSecret, ok := r.BasicAuth()
+	if !ok {
+		return "", "", false
+	}
+	id, err1 := url.QueryUnescape(rawID)
+	secret, err2 := url.QueryUnescape(rawSecret)
+	return id, secret, err1 == nil && err2 == nil
+}
+
+var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+
+func unverifiedSubject(assertion string) string {
+	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
+	if err != nil {
+		return ""
+	}
+	var claims jwt.Claims
+	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		return ""
+	}
+	return claims.Subject
+}
+
+// verifyAssertion checks an assertion by RFC 7523 section 3: signed with the
+// client's key, issuer and subject the client, for this server, not expired,
+// and, as OpenID Connect Core section 9 adds, with an id never seen before.
+func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string) bool {
+	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
+	if err != nil || client.KeyID != "" && token.Headers[0].KeyID != client.KeyID {
+		return false
+	}
+	var claims jwt.Claims
+	if err := token.Claims(client.Key, &claims); err != nil {
+		return false
+	}
+	expected := jwt.Expected{
+		Issuer: client.ID, Subject: client.ID, Time: c.now,
+		AnyAudience: jwt.Audience{o.TokenURL(), o.Issuer()},
+	}
+	if claims.ValidateWithLeeway(expected, 0) != nil || claims.Expiry == nil || claims.ID == "" {
+		return false
+	}
+	if !c.now.Before(claims.Expiry.Time()) || claims.Expiry.Time().After(c.now.Add(maxAssertionLife)) {
+		return false
+	}
+	jti := client.ID + " " + claims.ID
+	if o.jtis[jti] {
+		return false
+	}
+	o.jtis[jti] = true
+	return true
+}
+
+// invalidClient is status 401, with a challenge where the client used the
+// Authorization header (RFC 6749 section 5.2).
+func (o *OAuth2) invalidClient(c *call, a clientAttempt) *reply {
+	out := oauthError(http.StatusUnauthorized, "invalid_client",
+		o.s.describe("client authentication failed", a.id, a.secret))
+	if c.r.Header.Get("Authorization") != "" {
+		out.header.Set("WWW-Authenticate", `Basic realm="oauth2"`)
+	}
+	return &out
+}
