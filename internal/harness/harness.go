@@ -1,0 +1,257 @@
+// Package harness is the world that tests run Evertoken in: strict fakes of AWS
+// and of the providers on loopback sockets, one injected clock, and the real
+// runner over the real SDK. Only tests import it.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"evertoken/internal/config"
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/issue"
+	"evertoken/internal/oauth"
+	"evertoken/internal/providers"
+	"evertoken/internal/redact"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+	"evertoken/internal/telemetry"
+)
+
+// Start is when every world begins.
+var Start = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+
+// Clock is a clock that moves only when told to.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock returns a clock that stands at [Start].
+func NewClock() *Clock { return &Clock{now: Start} }
+
+// Now is the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Sleep takes no real time and moves the clock.
+func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
+	c.Advance(d)
+	return ctx.Err()
+}
+
+// Buffer is a bytes.Buffer for several writers.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write appends to the buffer.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String is all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Reset empties the buffer.
+func (b *Buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
+
+// World is the fakes and what runs against them.
+type World struct {
+	tb      testing.TB
+	Clock   *Clock
+	AWS     *fakeaws.Server
+	IDP     *fakeidp.Server
+	Config  config.Config
+	Log     *Buffer
+	Metrics *Buffer
+	// RunTimeout is the deadline of each run, in real time.
+	RunTimeout time.Duration
+	// Sleep replaces the waits between tries; the clock's own by default.
+	Sleep func(context.Context, time.Duration) error
+}
+
+// New starts a world that ends with the test.
+func New(tb testing.TB) *World {
+	tb.Helper()
+	w := &World{tb: tb, Clock: NewClock(), Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute}
+	w.Sleep = w.Clock.Sleep
+	var err error
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now}); err != nil {
+		tb.Fatalf("starting the fake of AWS: %v", err)
+	}
+	tb.Cleanup(w.AWS.Close)
+	if w.IDP, err = fakeidp.New(fakeidp.Options{Now: w.Clock.Now, ControlCharacters: true}); err != nil {
+		tb.Fatalf("starting the fake providers: %v", err)
+	}
+	tb.Cleanup(w.IDP.Close)
+	w.Config, err = config.Load(func(name string) string {
+		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "EVERTOKEN_CONCURRENCY": "1", "AWS_REGION": "us-east-1"}[name]
+	})
+	if err != nil {
+		tb.Fatalf("loading the configuration: %v", err)
+	}
+	return w
+}
+
+// AWSConfig is the SDK's configuration: the product's retries without their
+// waits.
+func (w *World) AWSConfig() aws.Config {
+	c := w.AWS.AWSConfig()
+	c.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond) }
+	return c
+}
+
+// Store is the product's store over the fake.
+func (w *World) Store() *secrets.Store {
+	return secrets.NewStore(secretsmanager.NewFromConfig(w.AWSConfig()), nil)
+}
+
+// Runner is the product's runner over the fakes.
+func (w *World) Runner() *issue.Runner {
+	store := w.Store()
+	parameters := secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig()))
+	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	options := providers.Options{Client: &oauth.Client{Now: w.Clock.Now}, Now: w.Clock.Now, AllowLoopbackHTTP: true}
+	return &issue.Runner{
+		Config: w.Config, Secrets: store, Parameters: parameters, Log: log, Now: w.Clock.Now,
+		Metrics: telemetry.NewMetrics(w.Metrics, "test", w.Clock.Now),
+		Engine: renew.Engine{
+			Secrets: store, Parameters: parameters, Now: w.Clock.Now, Sleep: w.Sleep, Log: log,
+			Every: w.Config.Every, RescuePrefix: w.Config.ParameterPrefix + "rescue/",
+		},
+		Provider: func(c connection.Connection) (renew.Provider, error) { return providers.New(c, options) },
+	}
+}
+
+// Run makes one run with a deadline, as Lambda would.
+func (w *World) Run(e issue.Event) issue.Report {
+	w.tb.Helper()
+	report, err := w.TryRun(e)
+	if err != nil {
+		w.tb.Fatalf("the run failed as a whole: %v", err)
+	}
+	return report
+}
+
+// TryRun is Run for a run that may fail as a whole.
+func (w *World) TryRun(e issue.Event) (issue.Report, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), w.RunTimeout)
+	defer cancel()
+	return w.Runner().Run(ctx, e)
+}
+
+// Tick moves the clock by one heartbeat and runs.
+func (w *World) Tick() issue.Report {
+	w.tb.Helper()
+	w.Clock.Advance(w.Config.Every)
+	return w.Run(issue.Event{})
+}
+
+// Connect declares a connection and creates its secrets: the credential with
+// the given value, session and token empty.
+func (w *World) Connect(name, provider string, credential map[string]string, settings map[string]any, more map[string]any) {
+	w.tb.Helper()
+	declared := map[string]any{"provider": provider, "settings": settings}
+	for k, v := range more {
+		declared[k] = v
+	}
+	w.Declare(name, declared)
+	value := marshal(credential)
+	w.AWS.CreateSecret("evertoken/"+name+"/credential", &value, nil)
+	w.AWS.CreateSecret("evertoken/"+name+"/session", nil, nil)
+	w.AWS.CreateSecret("evertoken/"+name+"/token", nil, nil)
+}
+
+// Declare writes a connection's parameter.
+func (w *World) Declare(name string, declared any) {
+	w.AWS.PutParameter(w.Config.ConnectionsPath+name, "String", marshal(declared))
+}
+
+// PutSecret stores a value as an operator does.
+func (w *World) PutSecret(name, value string) {
+	w.tb.Helper()
+	if err := w.Store().Put(context.Background(), name, secrets.FreshID(), redact.New(value)); err != nil {
+		w.tb.Fatalf("storing %s: %v", name, err)
+	}
+}
+
+// Token is the token document that an application now reads; ok is false if
+// there is none.
+func (w *World) Token(name string) (token credential.Token, ok bool) {
+	v, found := w.AWS.Secret("evertoken/" + name + "/token").Labelled(secrets.Current)
+	if !found || !v.HasValue {
+		return credential.Token{}, false
+	}
+	token, err := credential.ParseToken(redact.New(v.Value))
+	if err != nil {
+		w.tb.Fatalf("the published token of %s: %v", name, err)
+	}
+	return token, true
+}
+
+// Session is the session now in force; ok is false if there is none.
+func (w *World) Session(name string) (session credential.Session, ok bool) {
+	v, found := w.AWS.Secret("evertoken/" + name + "/session").Labelled(secrets.Current)
+	if !found || !v.HasValue {
+		return credential.Session{}, false
+	}
+	session, err := credential.ParseSession(redact.New(v.Value))
+	if err != nil {
+		w.tb.Fatalf("the session of %s: %v", name, err)
+	}
+	return session, true
+}
+
+// Entry is one connection's entry of a report.
+func Entry(report issue.Report, name string) issue.Entry {
+	for _, e := range report.Connections {
+		if e.Name == name {
+			return e
+		}
+	}
+	return issue.Entry{Name: name, Outcome: "absent"}
+}
+
+func marshal(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("marshaling a %T: %v", v, err))
+	}
+	return string(b)
+}

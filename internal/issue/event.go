@@ -1,0 +1,81 @@
+package issue
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"evertoken/internal/connection"
+)
+
+// Event is what a run is asked to do. The zero Event is a scheduled run: renew
+// all that is due.
+type Event struct {
+	// Connections are the names to look at; empty means all.
+	Connections []string
+	// Force renews the named connections although they are not due.
+	Force bool
+	// DryRun tells what a run would do, and spends and writes nothing.
+	DryRun bool
+	// IssuedAt, with Force, is that of the token that failed; a newer one is
+	// left alone. Zero means any.
+	IssuedAt time.Time
+}
+
+// InvalidEvent is returned to whoever invoked the function; Lambda reports it
+// under this name.
+type InvalidEvent struct{ Problem string }
+
+func (e InvalidEvent) Error() string { return "the event " + e.Problem }
+
+// sources are those of events that carry nothing for us: EventBridge's and
+// Scheduler's default ones, and the template's own.
+var sources = []string{"aws.scheduler", "aws.events", "schedule"}
+
+type eventWire struct {
+	Connections []string `json:"connections"`
+	Force       bool     `json:"force"`
+	DryRun      bool     `json:"dry_run"`
+	IssuedAt    string   `json:"issued_at"`
+}
+
+// ParseEvent reads an event. Its error is an [InvalidEvent].
+func ParseEvent(raw json.RawMessage) (Event, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return Event{}, nil
+	}
+	var source struct {
+		Source string `json:"source"`
+	}
+	if json.Unmarshal(raw, &source) == nil && slices.Contains(sources, source.Source) {
+		return Event{}, nil
+	}
+	var w eventWire
+	if member, problem := connection.Decode(raw, &w); problem != "" {
+		if member != "" {
+			problem = `has "` + member + `", which ` + problem
+		}
+		return Event{}, InvalidEvent{problem}
+	}
+	e := Event{Connections: w.Connections, Force: w.Force, DryRun: w.DryRun}
+	for _, name := range e.Connections {
+		if !connection.ValidName(name) {
+			return Event{}, InvalidEvent{`has a name in "connections" that no connection can have`}
+		}
+	}
+	if e.Force && len(e.Connections) == 0 {
+		return Event{}, InvalidEvent{`has "force" without "connections": name those to renew`}
+	}
+	if w.IssuedAt != "" {
+		at, err := time.Parse(time.RFC3339, strings.TrimSpace(w.IssuedAt))
+		switch {
+		case err != nil:
+			return Event{}, InvalidEvent{`has an "issued_at" that is no RFC 3339 time, as 2026-11-21T16:00:00Z`}
+		case !e.Force:
+			return Event{}, InvalidEvent{`has "issued_at" without "force"`}
+		}
+		e.IssuedAt = at.UTC()
+	}
+	return e, nil
+}

@@ -1,0 +1,230 @@
+// Package issue is one run over all connections: it loads them, reads their
+// documents in batches, renews what is due, several at a time, and reports.
+package issue
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"evertoken/internal/config"
+	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+	"evertoken/internal/telemetry"
+)
+
+// Reader reads secrets in batches; see [secrets.Store].
+type Reader interface {
+	Batch(ctx context.Context, ids []string) map[string]secrets.Read
+}
+
+// Parameters reads SSM; see [secrets.Parameters].
+type Parameters interface {
+	ByPath(ctx context.Context, path string) (map[string]string, error)
+	Batch(ctx context.Context, names []string) map[string]secrets.Read
+}
+
+// Runner makes runs.
+type Runner struct {
+	Config     config.Config
+	Secrets    Reader
+	Parameters Parameters
+	// Engine renews; its RunLasts is set for each run from the run's deadline.
+	Engine renew.Engine
+	// Provider makes a connection's provider. Its error names the setting.
+	Provider func(connection.Connection) (renew.Provider, error)
+	Metrics  *telemetry.Metrics
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// longestRun is how long a Lambda can last, for a run that has no deadline.
+const longestRun = 15 * time.Minute
+
+// RunFailed is returned where no connection could be looked at; Lambda reports
+// it under this name. What fails for one connection is in the [Report].
+type RunFailed struct {
+	Doing string
+	Err   error
+}
+
+func (e RunFailed) Error() string { return e.Doing + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e RunFailed) Unwrap() error { return e.Err }
+
+// Run does one run.
+func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
+	began := r.Now()
+	parameters, err := r.Parameters.ByPath(ctx, r.Config.ConnectionsPath)
+	if err != nil {
+		return Report{}, RunFailed{"reading the connections", err}
+	}
+	declared := connection.Load(asParameters(parameters), connection.Rules{
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+	})
+	jobs, results := r.prepare(ctx, declared, e)
+	results = append(results, r.renewAll(ctx, jobs)...)
+	slices.SortFunc(results, func(a, b renew.Result) int { return strings.Compare(a.Name, b.Name) })
+
+	now := r.Now()
+	report := newReport(results, now, e.DryRun || len(e.Connections) > 0)
+	for _, result := range results {
+		r.logResult(ctx, result, now)
+	}
+	if len(e.Connections) == 0 && !e.DryRun { // a run over a few says nothing of the fleet
+		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began))); err != nil {
+			r.Log.ErrorContext(ctx, "metrics were not written", "error", err.Error())
+		}
+	}
+	return report, nil
+}
+
+func asParameters(m map[string]string) []connection.Parameter {
+	out := make([]connection.Parameter, 0, len(m))
+	for name, value := range m {
+		out = append(out, connection.Parameter{Name: name, Value: value})
+	}
+	return out
+}
+
+// prepare reads the documents of the connections that the event is about. What
+// is already settled, a faulty declaration or a name that nothing has, comes
+// back as results.
+func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e Event) ([]renew.Job, []renew.Result) {
+	var results []renew.Result
+	var jobs []renew.Job
+	missing := map[string]bool{} // asked for, and not found so far
+	for _, name := range e.Connections {
+		missing[name] = true
+	}
+	users := map[string]int{} // of each credential
+	for _, d := range declared {
+		users[connection.SecretName(d.Connection.Credential)]++
+		if len(e.Connections) > 0 && !missing[d.Name] {
+			continue
+		}
+		delete(missing, d.Name)
+		err := d.Err
+		var provider renew.Provider
+		if err == nil {
+			provider, err = r.Provider(d.Connection)
+		}
+		if err != nil {
+			results = append(results, misconfigured(d.Name, err.Error(), "correct it in the parameter "+d.Parameter))
+			continue
+		}
+		jobs = append(jobs, renew.Job{Connection: d.Connection, Provider: provider, Force: e.Force, IssuedAt: e.IssuedAt, DryRun: e.DryRun})
+	}
+	for name := range missing {
+		results = append(results, misconfigured(name, "no connection has this name", "declare it in the parameter "+r.Config.ConnectionsPath+name))
+	}
+	r.readDocuments(ctx, jobs)
+	for i := range jobs {
+		jobs[i].SharedCredential = users[connection.SecretName(jobs[i].Connection.Credential)] > 1
+	}
+	return jobs, results
+}
+
+func misconfigured(name, reason, hint string) renew.Result {
+	return renew.Result{Name: name, Outcome: renew.Failed, Class: exchange.Misconfigured, Reason: reason, Hint: hint}
+}
+
+// readDocuments reads all documents of all connections in as few calls as it
+// takes.
+func (r *Runner) readDocuments(ctx context.Context, jobs []renew.Job) {
+	var ids, names []string
+	for _, j := range jobs {
+		c := j.Connection
+		ids = append(ids, c.Credential)
+		if usesSession(j) {
+			ids = append(ids, c.Session)
+		}
+		if c.Token != "" {
+			ids = append(ids, c.Token)
+		} else {
+			names = append(names, c.TokenParameter)
+		}
+	}
+	read, parameters := r.Secrets.Batch(ctx, ids), r.Parameters.Batch(ctx, names)
+	for i := range jobs {
+		c := jobs[i].Connection
+		jobs[i].Credential, jobs[i].Session, jobs[i].Token = read[c.Credential], read[c.Session], read[c.Token]
+		if c.TokenParameter != "" {
+			jobs[i].Token = parameters[c.TokenParameter]
+		}
+	}
+}
+
+func usesSession(j renew.Job) bool {
+	return j.Provider.Traits().Session != exchange.NoSession || j.Connection.Format == connection.Plain
+}
+
+// renewAll renews several connections at a time.
+func (r *Runner) renewAll(ctx context.Context, jobs []renew.Job) []renew.Result {
+	engine := r.Engine
+	engine.RunLasts = longestRun
+	if deadline, ok := ctx.Deadline(); ok {
+		engine.RunLasts = min(longestRun, time.Until(deadline).Round(time.Second)+time.Second)
+	}
+	results := make([]renew.Result, len(jobs))
+	queue := make(chan int)
+	var workers sync.WaitGroup
+	for range min(r.Config.Concurrency, len(jobs)) {
+		workers.Go(func() {
+			for i := range queue {
+				results[i] = r.renewOne(ctx, &engine, jobs[i])
+			}
+		})
+	}
+	for i := range jobs {
+		queue <- i
+	}
+	close(queue)
+	workers.Wait()
+	return results
+}
+
+// renewOne keeps a fault in our own code to the connection that met it. What
+// the panic says is not logged, since it may hold a value; where it was is.
+func (r *Runner) renewOne(ctx context.Context, engine *renew.Engine, j renew.Job) (result renew.Result) {
+	defer func() {
+		if recover() != nil {
+			r.Log.ErrorContext(ctx, "internal fault", "connection", j.Connection.Name, "stack", string(debug.Stack()))
+			result = misconfigured(j.Connection.Name, "an internal fault; the log has its place", "report it with the log line \"internal fault\"")
+		}
+	}()
+	return engine.Renew(ctx, j)
+}
+
+func (r *Runner) logResult(ctx context.Context, result renew.Result, now time.Time) {
+	level := slog.LevelInfo
+	switch result.Outcome {
+	case renew.Fresh:
+		level = slog.LevelDebug
+	case renew.Failed, renew.Blocked:
+		level = slog.LevelError
+	case renew.Deferred, renew.Waiting:
+		level = slog.LevelWarn
+	}
+	attrs := []any{"connection", result.Name, "outcome", string(result.Outcome), "reason", result.Reason}
+	if result.Class != "" {
+		attrs = append(attrs, "error_class", string(result.Class))
+	}
+	if result.Hint != "" {
+		attrs = append(attrs, "hint", result.Hint)
+	}
+	if result.Grant != "" {
+		attrs = append(attrs, "grant_type", result.Grant)
+	}
+	if !result.ExpiresAt.IsZero() {
+		attrs = append(attrs, "expires_in", *secondsUntil(result.ExpiresAt, now))
+	}
+	r.Log.Log(ctx, level, "connection", attrs...)
+}

@@ -1,0 +1,191 @@
+package renew
+
+import (
+	"hash/fnv"
+	"time"
+
+	"evertoken/internal/exchange"
+)
+
+// floor is the least time between two versions of one secret. Secrets Manager
+// keeps every version for 24 hours and allows about 100 of them (botocore
+// model, PutSecretValue), one per 14.4 minutes.
+const floor = 15 * time.Minute
+
+// versionBudget is how many versions younger than 24 hours a secret may have
+// for another to be written sooner than floor.
+const versionBudget = 90
+
+// TokenTimes are the times of the published token that count.
+type TokenTimes struct{ IssuedAt, ExpiresAt time.Time }
+
+// Facts are all that the decision looks at.
+type Facts struct {
+	Now time.Time
+	// Name spreads connections over time.
+	Name string
+	// MinRemaining is as declared; 0 means a sixth of the token's life.
+	MinRemaining time.Duration
+	// Every is how often a run happens.
+	Every time.Duration
+	// InParameter is set for a token published in a parameter: those have no
+	// floor.
+	InParameter bool
+	// ByRotation is set where rotation renews the token and a run only helps.
+	ByRotation bool
+	// Force is set for a run that an operator forced on this connection.
+	Force bool
+	// Token is nil where there is none that counts.
+	Token *TokenTimes
+	// RefreshedAt and RefreshExpiresAt are the session's; zero where unknown.
+	RefreshedAt, RefreshExpiresAt time.Time
+	// SessionStartedAt is when the session was opened; zero where there is
+	// none.
+	SessionStartedAt time.Time
+	Traits           exchange.Traits
+}
+
+// Why a token is renewed or is not.
+const (
+	reasonMissing       = "missing"
+	reasonExpired       = "expired"
+	reasonForced        = "forced"
+	reasonEmergency     = "emergency"
+	reasonDue           = "due"
+	reasonRefreshEnding = "refresh token ending"
+	reasonSessionEnding = "session ending"
+	reasonFresh         = "not due"
+	reasonFloor         = "due, but written less than 15 minutes ago"
+	reasonRotation      = "renewed by rotation"
+	reasonBackOff       = "backing off after the token's end"
+)
+
+// Decision is what is to be done.
+type Decision struct {
+	Due    bool
+	Reason string
+	// Emergency is set where so little life is left, or none, that ordinary
+	// politeness ends.
+	Emergency bool
+	// WithinFloor is set where a document was written less than floor ago: the
+	// version budget must be looked at first.
+	WithinFloor bool
+}
+
+// Decide says whether a connection's token is due. It is a pure function.
+func Decide(f Facts) Decision {
+	d := Decision{Reason: reasonMissing, Emergency: true, Due: true}
+	if f.Token != nil {
+		d.Reason, d.Due, d.Emergency = f.due()
+	}
+	lastWrite := f.RefreshedAt
+	if f.Token != nil && !f.InParameter && f.Token.IssuedAt.After(lastWrite) {
+		lastWrite = f.Token.IssuedAt
+	}
+	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floor))
+	switch {
+	case f.Force:
+		d.Due, d.Reason = true, reasonForced
+	case f.ByRotation && !d.Emergency:
+		d.Due, d.Reason = false, reasonRotation
+	case d.Due && d.WithinFloor && !d.Emergency:
+		d.Due, d.Reason = false, reasonFloor
+	case d.Due && d.Reason == reasonExpired && !f.backOffOver():
+		d.Due, d.Reason = false, reasonBackOff
+	}
+	return d
+}
+
+func (f Facts) due() (reason string, due, emergency bool) {
+	left := f.Token.ExpiresAt.Sub(f.Now)
+	emergency = left < max(f.minRemaining()/2, 2*f.Every)
+	renewAt := f.RenewAfter().Add(-spread(f.Name, f.life()))
+	switch {
+	case left <= 0:
+		return reasonExpired, true, true
+	case emergency:
+		return reasonEmergency, true, true
+	case !f.Now.Before(renewAt):
+		return reasonDue, true, false
+	case f.refreshTokenEnding():
+		return reasonRefreshEnding, true, false
+	case f.SessionEnding():
+		return reasonSessionEnding, true, false
+	}
+	return reasonFresh, false, false
+}
+
+func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.IssuedAt) }
+
+func (f Facts) minRemaining() time.Duration {
+	if f.MinRemaining > 0 {
+		return f.MinRemaining
+	}
+	return f.life() / 6
+}
+
+// RenewAfter is when the token is to be renewed, before connections are spread:
+// early enough for min_remaining, a quarter of the life for trouble, and one
+// floor.
+func (f Facts) RenewAfter() time.Time {
+	lead := f.minRemaining() + max(floor, f.life()/4)
+	at := f.Token.ExpiresAt.Add(-lead)
+	earliest := f.Token.IssuedAt
+	if !f.InParameter {
+		earliest = earliest.Add(floor)
+	}
+	if at.Before(earliest) {
+		return earliest
+	}
+	return at
+}
+
+// spread is up to a tenth of the token's life, chosen by the connection's name,
+// so that a fleet that started together does not renew together.
+func spread(name string, life time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // never fails (hash.Hash)
+	return time.Duration(float64(life) / 10 * float64(h.Sum32()%1000) / 1000)
+}
+
+// refreshTokenEnding reports whether the unused refresh token would soon die.
+func (f Facts) refreshTokenEnding() bool {
+	if f.RefreshExpiresAt.IsZero() || f.RefreshedAt.IsZero() {
+		return false
+	}
+	lead := max(f.RefreshExpiresAt.Sub(f.RefreshedAt)/3, 2*f.Every)
+	return !f.Now.Before(f.RefreshExpiresAt.Add(-lead))
+}
+
+// SessionEnding reports whether the session is so near its absolute end that a
+// new one is to be opened.
+func (f Facts) SessionEnding() bool {
+	end := sessionEnd(f.SessionStartedAt, f.Traits)
+	return !end.IsZero() && !f.Now.Before(end.Add(-f.Traits.RemintBefore))
+}
+
+// sessionEnd is the absolute end of a session, zero where there is none.
+func sessionEnd(startedAt time.Time, t exchange.Traits) time.Time {
+	if startedAt.IsZero() || t.SessionMax == 0 {
+		return time.Time{}
+	}
+	return startedAt.Add(t.SessionMax)
+}
+
+// longestBackOff is how far apart tries get once a token is dead.
+const longestBackOff = 30 * time.Minute
+
+// backOffOver reports whether a connection whose token has expired is tried in
+// this run. While a token lives every run tries, for it could be the only one
+// that succeeds; once it is dead the tries spread out, one heartbeat, two, four,
+// up to longestBackOff, counted from the token's end, so that nothing has to be
+// stored.
+func (f Facts) backOffOver() bool {
+	dead := f.Now.Sub(f.Token.ExpiresAt)
+	at, step := time.Duration(0), f.Every
+	for at+step <= dead {
+		at += step
+		step = min(2*step, max(longestBackOff, f.Every))
+	}
+	return dead-at < f.Every // the last try was to be made since the last run
+}

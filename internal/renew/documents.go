@@ -1,0 +1,110 @@
+package renew
+
+import (
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+)
+
+const plainFormat = connection.Plain
+
+// NewToken makes the document that readers get. every is how often a run
+// happens.
+func NewToken(c connection.Connection, every time.Duration, issued exchange.Issued) credential.Token {
+	f := Facts{
+		Name: c.Name, MinRemaining: c.MinRemaining, Every: every, InParameter: c.TokenParameter != "",
+		Token: &TokenTimes{issued.IssuedAt, issued.ExpiresAt},
+	}
+	renewAfter := f.RenewAfter()
+	if renewAfter.After(issued.ExpiresAt) { // so short-lived that the floor comes after its end
+		renewAfter = issued.ExpiresAt
+	}
+	return credential.Token{
+		AccessToken: issued.AccessToken, TokenType: issued.TokenType,
+		IssuedAt: issued.IssuedAt, ExpiresAt: issued.ExpiresAt, RenewAfter: renewAfter,
+		Scope: issued.Scope, Provider: c.Provider, Connection: c.Name, APIURL: issued.APIURL,
+	}
+}
+
+// EncodeToken returns what is published: the document or the bare token.
+func EncodeToken(c connection.Connection, t credential.Token) redact.Secret {
+	if c.Format == connection.Plain {
+		return t.AccessToken
+	}
+	return t.Encode(c.TokenParameter != "")
+}
+
+// NewSession makes the session that an opening grant yields.
+func NewSession(cred credential.Credential, g exchange.Grant, issued exchange.Issued) credential.Session {
+	s := credential.Session{
+		RefreshToken: issued.RefreshToken, StartedAt: issued.IssuedAt, RefreshedAt: issued.IssuedAt,
+		ExpiresAt: issued.RefreshExpiresAt, OpenedBy: cred.Fingerprint(g.Members...),
+	}
+	if g.Seed && s.RefreshToken.IsZero() { // RFC 6749 section 6: none returned, the old one stays
+		s.RefreshToken = cred.Get(credential.RefreshToken)
+	}
+	return s
+}
+
+// nextSession returns the session after an exchange and whether it must be
+// written: when it was opened, when its refresh token or that token's end
+// changed, or when it speaks for a plain token.
+func (r *renewal) nextSession(g exchange.Grant, issued exchange.Issued, token credential.Token, final bool) (credential.Session, bool) {
+	next, changed := r.session, false
+	switch {
+	case r.traits.Session == exchange.NoSession:
+		next = credential.Session{}
+	case r.traits.Session == exchange.OptionalSession && issued.RefreshToken.IsZero():
+	case r.traits.Session == exchange.OptionalSession && issued.RefreshToken.Equal(r.sent(g)):
+		// handed back as it was sent (Flexera): nothing to keep
+	case !g.FromSession():
+		next, changed = NewSession(r.credential, g, issued), true
+	default:
+		next, changed = refreshed(r.session, issued)
+	}
+	if r.conn.Format == connection.Plain && final {
+		next.Token, changed = token.Published(), true
+	} else if changed {
+		next.Token = r.session.Token
+	}
+	return next, changed
+}
+
+// sent is the refresh token that the grant sent, zero if it sent none.
+func (r *renewal) sent(g exchange.Grant) redact.Secret {
+	if g.FromSession() {
+		return r.session.RefreshToken
+	}
+	if g.Seed {
+		return r.credential.Get(credential.RefreshToken)
+	}
+	return redact.Secret{}
+}
+
+// refreshed is the session after a refresh: StartedAt stays, since no refresh
+// extends a session, and a refresh token that does not come back stays too
+// (RFC 6749 section 6).
+func refreshed(old credential.Session, issued exchange.Issued) (credential.Session, bool) {
+	next := old
+	rotated := !issued.RefreshToken.IsZero() && !issued.RefreshToken.Equal(old.RefreshToken)
+	if rotated {
+		next.RefreshToken, next.RefreshedAt = issued.RefreshToken, issued.IssuedAt
+	}
+	if rotated || endMoved(old, issued.RefreshExpiresAt) {
+		next.ExpiresAt, next.RefreshedAt = issued.RefreshExpiresAt, issued.IssuedAt
+		return next, true
+	}
+	return old, false
+}
+
+// endMoved reports whether the told end of an unrotated refresh token has moved
+// enough to be worth a version: by a tenth of its life.
+func endMoved(old credential.Session, end time.Time) bool {
+	if end.IsZero() || old.ExpiresAt.IsZero() {
+		return end.IsZero() != old.ExpiresAt.IsZero() && !end.IsZero()
+	}
+	return end.Sub(old.ExpiresAt).Abs() > old.ExpiresAt.Sub(old.RefreshedAt)/10
+}

@@ -1,0 +1,188 @@
+package renew
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+// leftover deals with a claim found on the current version: it was sent and no
+// answer is stored. Another run may be at it; only when the claim has stood for
+// longer than any run can last is the answer lost.
+func (r *renewal) leftover(ctx context.Context, d secrets.Description, attempts []attempt) ([]attempt, *Result) {
+	since, label := leftoverSince(d)
+	young := r.now.Sub(d.LastChanged) < r.RunLasts
+	if young || since.IsZero() || r.now.Sub(since) < r.RunLasts {
+		if !young && since.IsZero() {
+			if stop := r.noteLeftover(ctx, d); stop != nil {
+				return nil, stop
+			}
+		}
+		return r.passBy(attempts)
+	}
+	restored, stop := r.restore(ctx)
+	if stop != nil {
+		return nil, stop
+	}
+	if restored {
+		r.clearLeftover(ctx, d, label)
+		attempts, stop := r.plan(ctx)
+		if stop != nil {
+			return nil, stop
+		}
+		return r.claim(ctx, attempts)
+	}
+	return r.settle(ctx, d, label)
+}
+
+// leftoverSince returns when the claim was first seen left over, and the label
+// that says so.
+func leftoverSince(d secrets.Description) (time.Time, string) {
+	current := d.Holder(secrets.Current)
+	for label, holder := range d.Prefixed(labelLeftover) {
+		at, err := time.Parse("20060102T150405Z", strings.TrimPrefix(label, labelLeftover))
+		if err == nil && holder == current {
+			return at, label
+		}
+	}
+	return time.Time{}, ""
+}
+
+// noteLeftover labels the current version with the time at which its claim was
+// first seen.
+func (r *renewal) noteLeftover(ctx context.Context, d secrets.Description) *Result {
+	for old, holder := range d.Prefixed(labelLeftover) { // of an earlier claim, now settled
+		if err := r.ignoreMoved(r.Secrets.MoveLabel(ctx, r.conn.Session, old, "", holder)); err != nil {
+			return r.awsFailure("session", r.conn.Session, err)
+		}
+	}
+	label := labelLeftover + r.now.UTC().Format("20060102T150405Z")
+	if err := r.ignoreMoved(r.setLabel(ctx, r.conn.Session, d, label, d.Holder(secrets.Current))); err != nil {
+		return r.awsFailure("session", r.conn.Session, err)
+	}
+	return nil
+}
+
+func (r *renewal) clearLeftover(ctx context.Context, d secrets.Description, label string) {
+	if holder := d.Holder(label); label != "" && holder != "" {
+		if err := r.ignoreMoved(r.Secrets.MoveLabel(ctx, r.conn.Session, label, "", holder)); err != nil {
+			r.hint("a label of a settled claim could not be removed: " + err.Error())
+		}
+	}
+}
+
+// passBy leaves the claim alone, and in an emergency goes on without it by a
+// grant that does not touch the refresh token.
+func (r *renewal) passBy(attempts []attempt) ([]attempt, *Result) {
+	strong := slices.DeleteFunc(slices.Clone(attempts), func(a attempt) bool {
+		return a.grant.FromSession() || (a.grant.Seed && !a.grant.Reusable)
+	})
+	if r.decision.Emergency && len(strong) > 0 && !r.session.Opening() {
+		r.hint("another run holds the claim, or left it; a new session is opened because the token is about to die")
+		return strong, nil
+	}
+	return nil, &Result{Outcome: Deferred, Reason: "another run holds the claim, or left it; it settles within " + (r.RunLasts + r.Every).String()}
+}
+
+// settle ends a claim whose answer is lost, by the provider's rule: the refresh
+// token is sent once more or never again, and then comes the stronger grant.
+// The label that forbids a further send is set before the claim is taken over,
+// so that no run in between sends it either.
+func (r *renewal) settle(ctx context.Context, d secrets.Description, label string) ([]attempt, *Result) {
+	current := d.Holder(secrets.Current)
+	already := d.Holder(labelSpent) == current
+	if err := r.setLabel(ctx, r.conn.Session, d, labelSpent, current); err != nil {
+		return nil, r.awsFailure("session", r.conn.Session, err)
+	}
+	r.clearLeftover(ctx, d, label)
+	if stop := r.takeOver(ctx, current, d.Holder(secrets.Previous)); stop != nil {
+		return nil, stop
+	}
+	r.spent = already || !r.traits.Replay
+	r.replaying = !r.spent
+	opening := r.session.Opening()
+	attempts, stop := r.plan(ctx)
+	if opening && already && stop == nil { // an opening grant was sent twice without an answer
+		attempts = slices.DeleteFunc(attempts, func(a attempt) bool { return a.grant.Password || a.grant.Seed })
+		if len(attempts) == 0 && !r.job.Force {
+			stop = r.blocked(rejection{})
+		}
+	}
+	if stop != nil {
+		r.release(ctx)
+		return nil, stop
+	}
+	r.hint("the answer to an earlier exchange was lost")
+	return attempts, nil
+}
+
+// takeOver moves the left-over label away and back: of two runs that find it,
+// one succeeds.
+func (r *renewal) takeOver(ctx context.Context, current, prior string) *Result {
+	var err error
+	if prior == "" {
+		prior, err = r.park(ctx, current)
+	} else {
+		err = r.Secrets.MoveLabel(ctx, r.conn.Session, labelExchange, prior, current)
+	}
+	switch secrets.ErrorKind(err) {
+	case nil:
+		return r.take(ctx, current, prior)
+	case secrets.ErrLabelMoved:
+		return &Result{Outcome: Deferred, Reason: "another run has claimed the session"}
+	}
+	return r.awsFailure("session", r.conn.Session, err)
+}
+
+// adoptNewer brings forward a session that was received but is not AWSCURRENT:
+// the label was moved back by hand, or the document overwritten. It looks only
+// where something is odd: a claim on the current version, or no refresh token
+// in it and nothing else to go by.
+func (r *renewal) adoptNewer(ctx context.Context, d secrets.Description, attempts []attempt) (bool, *Result) {
+	current := d.Holder(secrets.Current)
+	odd := d.Holder(labelExchange) == current
+	lost := r.session.RefreshToken.IsZero() && !slices.ContainsFunc(attempts, func(a attempt) bool { return !a.grant.Seed })
+	if !odd && !lost {
+		return false, nil
+	}
+	for _, label := range []string{labelKept, secrets.Previous, secrets.Pending} {
+		id := d.Holder(label)
+		if id == "" || id == current {
+			continue
+		}
+		v, err := r.Secrets.GetVersion(ctx, r.conn.Session, id)
+		if secrets.ErrorKind(err) == secrets.ErrNotFound {
+			continue // a version that a rotation prepared and left empty
+		}
+		if err != nil {
+			return false, r.awsFailure("session", r.conn.Session, err)
+		}
+		session, err := credential.ParseSession(v.Value)
+		if err != nil || session.RefreshToken.IsZero() || !r.openedByUs(session) {
+			continue
+		}
+		if !session.RefreshedAt.After(r.session.RefreshedAt) || rejectedDay(d.Labels[id]) != "" {
+			continue
+		}
+		if err := r.Secrets.MoveLabel(ctx, r.conn.Session, secrets.Current, id, current); err != nil {
+			return false, r.awsFailure("session", r.conn.Session, err)
+		}
+		r.hint("a newer session was found under " + label + " and brought forward")
+		v.Labels = append(d.Labels[id], secrets.Current)
+		r.session, r.sessionVersion = session, v
+		return true, nil
+	}
+	return false, nil
+}
+
+// openedByUs reports whether a session belongs to what the credential holds.
+func (r *renewal) openedByUs(s credential.Session) bool {
+	return slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
+		return s.OpenedBy == r.credential.Fingerprint(g.Members...)
+	}) || s.OpenedBy == r.session.OpenedBy
+}

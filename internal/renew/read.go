@@ -1,0 +1,183 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+// read turns what was read into documents. It returns a result where the
+// connection can go no further.
+func (r *renewal) read(ctx context.Context) *Result {
+	tokenStop := r.readSessionAndToken(ctx)
+	if stop := r.readCredential(ctx); stop != nil {
+		return stop
+	}
+	return tokenStop
+}
+
+func (r *renewal) readCredential(ctx context.Context) *Result {
+	id := r.conn.Credential
+	read := r.job.Credential
+	if errors.Is(read.Err, secrets.ErrNotFound) {
+		if _, err := r.Secrets.Describe(ctx, id); err != nil {
+			return r.awsFailure("credential", id, err)
+		}
+		return &Result{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(id)}
+	}
+	if read.Err != nil {
+		return r.awsFailure("credential", id, read.Err)
+	}
+	var err error
+	if r.credential, err = credential.Parse(read.Version.Value); err == nil {
+		r.grants, err = r.job.Provider.Grants(r.credential)
+	}
+	if err != nil {
+		return r.documentFailure(err)
+	}
+	return nil
+}
+
+func (r *renewal) readSessionAndToken(ctx context.Context) *Result {
+	if r.needsSession() || r.traits.Session == exchange.OptionalSession {
+		if stop := r.readSession(ctx); stop != nil {
+			return stop
+		}
+	}
+	return r.readToken(ctx)
+}
+
+// needsSession reports whether nothing may be exchanged without a session
+// secret.
+func (r *renewal) needsSession() bool {
+	return r.traits.Session == exchange.RequiredSession || r.conn.Format == connection.Plain
+}
+
+func (r *renewal) readSession(ctx context.Context) *Result {
+	id, read := r.conn.Session, r.job.Session
+	r.sessionVersion = read.Version
+	optional := !r.needsSession() && !r.conn.SessionDeclared
+	switch {
+	case errors.Is(read.Err, secrets.ErrNotFound):
+		d, err := r.Secrets.Describe(ctx, id)
+		switch {
+		case err == nil:
+			r.hasSession, r.sessionVersion.ARN = true, d.ARN
+		case optional && (errors.Is(err, secrets.ErrNotFound) || errors.Is(err, secrets.ErrDenied)):
+		default:
+			return r.awsFailure("session", id, err)
+		}
+		return nil
+	case errors.Is(read.Err, secrets.ErrDenied) && optional:
+		return nil // never granted for a session that was never declared
+	case read.Err != nil:
+		return r.awsFailure("session", id, read.Err)
+	}
+	r.hasSession = true
+	session, err := credential.ParseSession(read.Version.Value)
+	if err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
+		r.hint("the session document was overwritten: " + err.Error())
+	}
+	r.session = session
+	return nil
+}
+
+func (r *renewal) readToken(ctx context.Context) *Result {
+	read := r.job.Token
+	inParameter := r.conn.TokenParameter != ""
+	r.tokenVersion = read.Version
+	switch {
+	case errors.Is(read.Err, secrets.ErrNotFound) && inParameter:
+		return nil
+	case errors.Is(read.Err, secrets.ErrNotFound):
+		d, err := r.Secrets.Describe(ctx, r.conn.Token)
+		if err != nil {
+			return r.awsFailure("token", r.conn.Token, err)
+		}
+		r.tokenVersion.ARN = d.ARN
+		return nil
+	case read.Err != nil:
+		return r.awsFailure("token", r.conn.Token+r.conn.TokenParameter, read.Err)
+	}
+	r.parseToken(read.Version)
+	return nil
+}
+
+// parseToken reads the published token. One that cannot be read does not count,
+// and is replaced.
+func (r *renewal) parseToken(v secrets.Version) {
+	if r.conn.Format == connection.Plain {
+		p := r.session.Token
+		if p != nil && p.SHA256 == credential.Sum(v.Value) {
+			r.published, r.token = v.Value, &TokenTimes{p.IssuedAt, p.ExpiresAt}
+		}
+		return
+	}
+	token, err := credential.ParseToken(v.Value)
+	if err != nil {
+		r.hint("what was published is no token document and is replaced: " + err.Error())
+		return
+	}
+	r.published, r.token = token.AccessToken, &TokenTimes{token.IssuedAt, token.ExpiresAt}
+}
+
+// checkToken looks, before anything is spent, at the secret that is to be
+// written: it must be in this Region and not in the hands of a rotation.
+func (r *renewal) checkToken(ctx context.Context) *Result {
+	if r.conn.TokenParameter != "" || r.keep != nil {
+		return nil
+	}
+	d, err := r.Secrets.Describe(ctx, r.conn.Token)
+	if err != nil {
+		return r.awsFailure("token", r.conn.Token, err)
+	}
+	return r.checkWritable("token", d)
+}
+
+// checkWritable refuses a replica, and a secret that a rotation is at work on
+// unless the token is about to die.
+func (r *renewal) checkWritable(document string, d secrets.Description) *Result {
+	if d.PrimaryRegion != "" {
+		return &Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: "the " + document + " secret is a replica",
+			Hint: "run Evertoken in its primary Region, " + d.PrimaryRegion}
+	}
+	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
+	if pending == "" || pending == current {
+		return nil
+	}
+	if !r.decision.Emergency {
+		return &Result{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
+	}
+	r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")
+	return nil
+}
+
+// checkBudget refuses a write that would use up the secret's versions.
+func (r *renewal) checkBudget(ctx context.Context) *Result {
+	if !r.decision.WithinFloor {
+		return nil
+	}
+	ids := map[string]string{}
+	if r.conn.TokenParameter == "" && r.keep == nil {
+		ids["token"] = r.conn.Token
+	}
+	if r.usesSession() {
+		ids["session"] = r.conn.Session
+	}
+	for document, id := range ids {
+		n, err := r.Secrets.VersionsSince(ctx, id, r.now.Add(-24*time.Hour))
+		if err != nil {
+			return r.awsFailure(document, id, err)
+		}
+		if n >= versionBudget {
+			return r.tooShortLived(document, n)
+		}
+	}
+	return nil
+}

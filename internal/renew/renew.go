@@ -1,0 +1,246 @@
+// Package renew renews the token of one connection: it reads the state, decides,
+// claims, exchanges, stores and publishes, in the order that loses no refresh
+// token. It is the only caller of an exchange besides rotation.
+//
+// What is in force is told by the documents and by labels on their versions,
+// and by nothing else; docs/reliability.md lists the labels and says what each
+// half-done state means.
+package renew
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// Provider exchanges what is stored for tokens.
+type Provider interface {
+	Traits() exchange.Traits
+	// Grants returns what the credential allows, weakest first.
+	Grants(credential.Credential) ([]exchange.Grant, error)
+	Exchange(context.Context, exchange.Request) (exchange.Issued, error)
+}
+
+// Finisher is a provider whose access token takes a second request, made after
+// the session of the first is stored.
+type Finisher interface {
+	Finish(context.Context, exchange.Request, exchange.Issued) (exchange.Issued, error)
+}
+
+// Store is Secrets Manager. Its errors are those of package secrets.
+type Store interface {
+	Get(ctx context.Context, id, label string) (secrets.Version, error)
+	GetVersion(ctx context.Context, id, versionID string) (secrets.Version, error)
+	Describe(ctx context.Context, id string) (secrets.Description, error)
+	Put(ctx context.Context, id, versionID string, value redact.Secret, labels ...string) error
+	MoveLabel(ctx context.Context, id, label, to, from string) error
+	VersionsSince(ctx context.Context, id string, t time.Time) (int, error)
+}
+
+// Parameters is SSM. Its errors are those of package secrets.
+type Parameters interface {
+	Get(ctx context.Context, name string) (redact.Secret, error)
+	Put(ctx context.Context, name, keyID string, value redact.Secret) error
+	Delete(ctx context.Context, name string) error
+}
+
+// Engine renews connections. Its methods may be called at the same time for
+// different connections.
+type Engine struct {
+	Secrets    Store
+	Parameters Parameters
+	Now        func() time.Time
+	Sleep      func(context.Context, time.Duration) error
+	Log        *slog.Logger
+	// Every is how often a run happens.
+	Every time.Duration
+	// RescuePrefix is where a session goes that cannot be stored; the
+	// connection's name is appended.
+	RescuePrefix string
+	// RunLasts is the longest that a run can last: a claim older than that has
+	// nobody behind it.
+	RunLasts time.Duration
+}
+
+// Job is one connection with what was read of it.
+type Job struct {
+	Connection connection.Connection
+	Provider   Provider
+	// Credential, Session and Token are as read. Session is looked at only
+	// where it is used, and Token is that of the parameter where the token is
+	// published in one.
+	Credential, Session, Token secrets.Read
+	// SharedCredential is set where other connections use the credential too.
+	SharedCredential bool
+	// Force renews although nothing is due, and tries what was rejected.
+	Force bool
+	// IssuedAt, with Force, is the token that the operator saw fail; a newer
+	// one is left alone. Zero means any.
+	IssuedAt time.Time
+	// DryRun spends and writes nothing.
+	DryRun bool
+}
+
+// Outcome is what became of a connection in a run.
+type Outcome string
+
+const (
+	Issued   Outcome = "issued"
+	Fresh    Outcome = "fresh"
+	Failed   Outcome = "failed"
+	Blocked  Outcome = "blocked"
+	Waiting  Outcome = "waiting"
+	Deferred Outcome = "deferred"
+)
+
+// Result is the answer for one connection. It holds no secret.
+type Result struct {
+	Name    string
+	Outcome Outcome
+	Reason  string
+	Class   exchange.Class // empty unless failed or blocked
+	Hint    string         // what the operator can do, or should know
+	// ExpiresAt is that of the token now published; zero if there is none.
+	ExpiresAt time.Time
+	// CredentialEnds is the absolute end of what a person or a stronger grant
+	// must renew; zero where not known.
+	CredentialEnds time.Time
+	// MinRemaining is the life promised to a reader of the published token; 0
+	// if there is none.
+	MinRemaining time.Duration
+	// Grant is the grant that was used, for the log.
+	Grant string
+}
+
+// Renew does for one connection what is due.
+func (e *Engine) Renew(ctx context.Context, j Job) Result {
+	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits()}
+	result := r.run(ctx)
+	result.Name = j.Connection.Name
+	if result.Outcome != Issued && r.token != nil {
+		result.ExpiresAt = r.token.ExpiresAt
+	}
+	if r.token != nil {
+		result.MinRemaining = r.facts().minRemaining()
+	}
+	if result.CredentialEnds.IsZero() {
+		result.CredentialEnds = sessionEnd(r.session.StartedAt, r.traits)
+	}
+	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
+	return result
+}
+
+// renewal is the state of one connection's renewal.
+type renewal struct {
+	*Engine
+	job    Job
+	conn   connection.Connection
+	traits exchange.Traits
+	now    time.Time
+	hints  []string
+
+	credential credential.Credential
+	grants     []exchange.Grant
+
+	session        credential.Session
+	sessionVersion secrets.Version // ID is empty where there is no value
+	hasSession     bool            // the session secret exists
+
+	token        *TokenTimes
+	tokenVersion secrets.Version // ID is empty where there is no value
+	published    redact.Secret   // the access token that readers have
+
+	decision Decision
+	claimed  *claim
+	// spent is set where the session's refresh token was sent, no answer is
+	// stored, and it must not be sent again.
+	spent bool
+	// replaying is set where it is about to be sent once more, after labelSpent
+	// was set.
+	replaying bool
+	// keep, where set, takes the token in place of its being published.
+	keep func(context.Context, credential.Token) error
+}
+
+func (r *renewal) run(ctx context.Context) Result {
+	if stop := r.read(ctx); stop != nil {
+		return *stop
+	}
+	r.decision = Decide(r.facts())
+	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
+		return Result{Outcome: Fresh, Reason: "another token was published since"}
+	}
+	if !r.decision.Due {
+		return Result{Outcome: Fresh, Reason: r.decision.Reason}
+	}
+	if stop := r.checkToken(ctx); stop != nil {
+		return *stop
+	}
+	if stop := r.checkBudget(ctx); stop != nil {
+		return *stop
+	}
+	if r.traits.Session == exchange.OptionalSession && r.hasSession && r.session.RefreshToken.IsZero() && !r.job.DryRun {
+		if _, stop := r.restore(ctx); stop != nil { // the secret may have been created for what waits there
+			return *stop
+		}
+	}
+	attempts, stop := r.plan(ctx)
+	if stop != nil {
+		return *stop
+	}
+	if remaining(ctx) < leastExchange+storeReserve {
+		return Result{Outcome: Deferred, Reason: "no time left in this run"}
+	}
+	if r.job.DryRun {
+		return r.dryRun(attempts)
+	}
+	if r.usesSession() && r.traits.SingleUse {
+		if attempts, stop = r.claim(ctx, attempts); stop != nil {
+			return *stop
+		}
+	}
+	return r.spend(ctx, attempts)
+}
+
+// usesSession reports whether what is exchanged depends on a session document.
+func (r *renewal) usesSession() bool { return r.hasSession && r.traits.Session != exchange.NoSession }
+
+// facts are what the decision looks at, from what was read.
+func (r *renewal) facts() Facts {
+	f := Facts{
+		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
+		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
+		Force: r.job.Force, Token: r.token, Traits: r.traits,
+	}
+	if r.traits.Session != exchange.NoSession {
+		f.RefreshedAt, f.SessionStartedAt = r.session.RefreshedAt, r.session.StartedAt
+		if !r.session.RefreshToken.IsZero() {
+			f.RefreshExpiresAt = r.session.ExpiresAt
+		}
+	}
+	return f
+}
+
+func (r *renewal) hint(text string) {
+	if text != "" {
+		r.hints = append(r.hints, text)
+	}
+}
+
+// dryRun tells what a run would do.
+func (r *renewal) dryRun(attempts []attempt) Result {
+	unproven := "token"
+	if r.usesSession() && r.traits.SingleUse {
+		unproven = "session and token"
+	}
+	return Result{
+		Outcome: Issued, Reason: r.decision.Reason, Grant: attempts[0].grant.Type, CredentialEnds: sessionEnd(r.session.StartedAt, r.traits),
+		Hint: "would use the " + attempts[0].grant.Type + " grant; not proven writable: " + unproven,
+	}
+}

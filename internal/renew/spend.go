@@ -1,0 +1,218 @@
+package renew
+
+import (
+	"context"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+const (
+	// exchangeTimeout is the longest that one exchange may take.
+	exchangeTimeout = 20 * time.Second
+	// leastExchange is the least time that is worth beginning one with.
+	leastExchange = 5 * time.Second
+	// storeReserve is the time kept for storing what an exchange yields: none
+	// is begun without it.
+	storeReserve = 10 * time.Second
+)
+
+// remaining is the time left in this run. A run without a deadline, as on a
+// laptop, has an hour.
+func remaining(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Hour
+	}
+	return time.Until(deadline)
+}
+
+// failures are what went wrong before an attempt succeeded or all had failed.
+type failures struct {
+	last           *exchange.Error
+	refused        *exchange.Error // a grant of the credential was refused
+	refreshRefused bool
+	lost           bool // an answer was lost and nothing better came after it
+}
+
+// spend makes the attempts in order until one succeeds, and stores what it
+// yields.
+func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
+	var f failures
+	for i, a := range attempts {
+		if remaining(ctx) < leastExchange+storeReserve {
+			r.settleFailure(ctx, f)
+			return Result{Outcome: Deferred, Reason: "no time left in this run"}
+		}
+		issued, err := r.exchange(ctx, a.grant)
+		if err == nil {
+			return r.succeed(ctx, a, issued, f)
+		}
+		x := asExchange(err)
+		f.add(a, x, r.traits.SingleUse && r.usesSession())
+		r.Log.WarnContext(ctx, "exchange failed", "connection", r.conn.Name, "grant_type", a.grant.Type,
+			"error_class", string(x.Class), "status", x.Status, "error_code", x.Code, "lost", x.Lost)
+		if i+1 < len(attempts) && !r.goesOn(a, attempts[i+1], x) {
+			break
+		}
+	}
+	if f.refused != nil && r.rescuedSession(ctx) { // a changed refresh token that had no session to be kept in
+		issued, err := r.exchange(ctx, exchange.Refresh)
+		if err == nil {
+			return r.succeed(ctx, attempt{grant: exchange.Refresh}, issued, failures{})
+		}
+		f.add(attempt{grant: exchange.Refresh}, asExchange(err), false)
+	}
+	return r.settleFailure(ctx, f)
+}
+
+func (f *failures) add(a attempt, x *exchange.Error, singleUse bool) {
+	f.last = x
+	dead := x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead
+	switch {
+	case dead && a.grant.FromSession():
+		f.refreshRefused = true
+	case dead:
+		f.refused = x
+	}
+	spends := a.grant.FromSession() || (a.grant.Seed && !a.grant.Reusable) || a.grant.Password
+	f.lost = f.lost || (x.Lost && singleUse && spends)
+}
+
+// goesOn reports whether the next attempt is to be made in this run.
+func (r *renewal) goesOn(a, next attempt, x *exchange.Error) bool {
+	switch {
+	case x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead:
+		return true
+	case next.fallback: // the new session cannot be opened: the old one serves
+		return true
+	case x.Lost && r.traits.SingleUse && a.grant.FromSession() && !r.traits.Replay:
+		return true // the stronger grant costs nothing; a replay would be taken for theft
+	}
+	return r.decision.Emergency
+}
+
+func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	defer cancel()
+	return r.job.Provider.Exchange(ctx, r.request(g))
+}
+
+func (r *renewal) request(g exchange.Grant) exchange.Request {
+	q := exchange.Request{Grant: g, Credential: r.credential, Published: r.published}
+	if g.FromSession() {
+		q.RefreshToken = r.session.RefreshToken
+	}
+	return q
+}
+
+// settleFailure records what all attempts have told and gives the claim back,
+// unless an answer was lost: then the claim stays and says so.
+func (r *renewal) settleFailure(ctx context.Context, f failures) Result {
+	if f.last == nil {
+		r.release(ctx)
+		return Result{Outcome: Deferred, Reason: "nothing was tried"}
+	}
+	result := exchangeFailure(f.last)
+	if f.refused != nil {
+		result = exchangeFailure(f.refused)
+	}
+	if f.refreshRefused {
+		r.markRejected(ctx, "session", r.conn.Session, r.sessionVersion.ID)
+	}
+	onlyRefresh := f.refreshRefused && f.refused == nil && (f.last.Class == exchange.GrantDead || f.last.Class == exchange.CredentialDead)
+	if f.refused != nil || onlyRefresh {
+		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
+		result.Class = exchange.CredentialDead
+	}
+	if f.lost {
+		result.Reason += "; its answer is lost, and is settled by the rule for this provider in a later run"
+		return result
+	}
+	if r.replaying && !f.refreshRefused { // it was answered, and not by a refusal: it may be sent again
+		if err := r.ignoreMoved(r.write(ctx, func(ctx context.Context) error {
+			return r.Secrets.MoveLabel(ctx, r.conn.Session, labelSpent, "", r.sessionVersion.ID)
+		})); err != nil {
+			r.hint("the label " + labelSpent + " could not be removed: " + err.Error())
+		}
+	}
+	r.release(ctx)
+	return result
+}
+
+func (r *renewal) markRejected(ctx context.Context, document, id, versionID string) {
+	if err := r.reject(ctx, id, versionID); err != nil {
+		r.hint("the rejection could not be noted on the " + document + ", so it may be tried again: " + err.Error())
+	}
+}
+
+// succeed stores the session, finishes the exchange where the provider needs a
+// second request, and publishes the token.
+func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, f failures) Result {
+	r.tellFailures(a, f)
+	for _, h := range issued.Hints {
+		r.hint(h)
+	}
+	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt}
+	finisher, twoRequests := r.job.Provider.(Finisher)
+	token := NewToken(r.conn, r.Every, issued)
+	session, write := r.nextSession(a.grant, issued, token, !twoRequests)
+	if write {
+		r.keepSession(ctx, session)
+	} else {
+		r.release(ctx)
+	}
+	r.session = session
+	switch {
+	case !a.grant.FromSession():
+		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
+	case f.refused != nil: // the old session serves; do not try the refused credential in every run
+		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
+	}
+	if twoRequests {
+		var stop *Result
+		if issued, stop = r.finish(ctx, finisher, a.grant, issued); stop != nil {
+			return *stop
+		}
+		token = NewToken(r.conn, r.Every, issued)
+		if r.conn.Format == plainFormat {
+			session.Token = token.Published()
+			r.keepSession(ctx, session)
+		}
+	}
+	return r.publish(ctx, token, result)
+}
+
+// finish makes the second request. The session of the first is stored by now,
+// so that a failure here costs only this run.
+func (r *renewal) finish(ctx context.Context, p Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, *Result) {
+	if remaining(ctx) < leastExchange+storeReserve {
+		return user, &Result{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	defer cancel()
+	issued, err := p.Finish(ctx, r.request(g), user)
+	if err != nil {
+		result := exchangeFailure(err)
+		return user, &result
+	}
+	return issued, nil
+}
+
+// tellFailures tells what failed although the connection has its token.
+func (r *renewal) tellFailures(a attempt, f failures) {
+	switch {
+	case f.last == nil:
+	case a.fallback:
+		r.hint("a new session could not be opened, the old one is used while it works: " + f.last.Error())
+		r.hint(f.last.Hint)
+	default:
+		r.hint("the " + a.grant.Type + " grant was used, because: " + f.last.Error())
+	}
+}
+
+func parseCredential(v secrets.Version) (credential.Credential, error) {
+	return credential.Parse(v.Value)
+}

@@ -1,0 +1,238 @@
+package renew
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+const (
+	firstWait = 200 * time.Millisecond
+	longWait  = 5 * time.Second
+	// fewTries is how often a write is tried that nothing is lost by.
+	fewTries = 4
+	// rescueReserve is the time kept for the rescue parameter.
+	rescueReserve = 3 * time.Second
+)
+
+// write tries a write a few times: what fails then is told and done by a later
+// run.
+func (r *renewal) write(ctx context.Context, op func(context.Context) error) error {
+	return r.retry(ctx, fewTries, 0, op)
+}
+
+// writeHard tries a write that holds the only copy of something until the time
+// left is needed for what comes after.
+func (r *renewal) writeHard(ctx context.Context, reserve time.Duration, op func(context.Context) error) error {
+	return r.retry(ctx, 1000, reserve, op)
+}
+
+func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, op func(context.Context) error) error {
+	budget := min(remaining(ctx), r.RunLasts) - reserve
+	var waited time.Duration
+	for try, wait := 1, firstWait; ; try, wait = try+1, min(2*wait, longWait) {
+		err := op(ctx)
+		switch secrets.ErrorKind(err) {
+		case secrets.ErrTransient, secrets.ErrThrottled:
+		case secrets.ErrDenied, secrets.ErrKMS, secrets.ErrNotFound: // a right or a version may take a moment to be seen
+			tries = min(tries, 3)
+		default:
+			return err
+		}
+		if waited += wait; try >= tries || waited > budget || remaining(ctx) < reserve+wait {
+			return err
+		}
+		if r.Sleep(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// keepSession stores a session, and where that cannot be done puts it into the
+// rescue parameter. It is never given up without a word.
+func (r *renewal) keepSession(ctx context.Context, next credential.Session) {
+	if !r.hasSession {
+		r.rescue(ctx, next, "there is no session secret to keep it in: aws secretsmanager create-secret --name "+r.conn.Session)
+		return
+	}
+	base := r.sessionVersion.ID
+	value := next.Encode()
+	id := secrets.DeriveID(r.sessionVersion.ARN, base, "session")
+	err := r.writeHard(ctx, storeReserve/2, func(ctx context.Context) error {
+		return r.Secrets.Put(ctx, r.conn.Session, id, value)
+	})
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		id, err = r.keepBeside(ctx, base, value)
+	}
+	if err != nil {
+		r.rescue(ctx, next, "the session could not be stored: "+err.Error())
+		return
+	}
+	r.claimed = nil // the label stays behind on the old version
+	r.sessionVersion.ID, r.sessionVersion.Value, r.sessionVersion.Labels = id, value, nil
+}
+
+// keepBeside stores a session whose derived id is taken. If the version it was
+// based on is still current, somebody moved AWSCURRENT back, and a fresh id
+// will do. If AWSCURRENT has moved on, another run was faster: ours is kept
+// under a label of its own.
+func (r *renewal) keepBeside(ctx context.Context, base string, value redact.Secret) (string, error) {
+	var labels []string
+	v, err := r.Secrets.Get(ctx, r.conn.Session, secrets.Current)
+	if err != nil || v.ID != base {
+		labels = []string{labelKept}
+		r.hint("another run stored a session meanwhile; this one's is kept under the label " + labelKept)
+	}
+	id := secrets.FreshID()
+	return id, r.writeHard(ctx, storeReserve/2, func(ctx context.Context) error {
+		return r.Secrets.Put(ctx, r.conn.Session, id, value, labels...)
+	})
+}
+
+// rescued is what the rescue parameter holds.
+type rescued struct {
+	Base    string          `json:"base"` // the version that was claimed
+	Session json.RawMessage `json:"session"`
+}
+
+func (r *renewal) rescueName() string { return r.RescuePrefix + r.conn.Name }
+
+// rescue puts a session that cannot be stored into a parameter. The claim stays
+// on the session: it makes the next run look here.
+func (r *renewal) rescue(ctx context.Context, s credential.Session, why string) {
+	b, err := json.Marshal(rescued{r.sessionVersion.ID, json.RawMessage(s.Encode().Reveal())})
+	if err == nil {
+		err = r.writeHard(ctx, 0, func(ctx context.Context) error {
+			return r.Parameters.Put(ctx, r.rescueName(), "", redact.New(string(b)))
+		})
+	}
+	r.claimed = nil
+	if err != nil {
+		r.hint(why + "; nor could the rescue parameter be written, so the new refresh token is lost: " + err.Error())
+		return
+	}
+	r.hint(why + "; it is kept in the parameter " + r.rescueName())
+}
+
+// restore stores a session found in the rescue parameter, if it is newer than
+// what is in force, and deletes the parameter.
+func (r *renewal) restore(ctx context.Context) (bool, *Result) {
+	name := r.rescueName()
+	value, found, session, stop := r.readRescue(ctx)
+	if stop != nil || session.RefreshToken.IsZero() {
+		return false, stop
+	}
+	newer := session.RefreshedAt.After(r.session.RefreshedAt)
+	if newer {
+		id := secrets.DeriveID(r.sessionVersion.ARN, found.Base, "rescue "+credential.Sum(value))
+		if err := r.Secrets.Put(ctx, r.conn.Session, id, session.Encode()); err != nil {
+			return false, r.awsFailure("session", r.conn.Session, err)
+		}
+		r.session = session
+		r.sessionVersion = secrets.Version{ARN: r.sessionVersion.ARN, ID: id, Value: session.Encode()}
+		r.hint("the session was brought back from the rescue parameter")
+	}
+	if err := r.write(ctx, func(ctx context.Context) error { return r.Parameters.Delete(ctx, name) }); err != nil {
+		r.hint("the rescue parameter is stored and could not be deleted: " + err.Error())
+	}
+	return newer, nil
+}
+
+// readRescue reads the rescue parameter. The session is empty if there is none;
+// only "not found" means that.
+func (r *renewal) readRescue(ctx context.Context) (redact.Secret, rescued, credential.Session, *Result) {
+	name := r.rescueName()
+	var found rescued
+	value, err := r.Parameters.Get(ctx, name)
+	if secrets.ErrorKind(err) == secrets.ErrNotFound {
+		return value, found, credential.Session{}, nil
+	}
+	if err != nil {
+		return value, found, credential.Session{}, r.awsFailure("rescue parameter", name, err)
+	}
+	var session credential.Session
+	if err = json.Unmarshal([]byte(value.Reveal()), &found); err == nil {
+		session, err = credential.ParseSession(redact.New(string(found.Session)))
+	}
+	if err != nil || session.RefreshToken.IsZero() {
+		return value, found, credential.Session{}, &Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: "the rescue parameter cannot be read",
+			Hint: "look at it and delete it: aws ssm delete-parameter --name " + name}
+	}
+	return value, found, session, nil
+}
+
+// rescuedSession takes what the rescue parameter holds as the session, for a
+// provider that works without a session secret: its refresh tokens do not
+// change as a rule, and one that did had nowhere else to go.
+func (r *renewal) rescuedSession(ctx context.Context) bool {
+	if r.traits.Session != exchange.OptionalSession || !r.session.RefreshToken.IsZero() {
+		return false
+	}
+	_, _, session, stop := r.readRescue(ctx)
+	if stop != nil {
+		r.hint(stop.Reason)
+		return false
+	}
+	r.session = session
+	return !session.RefreshToken.IsZero() && r.openedByUs(session)
+}
+
+// publish makes the token readable. The session is stored by now; a token that
+// cannot be published costs a later run another exchange and nothing else.
+func (r *renewal) publish(ctx context.Context, token credential.Token, result Result) Result {
+	if r.keep != nil {
+		if err := r.keep(ctx, token); err != nil {
+			return *r.awsFailure("token", r.conn.Token, err)
+		}
+		result.ExpiresAt = token.ExpiresAt
+		return result
+	}
+	value := EncodeToken(r.conn, token)
+	document, id := "token", r.conn.Token
+	var err error
+	if r.conn.TokenParameter != "" {
+		id = r.conn.TokenParameter
+		err = r.writeHard(ctx, 0, func(ctx context.Context) error {
+			return r.Parameters.Put(ctx, id, r.conn.TokenParameterKey, value)
+		})
+	} else {
+		err = r.publishSecret(ctx, token, value)
+	}
+	if err != nil {
+		failed := r.awsFailure(document, id, err)
+		failed.Reason = "a new token was received and could not be published: " + failed.Reason
+		return *failed
+	}
+	r.token = &TokenTimes{token.IssuedAt, token.ExpiresAt}
+	result.ExpiresAt = token.ExpiresAt
+	if life := token.ExpiresAt.Sub(token.IssuedAt); r.conn.TokenParameter == "" && life-r.facts().minRemaining() < floor+r.Every {
+		r.hint("the token lives " + life.Round(time.Second).String() + ", too short for a secret, which takes one version per 15 minutes: publish it in a parameter (token_parameter)")
+	}
+	return result
+}
+
+func (r *renewal) publishSecret(ctx context.Context, token credential.Token, value redact.Secret) error {
+	base := r.tokenVersion.ID
+	put := func(id string) error {
+		return r.writeHard(ctx, 0, func(ctx context.Context) error {
+			return r.Secrets.Put(ctx, r.conn.Token, id, value)
+		})
+	}
+	err := put(secrets.DeriveID(r.tokenVersion.ARN, base, "token"))
+	if secrets.ErrorKind(err) != secrets.ErrConflict {
+		return err
+	}
+	v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
+	if getErr == nil && v.ID != base {
+		if other, parseErr := credential.ParseToken(v.Value); parseErr == nil && !other.ExpiresAt.Before(token.ExpiresAt) {
+			r.hint("another run published a token that lives as long")
+			return nil
+		}
+	}
+	return put(secrets.FreshID())
+}
