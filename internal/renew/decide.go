@@ -57,7 +57,7 @@ const (
 	reasonFresh         = "not due"
 	reasonFloor         = "due, but written less than 15 minutes ago"
 	reasonRotation      = "renewed by rotation"
-	reasonBackOff       = "backing off after the token's end"
+	reasonBackOff       = "the token is dead; tries are spread out, the next is made within 15 minutes"
 )
 
 // Decision is what is to be done.
@@ -70,6 +70,8 @@ type Decision struct {
 	// WithinFloor is set where a document was written less than floor ago: the
 	// version budget must be looked at first.
 	WithinFloor bool
+	// BackOff is set where the token is dead and this run lets it rest.
+	BackOff bool
 }
 
 // Decide says whether a connection's token is due. It is a pure function.
@@ -91,7 +93,7 @@ func Decide(f Facts) Decision {
 	case d.Due && d.WithinFloor && !d.Emergency:
 		d.Due, d.Reason = false, reasonFloor
 	case d.Due && d.Reason == reasonExpired && !f.backOffOver():
-		d.Due, d.Reason = false, reasonBackOff
+		d.Due, d.Reason, d.BackOff = false, reasonBackOff, true
 	}
 	return d
 }
@@ -173,7 +175,7 @@ func sessionEnd(startedAt time.Time, t exchange.Traits) time.Time {
 }
 
 // longestBackOff is how far apart tries get once a token is dead.
-const longestBackOff = 30 * time.Minute
+const longestBackOff = 15 * time.Minute
 
 // backOffOver reports whether a connection whose token has expired is tried in
 // this run. While a token lives every run tries, for it could be the only one

@@ -122,5 +122,5 @@ func (r *renewal) blocked(rejected rejection) *Result {
 		reason = fmt.Sprintf("the provider refused the credential on %s", rejected.day)
 	}
 	return &Result{Outcome: Blocked, Class: exchange.CredentialDead, Reason: reason,
-		Hint: "store a working credential: " + putCommand(r.conn.Credential) + "; or try the old one again by invoking issue with {\"connections\":[\"" + r.conn.Name + "\"],\"force\":true}"}
+		Hint: "store a working credential: " + putCommand(r.conn.Credential) + "; or, to try the old one again, " + r.forceHint()}
 }

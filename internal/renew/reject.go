@@ -102,20 +102,27 @@ func (r *renewal) sameMembers(ctx context.Context, versionID string) (bool, erro
 
 // reject marks a version as refused today, and takes away marks of other days.
 func (r *renewal) reject(ctx context.Context, id, versionID string) error {
-	d, err := r.Secrets.Describe(ctx, id)
+	var d secrets.Description
+	err := r.write(ctx, func(ctx context.Context) (err error) {
+		d, err = r.Secrets.Describe(ctx, id)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	label := labelRejected + today(r.now)
+	if err := r.ignoreMoved(r.setLabel(ctx, id, d, label, versionID)); err != nil {
+		return err
+	}
 	for old, holder := range d.Prefixed(labelRejected) {
 		if old == label {
 			continue
 		}
 		if err := r.ignoreMoved(r.Secrets.MoveLabel(ctx, id, old, "", holder)); err != nil {
-			return err
+			r.hint("the label of an earlier rejection could not be removed: " + err.Error())
 		}
 	}
-	return r.ignoreMoved(r.setLabel(ctx, id, d, label, versionID))
+	return nil
 }
 
 // accept takes the marks away from a version that works again.

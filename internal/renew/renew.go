@@ -176,6 +176,9 @@ func (r *renewal) run(ctx context.Context) Result {
 	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
 		return Result{Outcome: Fresh, Reason: "another token was published since"}
 	}
+	if r.decision.BackOff {
+		return Result{Outcome: Failed, Class: exchange.Transient, Reason: r.decision.Reason, Hint: "once the cause is mended, " + r.forceHint()}
+	}
 	if !r.decision.Due {
 		return Result{Outcome: Fresh, Reason: r.decision.Reason}
 	}
@@ -231,6 +234,11 @@ func (r *renewal) hint(text string) {
 	if text != "" {
 		r.hints = append(r.hints, text)
 	}
+}
+
+// forceHint says how an operator has a connection tried at once.
+func (r *renewal) forceHint() string {
+	return `invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
 }
 
 // dryRun tells what a run would do.

@@ -38,19 +38,28 @@ func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, o
 	for try, wait := 1, firstWait; ; try, wait = try+1, min(2*wait, longWait) {
 		err := op(ctx)
 		switch secrets.ErrorKind(err) {
-		case secrets.ErrTransient, secrets.ErrThrottled:
-		case secrets.ErrDenied, secrets.ErrKMS, secrets.ErrNotFound: // a right or a version may take a moment to be seen
-			tries = min(tries, 3)
-		default:
+		case nil, secrets.ErrConflict, secrets.ErrLabelMoved:
 			return err
 		}
-		if waited += wait; try >= tries || waited > budget || remaining(ctx) < reserve+wait {
+		if waited += wait; try >= r.tries(tries, err) || waited > budget || remaining(ctx) < reserve+wait {
 			return err
 		}
 		if r.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}
+}
+
+// tries is how often a write is tried that has failed with err. What is no
+// passing trouble may still be the service being slow to see a right or a
+// version, so it is tried again too, but not until the deadline: there is the
+// rescue parameter.
+func (r *renewal) tries(most int, err error) int {
+	switch secrets.ErrorKind(err) {
+	case secrets.ErrTransient, secrets.ErrThrottled:
+		return most
+	}
+	return min(most, fewTries)
 }
 
 // keepSession stores a session, and where that cannot be done puts it into the

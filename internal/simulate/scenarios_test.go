@@ -1,0 +1,108 @@
+package simulate
+
+import (
+	"time"
+
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+	"evertoken/internal/issue"
+)
+
+// subject is the one connection of a scenario's world.
+const subject = "subject"
+
+// scenario brings a world to the instant before the run that is to be broken.
+type scenario struct {
+	name     string
+	provider string
+	arrange  func(*harness.World)
+	// onlyRefresh is set where nothing that works is stored besides the
+	// refresh token.
+	onlyRefresh bool
+}
+
+// strict makes every provider as unforgiving as it can be.
+func strict(w *harness.World) {
+	w.IDP.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
+	w.IDP.Sharetribe().Configure(func(o *fakeidp.SharetribeOptions) { o.ReuseKillsFamily = true })
+}
+
+// due moves the clock to when the published token is to be renewed.
+func due(w *harness.World) {
+	token, ok := w.Token(subject)
+	if !ok {
+		panic("no token was published")
+	}
+	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
+}
+
+func renewed(connect func(*harness.World)) func(*harness.World) {
+	return func(w *harness.World) {
+		connect(w)
+		w.Run(issue.Event{})
+		due(w)
+	}
+}
+
+// endingSession connects a realm whose sessions end after two hours, and stops
+// where the session is to be re-minted although its token is not due.
+func endingSession(w *harness.World) {
+	a := w.IDP.Apiax()
+	a.Configure(func(o *fakeidp.ApiaxOptions) { o.SSOMax = 2 * time.Hour })
+	w.Apiax(subject)
+	w.Declare(subject, map[string]any{"provider": "apiax", "settings": map[string]any{
+		"token_url": a.TokenURL(), "session_max": "2h", "remint_before": "55m"}})
+	w.Run(issue.Event{})
+	for range 14 {
+		w.Tick()
+	}
+	due(w)
+}
+
+// scenarios are every provider and grant, opening and refreshing, and the turns
+// that a session takes.
+func scenarios() []scenario {
+	connections := []struct {
+		name, provider string
+		connect        func(*harness.World)
+	}{
+		{"flexera user", "flexera", func(w *harness.World) { w.Flexera(subject, false) }},
+		{"flexera service", "flexera", func(w *harness.World) { w.Flexera(subject, true) }},
+		{"apiax", "apiax", func(w *harness.World) { w.Apiax(subject) }},
+		{"sharetribe integration", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "integration") }},
+		{"sharetribe anonymous", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "anonymous") }},
+		{"sharetribe user", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "user") }},
+		{"sharetribe trusted", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "trusted") }},
+		{"flexnet", "flexnet", func(w *harness.World) { w.FlexNet(subject) }},
+		{"oauth2 client", "oauth2", func(w *harness.World) { w.OAuth2(subject, "client_credentials") }},
+		{"oauth2 refresh", "oauth2", func(w *harness.World) { w.OAuth2(subject, "refresh_token") }},
+		{"oauth2 password", "oauth2", func(w *harness.World) { w.OAuth2(subject, "password") }},
+	}
+	var out []scenario
+	for _, c := range connections {
+		out = append(out,
+			scenario{name: c.name + " first", provider: c.provider, arrange: c.connect, onlyRefresh: c.name == "oauth2 refresh"},
+			scenario{name: c.name + " renewal", provider: c.provider, arrange: renewed(c.connect), onlyRefresh: c.name == "oauth2 refresh"})
+	}
+	apiax := func(w *harness.World) { w.Apiax(subject) }
+	return append(out,
+		scenario{name: "apiax re-mint", provider: "apiax", arrange: endingSession},
+		scenario{name: "apiax refresh token dead", provider: "apiax", arrange: func(w *harness.World) {
+			renewed(apiax)(w)
+			w.IDP.Apiax().EndSessions(subject)
+		}},
+		scenario{name: "apiax changed password", provider: "apiax", arrange: func(w *harness.World) {
+			renewed(apiax)(w)
+			password := w.IDP.Apiax().SetPassword(subject, "")
+			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":`+quote(password)+`}`)
+		}},
+		scenario{name: "apiax wrong new password", provider: "apiax", onlyRefresh: true, arrange: func(w *harness.World) {
+			renewed(apiax)(w)
+			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"canary-wrong"}`)
+		}},
+		scenario{name: "apiax wrong first password", provider: "apiax", onlyRefresh: true, arrange: func(w *harness.World) {
+			apiax(w)
+			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"canary-wrong"}`)
+		}},
+	)
+}
