@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -91,9 +90,16 @@ func (b *Buffer) Reset() {
 	b.b.Reset()
 }
 
+// TB is the part of testing.TB that a world needs; rapid.T has it too.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
 // World is the fakes and what runs against them.
 type World struct {
-	tb      testing.TB
+	tb      TB
 	Clock   *Clock
 	AWS     *fakeaws.Server
 	IDP     *fakeidp.Server
@@ -107,7 +113,7 @@ type World struct {
 }
 
 // New starts a world that ends with the test.
-func New(tb testing.TB) *World {
+func New(tb TB) *World {
 	tb.Helper()
 	w := &World{tb: tb, Clock: NewClock(), Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute}
 	w.Sleep = w.Clock.Sleep
