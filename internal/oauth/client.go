@@ -1,0 +1,201 @@
+package oauth
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+)
+
+// Defaults of a [Client].
+const (
+	defaultTimeout = 20 * time.Second
+	defaultMaxBody = 1 << 20
+)
+
+// userAgent names the software, so that a provider's operators can tell whom
+// to ask.
+const userAgent = "evertoken"
+
+// Client sends requests to token endpoints, each exactly once. The zero Client
+// is ready to use. A Client is safe for concurrent use and must not be copied
+// or changed after its first use.
+type Client struct {
+	// Timeout bounds one request from dialing to the last byte of the answer;
+	// 0 means 20 seconds.
+	Timeout time.Duration
+	// MaxBody bounds an answer's body in bytes; 0 means 1 MiB.
+	MaxBody int64
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// RootCAs are the certificate authorities to trust; nil means the
+	// system's.
+	RootCAs *x509.CertPool
+
+	once sync.Once
+	http *http.Client
+}
+
+// Answer is what a server said, whatever the status. Its body may hold tokens
+// or echo what was sent.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   redact.Secret
+}
+
+// OK reports a 2xx status.
+func (a Answer) OK() bool { return a.Status >= 200 && a.Status <= 299 }
+
+func (c *Client) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+// client builds the HTTP client once.
+//
+// A request must reach the server at most once, since sending a single-use
+// refresh token twice ends its session. net/http sends a request again when a
+// kept-alive connection turns out to be broken (net/http.Transport, "network
+// errors"), and its HTTP/2 does so after GOAWAY and REFUSED_STREAM. So each
+// request has its own connection, and HTTP/1.1 only.
+func (c *Client) client() *http.Client {
+	c.once.Do(func() {
+		transport := &http.Transport{
+			Proxy:              http.ProxyFromEnvironment,
+			DialContext:        (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			DisableKeepAlives:  true,
+			DisableCompression: true,
+			// A non-nil, empty map turns HTTP/2 off.
+			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+		c.http = &http.Client{
+			Transport: transport,
+			// A redirect would carry the credential elsewhere: it is an answer.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	})
+	return c.http
+}
+
+// Do sends a request once and returns the answer, whatever its status. doing
+// says what the request is for, as "refresh_token grant at login.flexera.com".
+//
+// Its error is an [*exchange.Error]: misconfigured for a certificate that is
+// not trusted, otherwise transient, and Lost if the request may have arrived.
+// A redirect is an answer. An answer other than 2xx counts even if its body
+// cannot be read whole.
+func (c *Client) Do(ctx context.Context, r *http.Request, doing string) (Answer, error) {
+	timeout, limit := c.Timeout, c.MaxBody
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	if limit == 0 {
+		limit = defaultMaxBody
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// Called with TLS in place, before the first byte of the request.
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	r = r.Clone(ctx)
+	r.GetBody = nil // what cannot be read again cannot be sent again
+	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set("Accept", "application/json")
+
+	response, err := c.client().Do(r)
+	if err != nil {
+		return Answer{}, unanswered(err, connected.Load(), doing)
+	}
+	defer func() { _ = response.Body.Close() }() // read as far as it is wanted
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	a := Answer{Status: response.StatusCode, Header: response.Header}
+	if a.OK() {
+		switch {
+		case err != nil:
+			return Answer{}, &exchange.Error{Class: exchange.Transient, Doing: doing, Status: a.Status, Lost: true,
+				Problem: "the answer broke off"}
+		case int64(len(body)) > limit:
+			return Answer{}, &exchange.Error{Class: exchange.Transient, Doing: doing, Status: a.Status, Lost: true,
+				Problem: "the answer is too long for a token's"}
+		}
+	}
+	a.Body = redact.New(string(body[:min(int64(len(body)), limit)]))
+	return a, nil
+}
+
+// unanswered puts a failure without an answer into our words. The error itself
+// quotes the URL, and is not passed on.
+func unanswered(err error, connected bool, doing string) *exchange.Error {
+	e := &exchange.Error{Class: exchange.Transient, Doing: doing, Lost: connected}
+	var dns *net.DNSError
+	switch {
+	case untrusted(err):
+		e.Class = exchange.Misconfigured
+		e.Lost = false
+		e.Problem = "the server's certificate is not trusted"
+		e.Hint = "The host in the URL is wrong, something between intercepts TLS, or the certificate has expired."
+	case notTLS(err):
+		e.Class = exchange.Misconfigured
+		e.Lost = false
+		e.Problem = "the server does not speak TLS"
+		e.Hint = "Check the host and the port in the URL."
+	case connected && timedOut(err):
+		e.Problem = "no answer in time"
+	case connected:
+		e.Problem = "the connection broke before the answer"
+	case errors.As(err, &dns):
+		e.Problem = "the host name was not resolved"
+		e.Hint = "If this lasts, check the host in the URL and the function's way to the network."
+	case timedOut(err):
+		e.Problem = "no connection in time"
+		e.Hint = "If this lasts, check that the function has a way to the network (a VPC needs a NAT gateway)."
+	default:
+		e.Problem = "no connection"
+	}
+	return e
+}
+
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
+func notTLS(err error) bool {
+	_, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}
+
+// Doing words what is tried for an [exchange.Error]: what, and the host of a
+// URL, never more of it.
+func Doing(what, rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return what
+	}
+	return what + " at " + u.Host
+}

@@ -1,0 +1,120 @@
+package providers
+
+import (
+	"context"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
+)
+
+// The defaults are those of Apiax's page:
+// https://docs.apiax.io/hc/en-gb/articles/4402382856337-Retrieving-an-API-Access-Token
+const (
+	apiaxTokenURL = "https://auth.apiax.io/auth/realms/apiax/protocol/openid-connect/token"
+	apiaxClientID = "integration-api"
+	// "The default expiration time for expires_in is 1800 seconds."
+	apiaxLife = 1800 * time.Second
+	// "The refresh token can be used 14 days starting after the retrieval of
+	// your Access Token with credentials": Keycloak's SSO Session Max, which
+	// refreshing does not extend (TokenManager.getExpiration in
+	// services/src/main/java/org/keycloak/protocol/oidc).
+	apiaxSessionMax   = 14 * 24 * time.Hour
+	apiaxRemintBefore = 24 * time.Hour
+)
+
+// apiax is a Keycloak realm with a public client.
+type apiax struct {
+	base
+	tokenURL string
+	clientID string
+	extra    map[string]string
+	traits   exchange.Traits
+}
+
+type apiaxSettings struct {
+	TokenURL     *string              `json:"token_url"`
+	ClientID     *string              `json:"client_id"`
+	SessionMax   *connection.Duration `json:"session_max"`
+	RemintBefore *connection.Duration `json:"remint_before"`
+	Extra        map[string]string    `json:"extra"`
+}
+
+func newApiax(c connection.Connection, o Options) (Provider, error) {
+	p := &apiax{base: newBase(c, o), tokenURL: apiaxTokenURL, clientID: apiaxClientID}
+	var s apiaxSettings
+	if err := p.decode(c.Settings, &s); err != nil {
+		return nil, err
+	}
+	if s.TokenURL != nil {
+		var err error
+		if p.tokenURL, err = p.endpoint("token_url", *s.TokenURL); err != nil {
+			return nil, err
+		}
+	}
+	if s.ClientID != nil {
+		if p.clientID = *s.ClientID; p.clientID == "" {
+			return nil, p.wrong("client_id", "is empty")
+		}
+	}
+	if err := p.base.extra(s.Extra); err != nil {
+		return nil, err
+	}
+	p.extra = s.Extra
+	limit, before := connection.Duration(apiaxSessionMax), connection.Duration(apiaxRemintBefore)
+	if s.SessionMax != nil {
+		limit = *s.SessionMax
+		before = min(before, limit/10)
+	}
+	if s.RemintBefore != nil {
+		before = *s.RemintBefore
+	}
+	sessionMax, remintBefore, err := p.window(limit, before)
+	if err != nil {
+		return nil, err
+	}
+	// Single use if the realm revokes refresh tokens, a switch that nothing
+	// tells; every refresh returns a new one either way (TokenManager.java). A
+	// replay is what the realm's "Refresh Token Max Reuse" may allow.
+	p.traits = exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true,
+		SessionMax: sessionMax, RemintBefore: remintBefore}
+	return p, nil
+}
+
+func (p *apiax) Traits() exchange.Traits { return p.traits }
+
+func (p *apiax) Grants(c credential.Credential) ([]exchange.Grant, error) {
+	g := exchange.Grant{Type: "password", Members: []string{credential.Username, credential.Password}, Password: true}
+	if err := c.Require("apiax", g.Members...); err != nil {
+		return nil, err
+	}
+	return []exchange.Grant{g}, nil
+}
+
+func (p *apiax) Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error) {
+	// A public client: no secret, and client_id in the form.
+	request := oauth.Request{TokenURL: p.tokenURL, ClientID: redact.New(p.clientID), DefaultLife: apiaxLife}
+	if r.Grant.FromSession() {
+		request.Kind = oauth.RefreshGrant
+		request.Form = form("grant_type", "refresh_token", "refresh_token", r.RefreshToken.Reveal())
+	} else {
+		if _, err := p.Grants(r.Credential); err != nil {
+			return exchange.Issued{}, err
+		}
+		request.Kind = oauth.PasswordGrant
+		request.Form = form("grant_type", "password",
+			"username", r.Credential.Get(credential.Username).Reveal(),
+			"password", r.Credential.Get(credential.Password).Reveal())
+	}
+	// The page sends client_assertion_type without an assertion on a refresh.
+	// For a public client Keycloak never looks at it
+	// (services/src/main/java/org/keycloak/authentication/ClientAuthenticationFlow.java),
+	// so it is left to the settings.
+	for name, value := range p.extra {
+		request.Form.Set(name, value)
+	}
+	return p.client.Exchange(ctx, request)
+}

@@ -1,0 +1,173 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
+)
+
+// The IAM API as of flexera-public/unified-openapi,
+// generator/sources/flexera/iam/v1/openapi.json.
+
+// flexeraAccount is a flexera connection that names its service account, whose
+// clients it can replace. At most two exist at any one time.
+type flexeraAccount struct {
+	*flexera
+	org, account int64
+}
+
+// iam makes one call of the IAM API and returns what it answers with a 2xx.
+func (p *flexera) iam(ctx context.Context, method, path string, access redact.Secret, what string) (redact.Secret, error) {
+	doing := oauth.Doing(what, p.apiURL)
+	r, err := http.NewRequestWithContext(ctx, method, p.apiURL+path, http.NoBody)
+	if err != nil { // quotes the URL
+		return redact.Secret{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+	}
+	r.Header.Set("Authorization", "Bearer "+access.Reveal())
+	a, err := p.client.Do(ctx, r, doing)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	if !a.OK() {
+		return redact.Secret{}, p.hinted(p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call, Sent: []redact.Secret{access}}))
+	}
+	return a.Body, nil
+}
+
+// watch reads when the operator's refresh token ends. Tokens made from
+// 2026-03-18 end after 365 days, whatever their use:
+// https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token
+// A failure costs the warning, not the token.
+func (p *flexera) watch(ctx context.Context, out *exchange.Issued) {
+	body, err := p.iam(ctx, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID, out.AccessToken, "reading the refresh token's end")
+	var token struct {
+		ExpiresAt time.Time `json:"expiresAt"`
+	}
+	switch {
+	case err != nil:
+		out.Hints = append(out.Hints, "The refresh token's end could not be read; check settings.refresh_token_id.")
+	case json.Unmarshal([]byte(body.Reveal()), &token) != nil || token.ExpiresAt.IsZero():
+		out.Hints = append(out.Hints, "The refresh token's end is not told.")
+	default:
+		out.CredentialExpiresAt = token.ExpiresAt.UTC()
+	}
+}
+
+// Prove lists the caller's refresh tokens, which needs no privilege in an
+// organization. A 403 still shows that the token is known.
+func (p *flexera) Prove(ctx context.Context, _ credential.Credential, access redact.Secret) error {
+	_, err := p.iam(ctx, http.MethodGet, "/iam/v1/refresh-tokens", access, "proving the access token")
+	if e, ok := errors.AsType[*exchange.Error](err); ok {
+		e.Lost = false
+		if e.Status == http.StatusForbidden {
+			return nil
+		}
+	}
+	return err
+}
+
+// clients is the path of the service account's clients.
+func (p *flexeraAccount) clients() string {
+	return "/iam/v1/orgs/" + strconv.FormatInt(p.org, 10) + "/service-accounts/" + strconv.FormatInt(p.account, 10) + "/clients"
+}
+
+// flexeraClient is a client as the API prints it.
+type flexeraClient struct {
+	ClientID     string    `json:"clientId"`
+	ClientSecret string    `json:"clientSecret"`
+	CreatedAt    time.Time `json:"createdAt"`
+	CreatedBy    int64     `json:"createdBy"`
+}
+
+func (w flexeraClient) client() Client {
+	return Client{ID: w.ClientID, CreatedAt: w.CreatedAt.UTC(), CreatedBy: w.CreatedBy}
+}
+
+// ListClients implements [ClientManager]. Lists are bare arrays for clients and
+// {"values":[…]} elsewhere in the API; both are read.
+func (p *flexeraAccount) ListClients(ctx context.Context, access redact.Secret) ([]Client, error) {
+	const what = "listing the service account's clients"
+	body, err := p.iam(ctx, http.MethodGet, p.clients(), access, what)
+	if err != nil {
+		return nil, p.privilege(err, "index")
+	}
+	data := []byte(body.Reveal())
+	var list []flexeraClient
+	var wrapped struct {
+		Values []flexeraClient `json:"values"`
+	}
+	if json.Unmarshal(data, &list) != nil {
+		if json.Unmarshal(data, &wrapped) != nil || wrapped.Values == nil {
+			return nil, p.unreadable(what)
+		}
+		list = wrapped.Values
+	}
+	out := make([]Client, 0, len(list))
+	for _, w := range list {
+		if w.ClientID == "" {
+			return nil, p.unreadable(what)
+		}
+		out = append(out, w.client())
+	}
+	return out, nil
+}
+
+// CreateClient implements [ClientManager]. The request has no body, and no
+// X-Recipient-Public-Key, with which the secret would come encrypted.
+func (p *flexeraAccount) CreateClient(ctx context.Context, access redact.Secret) (Client, error) {
+	const what = "creating a client of the service account"
+	body, err := p.iam(ctx, http.MethodPost, p.clients(), access, what)
+	if err != nil {
+		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
+			e.Hint = "A service account has at most two clients at a time: delete one that is not in use."
+		}
+		return Client{}, p.privilege(err, "create")
+	}
+	var w flexeraClient
+	if json.Unmarshal([]byte(body.Reveal()), &w) != nil || w.ClientID == "" || w.ClientSecret == "" {
+		e := p.unreadable(what)
+		e.Lost = true
+		e.Hint = "A client may exist whose secret nobody has: it takes one of two places until it is deleted."
+		return Client{}, e
+	}
+	c := w.client()
+	c.Secret = redact.New(w.ClientSecret).Trim()
+	return c, nil
+}
+
+// DeleteClient implements [ClientManager].
+func (p *flexeraAccount) DeleteClient(ctx context.Context, access redact.Secret, id string) error {
+	_, err := p.iam(ctx, http.MethodDelete, p.clients()+"/"+url.PathEscape(id), access, "deleting a client of the service account")
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Status == http.StatusNotFound && e.Code == "not_found" {
+		return nil
+	}
+	return p.privilege(err, "delete")
+}
+
+// privilege names what a 403 asks for (the file's security lists) and what a
+// 404 is about.
+func (p *flexeraAccount) privilege(err error, verb string) error {
+	e, ok := errors.AsType[*exchange.Error](err)
+	switch {
+	case !ok:
+	case e.Status == http.StatusForbidden:
+		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must have the address that the functions call from."
+	case e.Status == http.StatusNotFound:
+		e.Hint = "Check settings.org_id, settings.service_account_id and settings.api_url."
+	}
+	return err
+}
+
+func (p *flexera) unreadable(what string) *exchange.Error {
+	return &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, p.apiURL),
+		Problem: "the answer is not what the API documents", Hint: "Check settings.api_url."}
+}

@@ -1,0 +1,242 @@
+// Package providers holds what Evertoken knows of each token issuer: its
+// settings, its grants and its quirks, one file to a provider. How a request is
+// sent and an answer read is package oauth's.
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
+)
+
+// Options are what all providers share.
+type Options struct {
+	// Client sends the requests; nil means a new one with its defaults.
+	Client *oauth.Client
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// AllowLoopbackHTTP accepts http URLs to a loopback host.
+	AllowLoopbackHTTP bool
+}
+
+// Provider is one connection's token issuer. It is safe for concurrent use.
+type Provider interface {
+	// Traits are the facts that the core decides by.
+	Traits() exchange.Traits
+	// Grants returns the grants that a credential allows, weakest first,
+	// without that of the session. Its error is a [*credential.Error] that
+	// names the member at fault.
+	Grants(c credential.Credential) ([]exchange.Grant, error)
+	// Exchange turns what is stored into a token. For a grant that is
+	// FromSession it sends r.RefreshToken; the client's own members come from
+	// r.Credential in any case. Its error is an [*exchange.Error] or a
+	// [*credential.Error], the latter always before anything is sent.
+	Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error)
+}
+
+// Finisher is a [Provider] whose Exchange yields the session's token only, and
+// that makes the token to publish from it by a second request.
+type Finisher interface {
+	// Finish returns the token to publish, with the refresh token of user.
+	// Nothing single-use is spent by it.
+	Finish(ctx context.Context, r exchange.Request, user exchange.Issued) (exchange.Issued, error)
+}
+
+// Prover is a [Provider] that can show, by a call that changes nothing, whether
+// an access token works.
+type Prover interface {
+	// Prove returns nil if the provider accepts the access token. The
+	// credential authenticates the call where the provider wants that.
+	Prove(ctx context.Context, c credential.Credential, accessToken redact.Secret) error
+}
+
+// ClientManager is a [Provider] that can replace a client's secret by API.
+type ClientManager interface {
+	// ListClients returns the clients, without their secrets.
+	ListClients(ctx context.Context, accessToken redact.Secret) ([]Client, error)
+	// CreateClient makes a client. Its secret is told only here.
+	CreateClient(ctx context.Context, accessToken redact.Secret) (Client, error)
+	// DeleteClient deletes a client; one that is already gone is no error.
+	DeleteClient(ctx context.Context, accessToken redact.Secret, id string) error
+}
+
+// Client is an OAuth client of a service account.
+type Client struct {
+	ID        string
+	Secret    redact.Secret // zero in a list
+	CreatedAt time.Time     // zero if not told
+	CreatedBy int64         // the user's id; 0 if not told
+}
+
+// constructors are the providers by the name that a connection gives.
+var constructors = map[string]func(connection.Connection, Options) (Provider, error){
+	"apiax":      newApiax,
+	"flexera":    newFlexera,
+	"flexnet":    newFlexNet,
+	"oauth2":     newOAuth2,
+	"sharetribe": newSharetribe,
+}
+
+// New returns the provider of a connection. Its error is a
+// [*connection.Error] that names the setting at fault.
+func New(c connection.Connection, o Options) (Provider, error) {
+	construct, ok := constructors[c.Provider]
+	if !ok {
+		known := slices.Sorted(maps.Keys(constructors))
+		return nil, &connection.Error{Connection: c.Name, Member: "provider", Problem: "is not known: name one of " + strings.Join(known, ", ")}
+	}
+	if o.Client == nil {
+		o.Client = &oauth.Client{Now: o.Now}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return construct(c, o)
+}
+
+// base is what all providers hold.
+type base struct {
+	name   string // of the connection
+	client *oauth.Client
+	now    func() time.Time
+	http   bool // loopback http is allowed
+}
+
+func newBase(c connection.Connection, o Options) base {
+	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP}
+}
+
+// wrong says what is wrong with a setting.
+func (b base) wrong(member, problem string) error {
+	if member == "" {
+		member = "settings"
+	} else {
+		member = "settings." + member
+	}
+	return &connection.Error{Connection: b.name, Member: member, Problem: problem}
+}
+
+// decode reads the provider's settings, strictly.
+func (b base) decode(settings json.RawMessage, into any) error {
+	if len(settings) == 0 {
+		settings = json.RawMessage("{}")
+	}
+	if member, problem := connection.Decode(settings, into); problem != "" {
+		return b.wrong(member, problem)
+	}
+	return nil
+}
+
+// baseURL checks a URL to which paths are appended, and takes off a slash at
+// its end.
+func (b base) baseURL(member, raw string) (string, error) {
+	u, err := b.parseURL(member, raw)
+	if err != nil {
+		return "", err
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		return "", b.wrong(member, "must have no query: paths are appended to it")
+	}
+	return strings.TrimRight(raw, "/"), nil
+}
+
+// endpoint checks the URL of a token endpoint, which may have a query but no
+// fragment (RFC 6749 section 3.2).
+func (b base) endpoint(member, raw string) (string, error) {
+	u, err := b.parseURL(member, raw)
+	if err != nil {
+		return "", err
+	}
+	for name := range u.Query() {
+		if reserved[name] {
+			return "", b.wrong(member, "must not carry "+name+" in its query: URLs are logged")
+		}
+	}
+	return raw, nil
+}
+
+func (b base) parseURL(member, raw string) (*url.URL, error) {
+	u, problem := parseURL(raw, b.http)
+	if problem != "" {
+		return nil, b.wrong(member, problem)
+	}
+	return u, nil
+}
+
+// parseURL reads a provider's URL. problem is empty if it can be used.
+func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return nil, "is not a whole URL, as https://host/path"
+	case u.User != nil:
+		return nil, "must hold no user name or password"
+	case u.Fragment != "":
+		return nil, "must have no fragment"
+	case u.Scheme == "https":
+		return u, ""
+	case u.Scheme == "http" && loopbackHTTP && loopback(u.Hostname()):
+		return u, ""
+	}
+	return nil, "must be https (http is for a loopback host, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// reserved are the parameters that Evertoken sets itself or that are secrets.
+var reserved = map[string]bool{
+	"grant_type": true, "client_id": true, "client_secret": true, "username": true, "password": true,
+	"refresh_token": true, "access_token": true, "subject_token": true, "assertion": true,
+	"client_assertion": true, "scope": true,
+}
+
+// extra checks a connection's own form parameters.
+func (b base) extra(parameters map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		if name == "" || reserved[name] {
+			return b.wrong("extra", "must not set a parameter that Evertoken sets itself or that is a secret: "+strings.Join(slices.Sorted(maps.Keys(reserved)), ", "))
+		}
+	}
+	return nil
+}
+
+// window checks session_max and remint_before. Without session_max there is no
+// window; without remint_before it is a tenth of session_max, a day at most.
+func (b base) window(sessionMax, remintBefore connection.Duration) (limit, before time.Duration, err error) {
+	limit, before = time.Duration(sessionMax), time.Duration(remintBefore)
+	switch {
+	case limit == 0 && before != 0:
+		return 0, 0, b.wrong("remint_before", "needs \"session_max\"")
+	case limit == 0:
+		return 0, 0, nil
+	case before == 0:
+		before = min(limit/10, 24*time.Hour)
+	}
+	if before >= limit {
+		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": a session would be opened anew at every renewal")
+	}
+	return limit, before, nil
+}
+
+// form is url.Values from pairs of name and value.
+func form(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
