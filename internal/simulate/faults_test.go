@@ -134,6 +134,7 @@ func calls(t harness.TB, s scenario) (aws, idp int) {
 type watcher struct {
 	w        *harness.World
 	s        scenario
+	name     string // of the connection
 	problems []string
 	loses    int // faults that may have lost an answer
 	// gateway counts answers 504 that came although the provider had acted: an
@@ -159,7 +160,7 @@ func (x *watcher) recover() {
 
 // look is a reader's look, now.
 func (x *watcher) look() {
-	_, ok := x.w.Token(subject)
+	_, ok := x.w.Token(x.name)
 	if x.hadToken && !ok {
 		x.problem("the token has gone")
 	}
@@ -169,10 +170,10 @@ func (x *watcher) look() {
 // settled checks where everything has ended.
 func (x *watcher) settled(last issue.Report) {
 	w := x.w
-	token, ok := w.Token(subject)
+	token, ok := w.Token(x.name)
 	alive := ok && token.ExpiresAt.After(w.Clock.Now()) && w.IDP.Accepts(x.s.provider, token.AccessToken.Reveal())
 	if !alive && x.grantLeft() {
-		x.problem("no live token after 90 minutes although a grant works: %+v", harness.Entry(last, subject))
+		x.problem("no live token after 90 minutes although a grant works: %+v", harness.Entry(last, x.name))
 	}
 	if !alive && last.Failed+last.Blocked+last.Deferred == 0 {
 		x.problem("no live token, and nobody is told: %+v", last)
@@ -180,7 +181,7 @@ func (x *watcher) settled(last issue.Report) {
 	x.sends()
 	x.stored()
 	for _, document := range []string{"credential", "session", "token"} {
-		name := "evertoken/" + subject + "/" + document
+		name := "evertoken/" + x.name + "/" + document
 		labels := 0
 		for _, v := range w.AWS.Secret(name).Versions {
 			labels += len(v.Labels)
@@ -208,7 +209,7 @@ func (x *watcher) grantLeft() bool {
 			return true
 		}
 	}
-	v, _ := x.w.AWS.Secret("evertoken/" + subject + "/credential").Labelled(secrets.Current)
+	v, _ := x.w.AWS.Secret("evertoken/" + x.name + "/credential").Labelled(secrets.Current)
 	c, err := credential.Parse(redact.New(v.Value))
 	return err == nil && x.w.IDP.RefreshTokenAlive(x.s.provider, c.Get(credential.RefreshToken).Reveal())
 }
@@ -216,12 +217,12 @@ func (x *watcher) grantLeft() bool {
 // sessions are all that is stored of sessions, anywhere.
 func (x *watcher) sessions() []credential.Session {
 	var out []credential.Session
-	for _, v := range x.w.AWS.Secret("evertoken/" + subject + "/session").Versions {
+	for _, v := range x.w.AWS.Secret("evertoken/" + x.name + "/session").Versions {
 		if s, err := credential.ParseSession(redact.New(v.Value)); err == nil {
 			out = append(out, s)
 		}
 	}
-	if p, ok := x.w.AWS.Parameter("/evertoken/rescue/" + subject); ok {
+	if p, ok := x.w.AWS.Parameter("/evertoken/rescue/" + x.name); ok {
 		var r struct {
 			Session json.RawMessage `json:"session"`
 		}
@@ -282,7 +283,7 @@ func try(t harness.TB, s scenario, runs ...[]fault) (problems []string, output s
 	w := harness.New(t)
 	strict(w)
 	s.arrange(w)
-	x := &watcher{w: w, s: s}
+	x := &watcher{w: w, s: s, name: subject}
 	for i, faults := range runs {
 		if i > 0 {
 			w.Clock.Advance(w.Config.Every)

@@ -98,6 +98,13 @@ func (q *quarter) run(days int) {
 			q.daily()
 		}
 		q.w.AWS.ResetCalls()
+		if trace := os.Getenv("EVERTOKEN_TRACE"); trace != "" { // the story of one connection
+			for line := range strings.Lines(q.w.Log.String()) {
+				if strings.Contains(line, trace) && strings.Contains(line, `"outcome"`) {
+					fmt.Fprintf(os.Stderr, "%s %s", q.w.Clock.Now().Format(time.DateTime), line)
+				}
+			}
+		}
 		q.w.Log.Reset()
 		if q.t.Failed() {
 			return
@@ -131,7 +138,7 @@ func (q *quarter) fate() {
 			q.outages++
 		}
 	}
-	if q.chance(perDay) {
+	if q.chance(3 * perDay) {
 		q.operate(q.readers[q.rnd.IntN(len(q.readers))])
 	}
 	for i := 0; i < len(q.fixes); i++ {
@@ -208,6 +215,30 @@ func (q *quarter) moveBack(r *reader) {
 	}
 }
 
+// reseed is what a person does for the connection that has nothing stronger than
+// its refresh token, once an answer was lost: a new seed.
+func (q *quarter) reseed(r *reader) {
+	if r.name != "oauth2-refresh" || r.unwell {
+		return
+	}
+	x := watcher{w: q.w, s: scenario{provider: r.provider, onlyRefresh: true}, name: r.name}
+	if x.grantLeft() {
+		return
+	}
+	r.unwell, r.disturbed = true, true
+	q.later(q.between(time.Hour, 4*time.Hour), func() {
+		v, _ := q.w.AWS.Secret("evertoken/" + r.name + "/credential").Labelled(secrets.Current)
+		members := map[string]string{}
+		if err := json.Unmarshal([]byte(v.Value), &members); err != nil {
+			q.t.Fatalf("the credential: %v", err)
+		}
+		members["refresh_token"] = q.w.IDP.OAuth2().AddRefreshToken(members["client_id"], "subject", "read")
+		b, _ := json.Marshal(members)
+		q.w.PutSecret("evertoken/"+r.name+"/credential", string(b))
+		r.unwell = false
+	})
+}
+
 // tick is one run with whatever is going on.
 func (q *quarter) tick() {
 	now := q.w.Clock.Now()
@@ -263,6 +294,9 @@ func (q *quarter) tick() {
 		if whole && !down && !r.unwell && !now.Before(r.renewAfter) && now.Before(r.expires) {
 			r.good++
 		}
+	}
+	for _, r := range q.readers {
+		q.reseed(r)
 	}
 	q.alarm(report)
 }
