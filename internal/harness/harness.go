@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -108,6 +109,8 @@ type World struct {
 	Metrics *Buffer
 	// RunTimeout is the deadline of each run, in real time.
 	RunTimeout time.Duration
+	http       *http.Client
+	oauth      *oauth.Client
 	// Sleep replaces the waits between tries; the clock's own by default.
 	Sleep func(context.Context, time.Duration) error
 }
@@ -116,6 +119,9 @@ type World struct {
 func New(tb TB) *World {
 	tb.Helper()
 	w := &World{tb: tb, Clock: NewClock(), Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute}
+	transport := &http.Transport{MaxIdleConnsPerHost: 8}
+	w.http, w.oauth = &http.Client{Transport: transport}, &oauth.Client{Now: w.Clock.Now}
+	tb.Cleanup(transport.CloseIdleConnections)
 	w.Sleep = w.Clock.Sleep
 	var err error
 	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now}); err != nil {
@@ -139,6 +145,7 @@ func New(tb TB) *World {
 // waits.
 func (w *World) AWSConfig() aws.Config {
 	c := w.AWS.AWSConfig()
+	c.HTTPClient = w.http // one, so that connections are used again and files do not run out
 	c.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond) }
 	return c
 }
@@ -153,7 +160,7 @@ func (w *World) Runner() *issue.Runner {
 	store := w.Store()
 	parameters := secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig()))
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	options := providers.Options{Client: &oauth.Client{Now: w.Clock.Now}, Now: w.Clock.Now, AllowLoopbackHTTP: true}
+	options := providers.Options{Client: w.oauth, Now: w.Clock.Now, AllowLoopbackHTTP: true}
 	return &issue.Runner{
 		Config: w.Config, Secrets: store, Parameters: parameters, Log: log, Now: w.Clock.Now,
 		Metrics: telemetry.NewMetrics(w.Metrics, "test", w.Clock.Now),

@@ -126,8 +126,14 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 		results = append(results, misconfigured(name, "no connection has this name", "declare it in the parameter "+r.Config.ConnectionsPath+name))
 	}
 	r.readDocuments(ctx, jobs)
+	gates := map[string]*renew.Gate{} // :: provider's host → what this run learns of it
 	for i := range jobs {
 		jobs[i].SharedCredential = users[connection.SecretName(jobs[i].Connection.Credential)] > 1
+		host := jobs[i].Provider.Host()
+		if gates[host] == nil && host != "" {
+			gates[host] = &renew.Gate{}
+		}
+		jobs[i].Gate = gates[host]
 	}
 	return jobs, results
 }

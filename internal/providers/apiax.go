@@ -84,6 +84,9 @@ func newApiax(c connection.Connection, o Options) (Provider, error) {
 	return p, nil
 }
 
+// Host is the host of the token endpoint.
+func (p *apiax) Host() string { return hostOf(p.tokenURL) }
+
 func (p *apiax) Traits() exchange.Traits { return p.traits }
 
 func (p *apiax) Grants(c credential.Credential) ([]exchange.Grant, error) {

@@ -95,6 +95,9 @@ func (p *flexera) override(member string, set *string, fallback string) (string,
 
 // Traits: the token endpoint echoes the refresh token it was sent (same file),
 // so a session is of use only where Flexera should begin to rotate.
+// Host is the host of the token endpoint.
+func (p *flexera) Host() string { return hostOf(p.tokenURL) }
+
 func (p *flexera) Traits() exchange.Traits {
 	return exchange.Traits{Session: exchange.OptionalSession}
 }

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,20 +28,53 @@ type flexeraAccount struct {
 
 // iam makes one call of the IAM API and returns what it answers with a 2xx.
 func (p *flexera) iam(ctx context.Context, method, path string, access redact.Secret, what string) (redact.Secret, error) {
+	a, err := p.iamWith(ctx, method, path, nil, access, what)
+	return a.Body, err
+}
+
+// iamWith is iam with a body, sent as JSON unless it is nil, and with the
+// answer's headers.
+func (p *flexera) iamWith(ctx context.Context, method, path string, body any, access redact.Secret, what string) (oauth.Answer, error) {
 	doing := oauth.Doing(what, p.apiURL)
-	r, err := http.NewRequestWithContext(ctx, method, p.apiURL+path, http.NoBody)
+	var content []byte
+	if body != nil {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the request cannot be written"}
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, p.apiURL+path, bytes.NewReader(content))
 	if err != nil { // quotes the URL
-		return redact.Secret{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Authorization", "Bearer "+access.Reveal())
 	a, err := p.client.Do(ctx, r, doing)
 	if err != nil {
-		return redact.Secret{}, err
+		return oauth.Answer{}, err
 	}
 	if !a.OK() {
-		return redact.Secret{}, p.hinted(p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call, Sent: []redact.Secret{access}}))
+		return oauth.Answer{}, p.hinted(p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call, Sent: []redact.Secret{access}}))
 	}
-	return a.Body, nil
+	return a, nil
+}
+
+// list reads a list: a bare array for most of the API, {"values":[…]} for the
+// rest; both are read. ok is false for anything else.
+func list[T any](body redact.Secret) (values []T, ok bool) {
+	data := []byte(body.Reveal())
+	if json.Unmarshal(data, &values) == nil && values != nil {
+		return values, true
+	}
+	var wrapped struct {
+		Values []T `json:"values"`
+	}
+	if json.Unmarshal(data, &wrapped) != nil || wrapped.Values == nil {
+		return nil, false
+	}
+	return wrapped.Values, true
 }
 
 // watch reads when the operator's refresh token ends. Tokens made from
@@ -92,27 +126,19 @@ func (w flexeraClient) client() Client {
 	return Client{ID: w.ClientID, CreatedAt: w.CreatedAt.UTC(), CreatedBy: w.CreatedBy}
 }
 
-// ListClients implements [ClientManager]. Lists are bare arrays for clients and
-// {"values":[…]} elsewhere in the API; both are read.
+// ListClients implements [ClientManager].
 func (p *flexeraAccount) ListClients(ctx context.Context, access redact.Secret) ([]Client, error) {
 	const what = "listing the service account's clients"
 	body, err := p.iam(ctx, http.MethodGet, p.clients(), access, what)
 	if err != nil {
 		return nil, p.privilege(err, "index")
 	}
-	data := []byte(body.Reveal())
-	var list []flexeraClient
-	var wrapped struct {
-		Values []flexeraClient `json:"values"`
+	clients, ok := list[flexeraClient](body)
+	if !ok {
+		return nil, p.unreadable(what)
 	}
-	if json.Unmarshal(data, &list) != nil {
-		if json.Unmarshal(data, &wrapped) != nil || wrapped.Values == nil {
-			return nil, p.unreadable(what)
-		}
-		list = wrapped.Values
-	}
-	out := make([]Client, 0, len(list))
-	for _, w := range list {
+	out := make([]Client, 0, len(clients))
+	for _, w := range clients {
 		if w.ClientID == "" {
 			return nil, p.unreadable(what)
 		}
@@ -160,7 +186,7 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must have the address that the functions call from."
+		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must have the address of the caller."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check settings.org_id, settings.service_account_id and settings.api_url."
 	}

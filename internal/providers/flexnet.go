@@ -96,6 +96,9 @@ func newFlexNet(c connection.Connection, o Options) (Provider, error) {
 
 // Traits: no session, and nothing is spent: a value whose answer was lost is
 // replaced by the next exchange.
+// Host is the host of the token endpoint.
+func (p *flexnet) Host() string { return hostOf(p.baseURL) }
+
 func (p *flexnet) Traits() exchange.Traits { return exchange.Traits{} }
 
 func (p *flexnet) Grants(c credential.Credential) ([]exchange.Grant, error) {

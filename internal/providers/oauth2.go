@@ -113,6 +113,16 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 	return p.wrong("token_url", "is missing: give it, or \"issuer\"")
 }
 
+// Host is the host of the token endpoint, or of the issuer that tells it.
+func (p *oauth2) Host() string {
+	p.discovery.mu.Lock()
+	defer p.discovery.mu.Unlock()
+	if p.discovery.endpoint != "" {
+		return hostOf(p.discovery.endpoint)
+	}
+	return hostOf(p.discovery.issuer)
+}
+
 func (p *oauth2) Traits() exchange.Traits {
 	if p.grant == grantClient {
 		return exchange.Traits{}

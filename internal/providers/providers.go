@@ -43,6 +43,9 @@ type Provider interface {
 	// r.Credential in any case. Its error is an [*exchange.Error] or a
 	// [*credential.Error], the latter always before anything is sent.
 	Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error)
+	// Host is the host that is spoken to: connections with the same host share
+	// its limits.
+	Host() string
 }
 
 // Finisher is a [Provider] whose Exchange yields the session's token only, and
@@ -111,6 +114,15 @@ type base struct {
 	client *oauth.Client
 	now    func() time.Time
 	http   bool // loopback http is allowed
+}
+
+// hostOf returns the host of a URL that was checked before.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func newBase(c connection.Connection, o Options) base {

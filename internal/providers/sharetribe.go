@@ -110,6 +110,9 @@ func newSharetribe(c connection.Connection, o Options) (Provider, error) {
 	return p, nil
 }
 
+// Host is the host of the token endpoint.
+func (p *sharetribe) Host() string { return hostOf(p.access.url) }
+
 func (p *sharetribe) Traits() exchange.Traits { return p.access.traits }
 
 func (p *sharetribe) Grants(c credential.Credential) ([]exchange.Grant, error) {

@@ -121,7 +121,7 @@ func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.Issue
 
 func (f Facts) minRemaining() time.Duration {
 	if f.MinRemaining > 0 {
-		return f.MinRemaining
+		return min(f.MinRemaining, f.life()/2) // more than that no renewal could keep
 	}
 	return f.life() / 6
 }

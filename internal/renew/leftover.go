@@ -180,6 +180,20 @@ func (r *renewal) adoptNewer(ctx context.Context, d secrets.Description, attempt
 	return false, nil
 }
 
+// revived looks, before a connection is given up as blocked, for a session that
+// was received and is not AWSCURRENT.
+func (r *renewal) revived(ctx context.Context) bool {
+	if !r.usesSession() || !r.traits.SingleUse || r.job.DryRun {
+		return false
+	}
+	d, err := r.Secrets.Describe(ctx, r.conn.Session)
+	if err != nil || d.Holder(secrets.Current) != r.sessionVersion.ID {
+		return false
+	}
+	adopted, stop := r.adoptNewer(ctx, d, nil)
+	return adopted && stop == nil
+}
+
 // openedByUs reports whether a session belongs to what the credential holds.
 func (r *renewal) openedByUs(s credential.Session) bool {
 	return slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {

@@ -64,18 +64,15 @@ func (r *renewal) readSession(ctx context.Context) *Result {
 	r.sessionVersion = read.Version
 	optional := !r.needsSession() && !r.conn.SessionDeclared
 	switch {
+	case optional && (errors.Is(read.Err, secrets.ErrNotFound) || errors.Is(read.Err, secrets.ErrDenied)):
+		return nil // never declared, and perhaps not granted: looked for when there is something to keep
 	case errors.Is(read.Err, secrets.ErrNotFound):
 		d, err := r.Secrets.Describe(ctx, id)
-		switch {
-		case err == nil:
-			r.hasSession, r.sessionVersion.ARN = true, d.ARN
-		case optional && (errors.Is(err, secrets.ErrNotFound) || errors.Is(err, secrets.ErrDenied)):
-		default:
+		if err != nil {
 			return r.awsFailure("session", id, err)
 		}
+		r.hasSession, r.sessionVersion.ARN = true, d.ARN
 		return nil
-	case errors.Is(read.Err, secrets.ErrDenied) && optional:
-		return nil // never granted for a session that was never declared
 	case read.Err != nil:
 		return r.awsFailure("session", id, read.Err)
 	}

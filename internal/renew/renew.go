@@ -25,6 +25,9 @@ type Provider interface {
 	// Grants returns what the credential allows, weakest first.
 	Grants(credential.Credential) ([]exchange.Grant, error)
 	Exchange(context.Context, exchange.Request) (exchange.Issued, error)
+	// Host is the host that is spoken to, empty if unknown: connections with
+	// the same host share its limits.
+	Host() string
 }
 
 // Finisher is a provider whose access token takes a second request, made after
@@ -85,6 +88,9 @@ type Job struct {
 	IssuedAt time.Time
 	// DryRun spends and writes nothing.
 	DryRun bool
+	// Gate is shared by the connections that use one provider's host; nil for
+	// none.
+	Gate *Gate
 }
 
 // Outcome is what became of a connection in a run.
@@ -150,7 +156,8 @@ type renewal struct {
 
 	session        credential.Session
 	sessionVersion secrets.Version // ID is empty where there is no value
-	hasSession     bool            // the session secret exists
+	hasSession     bool            // the session secret is known to exist
+	fromRescue     bool            // the session was taken from the rescue parameter
 
 	token        *TokenTimes
 	tokenVersion secrets.Version // ID is empty where there is no value
@@ -188,14 +195,17 @@ func (r *renewal) run(ctx context.Context) Result {
 	if stop := r.checkBudget(ctx); stop != nil {
 		return *stop
 	}
-	if r.traits.Session == exchange.OptionalSession && r.hasSession && r.session.RefreshToken.IsZero() && !r.job.DryRun {
-		if _, stop := r.restore(ctx); stop != nil { // the secret may have been created for what waits there
-			return *stop
-		}
-	}
 	attempts, stop := r.plan(ctx)
+	if stop != nil && stop.Outcome == Blocked && r.revived(ctx) {
+		attempts, stop = r.plan(ctx)
+	}
 	if stop != nil {
 		return *stop
+	}
+	if x := r.job.Gate.blockedBy(); x != nil {
+		result := exchangeFailure(x)
+		result.Reason = "not tried, because another connection to this provider was just answered: " + result.Reason
+		return result
 	}
 	if remaining(ctx) < leastExchange+storeReserve {
 		return Result{Outcome: Deferred, Reason: "no time left in this run"}

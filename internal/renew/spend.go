@@ -48,9 +48,11 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
 		}
 		issued, err := r.exchange(ctx, a.grant)
 		if err == nil {
+			r.job.Gate.told(nil)
 			return r.succeed(ctx, a, issued, f)
 		}
 		x := asExchange(err)
+		r.job.Gate.told(x)
 		f.add(a, x, r.traits.SingleUse && r.usesSession())
 		r.Log.WarnContext(ctx, "exchange failed", "connection", r.conn.Name, "grant_type", a.grant.Type,
 			"error_class", string(x.Class), "status", x.Status, "error_code", x.Code, "lost", x.Lost)

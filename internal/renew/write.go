@@ -65,8 +65,8 @@ func (r *renewal) tries(most int, err error) int {
 // keepSession stores a session, and where that cannot be done puts it into the
 // rescue parameter. It is never given up without a word.
 func (r *renewal) keepSession(ctx context.Context, next credential.Session) {
-	if !r.hasSession {
-		r.rescue(ctx, next, "there is no session secret to keep it in: aws secretsmanager create-secret --name "+r.conn.Session)
+	if !r.hasSession && !r.findSession(ctx) {
+		r.rescue(ctx, next, "there is no session secret to keep the changed refresh token in: aws secretsmanager create-secret --name "+r.conn.Session)
 		return
 	}
 	base := r.sessionVersion.ID
@@ -82,8 +82,20 @@ func (r *renewal) keepSession(ctx context.Context, next credential.Session) {
 		r.rescue(ctx, next, "the session could not be stored: "+err.Error())
 		return
 	}
+	if r.fromRescue {
+		r.deleteRescue(ctx)
+	}
 	r.claimed = nil // the label stays behind on the old version
 	r.sessionVersion.ID, r.sessionVersion.Value, r.sessionVersion.Labels = id, value, nil
+}
+
+// findSession looks for the session secret of a provider that seldom needs one.
+func (r *renewal) findSession(ctx context.Context) bool {
+	d, err := r.Secrets.Describe(ctx, r.conn.Session)
+	if err == nil {
+		r.hasSession, r.sessionVersion.ARN = true, d.ARN
+	}
+	return err == nil
 }
 
 // keepBeside stores a session whose derived id is taken. If the version it was
@@ -131,7 +143,6 @@ func (r *renewal) rescue(ctx context.Context, s credential.Session, why string) 
 // restore stores a session found in the rescue parameter, if it is newer than
 // what is in force, and deletes the parameter.
 func (r *renewal) restore(ctx context.Context) (bool, *Result) {
-	name := r.rescueName()
 	value, found, session, stop := r.readRescue(ctx)
 	if stop != nil || session.RefreshToken.IsZero() {
 		return false, stop
@@ -146,10 +157,15 @@ func (r *renewal) restore(ctx context.Context) (bool, *Result) {
 		r.sessionVersion = secrets.Version{ARN: r.sessionVersion.ARN, ID: id, Value: session.Encode()}
 		r.hint("the session was brought back from the rescue parameter")
 	}
-	if err := r.write(ctx, func(ctx context.Context) error { return r.Parameters.Delete(ctx, name) }); err != nil {
+	r.deleteRescue(ctx)
+	return newer, nil
+}
+
+func (r *renewal) deleteRescue(ctx context.Context) {
+	err := r.write(ctx, func(ctx context.Context) error { return r.Parameters.Delete(ctx, r.rescueName()) })
+	if err != nil {
 		r.hint("the rescue parameter is stored and could not be deleted: " + err.Error())
 	}
-	return newer, nil
 }
 
 // readRescue reads the rescue parameter. The session is empty if there is none;
@@ -187,8 +203,11 @@ func (r *renewal) rescuedSession(ctx context.Context) bool {
 		r.hint(stop.Reason)
 		return false
 	}
-	r.session = session
-	return !session.RefreshToken.IsZero() && r.openedByUs(session)
+	if session.RefreshToken.IsZero() || !r.openedByUs(session) {
+		return false
+	}
+	r.session, r.fromRescue = session, true
+	return true
 }
 
 // publish makes the token readable. The session is stored by now; a token that
