@@ -224,6 +224,26 @@ func (w *World) PutSecret(name, value string) {
 	}
 }
 
+// DeleteSecret marks a secret for deletion, or deletes it at once.
+func (w *World) DeleteSecret(name string, atOnce bool) {
+	w.tb.Helper()
+	in := &secretsmanager.DeleteSecretInput{SecretId: &name}
+	if atOnce {
+		in.ForceDeleteWithoutRecovery = &atOnce
+	}
+	if _, err := secretsmanager.NewFromConfig(w.AWSConfig()).DeleteSecret(context.Background(), in); err != nil {
+		w.tb.Fatalf("deleting %s: %v", name, err)
+	}
+}
+
+// RestoreSecret takes back a deletion.
+func (w *World) RestoreSecret(name string) {
+	w.tb.Helper()
+	if _, err := secretsmanager.NewFromConfig(w.AWSConfig()).RestoreSecret(context.Background(), &secretsmanager.RestoreSecretInput{SecretId: &name}); err != nil {
+		w.tb.Fatalf("restoring %s: %v", name, err)
+	}
+}
+
 // Token is the token document that an application now reads; ok is false if
 // there is none.
 func (w *World) Token(name string) (token credential.Token, ok bool) {

@@ -46,6 +46,9 @@ func (r *renewal) claim(ctx context.Context, attempts []attempt) ([]attempt, *Re
 		if stop := r.checkWritable("session", d); stop != nil {
 			return nil, stop
 		}
+		if stop := r.checkBudget(ctx, "session", d); stop != nil {
+			return nil, stop
+		}
 		r.sessionVersion.ARN = d.ARN
 		current := d.Holder(secrets.Current)
 		if current == "" {

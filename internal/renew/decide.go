@@ -12,10 +12,6 @@ import (
 // model, PutSecretValue), one per 14.4 minutes.
 const floor = 15 * time.Minute
 
-// versionBudget is how many versions younger than 24 hours a secret may have
-// for another to be written sooner than floor.
-const versionBudget = 90
-
 // TokenTimes are the times of the published token that count.
 type TokenTimes struct{ IssuedAt, ExpiresAt time.Time }
 

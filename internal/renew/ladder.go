@@ -97,7 +97,7 @@ func (r *renewal) workedBefore(g exchange.Grant) bool {
 // this one's.
 func (r *renewal) provenHere() bool {
 	created := r.job.Credential.Version.Created
-	return r.job.SharedCredential && r.token != nil && !created.IsZero() && r.token.IssuedAt.After(created)
+	return r.job.SharedCredential && r.token != nil && !created.IsZero() && !r.token.IssuedAt.Before(created)
 }
 
 // mayRefresh reports whether the session's refresh token may be sent.

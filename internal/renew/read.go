@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
@@ -134,7 +133,10 @@ func (r *renewal) checkToken(ctx context.Context) *Result {
 	if err != nil {
 		return r.awsFailure("token", r.conn.Token, err)
 	}
-	return r.checkWritable("token", d)
+	if stop := r.checkWritable("token", d); stop != nil {
+		return stop
+	}
+	return r.checkBudget(ctx, "token", d)
 }
 
 // checkWritable refuses a replica, and a secret that a rotation is at work on
@@ -152,29 +154,5 @@ func (r *renewal) checkWritable(document string, d secrets.Description) *Result 
 		return &Result{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
 	}
 	r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")
-	return nil
-}
-
-// checkBudget refuses a write that would use up the secret's versions.
-func (r *renewal) checkBudget(ctx context.Context) *Result {
-	if !r.decision.WithinFloor {
-		return nil
-	}
-	ids := map[string]string{}
-	if r.conn.TokenParameter == "" && r.keep == nil {
-		ids["token"] = r.conn.Token
-	}
-	if r.usesSession() {
-		ids["session"] = r.conn.Session
-	}
-	for document, id := range ids {
-		n, err := r.Secrets.VersionsSince(ctx, id, r.now.Add(-24*time.Hour))
-		if err != nil {
-			return r.awsFailure(document, id, err)
-		}
-		if n >= versionBudget {
-			return r.tooShortLived(document, n)
-		}
-	}
 	return nil
 }

@@ -164,7 +164,9 @@ type renewal struct {
 	published    redact.Secret   // the access token that readers have
 
 	decision Decision
-	claimed  *claim
+	// burst are the labels that a write within the floor carries, by document.
+	burst   map[string][]string
+	claimed *claim
 	// spent is set where the session's refresh token was sent, no answer is
 	// stored, and it must not be sent again.
 	spent bool
@@ -183,23 +185,20 @@ func (r *renewal) run(ctx context.Context) Result {
 	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
 		return Result{Outcome: Fresh, Reason: "another token was published since"}
 	}
-	if r.decision.BackOff {
-		return Result{Outcome: Failed, Class: exchange.Transient, Reason: r.decision.Reason, Hint: "once the cause is mended, " + r.forceHint()}
-	}
-	if !r.decision.Due {
+	if !r.decision.Due && !r.decision.BackOff {
 		return Result{Outcome: Fresh, Reason: r.decision.Reason}
-	}
-	if stop := r.checkToken(ctx); stop != nil {
-		return *stop
-	}
-	if stop := r.checkBudget(ctx); stop != nil {
-		return *stop
 	}
 	attempts, stop := r.plan(ctx)
 	if stop != nil && stop.Outcome == Blocked && r.revived(ctx) {
 		attempts, stop = r.plan(ctx)
 	}
 	if stop != nil {
+		return *stop
+	}
+	if r.decision.BackOff {
+		return Result{Outcome: Failed, Class: exchange.Transient, Reason: r.decision.Reason, Hint: "once the cause is mended, " + r.forceHint()}
+	}
+	if stop := r.checkToken(ctx); stop != nil {
 		return *stop
 	}
 	if x := r.job.Gate.blockedBy(); x != nil {

@@ -73,7 +73,7 @@ func (r *renewal) keepSession(ctx context.Context, next credential.Session) {
 	value := next.Encode()
 	id := secrets.DeriveID(r.sessionVersion.ARN, base, "session")
 	err := r.writeHard(ctx, storeReserve/2, func(ctx context.Context) error {
-		return r.Secrets.Put(ctx, r.conn.Session, id, value)
+		return r.Secrets.Put(ctx, r.conn.Session, id, value, r.burst["session"]...)
 	})
 	if secrets.ErrorKind(err) == secrets.ErrConflict {
 		id, err = r.keepBeside(ctx, base, value)
@@ -248,7 +248,7 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token, val
 	base := r.tokenVersion.ID
 	put := func(id string) error {
 		return r.writeHard(ctx, 0, func(ctx context.Context) error {
-			return r.Secrets.Put(ctx, r.conn.Token, id, value)
+			return r.Secrets.Put(ctx, r.conn.Token, id, value, r.burst["token"]...)
 		})
 	}
 	err := put(secrets.DeriveID(r.tokenVersion.ARN, base, "token"))

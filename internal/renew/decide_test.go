@@ -1,0 +1,333 @@
+package renew
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"evertoken/internal/exchange"
+)
+
+const (
+	m = time.Minute
+	h = time.Hour
+	// unspread and spreadMost are names that are renewed not a moment earlier,
+	// and 999 thousandths of a tenth of the token's life earlier.
+	unspread   = "c1896"
+	spreadMost = "c5585"
+)
+
+// t0 is when the token of every table was issued.
+var t0 = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+
+// alive are the facts of a secret's token of that life, with runs every 5
+// minutes.
+func alive(life time.Duration) Facts {
+	return Facts{Name: unspread, Every: 5 * m, Token: &TokenTimes{t0, t0.Add(life)}}
+}
+
+func with(f Facts, change func(*Facts)) Facts {
+	change(&f)
+	return f
+}
+
+var (
+	fresh   = Decision{Reason: reasonFresh}
+	isDue   = Decision{Reason: reasonDue, Due: true}
+	urgent  = Decision{Reason: reasonEmergency, Due: true, Emergency: true}
+	expired = Decision{Reason: reasonExpired, Due: true, Emergency: true}
+)
+
+func within(d Decision) Decision {
+	d.WithinFloor = true
+	return d
+}
+
+func TestRenewAfter(t *testing.T) {
+	t.Parallel()
+	parameter := func(f *Facts) { f.InParameter = true }
+	tests := []struct {
+		name  string
+		facts Facts
+		after time.Duration // of issued_at
+	}{
+		// lead = min_remaining + max(15m, life/4)
+		{"1h: lead 10m + 15m", alive(h), 35 * m},
+		{"30m: lead 5m + 15m, earlier than a secret takes", alive(30 * m), 15 * m},
+		{"30m in a parameter", with(alive(30*m), parameter), 10 * m},
+		{"24h: lead 4h + 6h", alive(24 * h), 14 * h},
+		{"10m: lead longer than the life", alive(10 * m), 15 * m},
+		{"10m in a parameter: at once", with(alive(10*m), parameter), 0},
+		{"1h, min_remaining 30m", with(alive(h), func(f *Facts) { f.MinRemaining = 30 * m }), 15 * m},
+		{"1h, min_remaining 1m", with(alive(h), func(f *Facts) { f.MinRemaining = m }), 44 * m},
+		{"24h, min_remaining 1h", with(alive(24*h), func(f *Facts) { f.MinRemaining = h }), 17 * h},
+		{"1h, min_remaining of 2h counts as half the life", with(alive(h), func(f *Facts) { f.MinRemaining = 2 * h }), 15 * m},
+		{"the spread is no part of it", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14 * h},
+	}
+	for _, tt := range tests {
+		if got := tt.facts.RenewAfter().Sub(t0); got != tt.after {
+			t.Errorf("%s: renew_after is %s after issued_at, want %s", tt.name, got, tt.after)
+		}
+	}
+}
+
+func TestDecideByTheTokensAge(t *testing.T) {
+	t.Parallel()
+	parameter := func(f *Facts) { f.InParameter = true }
+	tests := []struct {
+		name  string
+		facts Facts
+		age   time.Duration
+		want  Decision
+	}{
+		{"1h, new", alive(h), 0, within(fresh)},
+		{"1h, before renew_after", alive(h), 35*m - 1, fresh},
+		{"1h, at renew_after", alive(h), 35 * m, isDue},
+		{"1h, two heartbeats left", alive(h), 50 * m, isDue},
+		{"1h, less than two heartbeats left", alive(h), 50*m + 1, urgent},
+		{"1h, at its end", alive(h), 60 * m, expired},
+		{"30m, before the floor", alive(30 * m), 15*m - 1, within(fresh)},
+		{"30m, at the floor", alive(30 * m), 15 * m, isDue},
+		{"30m in a parameter, before", with(alive(30*m), parameter), 10*m - 1, fresh},
+		{"30m in a parameter, at", with(alive(30*m), parameter), 10 * m, isDue},
+		{"30m, emergency", alive(30 * m), 20*m + 1, urgent},
+		{"24h, before", alive(24 * h), 14*h - 1, fresh},
+		{"24h, at", alive(24 * h), 14 * h, isDue},
+		{"24h, half of min_remaining left", alive(24 * h), 22 * h, isDue},
+		{"24h, less than half of min_remaining left", alive(24 * h), 22*h + 1, urgent},
+		{"1h, min_remaining 30m, half of it left", with(alive(h), func(f *Facts) { f.MinRemaining = 30 * m }), 45 * m, isDue},
+		{"1h, min_remaining 30m, less left", with(alive(h), func(f *Facts) { f.MinRemaining = 30 * m }), 45*m + 1, urgent},
+		{"24h, hourly runs, two of them left", with(alive(24*h), func(f *Facts) { f.MinRemaining, f.Every = h, h }), 22*h + 1, urgent},
+		{"15m, emergency within the floor", alive(15 * m), 5*m + 1, within(urgent)},
+		{"10m, expired within the floor", alive(10 * m), 10 * m, within(expired)},
+		{"24h, spread, before", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14*h - 143*m - 52*time.Second, fresh},
+		{"24h, spread: 2h23m51s earlier", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14*h - 143*m - 51*time.Second, isDue},
+		{"30m, spread, still not below the floor", with(alive(30*m), func(f *Facts) { f.Name = spreadMost }), 14 * m, within(Decision{Reason: reasonFloor})},
+		{"30m, spread in a parameter", with(alive(30*m), func(f *Facts) { f.Name = spreadMost; f.InParameter = true }), 8 * m, isDue},
+		{"dead for a heartbeat", alive(h), 65 * m, expired},
+		{"dead for two: rests", alive(h), 70 * m, Decision{Reason: reasonBackOff, Emergency: true, BackOff: true}},
+		{"dead for three", alive(h), 75 * m, expired},
+		{"dead for four: rests", alive(h), 80 * m, Decision{Reason: reasonBackOff, Emergency: true, BackOff: true}},
+		{"dead for half an hour", alive(h), 90 * m, expired},
+		{"dead for 40 minutes: rests", alive(h), 100 * m, Decision{Reason: reasonBackOff, Emergency: true, BackOff: true}},
+		{"dead for a day", alive(h), 25 * h, expired},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.facts.Now = t0.Add(tt.age)
+			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecideByTheSession(t *testing.T) {
+	t.Parallel()
+	refresh := func(received, life time.Duration) func(*Facts) {
+		return func(f *Facts) {
+			f.RefreshedAt = t0.Add(received)
+			f.RefreshExpiresAt = f.RefreshedAt.Add(life)
+		}
+	}
+	session := func(started time.Duration) func(*Facts) {
+		return func(f *Facts) {
+			f.SessionStartedAt = t0.Add(started)
+			f.Traits = exchange.Traits{SessionMax: 336 * h, RemintBefore: 24 * h}
+		}
+	}
+	ending := Decision{Due: true, Reason: reasonRefreshEnding}
+	remint := Decision{Due: true, Reason: reasonSessionEnding}
+	tests := []struct {
+		name  string
+		facts Facts
+		age   time.Duration
+		want  Decision
+	}{
+		{"refresh token of 6h, before its last third", with(alive(24*h), refresh(0, 6*h)), 4*h - 1, fresh},
+		{"refresh token of 6h, in its last third", with(alive(24*h), refresh(0, 6*h)), 4 * h, ending},
+		{"refresh token of 25m, before its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15*m - 1, within(fresh)},
+		{"refresh token of 25m, in its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15 * m, ending},
+		{"refresh token ending within the floor", with(alive(24*h), refresh(0, 12*m)), 3 * m, within(Decision{Reason: reasonFloor})},
+		{"end of the refresh token not told", with(alive(24*h), func(f *Facts) { f.RefreshedAt = t0 }), 13 * h, fresh},
+		{"session two weeks less a day old", with(alive(24*h), session(-312*h)), 20 * m, remint},
+		{"session not yet so old", with(alive(24*h), session(-311*h)), 20 * m, fresh},
+		{"session past its end", with(alive(24*h), session(-400*h)), 20 * m, remint},
+		{"session without an end", with(alive(24*h), func(f *Facts) { f.SessionStartedAt = t0.Add(-9999 * h) }), 20 * m, fresh},
+		{"session ending within the floor", with(alive(24*h), session(-312*h)), 10 * m, within(Decision{Reason: reasonFloor})},
+		{"the token's own time comes first", with(alive(h), session(-312*h)), 40 * m, isDue},
+		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(Decision{Reason: reasonFloor})},
+		{"session written within the floor, token in an emergency", with(alive(h), refresh(40*m, 24*h)), 51 * m, within(urgent)},
+		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(Decision{Reason: reasonFloor})},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.facts.Now = t0.Add(tt.age)
+			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecideByWhoRenews(t *testing.T) {
+	t.Parallel()
+	forced := func(f *Facts) { f.Force = true }
+	rotated := func(f *Facts) { f.ByRotation = true }
+	none := func(f *Facts) { f.Token = nil }
+	missing := Decision{Due: true, Reason: reasonMissing, Emergency: true}
+	tests := []struct {
+		name  string
+		facts Facts
+		age   time.Duration
+		want  Decision
+	}{
+		{"missing", with(alive(h), none), 0, missing},
+		{"missing, session just written", with(alive(h), func(f *Facts) { f.Token, f.RefreshedAt = nil, t0 }), m, within(missing)},
+		{"missing, by rotation", with(with(alive(h), none), rotated), 0, missing},
+		{"due, by rotation", with(alive(24*h), rotated), 15 * h, Decision{Reason: reasonRotation}},
+		{"fresh, by rotation", with(alive(24*h), rotated), h, Decision{Reason: reasonRotation}},
+		{"emergency, by rotation", with(alive(24*h), rotated), 23 * h, urgent},
+		{"expired, by rotation", with(alive(24*h), rotated), 24 * h, expired},
+		{"forced while fresh", with(alive(h), forced), 20 * m, Decision{Due: true, Reason: reasonForced}},
+		{"forced within the floor", with(alive(h), forced), m, within(Decision{Due: true, Reason: reasonForced})},
+		{"forced, by rotation", with(with(alive(24*h), forced), rotated), h, Decision{Due: true, Reason: reasonForced}},
+		{"forced while it rests", with(alive(h), forced), 70 * m, Decision{Due: true, Reason: reasonForced, Emergency: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.facts.Now = t0.Add(tt.age)
+			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSpreadIsLessThanATenthOfTheLife(t *testing.T) {
+	t.Parallel()
+	seen := map[time.Duration]bool{}
+	for i := range 1000 {
+		got := spread(fmt.Sprintf("connection-%d", i), 24*h)
+		if got < 0 || got >= 144*m {
+			t.Fatalf("spread %s of a day", got)
+		}
+		seen[got.Truncate(9*m)] = true
+	}
+	if len(seen) != 16 {
+		t.Errorf("a thousand names fill %d of 16 slots", len(seen))
+	}
+	if spread(unspread, 24*h) != 0 || spread(spreadMost, 24*h) <= 143*m {
+		t.Error("the tables' names are spread otherwise than they say")
+	}
+}
+
+// drawn are any facts of a living token that a connection may have.
+func drawn(t *rapid.T) Facts {
+	seconds := func(name string, least, most time.Duration) time.Duration {
+		return time.Duration(rapid.Int64Range(int64(least/time.Second), int64(most/time.Second)).Draw(t, name)) * time.Second
+	}
+	return Facts{
+		Name:         rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,20}`).Draw(t, "name"),
+		Every:        seconds("every", m, h),
+		MinRemaining: seconds("min_remaining", 0, 50*h),
+		InParameter:  rapid.Bool().Draw(t, "in parameter"),
+		Token:        &TokenTimes{t0, t0.Add(seconds("life", 30*time.Second, 48*h))},
+	}
+}
+
+// At every heartbeat from renew_after on the token is renewed: never later than
+// its lead before its end by more than the heartbeat itself, unless the floor
+// forbids it.
+func TestRenewalIsNeverLate(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawn(t)
+		minRemaining := f.MinRemaining
+		if minRemaining == 0 {
+			minRemaining = f.life() / 6
+		}
+		lead := min(minRemaining, f.life()/2) + max(15*m, f.life()/4)
+		f.Now = t0.Add(time.Duration(rapid.Int64Range(0, int64(f.Every)-1).Draw(t, "phase")))
+		for !Decide(f).Due {
+			f.Now = f.Now.Add(f.Every)
+		}
+		latest := f.Token.ExpiresAt.Add(-lead)
+		if earliest := t0; f.InParameter && latest.Before(earliest) {
+			latest = earliest
+		}
+		if earliest := t0.Add(15 * m); !f.InParameter && latest.Before(earliest) {
+			latest = earliest
+		}
+		if !f.Now.Before(latest.Add(f.Every)) {
+			t.Fatalf("renewed at %s, due at %s", f.Now, latest)
+		}
+	})
+}
+
+func TestRenewalIsNeverTooEarly(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawn(t)
+		f.Now = t0.Add(time.Duration(rapid.Int64Range(0, int64(50*h)).Draw(t, "age")))
+		d := Decide(f)
+		if !d.Due || d.Emergency {
+			return
+		}
+		if f.Now.Before(f.RenewAfter().Add(-f.life() / 10)) {
+			t.Fatalf("renewed more than a tenth of its life before %s", f.RenewAfter())
+		}
+		if !f.InParameter && f.Now.Before(t0.Add(15*m)) {
+			t.Fatal("a secret was written twice within 15 minutes without need")
+		}
+	})
+}
+
+func TestRenewAfterIsWithinTheTokensLife(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawn(t)
+		at := f.RenewAfter()
+		if at.Before(t0) {
+			t.Fatalf("renew_after %s is before issued_at", at)
+		}
+		if (f.life() >= 15*m || f.InParameter) && at.After(f.Token.ExpiresAt) {
+			t.Fatalf("renew_after %s is after expires_at %s", at, f.Token.ExpiresAt)
+		}
+	})
+}
+
+// A token that has died is tried at the first heartbeat and then never less
+// often than every 15 minutes and a heartbeat, nor at every one.
+func TestBackOffNeverEnds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawn(t)
+		f.Now = f.Token.ExpiresAt.Add(time.Duration(rapid.Int64Range(0, int64(f.Every)-1).Draw(t, "phase")))
+		last, tries, runs := f.Now, 0, 0
+		for end := f.Now.Add(24 * h); f.Now.Before(end); f.Now = f.Now.Add(f.Every) {
+			runs++
+			d := Decide(f)
+			if d.Due == d.BackOff || !d.Emergency {
+				t.Fatalf("%s after the end: %+v", f.Now.Sub(f.Token.ExpiresAt), d)
+			}
+			if !d.Due {
+				continue
+			}
+			tries++
+			if gap := f.Now.Sub(last); gap >= max(15*m, f.Every)+f.Every {
+				t.Fatalf("no try for %s", gap)
+			}
+			last = f.Now
+		}
+		if tries == 0 || (f.Every <= 7*m && tries > runs/2+2) {
+			t.Fatalf("%d tries in %d runs", tries, runs)
+		}
+	})
+}

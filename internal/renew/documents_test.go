@@ -1,0 +1,250 @@
+package renew
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+)
+
+// secretText lets cmp compare secrets by value.
+var secretText = cmp.Comparer(redact.Secret.Equal)
+
+func issuedFor(life time.Duration) exchange.Issued {
+	return exchange.Issued{
+		AccessToken: redact.New("at"), TokenType: "Bearer", IssuedAt: t0, ExpiresAt: t0.Add(life),
+		Scope: "read", APIURL: "https://api.example.com",
+	}
+}
+
+func TestNewToken(t *testing.T) {
+	t.Parallel()
+	secret := connection.Connection{Name: "c", Provider: "flexera"}
+	parameter := connection.Connection{Name: "c", Provider: "flexera", TokenParameter: "/evertoken/c"}
+	tests := []struct {
+		name       string
+		connection connection.Connection
+		life       time.Duration
+		renewAfter time.Duration
+	}{
+		{"1h", secret, h, 35 * m},
+		{"24h", secret, 24 * h, 14 * h},
+		{"30m", secret, 30 * m, 15 * m},
+		{"30m in a parameter", parameter, 30 * m, 10 * m},
+		{"10m: the floor is after its end", secret, 10 * m, 10 * m},
+		{"10m in a parameter", parameter, 10 * m, 0},
+	}
+	for _, tt := range tests {
+		want := credential.Token{
+			AccessToken: redact.New("at"), TokenType: "Bearer", IssuedAt: t0, ExpiresAt: t0.Add(tt.life), RenewAfter: t0.Add(tt.renewAfter),
+			Scope: "read", Provider: "flexera", Connection: "c", APIURL: "https://api.example.com",
+		}
+		if diff := cmp.Diff(want, NewToken(tt.connection, 5*m, issuedFor(tt.life)), secretText); diff != "" {
+			t.Errorf("%s: NewToken (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestEncodeToken(t *testing.T) {
+	t.Parallel()
+	token := NewToken(connection.Connection{Name: "c", Provider: "flexera"}, 5*m, issuedFor(h))
+	for _, tt := range []struct {
+		connection connection.Connection
+		want       redact.Secret
+	}{
+		{connection.Connection{Format: connection.JSON}, token.Encode(false)},
+		{connection.Connection{Format: connection.JSON, TokenParameter: "/p"}, token.Encode(true)},
+		{connection.Connection{Format: connection.Plain}, redact.New("at")},
+		{connection.Connection{Format: connection.Plain, TokenParameter: "/p"}, redact.New("at")},
+	} {
+		if got := EncodeToken(tt.connection, token); !got.Equal(tt.want) {
+			t.Errorf("%+v: %s, want %s", tt.connection, got.Reveal(), tt.want.Reveal())
+		}
+	}
+}
+
+func credentialOf(t *testing.T, document string) credential.Credential {
+	t.Helper()
+	c, err := credential.Parse(redact.New(document))
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	return c
+}
+
+func TestNewSession(t *testing.T) {
+	t.Parallel()
+	cred := credentialOf(t, `{"client_id":"id","client_secret":"s","username":"u","password":"p","refresh_token":"seed-1"}`)
+	with := func(refresh string, end time.Duration) exchange.Issued {
+		i := issuedFor(h)
+		i.RefreshToken = redact.New(refresh)
+		if end != 0 {
+			i.RefreshExpiresAt = t0.Add(end)
+		}
+		return i
+	}
+	tests := []struct {
+		name    string
+		grant   exchange.Grant
+		issued  exchange.Issued
+		refresh string
+		ends    time.Time
+		opened  []string
+	}{
+		{"password", password, with("rt-1", 12*h), "rt-1", t0.Add(12 * h), []string{"password", "username"}},
+		{"end not told", password, with("rt-1", 0), "rt-1", time.Time{}, []string{"password", "username"}},
+		{"client", client, with("rt-1", 0), "rt-1", time.Time{}, []string{"client_id", "client_secret"}},
+		{"password, none returned", password, with("", 0), "", time.Time{}, []string{"password", "username"}},
+		{"seed, another returned", seed, with("rt-2", 0), "rt-2", time.Time{}, []string{"refresh_token"}},
+		{"seed, none returned: it stays (RFC 6749 section 6)", seed, with("", 0), "seed-1", time.Time{}, []string{"refresh_token"}},
+	}
+	for _, tt := range tests {
+		want := credential.Session{
+			RefreshToken: redact.New(tt.refresh), StartedAt: t0, RefreshedAt: t0, ExpiresAt: tt.ends, OpenedBy: cred.Fingerprint(tt.opened...),
+		}
+		if diff := cmp.Diff(want, NewSession(cred, tt.grant, tt.issued), secretText); diff != "" {
+			t.Errorf("%s: NewSession (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// inForce is a session that was opened ten hours ago and refreshed two hours
+// ago, with a refresh token of twelve hours.
+func inForce() credential.Session {
+	return credential.Session{
+		RefreshToken: redact.New("rt-1"), StartedAt: t0.Add(-10 * h), RefreshedAt: t0.Add(-2 * h), ExpiresAt: t0.Add(10 * h), OpenedBy: "ab",
+	}
+}
+
+func TestRefreshed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		token  string
+		end    time.Duration // of t0; 0 if not told
+		change func(*credential.Session)
+	}{
+		{"none returned", "", 0, nil},
+		{"the same returned", "rt-1", 0, nil},
+		{"the same, its end where it was", "rt-1", 10 * h, nil},
+		{"the same, its end moved by a tenth of its life", "rt-1", 10*h + 72*m, nil},
+		{"the same, its end moved by more", "rt-1", 12 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt = t0, t0.Add(12*h) }},
+		{"none returned, the end moved nearer", "", 5 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt = t0, t0.Add(5*h) }},
+		{"another", "rt-2", 12 * h, func(s *credential.Session) {
+			s.RefreshToken, s.RefreshedAt, s.ExpiresAt = redact.New("rt-2"), t0, t0.Add(12*h)
+		}},
+		{"another, its end not told", "rt-2", 0, func(s *credential.Session) {
+			s.RefreshToken, s.RefreshedAt, s.ExpiresAt = redact.New("rt-2"), t0, time.Time{}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			issued := issuedFor(h)
+			issued.RefreshToken = redact.New(tt.token)
+			if tt.end != 0 {
+				issued.RefreshExpiresAt = t0.Add(tt.end)
+			}
+			want := inForce()
+			if tt.change != nil {
+				tt.change(&want)
+			}
+			got, changed := refreshed(inForce(), issued)
+			if changed != (tt.change != nil) {
+				t.Errorf("changed = %t", changed)
+			}
+			if diff := cmp.Diff(want, got, secretText); diff != "" {
+				t.Errorf("refreshed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEndMoved(t *testing.T) {
+	t.Parallel()
+	untold := inForce()
+	untold.ExpiresAt = time.Time{}
+	tests := []struct {
+		name string
+		old  credential.Session
+		end  time.Time
+		want bool
+	}{
+		{"never told", untold, time.Time{}, false},
+		{"told for the first time", untold, t0.Add(h), true},
+		{"no longer told", inForce(), time.Time{}, false},
+		{"unmoved", inForce(), t0.Add(10 * h), false},
+		{"a tenth later", inForce(), t0.Add(10*h + 72*m), false},
+		{"more than a tenth later", inForce(), t0.Add(10*h + 72*m + time.Second), true},
+		{"a tenth earlier", inForce(), t0.Add(10*h - 72*m), false},
+		{"more than a tenth earlier", inForce(), t0.Add(10*h - 72*m - time.Second), true},
+	}
+	for _, tt := range tests {
+		if got := endMoved(tt.old, tt.end); got != tt.want {
+			t.Errorf("%s: endMoved = %t", tt.name, got)
+		}
+	}
+}
+
+func TestNextSession(t *testing.T) {
+	t.Parallel()
+	cred := credentialOf(t, `{"username":"u","password":"p","refresh_token":"seed-1","client_id":"id","client_secret":"s"}`)
+	opened := func(token string, g exchange.Grant) credential.Session {
+		return credential.Session{RefreshToken: redact.New(token), StartedAt: t0, RefreshedAt: t0, OpenedBy: cred.Fingerprint(g.Members...)}
+	}
+	rotated := inForce()
+	rotated.RefreshToken, rotated.RefreshedAt, rotated.ExpiresAt = redact.New("rt-2"), t0, time.Time{}
+	token := NewToken(connection.Connection{Name: "c"}, 5*m, issuedFor(h))
+	stub := func(s credential.Session) credential.Session { s.Token = token.Published(); return s }
+	earlier := inForce()
+	earlier.Token = &credential.Published{SHA256: "old", IssuedAt: t0.Add(-h)}
+	carried := rotated
+	carried.Token = earlier.Token
+	tests := []struct {
+		name     string
+		use      exchange.SessionUse
+		format   connection.Format
+		session  credential.Session
+		grant    exchange.Grant
+		returned string
+		final    bool
+		want     credential.Session
+		write    bool
+	}{
+		{"no session", exchange.NoSession, connection.JSON, credential.Session{}, client, "", true, credential.Session{}, false},
+		{"no session, plain", exchange.NoSession, connection.Plain, credential.Session{}, client, "", true, stub(credential.Session{}), true},
+		{"opened", exchange.RequiredSession, connection.JSON, credential.Session{}, password, "rt-2", true, opened("rt-2", password), true},
+		{"re-minted", exchange.RequiredSession, connection.JSON, inForce(), password, "rt-2", true, opened("rt-2", password), true},
+		{"refreshed, rotated", exchange.RequiredSession, connection.JSON, inForce(), exchange.Refresh, "rt-2", true, rotated, true},
+		{"refreshed, not rotated", exchange.RequiredSession, connection.JSON, inForce(), exchange.Refresh, "", true, inForce(), false},
+		{"refreshed, not rotated, plain", exchange.RequiredSession, connection.Plain, inForce(), exchange.Refresh, "", true, stub(inForce()), true},
+		{"refreshed, rotated, plain, the token comes later", exchange.RequiredSession, connection.Plain, earlier, exchange.Refresh, "rt-2", false, carried, true},
+		{"optional, none returned", exchange.OptionalSession, connection.JSON, credential.Session{}, client, "", true, credential.Session{}, false},
+		{"optional, handed back as sent", exchange.OptionalSession, connection.JSON, credential.Session{}, reusable, "seed-1", true, credential.Session{}, false},
+		{"optional, another returned", exchange.OptionalSession, connection.JSON, credential.Session{}, reusable, "rt-2", true, opened("rt-2", reusable), true},
+		{"optional, refreshed, handed back", exchange.OptionalSession, connection.JSON, inForce(), exchange.Refresh, "rt-1", true, inForce(), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &renewal{
+				conn: connection.Connection{Name: "c", Format: tt.format}, traits: exchange.Traits{Session: tt.use},
+				credential: cred, session: tt.session,
+			}
+			issued := issuedFor(h)
+			issued.RefreshToken = redact.New(tt.returned)
+			got, write := r.nextSession(tt.grant, issued, token, tt.final)
+			if write != tt.write {
+				t.Errorf("write = %t", write)
+			}
+			if diff := cmp.Diff(tt.want, got, secretText); diff != "" {
+				t.Errorf("nextSession (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

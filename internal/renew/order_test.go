@@ -1,0 +1,114 @@
+package renew_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+	"evertoken/internal/issue"
+)
+
+// story is what one run does to the world, in order: calls to AWS and, between
+// them, requests to the provider.
+func story(w *harness.World, e issue.Event) []string {
+	w.AWS.ResetCalls()
+	var marks []int
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { marks = append(marks, len(w.AWS.Calls())) }})
+	w.Run(e)
+	w.IDP.ClearFaults()
+	var out []string
+	for i, c := range w.AWS.Calls() {
+		for len(marks) > 0 && marks[0] == i {
+			out, marks = append(out, "exchange"), marks[1:]
+		}
+		line := c.Operation
+		if c.Operation != "BatchGetSecretValue" && c.Operation != "GetParametersByPath" {
+			line += " " + c.Resource[strings.LastIndex(c.Resource, "/")+1:]
+		}
+		if c.Code != "" {
+			line += " " + c.Code
+		}
+		out = append(out, line)
+	}
+	for range marks {
+		out = append(out, "exchange")
+	}
+	return out
+}
+
+func TestOrderOfARenewal(t *testing.T) {
+	t.Parallel()
+	renewal := []string{
+		"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token",
+		"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
+		"exchange", "PutSecretValue session", "PutSecretValue token",
+	}
+	for _, tt := range []struct {
+		name    string
+		connect func(*harness.World)
+		first   []string
+		renewal []string
+	}{
+		{
+			name: "apiax", connect: func(w *harness.World) { w.Apiax("c") },
+			first: []string{
+				"GetParametersByPath", "BatchGetSecretValue",
+				"DescribeSecret session", "DescribeSecret token", // no value: is there a secret?
+				"DescribeSecret credential", // was this password refused before?
+				"DescribeSecret token",
+				"DescribeSecret session", "PutSecretValue session", // proof and claim in one
+				"exchange", "PutSecretValue session", "PutSecretValue token",
+			},
+			renewal: renewal,
+		},
+		{
+			name: "oauth2 refresh", connect: func(w *harness.World) { w.OAuth2("c", "refresh_token") },
+			first: []string{
+				"GetParametersByPath", "BatchGetSecretValue",
+				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
+				"DescribeSecret session", "PutSecretValue session",
+				"exchange", "PutSecretValue session", "PutSecretValue token",
+			},
+			renewal: renewal,
+		},
+		{
+			name: "flexera service account", connect: func(w *harness.World) { w.Flexera("c", true) },
+			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret token", "exchange", "PutSecretValue token"},
+			renewal: []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "exchange", "PutSecretValue token"},
+		},
+		{
+			name: "sharetribe trusted", connect: func(w *harness.World) { w.Sharetribe("c", "trusted") },
+			first: []string{
+				"GetParametersByPath", "BatchGetSecretValue",
+				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
+				"DescribeSecret session", "PutSecretValue session",
+				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
+			},
+			renewal: []string{
+				"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token",
+				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
+				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := harness.New(t)
+			tt.connect(w)
+			if diff := cmp.Diff(tt.first, story(w, issue.Event{})); diff != "" {
+				t.Errorf("first run (-want +got):\n%s", diff)
+			}
+			token, _ := w.Token("c")
+			w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
+			if diff := cmp.Diff(tt.renewal, story(w, issue.Event{})); diff != "" {
+				t.Errorf("renewal (-want +got):\n%s", diff)
+			}
+			if got := story(w, issue.Event{}); len(got) != 2 {
+				t.Errorf("a run with nothing due made more than two calls: %q", got)
+			}
+		})
+	}
+}
