@@ -53,28 +53,43 @@ func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string
 const parametersPerCall = 10
 
 // Batch reads the parameters named in clear, ten to a call; one that is not
-// there is [ErrNotFound] under its name.
+// there is [ErrNotFound] under its name, and one bad parameter does not spoil
+// the rest.
 func (p *Parameters) Batch(ctx context.Context, names []string) map[string]Read {
 	out := make(map[string]Read, len(names))
 	for chunk := range slices.Chunk(names, parametersPerCall) {
-		page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk, WithDecryption: aws.Bool(true)})
-		if err != nil {
-			for _, name := range chunk {
-				out[name] = Read{Err: classify("GetParameters", err)}
-			}
-			continue
-		}
-		for _, name := range chunk { // in the answer or else reported as invalid
-			out[name] = Read{Err: &Error{Kind: ErrTransient, Op: "GetParameters", Code: "NoAnswer"}}
-		}
-		for _, one := range page.Parameters {
-			out[aws.ToString(one.Name)] = Read{Version: Version{Value: redact.New(aws.ToString(one.Value)), Created: aws.ToTime(one.LastModifiedDate)}}
-		}
-		for _, name := range page.InvalidParameters {
-			out[name] = Read{Err: &Error{Kind: ErrNotFound, Op: "GetParameters", Code: "ParameterNotFound"}}
-		}
+		p.batch(ctx, chunk, out)
 	}
 	return out
+}
+
+func (p *Parameters) batch(ctx context.Context, names []string, out map[string]Read) {
+	page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)})
+	err = classify("GetParameters", err)
+	switch kind := ErrorKind(err); {
+	case err == nil:
+	case len(names) > 1 && kind != ErrThrottled && kind != ErrTransient:
+		// One key that may not be used, or one name that may not be read,
+		// refuses the whole call.
+		for _, name := range names {
+			p.batch(ctx, []string{name}, out)
+		}
+		return
+	default:
+		for _, name := range names {
+			out[name] = Read{Err: err}
+		}
+		return
+	}
+	for _, name := range names { // in the answer or else reported as invalid
+		out[name] = Read{Err: &Error{Kind: ErrTransient, Op: "GetParameters", Code: "NoAnswer"}}
+	}
+	for _, one := range page.Parameters {
+		out[aws.ToString(one.Name)] = Read{Version: Version{Value: redact.New(aws.ToString(one.Value)), Created: aws.ToTime(one.LastModifiedDate)}}
+	}
+	for _, name := range page.InvalidParameters {
+		out[name] = Read{Err: &Error{Kind: ErrNotFound, Op: "GetParameters", Code: "ParameterNotFound"}}
+	}
 }
 
 // Get reads one parameter in clear.

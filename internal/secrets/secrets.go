@@ -131,7 +131,7 @@ func (s *Store) batch(ctx context.Context, ids []string, out map[string]Read) {
 		for _, v := range page.SecretValues {
 			version, err := newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate, v.SecretString, v.SecretBinary)
 			for _, id := range ids {
-				if id == aws.ToString(v.Name) || id == aws.ToString(v.ARN) {
+				if id == aws.ToString(v.Name) || isARN(id, aws.ToString(v.ARN)) {
 					out[id] = Read{version, err}
 				}
 			}
@@ -288,6 +288,12 @@ func FreshID() string {
 func shape(b []byte) string {
 	h := hex.EncodeToString(b)
 	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:32]}, "-")
+}
+
+// isARN reports whether id is the ARN, with or without the hyphen and the six
+// characters that Secrets Manager has put at its end.
+func isARN(id, arn string) bool {
+	return id == arn || (strings.HasPrefix(arn, id+"-") && len(arn) == len(id)+len("-AbCdEf"))
 }
 
 func region(arn string) string {

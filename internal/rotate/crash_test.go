@@ -1,0 +1,178 @@
+package rotate_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// crashes are secrets that are rotated while the function dies.
+var crashes = map[string]struct {
+	begin func(w *world)
+	// document is rotated; provider is the fake's name.
+	document, provider string
+	// wasted is how many more exchanges a crash may cost.
+	wasted int
+}{
+	"credential of flexera": {func(w *world) { w.flexera("c") }, "credential", "flexera", 1},
+	"token of flexera":      {func(w *world) { w.flexera("c") }, "token", "flexera", 1},
+	"token of oauth2":       {func(w *world) { w.oauth2("c") }, "token", "oauth2", 1},
+	"token of flexnet": {func(w *world) {
+		n := w.idp.FlexNet()
+		w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
+	}, "token", "flexnet", 1},
+	"session of apiax": {func(w *world) { w.apiax("c") }, "session", "apiax", 1},
+	// A lost answer is settled by the provider's rule: the refresh token is sent
+	// once more, and then what is stronger.
+	"token of apiax": {func(w *world) {
+		w.idp.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
+		w.apiax("c")
+		w.rotated("evertoken/c/token")
+	}, "token", "apiax", 2},
+	"token of sharetribe": {func(w *world) {
+		s := w.idp.Sharetribe()
+		clientID, secret := s.AddIntegrationApp()
+		w.connect("c", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
+		w.rotated("evertoken/c/token")
+	}, "token", "sharetribe", 2},
+}
+
+// rotated makes the first value.
+func (w *world) rotated(secret string) {
+	w.Helper()
+	if err := w.rotateSecret(secret, "first"); err != nil {
+		w.Fatal(err)
+	}
+	w.wantOK()
+	w.clock.Advance(16 * time.Minute)
+}
+
+// dieAfter lets the function make n calls more; the answer to the last is lost,
+// and nothing that it sends after that arrives. It returns the number of calls.
+func (w *world) dieAfter(n int64) *atomic.Int64 {
+	calls := &atomic.Int64{}
+	ours := func(c fakeaws.Call) bool { return c.Operation != "RotateSecret" }
+	last := func() bool {
+		reached := calls.Add(1) == n
+		if reached {
+			w.dead.Store(true)
+		}
+		return reached
+	}
+	w.aws.Inject(&fakeaws.Fault{Kind: fakeaws.DropAfter, Match: func(c fakeaws.Call) bool { return ours(c) && last() }})
+	w.aws.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore, Match: func(c fakeaws.Call) bool { return ours(c) && calls.Load() > n }})
+	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Match: func(fakeidp.Request) bool { return last() }})
+	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: func(fakeidp.Request) bool { return calls.Load() > n }})
+	return calls
+}
+
+func TestCrashAfterEachCall(t *testing.T) {
+	t.Parallel()
+	for name, test := range crashes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			secret := "evertoken/c/" + test.document
+			clean := newWorld(t)
+			test.begin(clean)
+			clean.idp.ResetRequests()
+			calls := clean.dieAfter(1 << 30)
+			if err := clean.rotateSecret(secret, "tok"); err != nil {
+				t.Fatal(err)
+			}
+			clean.wantOK()
+			for n := int64(1); n <= calls.Load(); n++ {
+				t.Run(fmt.Sprint(n), func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t)
+					test.begin(w)
+					w.idp.ResetRequests()
+					w.dieAfter(n)
+					if err := w.rotateSecret(secret, "tok"); err != nil {
+						t.Fatal(err)
+					}
+					w.aws.ClearFaults()
+					w.idp.ClearFaults()
+					w.dead.Store(false)
+					w.retryUntilDone(secret)
+					v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+					check(t, "promoted", id("tok"), v.ID)
+					if extra := w.exchanges() - clean.exchanges(); extra > test.wasted {
+						t.Errorf("the crash cost %d more exchanges, want at most %d", extra, test.wasted)
+					}
+					w.works(test.provider, secret)
+				})
+			}
+		})
+	}
+}
+
+// retryUntilDone has Secrets Manager try again, the longest run of a Lambda
+// apart, since a claim on a session is respected for that long.
+func (w *world) retryUntilDone(secret string) {
+	w.Helper()
+	for range 5 {
+		v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+		_, pending := w.aws.Secret(secret).Labelled(secrets.Pending)
+		if v.ID == id("tok") && !pending {
+			return
+		}
+		w.clock.Advance(16 * time.Minute)
+		if w.aws.RetryRotation(secret) == nil {
+			return
+		}
+	}
+	for _, err := range w.errors() {
+		w.Logf("%s: %v", errorType(err), err)
+	}
+	w.Errorf("the rotation was not completed: %s", w.labels(secret))
+}
+
+// works shows what is in force to the provider.
+func (w *world) works(provider, secret string) {
+	w.Helper()
+	value := redact.New(w.value(secret, secrets.Current))
+	switch {
+	case strings.HasSuffix(secret, "/token"):
+		token, err := credential.ParseToken(value)
+		if err != nil || token.ExpiresAt.After(w.clock.Now()) && !w.idp.Accepts(provider, token.AccessToken.Reveal()) {
+			w.Errorf("the provider does not accept the token in force: %v", err)
+		}
+		if session, found := w.aws.Secret("evertoken/c/session").Labelled(secrets.Current); found {
+			s, err := credential.ParseSession(redact.New(session.Value))
+			if err != nil || !w.idp.RefreshTokenAlive(provider, s.RefreshToken.Reveal()) {
+				w.Errorf("the refresh token in force is not alive: %v", err)
+			}
+		}
+	case strings.HasSuffix(secret, "/session"):
+		session, err := credential.ParseSession(value)
+		if err != nil || !w.idp.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
+			w.Errorf("the refresh token in force is not alive: %v", err)
+		}
+	default:
+		clients := w.idp.Flexera().Clients(org, 2263)
+		check(w.T, "clients", 2, len(clients))
+		check(w.T, "proof of what is in force", "ok", w.rotateAgain(secret))
+	}
+}
+
+// rotateAgain rotates once more, which takes a token made with what is in force.
+func (w *world) rotateAgain(secret string) string {
+	w.Helper()
+	w.clock.Advance(2 * time.Hour)
+	before := len(w.errors())
+	if err := w.rotateSecret(secret, "again"); err != nil {
+		return err.Error()
+	}
+	if errs := w.errors(); len(errs) > before {
+		return errs[before].Error()
+	}
+	return "ok"
+}

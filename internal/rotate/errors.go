@@ -1,0 +1,139 @@
+package rotate
+
+import (
+	"fmt"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
+	"evertoken/internal/renew"
+)
+
+// Failure is what every error of this package tells. It holds no secret value,
+// no ARN and no answer of anybody else's.
+type Failure struct {
+	Step    string // as in the event; empty if that cannot be told
+	Secret  string // the secret's name; empty if that cannot be told
+	Problem string
+	Hint    string // what to do about it; empty if there is nothing
+}
+
+// Error is the whole in one line.
+func (f Failure) Error() string {
+	where := f.Step
+	if f.Secret != "" {
+		where += " of " + f.Secret
+	}
+	if where != "" {
+		where += ": "
+	}
+	if f.Hint == "" {
+		return where + f.Problem
+	}
+	return where + f.Problem + "; " + f.Hint
+}
+
+// The kinds of error. Lambda reports an error under the name of its type, so
+// that an operator sees at once who has to act.
+type (
+	// InvalidEvent is an event that Secrets Manager would not send.
+	InvalidEvent struct{ Failure }
+	// Refused is a secret that is not Evertoken's to rotate, or a version that
+	// is not being rotated. Nothing was sent or changed.
+	Refused struct{ Failure }
+	// Misconfigured is a connection, a right or a document that cannot work as
+	// it is.
+	Misconfigured struct{ Failure }
+	// CredentialDead is a credential that the provider refuses: only a person
+	// can mend it.
+	CredentialDead struct{ Failure }
+	// Throttled is a provider or AWS asking for fewer requests. Secrets Manager
+	// tries the rotation again.
+	Throttled struct{ Failure }
+	// Transient is a fault that passes. Secrets Manager tries the rotation
+	// again.
+	Transient struct{ Failure }
+	// RotationStuck is a rotation that could never have succeeded with the
+	// value it had prepared. AWSPENDING was taken off it, so that the next
+	// rotation begins anew; if even that failed the hint has the command.
+	RotationStuck struct{ Failure }
+	// InternalFault is a fault in Evertoken itself; the log has its place.
+	InternalFault struct{ Failure }
+)
+
+func (r *rotation) failure(problem, hint string) Failure {
+	return Failure{Step: r.event.Step, Secret: r.name, Problem: problem, Hint: hint}
+}
+
+func (r *rotation) refused(problem, hint string) error { return Refused{r.failure(problem, hint)} }
+
+func (r *rotation) misconfigured(problem, hint string) error {
+	return Misconfigured{r.failure(problem, hint)}
+}
+
+func (r *rotation) transient(problem string) error {
+	return Transient{r.failure(problem, "Secrets Manager tries the rotation again")}
+}
+
+// classified is the error for a class of package exchange.
+func (r *rotation) classified(class exchange.Class, problem, hint string) error {
+	f := r.failure(problem, hint)
+	switch class {
+	case exchange.Throttled:
+		return Throttled{f}
+	case exchange.Transient:
+		return Transient{f}
+	case exchange.GrantDead, exchange.CredentialDead:
+		return CredentialDead{f}
+	}
+	return Misconfigured{f}
+}
+
+// fromResult tells what became of a renewal that was no success.
+func (r *rotation) fromResult(result renew.Result) error {
+	switch result.Outcome {
+	case renew.Waiting:
+		return r.refused(result.Reason, result.Hint)
+	case renew.Deferred, renew.Fresh:
+		return r.transient(join(result.Reason, result.Hint))
+	}
+	return r.classified(result.Class, result.Reason, result.Hint)
+}
+
+// aws tells an error of package secrets about a document of a connection.
+func (r *rotation) aws(document, id string, err error) error {
+	return r.fromResult(renew.AWSFailure(document, id, err))
+}
+
+// provider tells an error of a provider.
+func (r *rotation) provider(doing string, err error) error {
+	x := asExchange(err)
+	return r.classified(x.Class, doing+": "+x.Error(), x.Hint)
+}
+
+func join(problem, hint string) string {
+	if hint == "" {
+		return problem
+	}
+	return problem + "; " + hint
+}
+
+// The commands that errors and docs/rotation.md name.
+
+func putCommand(secret string) string {
+	return "aws secretsmanager put-secret-value --secret-id " + secret + " --secret-string file://credential.json"
+}
+
+func rotateCommand(secret string) string {
+	return "aws secretsmanager rotate-secret --secret-id " + secret
+}
+
+func cancelCommand(secret string) string {
+	return "aws secretsmanager cancel-rotate-secret --secret-id " + secret
+}
+
+func takeOffCommand(secret, versionID string) string {
+	return fmt.Sprintf("aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s", secret, versionID)
+}
+
+// secretName is what errors and logs call a secret before it was described.
+func secretName(id string) string { return connection.SecretName(id) }

@@ -1,0 +1,185 @@
+package rotate_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// TestPropagation: a new client is refused for a while.
+func TestPropagation(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		after time.Duration
+		want  string
+	}{
+		"a few seconds": {20 * time.Second, "cur:PREVIOUS one:CURRENT"},
+		"minutes":       {5 * time.Minute, "cur:CURRENT one:PENDING"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			account, _ := w.flexera("f")
+			w.clock.Advance(time.Hour)
+			w.idp.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.ClientPropagation = test.after })
+			if err := w.rotateSecret("evertoken/f/credential", "one"); err != nil {
+				t.Fatal(err)
+			}
+			check(t, "labels", test.want, w.labels("evertoken/f/credential"))
+			check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+			if test.after < settle {
+				w.clock.Advance(test.after)
+				_ = w.aws.RetryRotation("evertoken/f/credential") // it may be complete already
+				check(t, "labels after a retry", "cur:PREVIOUS one:CURRENT", w.labels("evertoken/f/credential"))
+				check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+			}
+		})
+	}
+}
+
+const settle = 15 * time.Minute
+
+// TestEventualConsistency: a version is not seen at once.
+func TestEventualConsistency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	w.aws.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/c/token", Kind: fakeaws.Stale, StaleBy: time.Hour, Times: 2})
+	if err := w.rotateSecret("evertoken/c/token", "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	check(t, "exchanges", 1, w.exchanges())
+}
+
+// TestErrorIsNotAbsence: no error of AWS is taken for "no value yet".
+func TestErrorIsNotAbsence(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"ThrottlingException": "Throttled", "InternalServiceError": "Transient", "AccessDeniedException": "Misconfigured", "DecryptionFailure": "Misconfigured",
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.oauth2("c")
+			w.prepare("evertoken/c/token", "one")
+			w.aws.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Resource: "evertoken/c/token", Code: code})
+			for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
+				check(t, step, want, w.step(step, "evertoken/c/token", "one"))
+			}
+			check(t, "exchanges", 0, w.exchanges())
+			check(t, "labels", "one?:PENDING", w.labels("evertoken/c/token"))
+		})
+	}
+}
+
+// TestOtherWasFaster: the value that another invocation has stored under the
+// version is used.
+func TestOtherWasFaster(t *testing.T) {
+	t.Parallel()
+	for role, begin := range subjects {
+		if role == "credential" { // see TestCreateTwice
+			continue
+		}
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			s := begin(t)
+			s.prepared()
+			s.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: s.secret, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+				s.store("tok", "new", "AWSPENDING")
+			}})
+			check(t, "outcome", "ok", s.step("createSecret", s.secret, "tok"))
+			check(t, "value", s.value("new"), s.world.value(s.secret, secrets.Pending))
+			check(t, "labels", "cur:CURRENT tok:PENDING", s.labels(s.secret))
+		})
+	}
+}
+
+// TestPlainSession keeps what the session says of the published token.
+func TestPlainSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apiax("c")
+	w.declare("c", "apiax", map[string]any{"token_url": w.idp.Apiax().TokenURL()}, map[string]any{"format": "plain"})
+	now := w.clock.Now()
+	token := credential.Token{AccessToken: redact.New("t"), IssuedAt: now, RenewAfter: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
+	old := credential.Session{RefreshToken: redact.New("old"), StartedAt: now.Add(-time.Hour), RefreshedAt: now.Add(-time.Hour), Token: token.Published()}
+	w.put("evertoken/c/session", "cur", old.Encode().Reveal())
+	if err := w.rotateSecret("evertoken/c/session", "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	session, err := credential.ParseSession(redact.New(w.value("evertoken/c/session", secrets.Current)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "the published token", token.Published(), session.Token)
+}
+
+// TestDeadToken: the provider does not know the new token.
+func TestDeadToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.flexera("c")
+	const secret = "evertoken/c/token"
+	w.prepare(secret, "tok")
+	check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
+	w.move(secret, "AWSPENDING", "", "tok") // the first value is AWSCURRENT at once
+	w.clock.Advance(20 * time.Minute)
+	w.prepare(secret, "next")
+	check(t, "createSecret", "ok", w.step("createSecret", secret, "next"))
+	w.idp.Inject(&fakeidp.Fault{Path: "/refresh-tokens", Status: 401})
+	check(t, "young", "Transient", w.step("testSecret", secret, "next"))
+	check(t, "labels", "tok:CURRENT next:PENDING", w.labels(secret))
+	w.clock.Advance(settle)
+	check(t, "after a while", "CredentialDead", w.step("testSecret", secret, "next"))
+	check(t, "labels", "tok:CURRENT", w.labels(secret))
+}
+
+// TestTakeOffFails names the command to run by hand.
+func TestTakeOffFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	const secret = "evertoken/c/token"
+	w.put(secret, "cur", "whatever")
+	w.prepare(secret, "tok")
+	w.put(secret, "tok", "junk", "AWSPENDING")
+	w.aws.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException"})
+	check(t, "outcome", "RotationStuck", w.step("setSecret", secret, "tok"))
+	const want = "aws secretsmanager update-secret-version-stage --secret-id evertoken/c/token --version-stage AWSPENDING --remove-from-version-id tok-"
+	if errs := w.errors(); !strings.Contains(errs[0].Error(), want) || !strings.Contains(errs[0].Error(), "aws secretsmanager rotate-secret --secret-id evertoken/c/token") {
+		t.Errorf("the command is not named: %v", errs)
+	}
+}
+
+// TestSpentRefreshToken: with nothing stronger stored, a refresh token whose
+// answer was lost is not sent again and again by a rotation that is tried again.
+func TestSpentRefreshToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.idp.OAuth2()
+	clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
+	w.connect("c", "oauth2", map[string]string{"client_id": clientID, "client_secret": secret, "refresh_token": o.AddRefreshToken(clientID, "s", "read")},
+		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
+	w.rotated("evertoken/c/token")
+	w.idp.ResetRequests()
+	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Times: 1})
+	if err := w.rotateSecret("evertoken/c/token", "tok"); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		w.clock.Advance(16 * time.Minute)
+		if w.aws.RetryRotation("evertoken/c/token") == nil {
+			t.Error("a rotation with a spent refresh token succeeded")
+		}
+	}
+	check(t, "sent", 2, w.exchanges()) // once, and the one replay
+	check(t, "labels", "first:CURRENT tok?:PENDING", w.labels("evertoken/c/token"))
+}

@@ -1,0 +1,127 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+)
+
+// connectionTag is the tag of a secret that names its connection's parameter.
+const connectionTag = "evertoken:parameter"
+
+// role is what a secret is to a connection.
+type role string
+
+const (
+	credentialRole role = "credential"
+	sessionRole    role = "session"
+	tokenRole      role = "token"
+)
+
+// user is a connection that names the secret, and its provider.
+type user struct {
+	conn     connection.Connection
+	provider renew.Provider
+}
+
+// find finds the connections that the secret belongs to. The tag leads to one
+// parameter; without it, and for a credential, which may serve several, all
+// parameters are read.
+func (r *rotation) find(ctx context.Context) error {
+	parameter, tagged := r.secret.Tags[connectionTag]
+	if tagged {
+		one, err := r.tagged(ctx, parameter)
+		if err != nil {
+			return err
+		}
+		found, err := r.matching(one, "in the parameter "+parameter+", which the secret's tag "+connectionTag+" names")
+		if err != nil || found != credentialRole {
+			return err
+		}
+	}
+	all, err := r.Parameters.ByPath(ctx, r.Config.ConnectionsPath)
+	if err != nil {
+		return r.aws("connections", r.Config.ConnectionsPath, err)
+	}
+	parameters := make([]connection.Parameter, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		parameters = append(parameters, connection.Parameter{Name: name, Value: all[name]})
+	}
+	_, err = r.matching(parameters, "under "+r.Config.ConnectionsPath)
+	return err
+}
+
+// tagged reads the parameter that the secret's tag names. Who may tag a secret
+// may not thereby have any parameter read: it must be a connection's.
+func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parameter, error) {
+	if !strings.HasPrefix(name, r.Config.ConnectionsPath) {
+		return nil, r.misconfigured("the secret's tag "+connectionTag+" names no parameter under "+r.Config.ConnectionsPath, "correct the tag, or remove it: then all connections are searched")
+	}
+	value, err := r.Parameters.Get(ctx, name)
+	switch secrets.ErrorKind(err) {
+	case nil:
+		return []connection.Parameter{{Name: name, Value: value.Reveal()}}, nil
+	case secrets.ErrNotFound:
+		return nil, r.misconfigured("the parameter "+name+", which the secret's tag "+connectionTag+" names, does not exist", "correct the tag, or remove it: then all connections are searched")
+	}
+	return nil, r.aws("parameter", name, err)
+}
+
+// matching keeps the connections among those declared that name the secret, and
+// the role they name it in. where says where they are declared.
+func (r *rotation) matching(parameters []connection.Parameter, where string) (role, error) {
+	declared := connection.Load(parameters, connection.Rules{
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+	})
+	r.users, r.role = nil, ""
+	var faulty []string
+	for _, d := range declared {
+		if d.Err != nil && d.Connection.Name == "" { // nothing tells which secrets it would name
+			faulty = append(faulty, d.Err.Error())
+			continue
+		}
+		found := r.roleIn(d.Connection)
+		switch {
+		case found == "":
+			continue
+		case d.Err != nil:
+			return "", r.misconfigured(d.Err.Error(), "correct it in the parameter "+d.Parameter)
+		case r.role != "" && r.role != found:
+			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "each document needs a secret of its own")
+		}
+		provider, err := r.Provider(d.Connection)
+		if err != nil {
+			return "", r.misconfigured(err.Error(), "correct it in the parameter "+d.Parameter)
+		}
+		r.role = found
+		r.users = append(r.users, user{d.Connection, provider})
+	}
+	switch {
+	case r.role != "":
+		slices.SortFunc(r.users, func(a, b user) int { return cmp.Compare(a.conn.Name, b.conn.Name) })
+		return r.role, nil
+	case len(faulty) > 0:
+		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "), "correct them")
+	}
+	return "", r.refused("no connection "+where+" names this secret, so it is not Evertoken's to rotate", "declare it in a connection, or set another rotation function")
+}
+
+// roleIn is what the secret is to a connection, "" if nothing.
+func (r *rotation) roleIn(c connection.Connection) role {
+	for _, d := range []struct {
+		role role
+		id   string
+	}{{credentialRole, c.Credential}, {sessionRole, c.Session}, {tokenRole, c.Token}} {
+		if d.id != "" && (d.id == r.secret.ARN || connection.SecretName(d.id) == r.name) {
+			return d.role
+		}
+	}
+	return ""
+}

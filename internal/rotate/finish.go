@@ -1,0 +1,108 @@
+package rotate
+
+import (
+	"context"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+// check looks at the value under AWSPENDING before a step trusts it: that it is
+// whole, that it names what AWSCURRENT names, and that nothing newer has been
+// stored since. What fails here fails for ever, so AWSPENDING is taken off.
+func (r *rotation) check(ctx context.Context, pending secrets.Version) error {
+	current, err := r.current(ctx)
+	if err != nil {
+		return err
+	}
+	problem := ""
+	switch r.role {
+	case credentialRole:
+		problem = checkPendingCredential(pending, current)
+	case tokenRole:
+		if r.users[0].conn.Format == connection.Plain {
+			return r.refusePlain()
+		}
+		problem = r.checkToken(pending, current)
+	case sessionRole:
+		var cred credential.Credential
+		var grants []exchange.Grant
+		if cred, grants, err = r.needCredential(ctx); err != nil {
+			return err
+		}
+		problem = r.checkPendingSession(pending, current, cred, grants)
+	}
+	if problem != "" {
+		return r.takeOff(ctx, problem)
+	}
+	return nil
+}
+
+// checkSetup looks at whether a rotation could work, and spends nothing.
+func (r *rotation) checkSetup(ctx context.Context) error {
+	switch r.role {
+	case credentialRole:
+		return r.checkCredential(ctx)
+	case sessionRole:
+		return r.checkSession(ctx)
+	}
+	if r.users[0].conn.Format == connection.Plain {
+		return r.refusePlain()
+	}
+	_, err := r.setupCredential(ctx)
+	return err
+}
+
+// finish promotes the new value.
+func (r *rotation) finish(ctx context.Context) (string, error) {
+	for range reads {
+		pending, found, err := r.pending(ctx)
+		if err != nil {
+			return "", err
+		}
+		if !found { // promoted, it would leave a secret that cannot be read
+			return "", r.transient("AWSPENDING has no value, so it is not promoted")
+		}
+		if err := r.check(ctx, pending); err != nil {
+			return "", err
+		}
+		from := r.secret.Holder(secrets.Current)
+		err = r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Current, r.id, from)
+		switch secrets.ErrorKind(err) {
+		case nil:
+			r.tidy(ctx)
+			return "promoted", nil
+		case secrets.ErrLabelMoved: // by a try of ours whose answer was lost, or by somebody else
+		default:
+			return "", r.aws(string(r.role), r.name, err)
+		}
+		if err := r.describe(ctx); err != nil {
+			return "", err
+		}
+		promoted, refusal := r.admit()
+		if promoted {
+			r.tidy(ctx)
+			return "already AWSCURRENT", nil
+		}
+		if refusal != nil {
+			return "", refusal
+		}
+	}
+	return "", r.transient("AWSCURRENT keeps moving")
+}
+
+// tidy takes AWSPENDING off the promoted version. Sources disagree on whether
+// moving AWSCURRENT does that too
+// (github.com/aws-samples/aws-secrets-manager-rotation-lambdas issue 168, pull
+// request 145), and a rotation has succeeded either way: AWSPENDING may stand on
+// AWSCURRENT or nowhere (botocore model, secretsmanager RotateSecret).
+func (r *rotation) tidy(ctx context.Context) {
+	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
+	switch secrets.ErrorKind(err) {
+	case nil, secrets.ErrLabelMoved, secrets.ErrNotFound:
+	default:
+		r.Log.WarnContext(ctx, "AWSPENDING was left on AWSCURRENT, which does no harm", "secret_id", r.name, "error", err.Error())
+	}
+}

@@ -1,0 +1,136 @@
+package rotate
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"evertoken/internal/secrets"
+)
+
+var (
+	steps = []string{createStep, setStep, testStep, finishStep}
+	// Lengths and letters are those of the botocore model, secretsmanager
+	// PutSecretValue: ClientRequestTokenType, RotationTokenType.
+	versionRE       = regexp.MustCompile(`^.{32,64}$`)
+	rotationTokenRE = regexp.MustCompile(`^[a-zA-Z0-9-]{36,256}$`)
+	unprintable     = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+)
+
+// checkEvent refuses an event that Secrets Manager would not send.
+func checkEvent(e events.SecretsManagerSecretRotationEvent) error {
+	invalid := func(problem, hint string) error {
+		return InvalidEvent{Failure{Secret: secretName(e.SecretID), Problem: problem, Hint: hint}}
+	}
+	switch {
+	case !slices.Contains(steps, e.Step):
+		got := unprintable.ReplaceAllString(e.Step, "?")
+		return invalid(`the event's "Step" is "`+got[:min(len(got), 40)]+`"`, "send one of "+strings.Join(steps, ", "))
+	case e.SecretID == "":
+		return invalid(`the event has no "SecretId"`, "send the secret's ARN")
+	case !versionRE.MatchString(e.ClientRequestToken):
+		return invalid(`the event's "ClientRequestToken" has not 32 to 64 characters`, "send the id of the version that has AWSPENDING")
+	case e.RotationToken != "" && !rotationTokenRE.MatchString(e.RotationToken):
+		return invalid(`the event's "RotationToken" is none`, "leave it out, or send what Secrets Manager sent")
+	}
+	return nil
+}
+
+// All operations are eventually consistent (botocore model, secretsmanager
+// ListSecrets), so that what is not there is looked for again, some 0.7 s in
+// all.
+const (
+	reads     = 4
+	firstWait = 100 * time.Millisecond
+)
+
+// guard describes the secret and refuses what is not to be rotated, as the guard
+// of AWS's template does. promoted is set where the version is AWSCURRENT
+// already.
+func (r *rotation) guard(ctx context.Context) (promoted bool, err error) {
+	var refusal error
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		if err := r.describe(ctx); err != nil {
+			return false, err
+		}
+		if promoted, refusal = r.admit(); refusal == nil || try == reads {
+			return promoted, refusal
+		}
+		if r.Sleep(ctx, wait) != nil {
+			return false, r.transient("no time left in this invocation")
+		}
+	}
+}
+
+func (r *rotation) describe(ctx context.Context) error {
+	d, err := r.Secrets.Describe(ctx, r.event.SecretID)
+	switch secrets.ErrorKind(err) {
+	case nil:
+	case secrets.ErrNotFound:
+		return r.refused("there is no such secret in this Region", "")
+	default:
+		return r.aws("secret", r.name, err)
+	}
+	r.secret = d
+	if d.Name != "" {
+		r.name = d.Name
+	}
+	return nil
+}
+
+// admit looks at the description alone.
+func (r *rotation) admit() (promoted bool, refusal error) {
+	labels := r.secret.Labels[r.id]
+	switch {
+	case r.secret.PrimaryRegion != "":
+		return false, r.refused("the secret is a replica", "rotate it in its primary Region, "+r.secret.PrimaryRegion)
+	case !r.secret.RotationEnabled:
+		return false, r.refused("rotation is not enabled for the secret", "enable it: "+rotateCommand(r.name)+" with --rotation-lambda-arn and --rotation-rules")
+	case slices.Contains(labels, secrets.Current):
+		return true, nil
+	case slices.Contains(labels, secrets.Pending):
+		return false, nil
+	}
+	holder := r.secret.Holder(secrets.Pending)
+	if holder == "" || holder == r.secret.Holder(secrets.Current) {
+		return false, r.refused("the version has not AWSPENDING, so it is not being rotated to", "begin a rotation: "+rotateCommand(r.name))
+	}
+	return false, r.refused("the version has not AWSPENDING, which is on version "+holder,
+		"Secrets Manager tries that rotation again by itself; to give it up: "+takeOffCommand(r.name, holder))
+}
+
+// pending reads the value of the version that is made. found is false only if
+// several reads say that it has none; any other error is one.
+func (r *rotation) pending(ctx context.Context) (v secrets.Version, found bool, err error) {
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		v, err := r.Secrets.GetVersion(ctx, r.event.SecretID, r.id)
+		switch {
+		case err == nil:
+			return v, true, nil
+		case secrets.ErrorKind(err) != secrets.ErrNotFound:
+			return v, false, r.aws(string(r.role), r.name, err)
+		case try == reads:
+			return v, false, nil
+		}
+		if r.Sleep(ctx, wait) != nil {
+			return v, false, r.transient("no time left in this invocation")
+		}
+	}
+}
+
+// current reads AWSCURRENT; its ID is empty where the secret has none, or one
+// without a value.
+func (r *rotation) current(ctx context.Context) (secrets.Version, error) {
+	v, err := r.Secrets.Get(ctx, r.event.SecretID, secrets.Current)
+	switch secrets.ErrorKind(err) {
+	case nil:
+		return v, nil
+	case secrets.ErrNotFound:
+		return secrets.Version{}, nil
+	}
+	return v, r.aws(string(r.role), r.name, err)
+}

@@ -1,0 +1,92 @@
+package rotate_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/harness"
+	"evertoken/internal/issue"
+	"evertoken/internal/secrets"
+	"evertoken/internal/telemetry"
+)
+
+// issue runs the other function over the same world.
+func (w *world) issue(e issue.Event) issue.Entry {
+	w.Helper()
+	runner := &issue.Runner{
+		Config: w.rotator.Config, Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(w.aws.AWSConfig())),
+		Engine: w.rotator.Engine, Provider: w.rotator.Provider, Metrics: telemetry.NewMetrics(&harness.Buffer{}, "test", w.clock.Now),
+		Log: w.rotator.Log, Now: w.clock.Now,
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	report, err := runner.Run(ctx, e)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return harness.Entry(report, "c")
+}
+
+// TestIssueGoesOnWithTheNewSession: what rotation has promoted is what issue
+// refreshes next.
+func TestIssueGoesOnWithTheNewSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apiax("c")
+	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
+	w.clock.Advance(16 * time.Minute)
+	if err := w.rotateSecret("evertoken/c/session", "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	w.idp.ResetRequests()
+	entry := w.issue(issue.Event{Connections: []string{"c"}, Force: true})
+	check(t, "outcome", "issued", entry.Outcome)
+	var grants []string
+	for _, r := range w.idp.Requests() {
+		grants = append(grants, r.Grant)
+	}
+	check(t, "grants", []string{"refresh_token"}, grants)
+}
+
+// TestIssueAndRotationMeet: issue leaves a secret alone that is being rotated,
+// until the token is about to die; then it abandons the rotation, of which the
+// next step is refused.
+func TestIssueAndRotationMeet(t *testing.T) {
+	t.Parallel()
+	for _, document := range []string{"session", "token"} {
+		t.Run(document, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.apiax("c")
+			secret := "evertoken/c/" + document
+			check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
+			w.clock.Advance(16 * time.Minute)
+			w.prepare(secret, "tok")
+			check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
+			before := w.exchanges()
+			check(t, "while it is rotated", "deferred", w.issue(issue.Event{Connections: []string{"c"}, Force: true}).Outcome)
+			check(t, "exchanges", before, w.exchanges())
+			w.clock.Advance(12 * time.Minute)
+			check(t, "in an emergency", "issued", w.issue(issue.Event{}).Outcome)
+			if _, found := w.aws.Secret(secret).Labelled(secrets.Pending); found {
+				t.Error("the rotation was not abandoned")
+			}
+			check(t, "finishSecret", "Refused", w.step("finishSecret", secret, "tok"))
+			versions := w.aws.Secret(secret).Versions
+			if !slices.ContainsFunc(versions, func(v fakeaws.VersionState) bool { return v.ID == id("tok") && v.HasValue }) {
+				t.Error("what the rotation had made is gone")
+			}
+			if err := w.rotateSecret(secret, "next"); err != nil {
+				t.Fatal(err)
+			}
+			v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+			check(t, "the next rotation", id("next"), v.ID)
+		})
+	}
+}

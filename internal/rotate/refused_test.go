@@ -1,0 +1,190 @@
+package rotate_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"evertoken/internal/fakeidp"
+)
+
+func TestBadEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	w.oauth2("off")
+	w.apiax("replica")
+	w.oauth2("plain")
+	w.declare("plain", "oauth2", map[string]any{"token_url": w.idp.OAuth2().TokenURL(), "grant": "client_credentials"}, map[string]any{"format": "plain"})
+	w.aws.CreateSecret("somebody/elses", aws.String("value"), nil)
+	for _, secret := range []string{"evertoken/c/token", "evertoken/plain/token", "evertoken/replica/token", "somebody/elses"} {
+		w.prepare(secret, "tok")
+	}
+	w.aws.SetReplica("evertoken/replica/token", "eu-west-1")
+	arn := func(secret string) string { return w.aws.Secret(secret).ARN }
+	const good = "evertoken/c/token"
+	tests := map[string]struct {
+		event events.SecretsManagerSecretRotationEvent
+		want  string
+		text  string
+	}{
+		"no step": {events.SecretsManagerSecretRotationEvent{SecretID: arn(good), ClientRequestToken: id("tok")},
+			"InvalidEvent", "send one of createSecret, setSecret, testSecret, finishSecret"},
+		"a method's name": {events.SecretsManagerSecretRotationEvent{Step: "create_secret", SecretID: arn(good), ClientRequestToken: id("tok")},
+			"InvalidEvent", `"Step" is "create_secret"; send one of`},
+		"an unknown step": {events.SecretsManagerSecretRotationEvent{Step: "rm -rf /\n" + strings.Repeat("x", 99), SecretID: arn(good), ClientRequestToken: id("tok")},
+			"InvalidEvent", `"rm?-rf???xxx`},
+		"no secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", ClientRequestToken: id("tok")},
+			"InvalidEvent", `no "SecretId"`},
+		"no version": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good)},
+			"InvalidEvent", "32 to 64 characters"},
+		"a bad rotation token": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good), ClientRequestToken: id("tok"), RotationToken: "short"},
+			"InvalidEvent", `"RotationToken"`},
+		"a missing secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good)[:len(arn(good))-6] + "Zzzzzz", ClientRequestToken: id("tok")},
+			"Refused", "no such secret in this Region"},
+		"an unknown version": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good), ClientRequestToken: id("other")},
+			"Refused", "AWSPENDING, which is on version " + id("tok")},
+		"rotation is off": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("evertoken/off/token"), ClientRequestToken: id("tok")},
+			"Refused", "rotation is not enabled"},
+		"a replica": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("evertoken/replica/token"), ClientRequestToken: id("tok")},
+			"Refused", "primary Region, eu-west-1"},
+		"a foreign secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("somebody/elses"), ClientRequestToken: id("tok")},
+			"Refused", "no connection under /evertoken/connections/ names this secret, so it is not Evertoken's to rotate"},
+		"a plain token": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("evertoken/plain/token"), ClientRequestToken: id("tok")},
+			"Refused", "cancel-rotate-secret --secret-id evertoken/plain/token"},
+	}
+	for name, test := range tests {
+		err := w.handle(test.event)
+		check(t, name, test.want, errorType(err))
+		if err == nil || !strings.Contains(err.Error(), test.text) || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	check(t, "exchanges", 0, w.exchanges())
+}
+
+// TestUnrotatable are credentials that no API changes, sessions that nothing
+// stronger opens, and connections that are wrong.
+func TestUnrotatable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f, o, s := w.idp.Flexera(), w.idp.OAuth2(), w.idp.Sharetribe()
+	w.apiax("apiax")
+	w.oauth2("oauth2")
+	n := w.idp.FlexNet()
+	w.connect("flexnet", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda", "username": "u"}, nil)
+	clientID, secret := s.AddIntegrationApp()
+	w.connect("sharetribe", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
+	account := f.AddServiceAccount("eu", org, "f", "iam_admin")
+	_, refresh := f.AddRefreshToken("eu", "ann", fakeidp.FlexeraTokenOptions{})
+	w.connect("user", "flexera", map[string]string{"refresh_token": refresh}, w.flexeraSettings(account), nil)
+	settings := w.flexeraSettings(account)
+	delete(settings, "org_id")
+	delete(settings, "service_account_id")
+	w.connect("unnamed", "flexera", map[string]string{"refresh_token": refresh}, settings, nil)
+	oauthClient, oauthSecret := o.AddClient(fakeidp.OAuth2Client{})
+	w.connect("seed", "oauth2", map[string]string{"client_id": oauthClient, "client_secret": oauthSecret, "refresh_token": o.AddRefreshToken(oauthClient, "s", "read")},
+		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
+	w.connect("wrong", "flexera", map[string]string{"refresh_token": refresh}, map[string]any{"zone": "us"}, nil)
+	w.connect("broken", "apiax", map[string]string{"username": "u"}, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
+	w.connect("empty", "apiax", nil, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
+	tests := map[string]struct{ want, text string }{
+		"apiax/credential":      {"Refused", "change it at Apiax and store it: aws secretsmanager put-secret-value --secret-id evertoken/apiax/credential"},
+		"flexnet/credential":    {"Refused", "no API changes a user's password"},
+		"sharetribe/credential": {"Refused", "make a new application"},
+		"oauth2/credential":     {"Refused", "change it at the provider"},
+		"user/credential":       {"Refused", "in its web UI only"},
+		"unnamed/credential":    {"Misconfigured", "add settings.org_id and settings.service_account_id"},
+		"flexnet/session":       {"Refused", "keeps nothing in a session"},
+		"user/session":          {"Refused", "keeps nothing in a session"},
+		"seed/session":          {"Refused", "nothing stronger than a refresh token is stored"},
+		"wrong/token":           {"Misconfigured", "correct it in the parameter /evertoken/connections/wrong"},
+		"broken/token":          {"Misconfigured", `"password" is missing`},
+		"empty/token":           {"Misconfigured", `the credential is not a JSON object`},
+	}
+	for name, test := range tests {
+		secret := "evertoken/" + name
+		w.prepare(secret, "tok")
+		for _, step := range []string{"createSecret", "testSecret"} {
+			before := len(w.errors())
+			check(t, name+" "+step, test.want, w.step(step, secret, "tok"))
+			errs := w.errors()
+			if len(errs) == before || !strings.Contains(errs[len(errs)-1].Error(), test.text) {
+				t.Errorf("%s %s: %v", name, step, errs[before:])
+			}
+		}
+	}
+	check(t, "exchanges", 0, w.exchanges())
+}
+
+// TestSessionWithoutRefreshToken rotates what the client credentials grant gives no refresh
+// token for.
+func TestSessionWithoutRefreshToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	w.prepare("evertoken/c/session", "tok")
+	check(t, "outcome", "Refused", w.step("createSecret", "evertoken/c/session", "tok"))
+	check(t, "labels", "tok?:PENDING", w.labels("evertoken/c/session"))
+}
+
+// TestWrongPassword is sent once, however often the rotation is tried.
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	for _, document := range []string{"session", "token"} {
+		t.Run(document, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.apiax("c")
+			w.idp.Apiax().SetPassword("c", "")
+			secret := "evertoken/c/" + document
+			if err := w.rotateSecret(secret, "one"); err != nil {
+				t.Fatal(err)
+			}
+			for range 4 {
+				if w.aws.RetryRotation(secret) == nil {
+					t.Error("a rotation with a wrong password succeeded")
+				}
+			}
+			check(t, "exchanges", 1, w.exchanges())
+			for _, err := range w.errors() {
+				check(t, "error", "CredentialDead", errorType(err))
+			}
+			// A person stores the right one: the rotation goes on.
+			w.put("evertoken/c/credential", "right", marshal(map[string]string{"username": "c", "password": w.idp.Apiax().SetPassword("c", "")}))
+			if err := w.aws.RetryRotation(secret); err != nil {
+				for _, err := range w.errors() {
+					t.Log(err)
+				}
+				t.Errorf("the right password: %v", err)
+			}
+		})
+	}
+}
+
+// TestDeletedSecret is refused.
+func TestDeletedSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	w.prepare("evertoken/c/token", "tok")
+	if _, err := w.sm.DeleteSecret(context.Background(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("evertoken/c/token")}); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "outcome", "Misconfigured", w.step("createSecret", "evertoken/c/token", "tok"))
+	check(t, "exchanges", 0, w.exchanges())
+}
+
+// TestPanic tells nothing of what the panic said.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oauth2("c")
+	w.prepare("evertoken/c/token", "tok")
+	w.rotator.Provider = nil
+	check(t, "outcome", "InternalFault", w.step("createSecret", "evertoken/c/token", "tok"))
+}

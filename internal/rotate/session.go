@@ -1,0 +1,92 @@
+package rotate
+
+import (
+	"context"
+	"slices"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+)
+
+// createSession opens a new session by the stronger grant. The one in force is
+// left alone, and the access token that comes with the new one is not published.
+func (r *rotation) createSession(ctx context.Context) error {
+	if err := r.checkSession(ctx); err != nil {
+		return err
+	}
+	j := r.job(ctx)
+	session, _, result := r.engine().Open(ctx, j)
+	if result.Outcome != renew.Issued {
+		return r.fromResult(result)
+	}
+	if session.RefreshToken.IsZero() {
+		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, so there is no session to rotate", "take the rotation off: "+cancelCommand(r.name))
+	}
+	if r.users[0].conn.Format == connection.Plain { // the published token's times stand in the session
+		if now, err := credential.ParseSession(j.Session.Version.Value); err == nil {
+			session.Token = now.Token
+		}
+	}
+	if result.Hint != "" {
+		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
+	}
+	err := r.keep(ctx, session.Encode())
+	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
+		return nil
+	}
+	return r.unkept("a new session was opened and could not be stored; the one in force is untouched", err)
+}
+
+// unkept tells that what was received could not be stored, and why.
+func (r *rotation) unkept(problem string, err error) error {
+	result := renew.AWSFailure(string(r.role), r.name, err)
+	return r.classified(result.Class, problem+": "+result.Reason, result.Hint)
+}
+
+// checkSession refuses a session that rotation cannot open anew.
+func (r *rotation) checkSession(ctx context.Context) error {
+	c, p := r.users[0].conn, r.users[0].provider
+	if p.Traits().Session == exchange.NoSession || c.Provider == "flexera" { // Flexera hands back the refresh token it is sent
+		return r.refused("the connection "+c.Name+" keeps nothing in a session that could be rotated", "take the rotation off: "+cancelCommand(r.name))
+	}
+	grants, err := r.setupCredential(ctx)
+	if err != nil || len(grants) == 0 {
+		return err
+	}
+	if !slices.ContainsFunc(grants, func(g exchange.Grant) bool { return !g.Seed }) {
+		return r.refused("nothing stronger than a refresh token is stored, so no new session can be opened", "leave the session to issue, which keeps it fresh: "+cancelCommand(r.name))
+	}
+	return nil
+}
+
+// checkPendingSession says why a session can never be promoted, or "". The
+// refresh token is not sent: it may be single-use.
+func (r *rotation) checkPendingSession(pending, current secrets.Version, cred credential.Credential, grants []exchange.Grant) string {
+	s, err := credential.ParseSession(pending.Value)
+	if err != nil {
+		return "what is stored under AWSPENDING is no session document: " + err.Error()
+	}
+	traits, now := r.users[0].provider.Traits(), r.Now()
+	fits := slices.ContainsFunc(grants, func(g exchange.Grant) bool { return s.OpenedBy == cred.Fingerprint(g.Members...) })
+	switch {
+	case s.RefreshToken.IsZero():
+		return "the session under AWSPENDING has no refresh token"
+	case !fits:
+		return "the session under AWSPENDING was opened by another credential than the one now stored"
+	case !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now):
+		return "the refresh token under AWSPENDING has expired"
+	case traits.SessionMax > 0 && !s.StartedAt.Add(traits.SessionMax).After(now):
+		return "the session under AWSPENDING has ended"
+	}
+	in, err := credential.ParseSession(current.Value)
+	if err != nil || in.RefreshToken.IsZero() {
+		return ""
+	}
+	if in.StartedAt.After(s.StartedAt) || in.StartedAt.Equal(s.StartedAt) && in.RefreshedAt.After(s.RefreshedAt) {
+		return "AWSCURRENT has a newer session than AWSPENDING, which issue has stored meanwhile"
+	}
+	return ""
+}

@@ -1,0 +1,192 @@
+package rotate_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+)
+
+// TestFreeSlot begins a rotation while the service account has two clients.
+func TestFreeSlot(t *testing.T) {
+	t.Parallel()
+	const secret = "evertoken/f/credential"
+	// hand stores another client of the account as a version of the secret.
+	hand := func(w *world, account int, version string, labels ...string) string {
+		clientID, clientSecret := w.idp.Flexera().AddClient(account)
+		w.put(secret, version, marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}), labels...)
+		return clientID
+	}
+	for name, test := range map[string]struct {
+		// other makes the second client and returns its id.
+		other   func(w *world, account int) string
+		want    string // the error's type
+		deleted bool
+		text    string // in the error
+	}{
+		"somebody else's": {
+			other: func(w *world, account int) string { clientID, _ := w.idp.Flexera().AddClient(account); return clientID },
+			want:  "Refused", text: "organization 1105, service account 2263",
+		},
+		"of AWSPREVIOUS, just now": {
+			other: func(w *world, account int) string { clientID := hand(w, account, "hand"); return restore(w, clientID) },
+			want:  "Transient", text: "that of AWSPREVIOUS, is left until 2026-11-21T17:00:00Z",
+		},
+		"of AWSPREVIOUS, an hour ago": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, "hand")
+				restore(w, clientID)
+				w.clock.Advance(time.Hour)
+				return clientID
+			},
+			want: "ok", deleted: true,
+		},
+		"of an earlier version": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, "hand", "MINE")
+				w.move(secret, "MINE", "", "hand")
+				return clientID
+			},
+			want: "ok", deleted: true,
+		},
+		"of a version that an operator labelled": {
+			other: func(w *world, account int) string { return hand(w, account, "hand", "MINE") },
+			want:  "Refused", text: "labelled versions of this secret hold both",
+		},
+		"of a version that the provider refused": {
+			other: func(w *world, account int) string { return hand(w, account, "hand", "EVERTOKEN_REJECTED_20261120") },
+			want:  "ok", deleted: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			account, first := w.flexera("f")
+			other := test.other(w, account)
+			w.prepare(secret, "tok")
+			check(t, "outcome", test.want, w.step("createSecret", secret, "tok"))
+			clients := w.idp.Flexera().Clients(org, account)
+			check(t, "clients", 2, len(clients))
+			check(t, "deleted", test.deleted, !slices.Contains(clients, other))
+			if !slices.Contains(clients, first["client_id"]) {
+				t.Error("the client in use was deleted")
+			}
+			for _, err := range w.errors() {
+				if !strings.Contains(err.Error(), test.text) || test.want == "Refused" && test.text[:3] == "org" && !strings.Contains(err.Error(), other) {
+					t.Errorf("the error does not tell what stands in the way: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// restore moves AWSCURRENT back to the first version.
+func restore(w *world, clientID string) string {
+	w.move("evertoken/f/credential", "AWSCURRENT", "cur", "hand")
+	return clientID
+}
+
+// TestMovedBackToDeadClient manages the clients with that of AWSPREVIOUS.
+func TestMovedBackToDeadClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	account, first := w.flexera("f")
+	const secret = "evertoken/f/credential"
+	if err := w.rotateSecret(secret, "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	w.idp.Flexera().RevokeClient(first["client_id"])
+	w.move(secret, "AWSCURRENT", "cur", "one")
+	w.clock.Advance(2 * time.Hour)
+	if err := w.rotateSecret(secret, "two"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	check(t, "labels", "cur:PREVIOUS two:CURRENT", w.labels(secret))
+	check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+}
+
+func TestCreateCredentialFails(t *testing.T) {
+	t.Parallel()
+	const secret = "evertoken/f/credential"
+	for name, test := range map[string]struct {
+		disturb func(w *world, account int, client map[string]string)
+		want    string
+		text    string
+		again   string // the outcome once nothing disturbs
+	}{
+		"the client is refused": {
+			func(w *world, _ int, client map[string]string) { w.idp.Flexera().RevokeClient(client["client_id"]) }, "CredentialDead", "HTTP 401", "CredentialDead"},
+		"no answer to the creation": {
+			func(w *world, _ int, _ map[string]string) {
+				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
+			}, "Transient", "a client may have been made whose secret nobody has", "ok"},
+		"throttled": {
+			func(w *world, _ int, _ map[string]string) {
+				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusTooManyRequests, Times: 1})
+			}, "Throttled", "HTTP 429", "ok"},
+		"no right": {
+			func(w *world, _ int, _ map[string]string) {
+				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusForbidden, Times: 1})
+			}, "Misconfigured", "iam:service_account_client:index", "ok"},
+		"the secret cannot be stored": {
+			func(w *world, _ int, _ map[string]string) {
+				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
+			}, "Misconfigured", "the next try deletes it", "ok"},
+		"the secret is stored late": {
+			func(w *world, _ int, _ map[string]string) {
+				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "ThrottlingException", Times: 20})
+			}, "ok", "", "ok"},
+		"the answer to the put is lost": {
+			func(w *world, _ int, _ map[string]string) {
+				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.DropAfter, Times: 4})
+			}, "ok", "", "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			account, client := w.flexera("f")
+			w.prepare(secret, "tok")
+			test.disturb(w, account, client)
+			check(t, "outcome", test.want, w.step("createSecret", secret, "tok"))
+			for _, err := range w.errors() {
+				if !strings.Contains(err.Error(), test.text) {
+					t.Errorf("the error does not tell it: %v", err)
+				}
+			}
+			w.aws.ClearFaults()
+			w.idp.ClearFaults()
+			check(t, "again", test.again, w.step("createSecret", secret, "tok"))
+			if test.again == "ok" {
+				check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+				check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
+			}
+		})
+	}
+}
+
+func post(r fakeidp.Request) bool { return r.Method == http.MethodPost }
+
+// TestCreateTwice: two invocations of createSecret at the same time leave one
+// stored client and none that nobody has.
+func TestCreateTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	account, client := w.flexera("f")
+	const secret = "evertoken/f/credential"
+	w.prepare(secret, "tok")
+	w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+		// the other invocation is faster by this much
+		w.idp.Flexera().RevokeClient(client["client_id"])
+		clientID, clientSecret := w.idp.Flexera().AddClient(account)
+		w.put(secret, "tok", marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}), "AWSPENDING")
+	}})
+	check(t, "outcome", "ok", w.step("createSecret", secret, "tok"))
+	stored := credentialOf(t, w.value(secret, "AWSPENDING")).Get("client_id").Reveal()
+	check(t, "clients", []string{stored}, w.idp.Flexera().Clients(org, account))
+}

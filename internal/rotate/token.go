@@ -1,0 +1,231 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/providers"
+	"evertoken/internal/redact"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+)
+
+// settleTime is how long a provider may take until what it has just issued works
+// everywhere. Only what is refused after that is given up.
+const settleTime = 15 * time.Minute
+
+// leastLife is the least life of a token that rotation alone can keep fresh:
+// Secrets Manager rotates every four hours at most.
+const leastLife = 12 * time.Hour
+
+// labelRejected begins the label by which package renew marks a credential that
+// the provider refused.
+const labelRejected = "EVERTOKEN_REJECTED_"
+
+// job reads what an exchange for the connection needs.
+func (r *rotation) job(ctx context.Context) renew.Job {
+	c, p := r.users[0].conn, r.users[0].provider
+	read := func(id string) secrets.Read {
+		v, err := r.Secrets.Get(ctx, id, secrets.Current)
+		return secrets.Read{Version: v, Err: err}
+	}
+	j := renew.Job{Connection: c, Provider: p, Credential: read(c.Credential)}
+	if p.Traits().Session != exchange.NoSession || c.Format == connection.Plain {
+		j.Session = read(c.Session)
+	}
+	if c.TokenParameter != "" { // only a session can be rotated then, which does not depend on it
+		j.Token = secrets.Read{Err: secrets.ErrNotFound}
+	} else {
+		j.Token = read(c.Token)
+	}
+	return j
+}
+
+func (r *rotation) engine() *renew.Engine {
+	engine := r.Engine
+	engine.RunLasts = longestRun
+	return &engine
+}
+
+// plainProblem says why a plain token is not rotated here.
+const plainProblem = "the token is published as plain text, whose times stand in the session and are written together with it"
+
+func (r *rotation) createToken(ctx context.Context) error {
+	c := r.users[0].conn
+	if c.Format == connection.Plain {
+		return r.refusePlain()
+	}
+	j := r.job(ctx)
+	stored := false
+	result := r.engine().Mint(ctx, j, func(ctx context.Context, t credential.Token) error {
+		err := r.keep(ctx, renew.EncodeToken(c, t))
+		if stored = err == nil || secrets.ErrorKind(err) == secrets.ErrConflict; stored {
+			r.warnShortLived(ctx, c, t)
+			return nil // on a conflict another invocation has stored a token, and that one is used
+		}
+		return err
+	})
+	if result.Outcome == renew.Issued && stored {
+		if result.Hint != "" {
+			r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
+		}
+		return nil
+	}
+	return r.fromResult(result)
+}
+
+func (r *rotation) refusePlain() error {
+	return r.refused(plainProblem, "leave it to issue, which renews it: "+cancelCommand(r.name)+"; or declare \"format\": \"json\"")
+}
+
+func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {
+	if life := t.ExpiresAt.Sub(t.IssuedAt); c.RenewedBy == connection.ByRotation && life < leastLife {
+		r.Log.WarnContext(ctx, "hint", "secret_id", r.name,
+			"hint", "the token lives "+life.Round(time.Second).String()+", too short for renewed_by rotation: Secrets Manager rotates every 4 hours at most; declare renewed_by issue")
+	}
+}
+
+// checkToken says why a token document can never be promoted, or "".
+func (r *rotation) checkToken(pending, current secrets.Version) string {
+	c := r.users[0].conn
+	t, err := credential.ParseToken(pending.Value)
+	switch {
+	case err != nil:
+		return "what is stored under AWSPENDING is no token document: " + err.Error()
+	case t.Connection != c.Name || t.Provider != c.Provider:
+		return "the token under AWSPENDING is of another connection"
+	case !t.ExpiresAt.After(r.Now()):
+		return "the token under AWSPENDING has expired"
+	}
+	if now, err := credential.ParseToken(current.Value); err == nil && now.ExpiresAt.After(t.ExpiresAt) {
+		return "AWSCURRENT has a token that lives longer than the one under AWSPENDING"
+	}
+	return ""
+}
+
+// testToken shows the token to the provider, where there is a call for that.
+func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error {
+	p, ok := r.users[0].provider.(providers.Prover)
+	if !ok {
+		return nil
+	}
+	t, err := credential.ParseToken(pending.Value)
+	if err != nil {
+		return r.takeOff(ctx, "what is stored under AWSPENDING is no token document")
+	}
+	doc, _, err := r.needCredential(ctx)
+	if err != nil {
+		return err
+	}
+	return r.try(ctx, pending, "proving the new token", func(ctx context.Context) error { return r.prove(ctx, p, doc, t.AccessToken) })
+}
+
+func (r *rotation) prove(ctx context.Context, p providers.Prover, doc credential.Credential, access redact.Secret) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return p.Prove(ctx, doc, access)
+}
+
+// tries of a proof, some 45 seconds in all.
+const (
+	tries        = 7
+	firstTryWait = time.Second
+	longTryWait  = 15 * time.Second
+)
+
+// try proves something that was issued a moment ago and may not be known
+// everywhere yet. What is still refused when settleTime is over never works:
+// then AWSPENDING is taken off.
+func (r *rotation) try(ctx context.Context, pending secrets.Version, doing string, proof func(context.Context) error) error {
+	var err error
+	for try, wait := 1, firstTryWait; ; try, wait = try+1, min(2*wait, longTryWait) {
+		if remaining(ctx) < leastTime {
+			return r.transient("no time left in this invocation for " + doing)
+		}
+		if err = proof(ctx); err == nil {
+			return nil
+		}
+		if !r.worthAgain(err) || try == tries || remaining(ctx) < wait+leastTime || r.Sleep(ctx, wait) != nil {
+			break
+		}
+	}
+	x := asExchange(err)
+	switch {
+	case !refusedForGood(x):
+		return r.provider(doing, err)
+	case r.Now().Sub(pending.Created) < settleTime:
+		return Transient{r.failure(doing+": "+x.Error(), "it is new and may not be known everywhere; Secrets Manager tries the rotation again")}
+	}
+	return CredentialDead{r.failure(doing+": "+x.Error(), joinHints(x.Hint, r.takenOff(ctx)))}
+}
+
+// worthAgain reports whether a failed proof is to be repeated in this
+// invocation: not where we were asked for fewer requests.
+func (r *rotation) worthAgain(err error) bool {
+	x := asExchange(err)
+	return x.Class == exchange.Transient || refusedForGood(x)
+}
+
+// refusedForGood reports whether the provider knows what it was shown and
+// refuses it: a grant by its class, an access token by its status (RFC 6750
+// section 3.1).
+func refusedForGood(x *exchange.Error) bool {
+	return x.Class == exchange.CredentialDead || x.Class == exchange.GrantDead || x.Status == 401
+}
+
+func joinHints(hints ...string) string {
+	return strings.Join(slices.DeleteFunc(hints, func(s string) bool { return s == "" }), "; ")
+}
+
+// errNoCredential is that of a connection whose credential has no value yet.
+var errNoCredential = errors.New("no credential is stored yet")
+
+// credential reads what the connection's tokens and sessions come from. The
+// error is errNoCredential where nothing is stored yet.
+func (r *rotation) credential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
+	c, p := r.users[0].conn, r.users[0].provider
+	v, err := r.Secrets.Get(ctx, c.Credential, secrets.Current)
+	if errors.Is(err, secrets.ErrNotFound) {
+		if _, err = r.Secrets.Describe(ctx, c.Credential); err == nil {
+			return credential.Credential{}, nil, errNoCredential
+		}
+	}
+	if err != nil {
+		return credential.Credential{}, nil, r.aws("credential", c.Credential, err)
+	}
+	doc, err := credential.Parse(v.Value)
+	var grants []exchange.Grant
+	if err == nil {
+		grants, err = p.Grants(doc)
+	}
+	if err != nil {
+		return doc, nil, r.misconfigured(err.Error(), "store it again: "+putCommand(secretName(c.Credential)))
+	}
+	return doc, grants, nil
+}
+
+// needCredential is credential for a step that cannot do without one.
+func (r *rotation) needCredential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
+	doc, grants, err := r.credential(ctx)
+	if errors.Is(err, errNoCredential) {
+		err = r.refused(err.Error(), "store it: "+putCommand(secretName(r.users[0].conn.Credential)))
+	}
+	return doc, grants, err
+}
+
+// setupCredential is credential for a look at the set-up, which may be made
+// before a person has stored one. grants is empty then.
+func (r *rotation) setupCredential(ctx context.Context) ([]exchange.Grant, error) {
+	_, grants, err := r.credential(ctx)
+	if errors.Is(err, errNoCredential) {
+		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", err.Error()+": "+putCommand(secretName(r.users[0].conn.Credential)))
+		return nil, nil
+	}
+	return grants, err
+}
