@@ -4,6 +4,7 @@ package issue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -114,7 +115,7 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 		err := d.Err
 		var provider renew.Provider
 		if err == nil {
-			provider, err = r.Provider(d.Connection)
+			provider, err = r.provider(ctx, d.Connection)
 		}
 		if err != nil {
 			results = append(results, misconfigured(d.Name, err.Error(), "correct it in the parameter "+d.Parameter))
@@ -126,6 +127,8 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 		results = append(results, misconfigured(name, "no connection has this name", "declare it in the parameter "+r.Config.ConnectionsPath+name))
 	}
 	r.readDocuments(ctx, jobs)
+	now := r.Now()
+	slices.SortStableFunc(jobs, func(a, b renew.Job) int { return a.Compare(b, now) })
 	gates := map[string]*renew.Gate{} // :: provider's host → what this run learns of it
 	for i := range jobs {
 		jobs[i].SharedCredential = users[connection.SecretName(jobs[i].Connection.Credential)] > 1
@@ -141,6 +144,24 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 func misconfigured(name, reason, hint string) renew.Result {
 	return renew.Result{Name: name, Outcome: renew.Failed, Class: exchange.Misconfigured, Reason: reason, Hint: hint}
 }
+
+// provider makes a connection's provider, and keeps a fault in our own code
+// there to this connection.
+func (r *Runner) provider(ctx context.Context, c connection.Connection) (p renew.Provider, err error) {
+	defer func() {
+		if recover() != nil {
+			r.Log.ErrorContext(ctx, "internal fault", "connection", c.Name, "stack", string(debug.Stack()))
+			p, err = nil, errInternalFault
+		}
+	}()
+	if p, err = r.Provider(c); err == nil {
+		p.Traits() // asked for later, where a fault would end the run
+		p.Host()
+	}
+	return p, err
+}
+
+var errInternalFault = errors.New("an internal fault; the log has its place")
 
 // readDocuments reads all documents of all connections in as few calls as it
 // takes.

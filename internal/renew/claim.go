@@ -117,11 +117,25 @@ func (r *renewal) readAgain(ctx context.Context, d *secrets.Description, current
 	if v.ARN == "" {
 		v.ARN = d.ARN
 	}
+	if stop := r.readTokenAgain(ctx); stop != nil { // who renewed the session has published one by now
+		return nil, &stopError{*stop}
+	}
 	attempts, stop := r.useSession(ctx, v)
 	if stop != nil {
 		return nil, &stopError{*stop}
 	}
 	return attempts, nil
+}
+
+func (r *renewal) readTokenAgain(ctx context.Context) *Result {
+	var read secrets.Read
+	if r.conn.TokenParameter != "" {
+		read.Version.Value, read.Err = r.Parameters.Get(ctx, r.conn.TokenParameter)
+	} else {
+		read.Version, read.Err = r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
+	}
+	r.job.Token = read
+	return r.readToken(ctx)
 }
 
 // useSession takes a version of the session as what is in force and plans

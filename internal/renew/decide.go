@@ -53,7 +53,7 @@ const (
 	reasonFresh         = "not due"
 	reasonFloor         = "due, but written less than 15 minutes ago"
 	reasonRotation      = "renewed by rotation"
-	reasonBackOff       = "the token is dead; tries are spread out, the next is made within 15 minutes"
+	reasonBackOff       = "the token is dead; tries are spread out, up to 15 minutes and a heartbeat apart"
 )
 
 // Decision is what is to be done.
@@ -66,6 +66,10 @@ type Decision struct {
 	// WithinFloor is set where a document was written less than floor ago: the
 	// version budget must be looked at first.
 	WithinFloor bool
+	// Unpublished is set where the token is due and the session was renewed
+	// after it, less than floor ago: an earlier run got that far and no further,
+	// or a rotation renewed the session alone.
+	Unpublished bool
 	// BackOff is set where the token is dead and this run lets it rest.
 	BackOff bool
 }
@@ -87,7 +91,7 @@ func Decide(f Facts) Decision {
 	case f.ByRotation && !d.Emergency:
 		d.Due, d.Reason = false, reasonRotation
 	case d.Due && d.WithinFloor && !d.Emergency:
-		d.Due, d.Reason = false, reasonFloor
+		d.Due, d.Reason, d.Unpublished = false, reasonFloor, f.RefreshedAt.After(f.Token.IssuedAt)
 	case d.Due && d.Reason == reasonExpired && !f.backOffOver():
 		d.Due, d.Reason, d.BackOff = false, reasonBackOff, true
 	}

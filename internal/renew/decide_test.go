@@ -160,9 +160,9 @@ func TestDecideByTheSession(t *testing.T) {
 		{"session without an end", with(alive(24*h), func(f *Facts) { f.SessionStartedAt = t0.Add(-9999 * h) }), 20 * m, fresh},
 		{"session ending within the floor", with(alive(24*h), session(-312*h)), 10 * m, within(Decision{Reason: reasonFloor})},
 		{"the token's own time comes first", with(alive(h), session(-312*h)), 40 * m, isDue},
-		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(Decision{Reason: reasonFloor})},
+		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(Decision{Reason: reasonFloor, Unpublished: true})},
 		{"session written within the floor, token in an emergency", with(alive(h), refresh(40*m, 24*h)), 51 * m, within(urgent)},
-		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(Decision{Reason: reasonFloor})},
+		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(Decision{Reason: reasonFloor, Unpublished: true})},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

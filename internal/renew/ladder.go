@@ -63,6 +63,9 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 		}
 	}
 	attempts := ladder(in)
+	if _, two := r.job.Provider.(Finisher); two && rejected.day == today(r.now) && !r.job.Force {
+		attempts = nil // the second request was refused: the first would be made for nothing
+	}
 	if len(attempts) > 0 {
 		return attempts, nil
 	}

@@ -82,11 +82,12 @@ func (r *renewal) passBy(attempts []attempt) ([]attempt, *Result) {
 	strong := slices.DeleteFunc(slices.Clone(attempts), func(a attempt) bool {
 		return a.grant.FromSession() || (a.grant.Seed && !a.grant.Reusable)
 	})
-	if r.decision.Emergency && len(strong) > 0 && !r.session.Opening() {
+	dying := r.decision.Emergency && r.token != nil // where none was published yet, the other run is at the first
+	if dying && len(strong) > 0 && !r.session.Opening() {
 		r.hint("another run holds the claim, or left it; a new session is opened because the token is about to die")
 		return strong, nil
 	}
-	return nil, &Result{Outcome: Deferred, Reason: "another run holds the claim, or left it; it settles within " + (r.RunLasts + r.Every).String()}
+	return nil, &Result{Outcome: Deferred, Reason: "another run holds the claim, or left it; it settles within " + (2 * (r.RunLasts + r.Every)).String()}
 }
 
 // settle ends a claim whose answer is lost, by the provider's rule: the refresh
@@ -166,7 +167,8 @@ func (r *renewal) adoptNewer(ctx context.Context, d secrets.Description, attempt
 		if err != nil || session.RefreshToken.IsZero() || !r.openedByUs(session) {
 			continue
 		}
-		if !session.RefreshedAt.After(r.session.RefreshedAt) || rejectedDay(d.Labels[id]) != "" {
+		used := session.RefreshToken.Equal(r.session.RefreshToken) || rejectedDay(d.Labels[id]) != "" || slices.Contains(d.Labels[id], labelSpent)
+		if used || !session.RefreshedAt.After(r.session.RefreshedAt) {
 			continue
 		}
 		if err := r.Secrets.MoveLabel(ctx, r.conn.Session, secrets.Current, id, current); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
@@ -103,6 +104,37 @@ func (r *renewal) readToken(ctx context.Context) *Result {
 	}
 	r.parseToken(read.Version)
 	return nil
+}
+
+// Compare orders jobs by what is left of the published token's life, least
+// first, so that what is urgent is done while there is time; dead and missing
+// tokens come last, since those of a provider that does not answer would take
+// the time of all others.
+func (j Job) Compare(other Job, now time.Time) int {
+	a, b := j.tokenEnds(), other.tokenEnds()
+	if aDead, bDead := !a.After(now), !b.After(now); aDead != bDead {
+		if aDead {
+			return 1
+		}
+		return -1
+	}
+	return a.Compare(b)
+}
+
+// tokenEnds is the end of the published token, zero where none can be read.
+func (j Job) tokenEnds() time.Time {
+	if j.Connection.Format == connection.Plain {
+		session, err := credential.ParseSession(j.Session.Version.Value)
+		if err != nil || session.Token == nil {
+			return time.Time{}
+		}
+		return session.Token.ExpiresAt
+	}
+	token, err := credential.ParseToken(j.Token.Version.Value)
+	if err != nil {
+		return time.Time{}
+	}
+	return token.ExpiresAt
 }
 
 // parseToken reads the published token. One that cannot be read does not count,

@@ -185,6 +185,9 @@ func (r *renewal) run(ctx context.Context) Result {
 	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
 		return Result{Outcome: Fresh, Reason: "another token was published since"}
 	}
+	if r.decision.Unpublished {
+		return Result{Outcome: Deferred, Reason: "the session was renewed less than 15 minutes ago and no token with it; the token follows when they have passed, or before it dies"}
+	}
 	if !r.decision.Due && !r.decision.BackOff {
 		return Result{Outcome: Fresh, Reason: r.decision.Reason}
 	}
@@ -228,7 +231,7 @@ func (r *renewal) facts() Facts {
 	f := Facts{
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
 		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
-		Force: r.job.Force, Token: r.token, Traits: r.traits,
+		Force: r.job.Force || r.keep != nil, Token: r.token, Traits: r.traits,
 	}
 	if r.traits.Session != exchange.NoSession {
 		f.RefreshedAt, f.SessionStartedAt = r.session.RefreshedAt, r.session.StartedAt

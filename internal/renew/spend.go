@@ -168,7 +168,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	}
 	r.session = session
 	switch {
-	case !a.grant.FromSession():
+	case !a.grant.FromSession() && !twoRequests:
 		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
 	case f.refused != nil: // the old session serves; do not try the refused credential in every run
 		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
@@ -178,6 +178,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 		if issued, stop = r.finish(ctx, finisher, a.grant, issued); stop != nil {
 			return *stop
 		}
+		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
 		token = NewToken(r.conn, r.Every, issued)
 		if r.conn.Format == plainFormat {
 			session.Token = token.Published()
@@ -193,11 +194,15 @@ func (r *renewal) finish(ctx context.Context, p Finisher, g exchange.Grant, user
 	if remaining(ctx) < leastExchange+storeReserve {
 		return user, &Result{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	exchanging, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
 	defer cancel()
-	issued, err := p.Finish(ctx, r.request(g), user)
+	issued, err := p.Finish(exchanging, r.request(g), user)
 	if err != nil {
 		result := exchangeFailure(err)
+		if dead := result.Class == exchange.CredentialDead || result.Class == exchange.GrantDead; dead {
+			result.Class = exchange.CredentialDead
+			r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
+		}
 		return user, &result
 	}
 	return issued, nil

@@ -16,8 +16,6 @@ const (
 	longWait  = 5 * time.Second
 	// fewTries is how often a write is tried that nothing is lost by.
 	fewTries = 4
-	// rescueReserve is the time kept for the rescue parameter.
-	rescueReserve = 3 * time.Second
 )
 
 // write tries a write a few times: what fails then is told and done by a later

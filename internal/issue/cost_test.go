@@ -1,0 +1,58 @@
+package issue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/harness"
+	"evertoken/internal/issue"
+)
+
+// TestWhatARenewalCosts pins the calls to AWS that docs/architecture.md names.
+func TestWhatARenewalCosts(t *testing.T) {
+	t.Parallel()
+	read := []string{"GetParametersByPath", "BatchGetSecretValue"}
+	tests := []struct {
+		name    string
+		connect func(*harness.World)
+		want    []string
+	}{
+		{"flexera, a user's refresh token", func(w *harness.World) { w.Flexera("a", false) }, []string{"DescribeSecret token", "PutSecretValue token"}},
+		{"oauth2, client_credentials", func(w *harness.World) { w.OAuth2("a", "client_credentials") }, []string{"DescribeSecret token", "PutSecretValue token"}},
+		{"apiax, a single-use refresh token", func(w *harness.World) { w.Apiax("a") }, []string{
+			"DescribeSecret token", "DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := harness.New(t)
+			tt.connect(w)
+			w.Run(issue.Event{})
+			w.AWS.ResetCalls()
+			w.Run(issue.Event{}) // fresh
+			if diff := cmp.Diff(read, made(w)); diff != "" {
+				t.Errorf("calls while nothing is due (-want +got):\n%s", diff)
+			}
+			token, _ := w.Token("a")
+			w.Clock.Advance(token.RenewAfter.Sub(token.IssuedAt) + time.Minute)
+			w.AWS.ResetCalls()
+			w.Run(issue.Event{})
+			if diff := cmp.Diff(append(read[:2:2], tt.want...), made(w)); diff != "" {
+				t.Errorf("calls of a renewal (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// made are the calls to AWS, those about one document with its name.
+func made(w *harness.World) []string {
+	documents := map[string]string{"evertoken/a/token": " token", "evertoken/a/session": " session", "evertoken/a/credential": " credential"}
+	var out []string
+	for _, c := range w.AWS.Calls() {
+		out = append(out, c.Operation+documents[c.Resource])
+	}
+	return out
+}

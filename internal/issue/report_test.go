@@ -1,0 +1,116 @@
+package issue
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/exchange"
+	"evertoken/internal/renew"
+	"evertoken/internal/telemetry"
+)
+
+var now = time.Date(2026, 11, 21, 16, 0, 0, 500e6, time.UTC)
+
+// oneOfEach is a run's results with every outcome in it.
+func oneOfEach() []renew.Result {
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	return []renew.Result{
+		{Name: "apiax-prod", Outcome: renew.Issued, Reason: "due", ExpiresAt: in(1790 * time.Second), CredentialEnds: in(12 * 24 * time.Hour), MinRemaining: 300 * time.Second, Grant: "refresh_token"},
+		{Name: "blocked", Outcome: renew.Blocked, Reason: "refused", Class: exchange.CredentialDead, Hint: "store another", ExpiresAt: in(-time.Hour), MinRemaining: 10 * time.Minute},
+		{Name: "deferred", Outcome: renew.Deferred, Reason: "no time left in this run", ExpiresAt: in(40 * time.Minute), MinRemaining: 10 * time.Minute},
+		{Name: "flexera-eu", Outcome: renew.Failed, Reason: "refused", Class: exchange.CredentialDead, Hint: "store another", ExpiresAt: in(420 * time.Second), MinRemaining: 10 * time.Minute},
+		{Name: "fresh", Outcome: renew.Fresh, Reason: "not due", ExpiresAt: in(time.Hour), CredentialEnds: in(36 * time.Hour), MinRemaining: 10 * time.Minute},
+		{Name: "waiting", Outcome: renew.Waiting, Reason: "no credential is stored yet", Hint: "store it"},
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	const head = `{"checked":6,"issued":1,"fresh":1,"failed":1,"blocked":1,"waiting":1,"deferred":1,"connections":[` +
+		`{"name":"apiax-prod","outcome":"issued","reason":"due","expires_at":"2026-11-21T16:29:50Z","seconds_left":1790,"credential_seconds_left":1036800},` +
+		`{"name":"blocked","outcome":"blocked","reason":"refused","error_class":"credential_dead","hint":"store another","expires_at":"2026-11-21T15:00:00Z","seconds_left":0},` +
+		`{"name":"deferred","outcome":"deferred","reason":"no time left in this run","expires_at":"2026-11-21T16:40:00Z","seconds_left":2400},` +
+		`{"name":"flexera-eu","outcome":"failed","reason":"refused","error_class":"credential_dead","hint":"store another","expires_at":"2026-11-21T16:07:00Z","seconds_left":420},`
+	const fresh = `{"name":"fresh","outcome":"fresh","reason":"not due","expires_at":"2026-11-21T17:00:00Z","seconds_left":3600,"credential_seconds_left":129600},`
+	const tail = `{"name":"waiting","outcome":"waiting","reason":"no credential is stored yet","hint":"store it"}]}`
+	for _, tt := range []struct {
+		name    string
+		results []renew.Result
+		all     bool
+		want    string
+	}{
+		{"a scheduled run leaves out what is fresh", oneOfEach(), false, head + tail},
+		{"named or dry, all are told", oneOfEach(), true, head + fresh + tail},
+		{"none", nil, false, `{"checked":0,"issued":0,"fresh":0,"failed":0,"blocked":0,"waiting":0,"deferred":0,"connections":[]}`},
+	} {
+		got, err := json.Marshal(newReport(tt.results, now, tt.all))
+		if err != nil {
+			t.Fatalf("marshaling: %v", err)
+		}
+		if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	const every = 5 * time.Minute
+	results := oneOfEach()
+	got := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond)
+	want := []telemetry.Metric{
+		{Name: "Checked", Unit: "Count", Value: 6}, {Name: "Issued", Unit: "Count", Value: 1}, {Name: "Failed", Unit: "Count", Value: 1},
+		{Name: "Blocked", Unit: "Count", Value: 1}, {Name: "Deferred", Unit: "Count", Value: 1},
+		{Name: "RemainingOfPromise", Unit: "None", Value: 0}, {Name: "RunDuration", Unit: "Milliseconds", Value: 1234},
+		{Name: "CredentialSecondsLeft", Unit: "Seconds", Value: 36 * 3600},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	results = []renew.Result{{Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}}
+	for _, m := range metrics(results, newReport(results, now, false), now, every, 0) {
+		if m.Name == "CredentialSecondsLeft" {
+			t.Errorf("the end of no credential is known, and %v is told", m.Value)
+		}
+	}
+	results[0].CredentialEnds = now.Add(-time.Hour)
+	got = metrics(results, newReport(results, now, false), now, every, 0)
+	if last := got[len(got)-1]; last.Name != "CredentialSecondsLeft" || last.Value != 0 {
+		t.Errorf("a credential past its end: %+v", last)
+	}
+}
+
+func TestRemainingOfPromise(t *testing.T) {
+	t.Parallel()
+	const every = 5 * time.Minute
+	token := func(left time.Duration) renew.Result {
+		return renew.Result{Outcome: renew.Fresh, ExpiresAt: now.Add(left), MinRemaining: 10 * time.Minute}
+	}
+	waiting := renew.Result{Outcome: renew.Waiting}
+	tests := []struct {
+		name    string
+		results []renew.Result
+		want    float64
+	}{
+		{"nothing declared", nil, 100},
+		{"nothing but a connection that waits", []renew.Result{waiting}, 100},
+		{"one hour, promised ten minutes", []renew.Result{token(time.Hour)}, 5},
+		{"after two runs just what is promised", []renew.Result{token(20 * time.Minute)}, 1},
+		{"after two runs half of it", []renew.Result{token(15 * time.Minute)}, 0.5},
+		{"after two runs dead", []renew.Result{token(10 * time.Minute)}, 0},
+		{"dead", []renew.Result{token(-time.Hour)}, 0},
+		{"the least counts", []renew.Result{token(time.Hour), token(15 * time.Minute), token(2 * time.Hour)}, 0.5},
+		{"no token though it should have one", []renew.Result{token(time.Hour), {Outcome: renew.Failed}}, 0},
+		{"a bad declaration", []renew.Result{misconfigured("x", "r", "h")}, 0},
+		{"waiting beside a good one", []renew.Result{token(time.Hour), waiting}, 5},
+		{"waiting for another credential while the token lives", []renew.Result{{Outcome: renew.Waiting, ExpiresAt: now.Add(15 * time.Minute), MinRemaining: 10 * time.Minute}}, 0.5},
+	}
+	for _, tt := range tests {
+		if got := remainingOfPromise(tt.results, now, every); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
