@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"regexp"
 	"slices"
@@ -30,25 +29,40 @@ func Decode(data []byte, v any) (member, problem string) {
 			return printable(name), "is not known here; known are " + strings.Join(known, ", ")
 		}
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(v); err != nil {
+	if err := json.Unmarshal(data, v); err != nil {
 		if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return typeErr.Field, "has the wrong type: it must be " + typeName(typeErr.Type)
 		}
 		if durationErr, ok := errors.AsType[*durationError](err); ok {
-			return memberOf(members, v, durationErr), durationErr.Error()
+			return wrongDuration(members, v), durationErr.Error()
 		}
 		return "", "is not what is expected here" + position(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return "", "has something after the JSON object"
 	}
 	return "", ""
 }
 
-// memberOf finds the member whose value is the duration that failed: the
+// repeated returns the names that a JSON object has more than once. A decoder
+// would take the last without a word.
+func repeated(object json.RawMessage) map[string]bool {
+	seen, twice := map[string]bool{}, map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(object))
+	_, _ = d.Token() // the brace; the caller knows that this is an object
+	for d.More() {
+		key, err := d.Token()
+		name, ok := key.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return twice
+		}
+		twice[name] = twice[name] || seen[name]
+		seen[name] = true
+	}
+	return twice
+}
+
+// wrongDuration finds the member whose value is the duration that failed: the
 // decoder does not tell.
-func memberOf(members map[string]json.RawMessage, v any, _ *durationError) string {
+func wrongDuration(members map[string]json.RawMessage, v any) string {
 	t := reflect.TypeOf(v).Elem()
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
@@ -131,7 +145,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || days+d < 0 { // below zero where the sum is too long for a time.Duration
 		return 0, &durationError{} // ParseDuration's own error quotes the value
 	}
 	return days + d, nil

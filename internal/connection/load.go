@@ -45,10 +45,10 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 				d.Connection, d.Err = Parse(name, one.json, rules.ParameterPrefix)
 			}
 			if d.Err == nil {
-				d.Err = d.Connection.inRegion(rules.Region)
+				d.Err = d.Connection.keeps(rules)
 			}
 			if entries[name] != nil {
-				d = &Declared{Name: name, Parameter: p.Name, Err: &Error{name, "", "is declared twice: remove one of the two, neither is used"}}
+				d = &Declared{Name: name, Parameter: p.Name, Err: &Error{name, "", declaredTwice}}
 			}
 			entries[name] = d
 		}
@@ -62,6 +62,8 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 	return out
 }
 
+const declaredTwice = "is declared twice: remove one of the two, neither is used"
+
 type declaration struct {
 	json []byte
 	err  error
@@ -70,9 +72,12 @@ type declaration struct {
 // split takes a parameter apart into its connections by name. A fault in the
 // parameter itself is an entry under the parameter's own last element.
 func split(p Parameter, path string) map[string]declaration {
-	name := printable(strings.ReplaceAll(strings.TrimPrefix(p.Name, path), "/", "-"))
+	name := printable(strings.TrimPrefix(p.Name, path))
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
+		if strings.Contains(strings.TrimPrefix(p.Name, path), "/") {
+			return map[string]declaration{name: {err: &Error{name, "", "stands below another level: a parameter with one connection is " + path + "<name>"}}}
+		}
 		return map[string]declaration{name: {json: []byte(p.Value)}}
 	}
 	var several struct {
@@ -81,8 +86,16 @@ func split(p Parameter, path string) map[string]declaration {
 	if member, problem := Decode([]byte(p.Value), &several); problem != "" {
 		return map[string]declaration{name: {err: &Error{name, member, problem}}}
 	}
+	if several.Connections == nil {
+		return map[string]declaration{name: {err: &Error{name, "connections", "is null: it must be an object"}}}
+	}
 	out := map[string]declaration{}
+	twice := repeated(members["connections"])
 	for inner, raw := range several.Connections {
+		if twice[inner] {
+			out[printable(inner)] = declaration{err: &Error{printable(inner), "", declaredTwice}}
+			continue
+		}
 		if !ValidName(inner) {
 			out[printable(inner)] = declaration{err: &Error{printable(inner), "", "is not a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
 			continue
@@ -92,11 +105,16 @@ func split(p Parameter, path string) map[string]declaration {
 	return out
 }
 
-// shared refuses connections that name one session or one token: each belongs
-// to one connection. Both are refused, since nothing tells whose it is. A
-// credential may serve several, of one provider.
+// shared refuses connections whose session or token is also another document's:
+// each belongs to one connection, and what Evertoken writes would destroy the
+// other. All that would write it are refused, since nothing tells whose it is. A
+// credential may serve several connections of one provider.
 func shared(all []Declared) {
-	owners := map[string][]int{}
+	type use struct {
+		entry  int
+		member string
+	}
+	uses := map[string][]use{}
 	provider := map[string]string{} // :: credential → the provider of the first that uses it
 	for i, d := range all {
 		if d.Err != nil {
@@ -109,30 +127,35 @@ func shared(all []Declared) {
 			continue
 		}
 		provider[credential] = c.Provider
-		ids := []string{"session " + SecretName(c.Session)}
-		if c.Token != "" {
-			ids = append(ids, "token "+SecretName(c.Token))
-		} else {
-			ids = append(ids, "token_parameter "+c.TokenParameter)
+		token := use{i, "token"}
+		id := "secret " + SecretName(c.Token)
+		if c.Token == "" {
+			token.member, id = "token_parameter", "parameter "+c.TokenParameter
 		}
-		for _, id := range ids {
-			owners[id] = append(owners[id], i)
+		uses[id] = append(uses[id], token)
+		for member, name := range map[string]string{"credential": credential, "session": SecretName(c.Session)} {
+			uses["secret "+name] = append(uses["secret "+name], use{i, member})
 		}
 	}
-	for id, who := range owners {
-		if len(who) < 2 {
+	for _, users := range uses {
+		if len(users) < 2 {
 			continue
 		}
-		what, _, _ := strings.Cut(id, " ")
-		for _, i := range who {
-			all[i].Err = &Error{all[i].Name, what, "is also another connection's: a session and a token belong to one connection"}
+		for _, u := range users {
+			if u.member != "credential" {
+				all[u.entry].Err = &Error{all[u.entry].Name, u.member, "is also another connection's: a session and a token belong to one connection"}
+			}
 		}
 	}
 }
 
-func (c Connection) inRegion(region string) error {
+// keeps refuses what depends on where Evertoken runs.
+func (c Connection) keeps(rules Rules) error {
+	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
+		return &Error{c.Name, "token_parameter", "is among the declared connections: put it beside them"}
+	}
 	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}} {
-		if r := Region(d.id); r != "" && region != "" && r != region {
+		if r := Region(d.id); r != "" && rules.Region != "" && r != rules.Region {
 			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in its own Region only"}
 		}
 	}

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"evertoken/internal/redact"
@@ -70,7 +71,13 @@ func ParseSession(document redact.Secret) (Session, error) {
 		OpenedBy: w.OpenedBy,
 	}
 	if w.Token != nil {
-		s.Token = &Published{w.Token.SHA256, w.Token.IssuedAt.UTC(), w.Token.RenewAfter.UTC(), w.Token.ExpiresAt.UTC()}
+		s.Token = &Published{w.Token.SHA256, second(w.Token.IssuedAt), second(w.Token.RenewAfter), second(w.Token.ExpiresAt)}
+		if !writable(s.Token.IssuedAt, s.Token.RenewAfter, s.Token.ExpiresAt) {
+			return Session{}, &Error{"session", "token", notATime}
+		}
+	}
+	if !writable(s.StartedAt, s.RefreshedAt, s.ExpiresAt, s.OpeningAt) {
+		return Session{}, &Error{"session", "", notATime}
 	}
 	return s, nil
 }
@@ -113,7 +120,15 @@ func value(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
 	}
-	return t.UTC()
+	return second(*t)
+}
+
+const notATime = "has a time that no clock shows"
+
+// writable reports whether all the times can be written in JSON: RFC 3339 has
+// four digits for the year, and a time in another zone may leave them in UTC.
+func writable(times ...time.Time) bool {
+	return !slices.ContainsFunc(times, func(t time.Time) bool { return t.Year() < 1 || t.Year() > 9999 })
 }
 
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

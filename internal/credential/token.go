@@ -50,7 +50,7 @@ func ParseToken(document redact.Secret) (Token, error) {
 	}
 	t := Token{
 		AccessToken: redact.New(w.AccessToken), TokenType: w.TokenType,
-		ExpiresAt: w.ExpiresAt.UTC(), IssuedAt: w.IssuedAt.UTC(), RenewAfter: w.RenewAfter.UTC(),
+		ExpiresAt: second(w.ExpiresAt), IssuedAt: second(w.IssuedAt), RenewAfter: second(w.RenewAfter),
 		Scope: w.Scope, Provider: w.Provider, Connection: w.Connection, APIURL: w.APIURL,
 	}
 	switch {
@@ -58,6 +58,8 @@ func ParseToken(document redact.Secret) (Token, error) {
 		return Token{}, &Error{"token", "access_token", "is missing"}
 	case t.ExpiresAt.IsZero():
 		return Token{}, &Error{"token", "expires_at", "is missing"}
+	case !writable(t.ExpiresAt, t.IssuedAt, t.RenewAfter):
+		return Token{}, &Error{"token", "", notATime}
 	}
 	return t, nil
 }

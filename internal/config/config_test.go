@@ -1,0 +1,129 @@
+package config_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/config"
+)
+
+func defaults() config.Config {
+	return config.Config{
+		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
+		Every: 5 * time.Minute, Concurrency: 8, WritesPerSecond: 20, Region: "eu-central-1",
+	}
+}
+
+func load(env map[string]string) (config.Config, error) {
+	return config.Load(func(name string) string {
+		if name == "AWS_REGION" {
+			return "eu-central-1"
+		}
+		return env[name]
+	})
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	empty := map[string]string{}
+	for _, name := range config.Names {
+		empty[name] = ""
+	}
+	tests := []struct {
+		name   string
+		env    map[string]string
+		change func(*config.Config)
+	}{
+		{"unset", nil, func(*config.Config) {}},
+		{"empty means unset", empty, func(*config.Config) {}},
+		{"paths", map[string]string{"EVERTOKEN_CONNECTIONS_PATH": "/a/b/", "EVERTOKEN_PARAMETER_PREFIX": "/a/"}, func(c *config.Config) {
+			c.ConnectionsPath, c.ParameterPrefix = "/a/b/", "/a/"
+		}},
+		{"every, least", map[string]string{"EVERTOKEN_EVERY": "1m"}, func(c *config.Config) { c.Every = time.Minute }},
+		{"every, most", map[string]string{"EVERTOKEN_EVERY": "1h"}, func(c *config.Config) { c.Every = time.Hour }},
+		{"numbers, least", map[string]string{"EVERTOKEN_CONCURRENCY": "1", "EVERTOKEN_WRITES_PER_SECOND": "1"}, func(c *config.Config) {
+			c.Concurrency, c.WritesPerSecond = 1, 1
+		}},
+		{"numbers, most", map[string]string{"EVERTOKEN_CONCURRENCY": "100", "EVERTOKEN_WRITES_PER_SECOND": "50"}, func(c *config.Config) {
+			c.Concurrency, c.WritesPerSecond = 100, 50
+		}},
+		{"http on loopback", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}, func(c *config.Config) { c.AllowLoopbackHTTP = true }},
+		{"http off", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "0"}, func(*config.Config) {}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(tt.env)
+			if err != nil {
+				t.Fatalf("Load: %v", err)
+			}
+			want := defaults()
+			tt.change(&want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Load (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string][]string{
+		"EVERTOKEN_CONNECTIONS_PATH":    {"evertoken/", "/evertoken", "x"},
+		"EVERTOKEN_PARAMETER_PREFIX":    {"evertoken/", "/evertoken", " /evertoken/"},
+		"EVERTOKEN_EVERY":               {"59s", "61m", "5", "1d", "-5m", "x"},
+		"EVERTOKEN_CONCURRENCY":         {"0", "101", "-1", "1.5", "x", " 8"},
+		"EVERTOKEN_WRITES_PER_SECOND":   {"0", "51", "x"},
+		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": {"true", "yes", "2"},
+	}
+	for name, values := range tests {
+		for _, value := range values {
+			_, err := load(map[string]string{name: value})
+			if err == nil || !strings.HasPrefix(err.Error(), name+" must ") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s=%q: error %v", name, value, err)
+			}
+		}
+	}
+}
+
+func TestLoadTellsEveryProblemTogether(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{}
+	for _, name := range config.Names {
+		env[name] = "wrong"
+	}
+	_, err := load(env)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var told []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		name, _, _ := strings.Cut(line, " ")
+		told = append(told, name)
+	}
+	want := slices.Sorted(slices.Values(config.Names))
+	slices.Sort(told)
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("variables told (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamesAreAllThatLoadReads(t *testing.T) {
+	t.Parallel()
+	read := map[string]bool{}
+	_, err := config.Load(func(name string) string { read[name] = true; return "" })
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	want := map[string]bool{"AWS_REGION": true}
+	for _, name := range config.Names {
+		want[name] = true
+	}
+	if diff := cmp.Diff(want, read); diff != "" {
+		t.Errorf("variables read (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,180 @@
+package connection_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/connection"
+)
+
+var rules = connection.Rules{Path: "/evertoken/connections/", ParameterPrefix: prefix, Region: "eu-central-1"}
+
+// load loads parameters given as name, value, name, value, and returns what is
+// wrong with each connection, "" where nothing is.
+func load(t *testing.T, pairs ...string) (problems map[string]string) {
+	t.Helper()
+	var parameters []connection.Parameter
+	for i := 0; i < len(pairs); i += 2 {
+		parameters = append(parameters, connection.Parameter{Name: rules.Path + pairs[i], Value: pairs[i+1]})
+	}
+	problems = map[string]string{}
+	last := ""
+	for i, d := range connection.Load(parameters, rules) {
+		if i > 0 && d.Name <= last {
+			t.Errorf("entry %q comes after %q", d.Name, last)
+		}
+		last = d.Name
+		problems[d.Name] = ""
+		if d.Err == nil {
+			if d.Connection.Name != d.Name {
+				t.Errorf("entry %q holds connection %q", d.Name, d.Connection.Name)
+			}
+			continue
+		}
+		var e *connection.Error
+		if !errors.As(d.Err, &e) {
+			t.Errorf("%s: error %v is no *connection.Error", d.Name, d.Err)
+			continue
+		}
+		if strings.Contains(d.Err.Error(), canary) {
+			t.Errorf("%s: the error holds a value: %v", d.Name, d.Err)
+		}
+		problem, _, _ := strings.Cut(e.Problem, ":")
+		problems[d.Name] = strings.TrimSpace(e.Member + " " + problem)
+	}
+	return problems
+}
+
+const (
+	alsoAnothers = "is also another connection's"
+	twice        = "is declared twice"
+)
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	arn := func(region, name string) string {
+		return "arn:aws:secretsmanager:" + region + ":123456789012:secret:" + name + "-AbCdEf"
+	}
+	tests := []struct {
+		name       string
+		parameters []string
+		want       map[string]string
+	}{
+		{"none", nil, map[string]string{}},
+		{"one to a parameter", []string{"a", `{"provider":"apiax"}`, "b", `{"provider":"flexera"}`}, map[string]string{"a": "", "b": ""}},
+		{"several to a parameter", []string{"all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":"flexera"}}}`, "c", `{"provider":"apiax"}`},
+			map[string]string{"a": "", "b": "", "c": ""}},
+		{"several deeper down", []string{"team/all", `{"connections":{"a":{"provider":"apiax"}}}`}, map[string]string{"a": ""}},
+		{"none in a parameter for several", []string{"all", `{"connections":{}}`}, map[string]string{}},
+		{"one bad among several", []string{"all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":7},"c":"` + canary + `"}}`},
+			map[string]string{"a": "", "b": "provider has the wrong type", "c": "is not a JSON object"}},
+		{"bad parameter", []string{"a", `{"provider":"apiax"}`, "b", canary}, map[string]string{"a": "", "b": "is not a JSON object (the fault is near byte 1)"}},
+		{"an unknown member beside connections", []string{"all", `{"connections":{"a":{"provider":"apiax"}},"version":"` + canary + `"}`},
+			map[string]string{"all": "version is not known here; known are connections"}},
+		{"connections of another type", []string{"all", `{"connections":["` + canary + `"]}`}, map[string]string{"all": "connections has the wrong type"}},
+		{"connections null", []string{"all", `{"connections":null}`}, map[string]string{"all": "connections is null"}},
+		{"invalid name among several", []string{"all", `{"connections":{"A b":{"provider":"apiax"},"b":{"provider":"apiax"}}}`},
+			map[string]string{"A?b": "is not a connection's name", "b": ""}},
+		{"invalid parameter name", []string{"A_b", `{"provider":"apiax"}`}, map[string]string{"A_b": "a connection's name is one lower-case letter or digit, then up to 62 letters, digits and hyphens; one parameter's name is not"}},
+		{"declared twice in two parameters", []string{"a", `{"provider":"apiax"}`, "all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":"apiax"}}}`},
+			map[string]string{"a": twice, "b": ""}},
+		{"declared three times", []string{"a", `{"provider":"apiax"}`, "x", `{"connections":{"a":{"provider":"apiax"}}}`, "y", `{"connections":{"a":{"provider":"apiax"}}}`},
+			map[string]string{"a": twice}},
+		{"declared twice in one parameter", []string{"all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":"apiax"},"a":{"provider":"flexera"}}}`},
+			map[string]string{"a": twice, "b": ""}},
+		{"declared twice, once badly", []string{"a", canary, "all", `{"connections":{"a":{"provider":"apiax"}}}`}, map[string]string{"a": twice}},
+		{"one token for two", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t"}`, "c", `{"provider":"apiax"}`},
+			map[string]string{"a": "token " + alsoAnothers, "b": "token " + alsoAnothers, "c": ""}},
+		{"one token for two, by name and ARN", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"` + arn("eu-central-1", "t") + `"}`},
+			map[string]string{"a": "token " + alsoAnothers, "b": "token " + alsoAnothers}},
+		{"one session for two", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","session":"s"}`},
+			map[string]string{"a": "session " + alsoAnothers, "b": "session " + alsoAnothers}},
+		{"one parameter for two", []string{"a", `{"provider":"apiax","token_parameter":"/evertoken/t"}`, "b", `{"provider":"apiax","token_parameter":"/evertoken/t"}`},
+			map[string]string{"a": "token_parameter " + alsoAnothers, "b": "token_parameter " + alsoAnothers}},
+		{"a session that is another's token", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","token":"s"}`},
+			map[string]string{"a": "session " + alsoAnothers, "b": "token " + alsoAnothers}},
+		{"a token that is another's credential", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","token":"c"}`},
+			map[string]string{"a": "", "b": "token " + alsoAnothers}},
+		{"a session that is another's credential", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","session":"c"}`},
+			map[string]string{"a": "", "b": "session " + alsoAnothers}},
+		{"a secret and a parameter of one name", []string{"a", `{"provider":"apiax","token":"/evertoken/t"}`, "b", `{"provider":"apiax","token_parameter":"/evertoken/t"}`},
+			map[string]string{"a": "", "b": ""}},
+		{"a credential for two of one provider", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","credential":"c"}`},
+			map[string]string{"a": "", "b": ""}},
+		{"a credential for two providers", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"flexera","credential":"c"}`},
+			map[string]string{"a": "", "b": "credential also serves a connection of another provider"}},
+		{"a bad connection shares nothing", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t","format":"?"}`},
+			map[string]string{"a": "", "b": "format must be json or plain"}},
+		{"ARNs of this Region", []string{"a", `{"provider":"apiax","credential":"` + arn("eu-central-1", "x") + `"}`}, map[string]string{"a": ""}},
+		{"credential of another Region", []string{"a", `{"provider":"apiax","credential":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "credential is in another Region"}},
+		{"session of another Region", []string{"a", `{"provider":"apiax","session":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "session is in another Region"}},
+		{"token of another Region", []string{"a", `{"provider":"apiax","token":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "token is in another Region"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, load(t, tt.parameters...)); diff != "" {
+				t.Errorf("what is wrong (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoadKeepsTokensOutOfTheConnectionsPath(t *testing.T) {
+	t.Parallel()
+	elsewhere := connection.Rules{Path: "/evertoken/fleet/", ParameterPrefix: prefix}
+	got := connection.Load([]connection.Parameter{{Name: "/evertoken/fleet/a", Value: `{"provider":"apiax","token_parameter":"/evertoken/fleet/` + canary + `"}`}}, elsewhere)
+	if len(got) != 1 {
+		t.Fatalf("%d entries", len(got))
+	}
+	checkError(t, got[0].Err, "a", "token_parameter", "is among the declared connections")
+}
+
+func TestLoadTellsTheParameter(t *testing.T) {
+	t.Parallel()
+	got := connection.Load([]connection.Parameter{{Name: "/evertoken/connections/team/all", Value: `{"connections":{"a":{"provider":"apiax"}}}`}}, rules)
+	if len(got) != 1 || got[0].Parameter != "/evertoken/connections/team/all" {
+		t.Errorf("entries %+v", got)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		`{"provider":"apiax","min_remaining":"10m"}`, `{"connections":{"a":{"provider":"apiax"},"a":{}}}`, `{"connections":{"":{}}}`,
+		`{"provider":"x","token":"arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"}`, `{"provider":7}`, `[`, `{"min_remaining":"1d-1h"}`,
+	} {
+		f.Add("a", seed)
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		// A value that must never be repeated stands where secrets go astray.
+		secret := "SECRET" + strings.Repeat("9", 20)
+		astray := fmt.Sprintf(`{"provider":%q,"credential":[%q],"format":%q}`, secret, secret, secret)
+		got := connection.Load([]connection.Parameter{{Name: rules.Path + name, Value: value}, {Name: rules.Path + "astray", Value: astray}}, rules)
+		seen := map[string]bool{}
+		for _, d := range got {
+			if seen[d.Name] {
+				t.Fatalf("two entries under %q", d.Name)
+			}
+			seen[d.Name] = true
+			if d.Err == nil && !connection.ValidName(d.Name) {
+				t.Fatalf("%q was taken for a connection's name", d.Name)
+			}
+			if d.Err == nil && (d.Connection.Provider == "" || d.Connection.MinRemaining < 0 || (d.Connection.Token == "") == (d.Connection.TokenParameter == "")) {
+				t.Fatalf("an incomplete connection was taken: %+v", d.Connection)
+			}
+			if d.Err != nil && strings.Contains(d.Err.Error(), secret) && !strings.Contains(value+name, secret) {
+				t.Fatalf("the error holds a value: %v", d.Err)
+			}
+			if strings.ContainsAny(d.Name, "\n\x1b") {
+				t.Fatalf("an entry's name would break a log line: %q", d.Name)
+			}
+		}
+		if !seen["astray"] {
+			t.Fatal("one parameter hid another")
+		}
+	})
+}
