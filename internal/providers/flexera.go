@@ -93,11 +93,11 @@ func (p *flexera) override(member string, set *string, fallback string) (string,
 	return p.baseURL(member, *set)
 }
 
-// Traits: the token endpoint echoes the refresh token it was sent (same file),
-// so a session is of use only where Flexera should begin to rotate.
 // Host is the host of the token endpoint.
 func (p *flexera) Host() string { return hostOf(p.tokenURL) }
 
+// Traits: the token endpoint echoes the refresh token it was sent (same file),
+// so a session is of use only where Flexera should begin to rotate.
 func (p *flexera) Traits() exchange.Traits {
 	return exchange.Traits{Session: exchange.OptionalSession}
 }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"evertoken/internal/config"
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/providers"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// migration is one run. It reads everything first and decides, then acts; each
+// act leaves a state from which another run goes on.
+type migration struct {
+	process
+	options
+	config     config.Config
+	secrets    *secrets.Store
+	parameters *secrets.Parameters
+
+	conn      connection.Connection
+	parameter string   // that the connection stands in
+	others    []string // connections that the credential serves too
+	settings  accountSettings
+	provider  providers.Provider
+	iam       *providers.FlexeraOrganization // the organization
+
+	secret       secrets.Description
+	currentValue redact.Secret
+	current      version   // AWSCURRENT
+	history      []version // all versions, newest first
+
+	access     redact.Secret // the user's access token
+	accessEnds time.Time
+	apiURL     string
+	account    providers.ServiceAccount // its ID is 0 until it is made
+	clients    []providers.Client
+	proving    string   // the version with [labelProving], once known
+	use        *version // holds a client of the account; nil if one has to be made
+}
+
+func (m *migration) run(ctx context.Context) error {
+	if err := m.readConnection(ctx); err != nil {
+		return err
+	}
+	if err := m.readCredential(ctx); err != nil {
+		return err
+	}
+	err := m.userToken(ctx)
+	if m.current.hasClient() && noUser(err) {
+		return m.proveOnly(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	if err := m.choose(ctx); err != nil {
+		return err
+	}
+	m.showPlan()
+	if !m.yes && !m.confirmed() {
+		return errors.New("nothing was changed")
+	}
+	// From here on an interrupt ends the run between two steps only.
+	ctx, end := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer end()
+	return m.act(ctx)
+}
+
+func (m *migration) printf(format string, args ...any) { fmt.Fprintf(m.stdout, format, args...) }
+
+func (m *migration) confirmed() bool {
+	m.printf("Go on? [y/N] ")
+	answer, _ := bufio.NewReader(m.stdin).ReadString('\n') // no answer is no
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// errNoRefreshToken: no version of the credential has one.
+var errNoRefreshToken = errors.New("no refresh token of a user is stored")
+
+// noUser reports whether nobody is there to manage the account: there is no
+// refresh token, or it is dead.
+func noUser(err error) bool {
+	e, ok := errors.AsType[*exchange.Error](err)
+	return errors.Is(err, errNoRefreshToken) || ok && e.Class == exchange.GrantDead
+}
+
+// userToken gets an access token by the user's refresh token: that of
+// AWSCURRENT, or, once a client has taken its place, the newest that an older
+// version holds.
+func (m *migration) userToken(ctx context.Context) error {
+	source := m.current
+	for _, v := range m.history {
+		if source.doc.Has(credential.RefreshToken) {
+			break
+		}
+		source = v
+	}
+	if !source.doc.Has(credential.RefreshToken) {
+		return stop("store one: "+m.putCommand(), errNoRefreshToken)
+	}
+	sent := source.doc.Get(credential.RefreshToken)
+	issued, err := m.exchange(ctx, credential.Credential{}.With(credential.RefreshToken, sent))
+	if err != nil {
+		return err
+	}
+	m.access, m.accessEnds, m.apiURL = issued.AccessToken, issued.ExpiresAt, issued.APIURL
+	// Flexera returns the refresh token that it was sent. Should it begin to
+	// return another, the one that is stored may be dead: keep the new one.
+	if back := issued.RefreshToken; source.id == m.current.id && !back.IsZero() && !back.Equal(sent) {
+		return m.keepRefreshToken(ctx, back)
+	}
+	return nil
+}
+
+// exchange makes the one exchange that the members allow.
+func (m *migration) exchange(ctx context.Context, members credential.Credential) (exchange.Issued, error) {
+	grants, err := m.provider.Grants(members)
+	if err != nil {
+		return exchange.Issued{}, err
+	}
+	return m.provider.Exchange(ctx, exchange.Request{Grant: grants[0], Credential: members})
+}
+
+// clientToken gets an access token by the client that a version holds.
+func (m *migration) clientToken(ctx context.Context, v version) (exchange.Issued, error) {
+	return m.exchange(ctx, credential.Credential{}.
+		With(credential.ClientID, v.doc.Get(credential.ClientID)).
+		With(credential.ClientSecret, v.doc.Get(credential.ClientSecret)))
+}
+
+// dead reports whether the provider refuses what was sent.
+func dead(err error) bool {
+	e, ok := errors.AsType[*exchange.Error](err)
+	return ok && (e.Class == exchange.CredentialDead || e.Class == exchange.GrantDead)
+}
+
+// proveOnly is all that can be done without a user.
+func (m *migration) proveOnly(ctx context.Context) error {
+	m.printf("%s already holds the client %s, and no refresh token that works: the service account and its roles are not looked at.\n",
+		m.credentialName(), m.current.client())
+	if _, err := m.prove(ctx, m.current); err != nil {
+		return stop("Make a new refresh token in Flexera One, store it, and run this again: "+m.putCommand(), err)
+	}
+	m.printf("The client works: it was issued a token.\n")
+	m.unlabel(ctx)
+	return nil
+}

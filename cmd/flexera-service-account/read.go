@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/oauth"
+	"evertoken/internal/providers"
+	"evertoken/internal/secrets"
+)
+
+// accountSettings are the settings of a flexera connection that matter here.
+type accountSettings struct {
+	Zone             string `json:"zone"`
+	OrgID            int64  `json:"org_id"`
+	ServiceAccountID int64  `json:"service_account_id"`
+	RefreshTokenID   string `json:"refresh_token_id"`
+}
+
+// version is a version of the credential secret.
+type version struct {
+	id  string
+	doc credential.Credential
+}
+
+func (v version) hasClient() bool {
+	return v.doc.Has(credential.ClientID, credential.ClientSecret)
+}
+
+func (v version) client() string { return v.doc.Get(credential.ClientID).Reveal() }
+
+// readConnection finds the connection, and the others that its credential
+// serves.
+func (m *migration) readConnection(ctx context.Context) error {
+	path := m.config.ConnectionsPath
+	values, err := m.parameters.ByPath(ctx, path)
+	if err != nil {
+		return fmt.Errorf("reading the connections below %s: %w", path, err)
+	}
+	var parameters []connection.Parameter
+	for name, value := range values {
+		parameters = append(parameters, connection.Parameter{Name: name, Value: value})
+	}
+	declared := connection.Load(parameters, connection.Rules{Path: path, ParameterPrefix: m.config.ParameterPrefix, Region: m.config.Region})
+	found := false
+	for _, d := range declared {
+		if d.Name != m.connection {
+			continue
+		}
+		if d.Err != nil {
+			return d.Err
+		}
+		m.conn, m.parameter, found = d.Connection, d.Parameter, true
+	}
+	switch {
+	case !found:
+		return fmt.Errorf("no connection %q is declared below %s", m.connection, path)
+	case m.conn.Provider != "flexera":
+		return fmt.Errorf("connection %s is not of flexera, but of %s", m.conn.Name, m.conn.Provider)
+	}
+	for _, d := range declared {
+		if d.Err == nil && d.Name != m.conn.Name && connection.SecretName(d.Connection.Credential) == m.credentialName() {
+			m.others = append(m.others, d.Name)
+		}
+	}
+	return m.openProvider()
+}
+
+// openProvider reads the settings.
+func (m *migration) openProvider() error {
+	var err error
+	m.provider, err = providers.New(m.conn, providers.Options{
+		Client: &oauth.Client{Now: m.now}, Now: m.now, AllowLoopbackHTTP: m.config.AllowLoopbackHTTP,
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(m.conn.Settings, &m.settings); err != nil { // the provider has read them already
+		return fmt.Errorf("connection %s: its settings cannot be read", m.conn.Name)
+	}
+	switch {
+	case m.org == 0 && m.settings.OrgID == 0:
+		return errors.New("-org is missing: give the organization's number, since the connection's settings have no org_id")
+	case m.org == 0:
+		m.org = m.settings.OrgID
+	case m.settings.OrgID != 0 && m.settings.OrgID != m.org:
+		return fmt.Errorf("-org is %d, and the connection's settings.org_id is %d: one of them is wrong", m.org, m.settings.OrgID)
+	}
+	iam, ok := providers.NewFlexeraOrganization(m.provider, m.org)
+	if !ok {
+		return fmt.Errorf("connection %s is not of flexera", m.conn.Name)
+	}
+	m.iam = iam
+	return nil
+}
+
+// credentialName is how messages call the credential secret.
+func (m *migration) credentialName() string { return connection.SecretName(m.conn.Credential) }
+
+// readCredential reads every version of the credential secret: an earlier run
+// may have stored a client that is not in use yet.
+func (m *migration) readCredential(ctx context.Context) error {
+	id := m.conn.Credential
+	fail := func(err error) error { return fmt.Errorf("reading %s: %w", m.credentialName(), err) }
+	var err error
+	if m.secret, err = m.secrets.Describe(ctx, id); err != nil {
+		return fail(err)
+	}
+	if m.secret.PrimaryRegion != "" {
+		return fmt.Errorf("%s is a replica: run this in its primary Region, %s", m.credentialName(), m.secret.PrimaryRegion)
+	}
+	current, err := m.secrets.Get(ctx, id, secrets.Current)
+	switch {
+	case errors.Is(err, secrets.ErrNotFound):
+		return refuse("store the user's refresh token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
+	case err != nil:
+		return fail(err)
+	}
+	m.currentValue = current.Value
+	doc, err := credential.Parse(current.Value)
+	if err != nil {
+		return fail(err)
+	}
+	m.current = version{current.ID, doc}
+	versions, err := m.secrets.Versions(ctx, id)
+	if err != nil {
+		return fail(err)
+	}
+	for _, v := range versions {
+		one, err := m.secrets.GetVersion(ctx, id, v.ID)
+		switch {
+		case errors.Is(err, secrets.ErrNotFound), errors.Is(err, secrets.ErrBinary):
+			continue // prepared by a rotation, gone meanwhile, or nothing of ours
+		case err != nil:
+			return fail(err)
+		}
+		if doc, err := credential.Parse(one.Value); err == nil {
+			m.history = append(m.history, version{one.ID, doc})
+		}
+	}
+	return nil
+}
+
+func (m *migration) putCommand() string {
+	return "aws secretsmanager put-secret-value --secret-id " + m.credentialName() + " --secret-string file://credential.json"
+}
+
+// deletions are the requests by which clients are deleted: no page of Flexera
+// One is known to do it.
+func (m *migration) deletions(ids ...string) string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, fmt.Sprintf("DELETE %s/iam/v1/orgs/%d/service-accounts/%d/clients/%s", m.apiURL, m.org, m.account.ID, id))
+	}
+	return strings.Join(out, " or ")
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// labelProving stands on the version with the new client until the client is
+// proven: a function that met it before would take it for refused, and leave it
+// alone for a day.
+const labelProving = "EVERTOKEN_SERVICE_ACCOUNT"
+
+// keepFor is how long a store is tried: the client's secret is told once.
+const keepFor = 3 * time.Minute
+
+// maxWait is the longest wait between two tries of a write.
+const maxWait = 15 * time.Second
+
+// next is the version to come: AWSCURRENT with the client in place of the
+// refresh token, which would be used before it. Its id follows from both, so
+// that a repetition stores nothing new.
+func (m *migration) next(clientID, clientSecret redact.Secret) version {
+	doc := without(m.current.doc, credential.RefreshToken).
+		With(credential.ClientID, clientID).With(credential.ClientSecret, clientSecret)
+	return version{secrets.DeriveID(m.secret.ARN, m.current.id, "service account client "+clientID.Reveal()), doc}
+}
+
+// without is a document less one member.
+func without(doc credential.Credential, member string) credential.Credential {
+	var members map[string]json.RawMessage
+	err := json.Unmarshal([]byte(doc.Encode().Reveal()), &members)
+	if err == nil {
+		delete(members, member)
+		var rest []byte
+		if rest, err = json.Marshal(members); err == nil {
+			doc, err = credential.Parse(redact.New(string(rest)))
+		}
+	}
+	if err != nil {
+		panic("a parsed credential cannot fail to be parsed again")
+	}
+	return doc
+}
+
+// proveWritable puts AWSCURRENT under its own version id again, which changes
+// nothing and which AWS authorizes all the same: no client is made that cannot
+// be stored.
+func (m *migration) proveWritable(ctx context.Context) error {
+	if err := m.secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
+		return fmt.Errorf("%s cannot be written, so nothing was changed: %w", m.credentialName(), err)
+	}
+	return nil
+}
+
+// keep stores a version under a label of its own.
+func (m *migration) keep(ctx context.Context, v version) error {
+	err := m.write(ctx, func() error {
+		return m.secrets.Put(ctx, m.conn.Credential, v.id, v.doc.Encode(), labelProving)
+	})
+	if err != nil {
+		// An answer may have been lost.
+		if stored, getErr := m.secrets.GetVersion(ctx, m.conn.Credential, v.id); getErr != nil || !stored.Value.Equal(v.doc.Encode()) {
+			return err
+		}
+	}
+	m.proving = v.id
+	return nil
+}
+
+// keepRefreshToken stores a refresh token that came in place of the stored one.
+func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) error {
+	ctx = context.WithoutCancel(ctx)
+	doc := m.current.doc.With(credential.RefreshToken, token)
+	id := secrets.FreshID()
+	err := m.write(ctx, func() error { return m.secrets.Put(ctx, m.conn.Credential, id, doc.Encode()) })
+	if err != nil {
+		return stop("Make a new one in Flexera One and store it: "+m.putCommand(),
+			fmt.Errorf("another refresh token came back and could not be stored, and the old one may be dead: %w", err))
+	}
+	m.current, m.currentValue = version{id, doc}, doc.Encode()
+	m.history = append([]version{m.current}, m.history...)
+	m.printf("Another refresh token came back, and was stored in %s.\n", m.credentialName())
+	return nil
+}
+
+// write tries a write for as long as the fault may pass.
+func (m *migration) write(ctx context.Context, write func() error) error {
+	end := m.now().Add(keepFor)
+	for wait := time.Second; ; wait = min(2*wait, maxWait) {
+		err := write()
+		if kind := secrets.ErrorKind(err); !errors.Is(kind, secrets.ErrTransient) && !errors.Is(kind, secrets.ErrThrottled) {
+			return err // nil too
+		}
+		if m.now().Add(wait).After(end) || m.sleep(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// promote moves AWSCURRENT from the version that all was decided by to the one
+// with the client, in one step: AWSPREVIOUS follows.
+func (m *migration) promote(ctx context.Context, v version) error {
+	err := m.write(ctx, func() error {
+		return m.secrets.MoveLabel(ctx, m.conn.Credential, secrets.Current, v.id, m.current.id)
+	})
+	if errors.Is(err, secrets.ErrLabelMoved) { // by a try whose answer was lost, or by somebody else
+		now, describeErr := m.secrets.Describe(ctx, m.conn.Credential)
+		switch {
+		case describeErr != nil:
+			err = describeErr
+		case now.Holder(secrets.Current) == v.id:
+			return nil
+		default:
+			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s meanwhile", m.credentialName()))
+		}
+	}
+	if err != nil {
+		return stop(runAgain, fmt.Errorf("moving AWSCURRENT of %s to the client's version: %w", m.credentialName(), err))
+	}
+	return nil
+}
+
+// unlabel takes the label off: a rotation would keep the client for its sake.
+func (m *migration) unlabel(ctx context.Context) {
+	if m.proving == "" {
+		m.proving = m.secret.Holder(labelProving)
+	}
+	if m.proving == "" {
+		return
+	}
+	err := m.secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
+	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
+		m.printf("\nWarning: the label %s could not be taken off (%v), and stands in the way of a rotation. Take it off:\n  aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s\n",
+			labelProving, err, m.credentialName(), labelProving, m.proving)
+	}
+}

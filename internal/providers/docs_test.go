@@ -1,0 +1,74 @@
+package providers
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestDocumentedHints holds the hints that docs/providers.md prints, in italics,
+// against the code. Where a hint is put together, … stands for what lies between.
+func TestDocumentedHints(t *testing.T) {
+	t.Parallel()
+	var code strings.Builder
+	for _, pattern := range []string{"*.go", "../oauth/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				code.WriteString(readFile(t, file))
+			}
+		}
+	}
+	page := strings.ReplaceAll(readFile(t, "../../docs/providers.md"), "**", "")
+	hints := regexp.MustCompile(`\*([^*\n]+)\*`).FindAllStringSubmatch(page, -1)
+	if len(hints) < 30 {
+		t.Errorf("only %d hints were found", len(hints))
+	}
+	for _, hint := range hints {
+		for part := range strings.SplitSeq(hint[1], "…") {
+			if part = strings.TrimSpace(part); !strings.Contains(code.String(), part) {
+				t.Errorf("no such hint in the code: %s", part)
+			}
+		}
+	}
+}
+
+// TestDocumentedProviders has a section for every provider.
+func TestDocumentedProviders(t *testing.T) {
+	t.Parallel()
+	page := readFile(t, "../../docs/providers.md")
+	sections := map[string]string{
+		"flexera": "## Flexera One\n", "flexnet": "## FlexNet Operations\n", "sharetribe": "## Sharetribe\n",
+		"apiax": "## Apiax\n", "oauth2": "## Any other OAuth 2 provider\n",
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(constructors)), slices.Sorted(maps.Keys(sections))); diff != "" {
+		t.Errorf("providers (-code +documented):\n%s", diff)
+	}
+	for name, heading := range sections {
+		_, section, found := strings.Cut(page, "\n"+heading)
+		section, _, _ = strings.Cut(section, "\n## ")
+		for _, row := range []string{"| store |", "| get it |", "| access token |", "| network |", "| answer | class | hint |", "Sources: "} {
+			if !found || !strings.Contains(section, row) {
+				t.Errorf("%s: nothing is documented under %q", name, row)
+			}
+		}
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
