@@ -99,7 +99,7 @@ func (in *createSecret) apply(s *Server, st *state) (any, error) {
 	now := st.now()
 	next := &secret{
 		name:        in.Name,
-		arn:         fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", s.options.Region, s.options.Account, in.Name, newSuffix()),
+		arn:         fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", s.options.Region, s.options.Account, in.Name, s.options.Suffix(in.Name)),
 		description: in.Description, kmsKeyID: in.KmsKeyId,
 		tags: in.Tags, created: now, changed: now,
 	}

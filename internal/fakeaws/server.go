@@ -35,6 +35,10 @@ type Options struct {
 	// RotationAttempts is how many times a failing rotation is tried whole before
 	// it is left incomplete; 1 when 0. AWS publishes no number.
 	RotationAttempts int
+	// Suffix gives the six letters and digits that end the ARN of a secret by its
+	// name; random ones when nil. On AWS they are random always: it is for a
+	// local run whose ARNs stand in files.
+	Suffix func(name string) string
 }
 
 // Call is one request the server received.
@@ -92,6 +96,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.RotationAttempts == 0 {
 		o.RotationAttempts = 1
+	}
+	if o.Suffix == nil {
+		o.Suffix = func(string) string { return newSuffix() }
 	}
 	listener, err := net.Listen("tcp", o.Addr)
 	if err != nil {

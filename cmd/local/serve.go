@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"evertoken/internal/fakelambda"
+)
+
+// envFile is in SAM's format of --env-vars.
+const envFile = "env.local.json"
+
+// heartbeat is how often a served world wakes issue, as the template's default.
+const heartbeat = 5 * time.Minute
+
+// served is a world that stays up.
+type served struct {
+	*world
+	lambda *fakelambda.Server
+	logs   *os.File
+	out    io.Writer
+}
+
+// startServing starts the demonstration's world, has the first tokens issued,
+// prepares the rotation that events/rotate-*.json are about, writes env.local.json
+// into dir and prints what can be done. port 0 means free ones.
+func startServing(ctx context.Context, port int, root, dir string, built bootstraps, out io.Writer) (_ *served, err error) {
+	s := &served{out: out}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	path := filepath.Join(filepath.Dir(filepath.Dir(built.issue)), "functions.log")
+	if s.logs, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if s.world, err = newWorld(ctx, setup{built: built, port: port, logs: s.logs}); err != nil {
+		return nil, err
+	}
+	if s.lambda, err = fakelambda.NewServer(address(port, 2)); err != nil {
+		return nil, err
+	}
+	s.lambda.Add(issueName, s.issue)
+	s.lambda.Add(rotateName, s.rotate)
+	fleet, err := newFleet(s.idp)
+	if err != nil {
+		return nil, err
+	}
+	if err := store(s.aws, fleet); err != nil {
+		return nil, err
+	}
+	if err := s.beat(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.prepareRotation(ctx, filepath.Join(root, "events", "rotate-create.json")); err != nil {
+		return nil, err
+	}
+	if err := writeEnvironment(filepath.Join(dir, envFile), s.aws.URL()); err != nil {
+		return nil, err
+	}
+	s.explain()
+	return s, nil
+}
+
+func (s *served) close() {
+	if s.lambda != nil {
+		_ = s.lambda.Close() // the command ends
+	}
+	if s.world != nil {
+		s.world.close()
+	}
+	if s.logs != nil {
+		_ = s.logs.Close()
+	}
+}
+
+// wait is a schedule: it wakes issue until ctx ends.
+func (s *served) wait(ctx context.Context) error {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.beat(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(s.out, err)
+			}
+		}
+	}
+}
+
+func (s *served) beat(ctx context.Context) error {
+	o, err := s.runIssue(ctx, []byte(`{"source":"aws.scheduler"}`))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s  heartbeat: %s\n", time.Now().Format(time.TimeOnly), counts(o.Report))
+	return nil
+}
+
+// prepareRotation begins the rotation that the event names, and leaves it where
+// createSecret is to come: an empty version that has AWSPENDING.
+func (s *served) prepareRotation(ctx context.Context, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the event: %w", err)
+	}
+	var event struct{ SecretId, ClientRequestToken string }
+	if err := json.Unmarshal(text, &event); err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	s.holdRotations.Store(true)
+	_, err = s.secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+		SecretId: &event.SecretId, ClientRequestToken: &event.ClientRequestToken,
+		RotationLambdaARN: aws.String(s.rotate.ARN()), RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
+	})
+	if err != nil {
+		return fmt.Errorf("preparing the rotation of %s: %w", file, err)
+	}
+	s.aws.WaitRotations()
+	s.holdRotations.Store(false)
+	return nil
+}
+
+// writeEnvironment writes what `sam local invoke --env-vars` takes.
+func writeEnvironment(path, endpoint string) error {
+	variables := map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}
+	for _, pair := range environment(endpoint) {
+		name, value, _ := strings.Cut(pair, "=")
+		variables[name] = value
+	}
+	text, err := json.MarshalIndent(map[string]any{issueName: variables, rotateName: variables}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", envFile, err)
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", envFile, err)
+	}
+	return nil
+}
+
+// explain prints commands that work as they stand, from the folder of go.mod.
+func (s *served) explain() {
+	const keys = "AWS_ACCESS_KEY_ID=" + localKey + " AWS_SECRET_ACCESS_KEY=" + localKey
+	cli := func(endpoint string) string { return keys + " aws --endpoint-url " + endpoint + " --region " + region }
+	sam := func(function, event string) string {
+		return keys + " sam local invoke " + function + " --region " + region + " --docker-network host -n " + envFile + " -e events/" + event
+	}
+	fmt.Fprintf(s.out, "\nServing until Ctrl-C; issue runs every %d minutes.\n", int(heartbeat.Minutes()))
+	fmt.Fprintf(s.out, "  AWS %s   providers %s   Lambda %s\n  functions' log %s\n", s.aws.URL(), s.idp.URL(), s.lambda.URL(), s.logs.Name())
+	for _, block := range []struct {
+		title    string
+		commands []string
+	}{
+		{"Read a token as an application does", []string{
+			cli(s.aws.URL()) + " secretsmanager get-secret-value --secret-id evertoken/flexera-user/token",
+		}},
+		{"Invoke issue", []string{
+			cli(s.lambda.URL()) + " lambda invoke --function-name " + issueName + " --payload fileb://events/issue-one.json /dev/stdout",
+		}},
+		{"Have Secrets Manager rotate a session", []string{
+			cli(s.aws.URL()) + " secretsmanager rotate-secret --secret-id evertoken/apiax/session --rotation-lambda-arn " + s.rotate.ARN() + " --rotation-rules AutomaticallyAfterDays=7",
+		}},
+		{"The same functions in AWS's container (after sam build), with " + envFile, []string{
+			sam(issueName, "issue-schedule.json"),
+			sam(rotateName, "rotate-create.json"), sam(rotateName, "rotate-set.json"),
+			sam(rotateName, "rotate-test.json"), sam(rotateName, "rotate-finish.json"),
+		}},
+	} {
+		fmt.Fprintf(s.out, "\n%s:\n", block.title)
+		for _, command := range block.commands {
+			fmt.Fprintln(s.out, "  "+command)
+		}
+	}
+	fmt.Fprintln(s.out, "\nThe four rotate events, in this order, replace the client in evertoken/flexera-service/credential.")
+}
