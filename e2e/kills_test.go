@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/secrets"
+)
+
+// killTimeout is the function's time-out here, a little over the least in which
+// an exchange is begun.
+const killTimeout = 20 * time.Second
+
+const subject = "subject"
+
+// killed is a renewal that is broken off.
+type killed struct {
+	provider string
+	connect  func(w *world)
+	// due is the age at which the token is due and not yet in need; 0 for the
+	// very first token.
+	due time.Duration
+	// single is set where what is sent works once.
+	single bool
+}
+
+// TestKill ends the process at each call of a renewal, before the call or after
+// it was applied, and runs again at once: nothing may be lost, and nothing sent
+// twice. How a claim that was left over is settled takes longer than any run,
+// and is the matter of internal/simulate, which has a clock of its own.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	apiax := func(w *world) { w.Apiax(subject) }
+	oauth2 := func(w *world) { w.OAuth2(subject, "refresh_token") }
+	flexera := func(w *world) { w.Flexera(subject, false) }
+	tests := map[string]killed{
+		"apiax first":                   {"apiax", apiax, 0, true},
+		"apiax renewal":                 {"apiax", apiax, 16 * time.Minute, true},
+		"oauth2 refresh_token first":    {"oauth2", oauth2, 0, true},
+		"oauth2 refresh_token renewal":  {"oauth2", oauth2, 40 * time.Minute, true},
+		"flexera refresh token renewal": {"flexera", flexera, 40 * time.Minute, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clean := test.arrange(t)
+			if got, err := clean.run(clean.function, `{}`); err != nil || got.Issued != 1 {
+				t.Fatalf("the undisturbed run answered %+v, %v", got, err)
+			}
+			calls, requests := len(clean.calls()), len(clean.IDP.Requests())
+			if calls < 4 || requests < 1 {
+				t.Fatalf("the undisturbed run made %d calls and %d requests", calls, requests)
+			}
+			for _, k := range kills(calls, requests) {
+				t.Run(k.String(), func(t *testing.T) {
+					t.Parallel()
+					w := test.arrange(t)
+					k.inject(w)
+					result, err := w.invoke(w.function, `{}`)
+					if err != nil || !result.Exited {
+						t.Fatalf("the process was not killed: %s, %v", result.Payload, err)
+					}
+					w.AWS.ClearFaults()
+					w.IDP.ClearFaults()
+					test.left(t, w)
+					test.again(t, w)
+				})
+			}
+		})
+	}
+}
+
+// arrange stops before the run that is to be broken off.
+func (x killed) arrange(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, options{timeout: killTimeout})
+	strict(w)
+	x.connect(w)
+	if x.due > 0 {
+		if got, err := w.run(w.function, `{}`); err != nil || got.Issued != 1 {
+			t.Fatalf("the first run answered %+v, %v", got, err)
+		}
+		if err := w.age(subject, x.due, "session", "token"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.AWS.ResetCalls()
+	w.IDP.ResetRequests()
+	return w
+}
+
+// left looks at what a killed run left behind: a session that lives, or else a
+// claim that says what may have been sent.
+func (x killed) left(t *testing.T, w *world) {
+	t.Helper()
+	sent := x.sentOnce(t, w)
+	if _, ok := w.Token(subject); !ok && x.due > 0 {
+		t.Error("the published token is gone")
+	}
+	if !x.single {
+		return
+	}
+	session, ok := w.Session(subject)
+	alive := ok && w.IDP.RefreshTokenAlive(x.provider, session.RefreshToken.Reveal())
+	switch {
+	case alive || claimed(w):
+	case sent:
+		t.Error("the provider has acted, and neither a session that lives nor a claim is stored")
+	case x.due > 0:
+		t.Error("nothing was sent, and the session is gone")
+	}
+}
+
+// again runs at once after the kill, as a duplicate event would. A claim left on
+// the session must be respected; without one the token is renewed.
+func (x killed) again(t *testing.T, w *world) {
+	t.Helper()
+	held := x.single && claimed(w)
+	got, err := w.run(w.function, `{"connections":["`+subject+`"]}`)
+	if err != nil || len(got.Connections) != 1 {
+		t.Fatalf("the next run answered %+v, %v", got, err)
+	}
+	outcome, reason := got.Connections[0].Outcome, got.Connections[0].Reason
+	switch {
+	case held && outcome != "deferred":
+		t.Errorf("a claim was left and the next run answered %s: %s", outcome, reason)
+	case !held && outcome != "issued" && outcome != "fresh":
+		t.Errorf("no claim was left and the next run answered %s: %s", outcome, reason)
+	}
+	x.sentOnce(t, w)
+	token, ok := w.Token(subject)
+	switch {
+	case !ok && held && x.due == 0: // there was none, and the claim is respected
+	case !ok || !w.IDP.Accepts(x.provider, token.AccessToken.Reveal()):
+		t.Error("the token published does not work")
+	}
+}
+
+// sentOnce checks that the provider has acted on nothing twice, and reports
+// whether it has acted at all.
+func (x killed) sentOnce(t *testing.T, w *world) bool {
+	t.Helper()
+	refresh, passwords := w.sent()
+	for _, sent := range []map[string]int{refresh, passwords} {
+		for _, n := range sent {
+			if x.single && n > 1 {
+				t.Errorf("a refresh token or password was acted on %d times", n)
+			}
+		}
+	}
+	return len(refresh)+len(passwords) > 0
+}
+
+// claimed reports whether the session in force bears the claim.
+func claimed(w *world) bool {
+	secret := w.AWS.Secret("evertoken/" + subject + "/session")
+	current, _ := secret.Labelled(secrets.Current)
+	holder, ok := secret.Labelled("EVERTOKEN_EXCHANGE")
+	return ok && holder.ID == current.ID
+}
+
+// kill is the end of the process at one call.
+type kill struct {
+	provider bool // to the provider, not to AWS
+	at       int
+	after    bool // after the call was applied
+}
+
+func kills(calls, requests int) []kill {
+	var out []kill
+	for _, after := range []bool{false, true} {
+		for at := range calls {
+			out = append(out, kill{false, at, after})
+		}
+		for at := range requests {
+			out = append(out, kill{true, at, after})
+		}
+	}
+	return out
+}
+
+func (k kill) String() string {
+	what, when := "call", "before"
+	if k.provider {
+		what = "request"
+	}
+	if k.after {
+		when = "after"
+	}
+	return fmt.Sprintf("%s %s %d", when, what, k.at)
+}
+
+func (k kill) inject(w *world) {
+	if k.provider {
+		f := &fakeidp.Fault{Kind: fakeidp.DropBefore, Skip: k.at, Times: 1, Hook: func(fakeidp.Request) { w.function.Kill() }}
+		if k.after {
+			f.Kind = fakeidp.DropAfter
+		}
+		w.IDP.Inject(f)
+		return
+	}
+	f := &fakeaws.Fault{Kind: fakeaws.DropBefore, Skip: k.at, Times: 1, Hook: func(fakeaws.Call) { w.function.Kill() }}
+	if k.after {
+		f.Kind = fakeaws.DropAfter
+	}
+	w.AWS.Inject(f)
+}

@@ -1,0 +1,305 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/fakelambda"
+	"evertoken/internal/harness"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// rotateBootstrap is the built function rotate, beside the function issue.
+var rotateBootstrap = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(filepath.Dir(filepath.Dir(bootstrap)), "rotate", "bootstrap")
+	return path, build(path, "evertoken/functions/rotate")
+})
+
+// eventVersion is the version that events/rotate-*.json are about.
+const eventVersion = "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
+
+// rotating is a world in which Secrets Manager invokes the built function.
+type rotating struct {
+	*harness.World
+	t        *testing.T
+	function *fakelambda.Function
+	hold     atomic.Bool // the function cannot be invoked
+
+	mu     sync.Mutex
+	failed []string // what the function answered to steps that failed
+}
+
+func newRotating(t *testing.T) *rotating {
+	t.Helper()
+	path, err := rotateBootstrap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rotating{World: harness.New(t), t: t}
+	r.AWS, err = fakeaws.New(fakeaws.Options{Invoke: r.invoke, Suffix: func(string) string { return "AbCdEf" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.AWS.Close)
+	if r.IDP, err = fakeidp.New(fakeidp.Options{ControlCharacters: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.IDP.Close)
+	r.function, err = fakelambda.Start(context.Background(), fakelambda.Options{
+		Binary: path, Name: "rotate", Timeout: 2 * time.Minute, MemoryMB: 256,
+		Env: []string{
+			"AWS_ENDPOINT_URL=" + r.AWS.URL(), "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+			"AWS_LAMBDA_LOG_LEVEL=DEBUG", "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = r.function.Close()
+		for _, leak := range leaks(string(r.function.Logs())+strings.Join(r.failures(), "\n"), r.IDP.Canaries()) {
+			t.Errorf("leaked: %s", leak)
+		}
+	})
+	return r
+}
+
+func (r *rotating) invoke(ctx context.Context, _ string, payload []byte) ([]byte, error) {
+	if r.hold.Load() {
+		return nil, errors.New("held")
+	}
+	result, err := r.function.Invoke(ctx, payload)
+	if err == nil && result.FunctionError != "" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.failed = append(r.failed, string(result.Payload))
+		err = errors.New(result.ErrorType)
+	}
+	return result.Payload, err
+}
+
+func (r *rotating) failures() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.failed...)
+}
+
+// rotate begins a rotation and waits until it has ended or failed.
+func (r *rotating) rotate(secret, version string) {
+	r.t.Helper()
+	_, err := secretsmanager.NewFromConfig(r.AWS.AWSConfig()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{
+		SecretId: &secret, ClientRequestToken: &version, RotationLambdaARN: aws.String(r.function.ARN()),
+		RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.AWS.WaitRotations()
+}
+
+// promoted fails the test unless the version is in force and works.
+func (r *rotating) promoted(provider, secret, version string) {
+	r.t.Helper()
+	s := r.AWS.Secret(secret)
+	current, _ := s.Labelled(secrets.Current)
+	if current.ID != version {
+		r.t.Fatalf("AWSCURRENT is on %s; the function answered %v", current.ID, r.failures())
+	}
+	if pending, found := s.Labelled(secrets.Pending); found {
+		r.t.Errorf("AWSPENDING was left on %s", pending.ID)
+	}
+	value := redact.New(current.Value)
+	switch {
+	case strings.HasSuffix(secret, "/token"):
+		token, err := credential.ParseToken(value)
+		if err != nil || !r.IDP.Accepts(provider, token.AccessToken.Reveal()) {
+			r.t.Errorf("the provider does not accept the token in force: %v", err)
+		}
+	case strings.HasSuffix(secret, "/session"):
+		session, err := credential.ParseSession(value)
+		if err != nil || !r.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
+			r.t.Errorf("the refresh token in force is not alive: %v", err)
+		}
+	default:
+		if n := len(r.IDP.Flexera().Clients(1105, 2263)); n > 2 {
+			r.t.Errorf("the service account has %d clients", n)
+		}
+	}
+}
+
+// exchanges counts the grants that reached a provider, and the tokens that
+// FlexNet was asked for.
+func (r *rotating) exchanges() int {
+	n := 0
+	for _, q := range r.IDP.Requests() {
+		created := q.Provider == fakeidp.ProviderFlexNet && q.Method == "POST" && (strings.HasSuffix(q.Path, "/token") || strings.HasSuffix(q.Path, "/rotation"))
+		if q.Processed && (q.Grant != "" || created) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestRotateEveryRole rotates what each provider lets be rotated.
+func TestRotateEveryRole(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		connection, document, provider string
+		connect                        func(w *harness.World)
+		exchanges                      int // of one rotation
+	}{
+		{"c", "credential", "flexera", func(w *harness.World) { w.Flexera("c", true) }, 2},
+		{"c", "token", "flexera", func(w *harness.World) { w.Flexera("c", false) }, 1},
+		{"c", "token", "flexnet", func(w *harness.World) { w.FlexNet("c") }, 1},
+		{"c", "session", "apiax", func(w *harness.World) { w.Apiax("c") }, 1},
+		{"c", "token", "apiax", func(w *harness.World) { w.Apiax("c") }, 1},
+		{"c", "session", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "integration") }, 1},
+		{"c", "token", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "anonymous") }, 1},
+		{"c", "token", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "trusted") }, 2},
+		{"c", "session", "oauth2", func(w *harness.World) { w.OAuth2("c", "password") }, 1},
+		{"c", "token", "oauth2", func(w *harness.World) { w.OAuth2("c", "client_credentials") }, 1},
+	}
+	for i, test := range tests {
+		t.Run(fmt.Sprintf("%d %s of %s", i, test.document, test.provider), func(t *testing.T) {
+			t.Parallel()
+			r := newRotating(t)
+			test.connect(r.World)
+			secret := "evertoken/" + test.connection + "/" + test.document
+			version := secrets.FreshID()
+			r.rotate(secret, version)
+			r.promoted(test.provider, secret, version)
+			if got := r.exchanges(); got != test.exchanges {
+				t.Errorf("the rotation made %d exchanges, want %d", got, test.exchanges)
+			}
+		})
+	}
+}
+
+// TestRotateKilled kills the function at each of its calls, applied and not yet
+// answered, and has Secrets Manager try the rotation again. What is claimed
+// before it is sent takes a quarter of an hour to settle, which package rotate
+// tests by an injected clock.
+func TestRotateKilled(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		document, provider string
+		connect            func(w *harness.World)
+	}{
+		{"credential", "flexera", func(w *harness.World) { w.Flexera("c", true) }},
+		{"session", "apiax", func(w *harness.World) { w.Apiax("c") }},
+		{"token", "oauth2", func(w *harness.World) { w.OAuth2("c", "client_credentials") }},
+	} {
+		t.Run(test.document+" of "+test.provider, func(t *testing.T) {
+			t.Parallel()
+			secret := "evertoken/c/" + test.document
+			clean := newRotating(t)
+			test.connect(clean.World)
+			calls := clean.killAt(0)
+			version := secrets.FreshID()
+			clean.rotate(secret, version)
+			clean.promoted(test.provider, secret, version)
+			for n := int64(1); n <= calls.Load(); n++ {
+				t.Run(fmt.Sprint(n), func(t *testing.T) {
+					t.Parallel()
+					r := newRotating(t)
+					test.connect(r.World)
+					r.killAt(n)
+					version := secrets.FreshID()
+					r.rotate(secret, version)
+					if n := len(r.failures()); n != 1 {
+						t.Fatalf("%d steps failed, want the one that was killed: %v", n, r.failures())
+					}
+					if err := r.AWS.RetryRotation(secret); err != nil {
+						t.Errorf("the second try: %v: %v", err, r.failures())
+					}
+					r.promoted(test.provider, secret, version)
+					if extra := r.exchanges() - clean.exchanges(); extra > 1 {
+						t.Errorf("the crash cost %d more exchanges, want at most 1", extra)
+					}
+				})
+			}
+		})
+	}
+}
+
+// killAt kills the function at its n-th call to AWS or a provider; 0 never. It
+// returns the number of its calls.
+func (r *rotating) killAt(n int64) *atomic.Int64 {
+	calls := &atomic.Int64{}
+	at := func() {
+		if calls.Add(1) == n {
+			r.function.Kill()
+		}
+	}
+	r.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) { at() },
+		Match: func(c fakeaws.Call) bool { return c.Operation != "RotateSecret" }})
+	r.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { at() }})
+	return calls
+}
+
+// TestRotateEvents invokes the function on the files of events/.
+func TestRotateEvents(t *testing.T) {
+	t.Parallel()
+	r := newRotating(t)
+	r.Flexera("flexera-service", true)
+	const secret = "evertoken/flexera-service/credential"
+	r.hold.Store(true)
+	r.rotate(secret, eventVersion)
+	for _, step := range []string{"create", "set", "test", "finish"} {
+		event, err := os.ReadFile(filepath.Join("..", "events", "rotate-"+step+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // each step may come again
+			result, err := r.function.Invoke(t.Context(), event)
+			if err != nil || result.FunctionError != "" {
+				t.Fatalf("rotate-%s.json: %v: %s", step, err, result.Payload)
+			}
+		}
+	}
+	r.promoted("flexera", secret, eventVersion)
+	if got := r.exchanges(); got != 3 { // the test step came twice
+		t.Errorf("%d exchanges, want 3", got)
+	}
+}
+
+// TestRotateErrorsAreNamed: Lambda reports an error under its type.
+func TestRotateErrorsAreNamed(t *testing.T) {
+	t.Parallel()
+	r := newRotating(t)
+	r.AWS.CreateSecret("somebody/elses", aws.String("value"), nil)
+	r.hold.Store(true)
+	version := secrets.FreshID()
+	r.rotate("somebody/elses", version)
+	arn := r.AWS.Secret("somebody/elses").ARN
+	for want, event := range map[string]map[string]string{
+		"InvalidEvent": {"Step": "create_secret", "SecretId": arn, "ClientRequestToken": version},
+		"Refused":      {"Step": "createSecret", "SecretId": arn, "ClientRequestToken": version},
+	} {
+		payload, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := r.function.Invoke(t.Context(), payload)
+		if err != nil || result.ErrorType != want || strings.Contains(result.ErrorMessage, "arn:") {
+			t.Errorf("%v: %s: %s, want %s", err, result.ErrorType, result.ErrorMessage, want)
+		}
+	}
+}
