@@ -17,6 +17,9 @@ SERVE       ?=
 CONNECTIONS ?=
 RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connections '$(CONNECTIONS)')
 
+# How many combinations of faults `make soak` draws.
+SOAK_CHECKS ?= 5000
+
 .DEFAULT_GOAL := help
 .PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local conformance-aws clean
 
@@ -54,8 +57,8 @@ verify: lint test ## everything that must hold: lint, test, then the scripts of 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-soak: ## a simulated stretch of months, for as long as it takes
-	EVERTOKEN_SOAK=1 $(GO) test -run Soak -timeout 0 -v ./internal/simulate
+soak: ## the long search for what could lose a refresh token, and a simulated quarter (about half an hour)
+	EVERTOKEN_SOAK=1 $(GO) test -count=1 -timeout 0 ./internal/simulate -rapid.checks=$(SOAK_CHECKS)
 
 # Always by `go build`, which knows better than make what is up to date.
 build: ## build/{arm64,amd64}/{issue,rotate}/bootstrap
@@ -79,7 +82,7 @@ sam-local: ## `sam build`, then a dry run in AWS's own container (needs SAM CLI 
 
 conformance-aws: ## ask a real account what the AWS fake assumes (costs cents; needs EVERTOKEN_CONFORMANCE_AWS=1)
 	@test "$$EVERTOKEN_CONFORMANCE_AWS" = 1 || { echo "this creates and deletes secrets in the AWS account of your credentials: set EVERTOKEN_CONFORMANCE_AWS=1"; exit 1; }
-	$(GO) test -count=1 -v -run Conformance ./internal/fakeaws
+	$(GO) test -tags conformance_aws -count=1 -v -timeout 30m -run "^TestConformanceAWS$$" ./verify/conformance
 
 clean: ## remove what was built
 	rm -rf build .aws-sam

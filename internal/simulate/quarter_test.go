@@ -406,11 +406,12 @@ func (q *quarter) daily() {
 	q.w.IDP.ResetRequests()
 }
 
-// TestQuarter lets weeks pass in seconds. EVERTOKEN_SEED repeats a run.
+// TestQuarter lets days pass in seconds, and with EVERTOKEN_SOAK set a quarter of
+// a year. EVERTOKEN_SEED repeats a run.
 func TestQuarter(t *testing.T) {
 	t.Parallel()
-	days := 7
-	if os.Getenv("EVERTOKEN_SOAK") != "" {
+	days := 3
+	if soak() {
 		days = 91
 	}
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number is a seed
@@ -421,6 +422,9 @@ func TestQuarter(t *testing.T) {
 	q := newQuarter(t, seed)
 	q.run(days)
 	logins := q.w.IDP.Apiax().Logins()
-	fmt.Fprintf(os.Stderr, "simulated %d days: %d runs, %d of them broken, %d outages, %d operators' doings, %d tokens died with reason (longest gap %s), %d apiax logins\n",
-		days, q.runs, q.broken, q.outages, q.operator, q.deaths, q.longest.Round(time.Second), len(logins))
+	tally.Lock()
+	tally.quarters++
+	tally.Unlock()
+	tell("simulated %d days (EVERTOKEN_SEED=%d): %d runs, %d of them broken, %d outages, %d operators' doings, %d tokens died with reason (longest gap %s), %d apiax logins",
+		days, seed, q.runs, q.broken, q.outages, q.operator, q.deaths, q.longest.Round(time.Second), len(logins))
 }
