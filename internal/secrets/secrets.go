@@ -121,9 +121,15 @@ func (s *Store) batch(ctx context.Context, ids []string, out map[string]Read) {
 	for in := (&secretsmanager.BatchGetSecretValueInput{SecretIdList: ids}); ; {
 		page, err := s.api.BatchGetSecretValue(ctx, in)
 		if err != nil {
+			err = classify("BatchGetSecretValue", err)
 			for _, id := range ids {
-				if _, done := out[id]; !done {
-					out[id] = Read{Err: classify("BatchGetSecretValue", err)}
+				if _, done := out[id]; done {
+					continue
+				}
+				out[id] = Read{Err: err}
+				if ErrorKind(err) == ErrNotFound { // of the whole call: it does not say which secret
+					version, err := s.Get(ctx, id, Current)
+					out[id] = Read{version, err}
 				}
 			}
 			return

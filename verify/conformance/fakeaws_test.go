@@ -1,0 +1,74 @@
+package conformance
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/fakeaws"
+)
+
+// facts is the whole table.
+var facts = slices.Concat(labelFacts, putFacts, readFacts, lifeFacts, parameterFacts, openFacts)
+
+// TestConformanceFake holds the fake against the table.
+func TestConformanceFake(t *testing.T) {
+	t.Parallel()
+	for n, f := range facts {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			server, err := fakeaws.New(fakeaws.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			c := server.AWSConfig()
+			c.RetryMaxAttempts = 1
+			w := newWorld(t, c, "evertoken-conformance", n)
+			w.keyed = func(ctx context.Context, w *world) error {
+				err := w.with(ctx)
+				server.SetKMS(w.secret, true, true)
+				return err
+			}
+			if diff := cmp.Diff(f.want, f.see(t.Context(), w)); diff != "" {
+				t.Errorf("%s (-want +fake):\n%s", f.source, diff)
+			}
+		})
+	}
+}
+
+// TestRealAccountIsSpared: what a real account is asked stays a handful of calls
+// for each fact. A call costs 0.000005 dollars (aws.amazon.com/secrets-manager/pricing).
+func TestRealAccountIsSpared(t *testing.T) {
+	t.Parallel()
+	server, err := fakeaws.New(fakeaws.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	asked := 0
+	for n, f := range facts {
+		if f.real {
+			asked++
+			t.Run(f.name, func(t *testing.T) { f.see(t.Context(), newWorld(t, server.AWSConfig(), "evertoken-conformance", n)) })
+		}
+	}
+	t.Logf("%d facts, %d calls", asked, len(server.Calls()))
+	if calls := len(server.Calls()); asked == 0 || calls > 80 {
+		t.Errorf("%d calls for %d facts", calls, asked)
+	}
+}
+
+// TestFactsAreNamedOnce: the list of moto's differences goes by name.
+func TestFactsAreNamedOnce(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, f := range facts {
+		if seen[f.name] || f.name == "" || f.source == "" || f.want == "" {
+			t.Errorf("fact %q is named twice or incomplete", f.name)
+		}
+		seen[f.name] = true
+	}
+}

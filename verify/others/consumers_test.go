@@ -1,0 +1,274 @@
+//go:build verify
+
+package others
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/fakelambda"
+)
+
+// world is an account in which issue has published the token of apiax.
+type world struct {
+	*account
+	aws   *fakeaws.Server
+	issue *fakelambda.Function
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	a, server := fake(t)
+	idp := provider(t)
+	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
+		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
+	w := &world{a, server, a.issue(t)}
+	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, w.issue, nil)))
+	return w
+}
+
+// reads counts how often the token was read.
+func (w *world) reads() int {
+	n := 0
+	for _, c := range w.aws.Calls() {
+		if c.Operation == "GetSecretValue" && c.Resource == w.secret("apiax", "token") {
+			n++
+		}
+	}
+	return n
+}
+
+// reader is a consumer's process, which has a clock of ours.
+type reader struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// clientEnv is what lets any of AWS's clients reach an endpoint.
+func clientEnv(endpoint string) []string {
+	return append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
+}
+
+func startReader(t *testing.T, w *world, c *exec.Cmd) *reader {
+	t.Helper()
+	c.Env = append(clientEnv(w.url), "SECRET_ID="+w.secret("apiax", "token"),
+		"PATH="+setting(t, "EVERTOKEN_PYTHON_BIN")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	c.Stderr = t.Output()
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
+	return &reader{in, bufio.NewReader(out)}
+}
+
+// at asks the reader for the token at a time.
+func (r *reader) at(t *testing.T, when time.Time, how string) string {
+	t.Helper()
+	if _, err := fmt.Fprintf(r.in, "%d %s\n", when.Unix(), how); err != nil {
+		t.Fatal(err)
+	}
+	line, err := r.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("the reader ended: %v", err)
+	}
+	return line[:len(line)-1]
+}
+
+// TestReaders runs the readers of the page over the life of a token.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]func(*testing.T, string) *exec.Cmd{
+		"AWS CLI":                 bashReader,
+		"Python (boto3)":          pythonReader,
+		"JavaScript (AWS SDK v3)": nodeReader,
+		"Go (AWS SDK v2)":         goReader,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			life(t, w, startReader(t, w, command(t, name)))
+		})
+	}
+}
+
+// life takes a reader through the life of two tokens.
+func life(t *testing.T, w *world, r *reader) {
+	first := w.read(t, "apiax", "token", "AWSCURRENT")
+	w.aws.ResetCalls()
+	expect := func(what, token string, reads int, got string) {
+		t.Helper()
+		check(t, what+", the token", token, got)
+		check(t, what+", reads so far", reads, w.reads())
+	}
+	due := moment(t, first["renew_after"])
+	expect("at the start", first["access_token"], 1, r.at(t, moment(t, first["issued_at"]), ""))
+	expect("before it is due", first["access_token"], 1, r.at(t, due.Add(-time.Second), ""))
+	expect("when it is due", first["access_token"], 2, r.at(t, due, ""))
+	expect("within a minute", first["access_token"], 2, r.at(t, due.Add(59*time.Second), ""))
+
+	check(t, "renewing", []string{"apiax issued"}, w.outcomes(w.force(t, w.issue, "apiax")))
+	second := w.read(t, "apiax", "token", "AWSCURRENT")
+	w.aws.ResetCalls()
+	expect("a minute later", second["access_token"], 1, r.at(t, due.Add(time.Minute), ""))
+
+	// From here on AWS refuses.
+	w.aws.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+	end := moment(t, second["expires_at"])
+	expect("a read that fails", second["access_token"], 2, r.at(t, end.Add(-time.Minute), ""))
+	expect("once the token is dead", "error", 3, r.at(t, end, ""))
+	w.aws.ClearFaults()
+	expect("a fresh one on demand", second["access_token"], 4, r.at(t, moment(t, second["issued_at"]), "fresh"))
+}
+
+func moment(t *testing.T, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// place writes the snippet and what drives it into a folder.
+func place(t *testing.T, heading, language, name, driver string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, name), snippet(t, heading, language))
+	text, err := os.ReadFile(filepath.Join("testdata/consumers", driver))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, driver), string(text))
+	return dir
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func bashReader(t *testing.T, heading string) *exec.Cmd {
+	dir := place(t, heading, "bash", "snippet.sh", "driver.sh")
+	c := exec.CommandContext(t.Context(), "bash", "-c", "set -u; . ./snippet.sh; . ./driver.sh")
+	c.Dir = dir
+	return c
+}
+
+func pythonReader(t *testing.T, heading string) *exec.Cmd {
+	c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "driver.py")
+	c.Dir = place(t, heading, "python", "snippet.py", "driver.py")
+	return c
+}
+
+func nodeReader(t *testing.T, heading string) *exec.Cmd {
+	dir := place(t, heading, "javascript", "snippet.mjs", "driver.mjs")
+	modules, err := filepath.Abs("../node/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), setting(t, "EVERTOKEN_NODE"), "driver.mjs")
+	c.Dir = dir
+	return c
+}
+
+// goReader builds the driver with the snippet laid over the package it imports.
+func goReader(t *testing.T, heading string) *exec.Cmd {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "token.go"), snippet(t, heading, "go"))
+	target, err := filepath.Abs("testdata/consumers/godriver/token/token.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "overlay.json"),
+		encode(t, map[string]any{"Replace": map[string]string{target: filepath.Join(dir, "token.go")}}))
+	binary := filepath.Join(dir, "godriver")
+	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./testdata/consumers/godriver")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the reader: %v\n%s", err, out)
+	}
+	return exec.CommandContext(t.Context(), binary)
+}
+
+// TestReplace runs what the page advises after a 401: many readers of a refused
+// token cause one renewal.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lambda, err := fakelambda.NewServer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lambda.Close() })
+	lambda.Add("evertoken-issue", w.issue)
+	refused := w.read(t, "apiax", "token", "AWSCURRENT")
+	// The next token must not be of the same second.
+	refused["issued_at"] = w.postdate(t, refused)
+	dir := place(t, "After a 401", "python", "snippet.py", "refused.py")
+	ask := func() string {
+		c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "refused.py", encode(t, refused), "evertoken-issue")
+		c.Dir = dir
+		c.Env = clientEnv(lambda.URL())
+		c.Stderr = t.Output()
+		out, err := c.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	check(t, "the first reader", "issued\n", ask())
+	check(t, "the second reader", "fresh\n", ask())
+}
+
+// postdate publishes the token again as issued a minute earlier, and returns
+// that time.
+func (w *world) postdate(t *testing.T, token map[string]string) string {
+	t.Helper()
+	earlier := moment(t, token["issued_at"]).Add(-time.Minute).Format(time.RFC3339)
+	token["issued_at"] = earlier
+	w.put(t, w.secret("apiax", "token"), encode(t, token))
+	return earlier
+}
+
+// TestECS takes the key that the page's task definition names, as ECS does:
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+func TestECS(t *testing.T) {
+	t.Parallel()
+	idp := provider(t)
+	a, _ := fake(t)
+	a.name = "-prod" // the page's connection
+	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
+		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
+	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, a.issue(t), nil)))
+	var definition struct {
+		Secrets []struct{ Name, ValueFrom string }
+	}
+	if err := json.Unmarshal([]byte(snippet(t, "One key in an ECS container", "json")), &definition); err != nil {
+		t.Fatal(err)
+	}
+	value := a.valueFrom(t, definition.Secrets[0].ValueFrom)
+	check(t, "the provider accepts "+definition.Secrets[0].Name, true, idp.Accepts(fakeidp.ProviderApiax, value))
+}

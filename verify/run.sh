@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Holds Evertoken against what others wrote: moto, the SAM CLI and cfn-lint, AWS's
+# CLI and SDKs, an OAuth 2 server and Sharetribe's SDKs. Needs Linux, Go, Python
+# 3.10 and Node 20 or later; sets up the rest in .venv, .venv-sam and
+# verify/node/node_modules, pinned by the lock files beside this script. What
+# cannot run fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+out=$root/build/verify
+
+section() { printf '\n======== %s (after %d s)\n' "$1" "$SECONDS"; }
+die() {
+  printf '\n################ verify cannot go on: %s\n' "$1" >&2
+  exit 1
+}
+moto=
+finish() {
+  status=$?
+  if [ -n "$moto" ]; then kill "$moto" 2>/dev/null || true; fi
+  if [ "$status" -eq 0 ]; then
+    printf '\n======== verify: all held, %d s\n' "$SECONDS"
+  else
+    printf '\n################ verify FAILED after %d s\n' "$SECONDS" >&2
+  fi
+}
+trap finish EXIT
+
+section "what is there"
+[ "$(uname -s)" = Linux ] || die "the functions are built for Linux and are run here, so this must be Linux"
+for tool in go python3 node npm make; do
+  command -v "$tool" >/dev/null || die "$tool is missing"
+done
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.10 or later is needed, this is $(python3 --version)"
+node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || die "Node 20 or later is needed, this is $(node --version)"
+go version && python3 --version && echo "node $(node --version)"
+
+# up_to_date STAMP TEXT says whether what was set up belongs to this text.
+up_to_date() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+# venv FOLDER LOCK sets up a virtual environment with exactly what is locked.
+venv() {
+  local wanted
+  wanted="$(python3 --version) $root $(sha256sum <"$2")"
+  if up_to_date "$1/stamp" "$wanted"; then
+    echo "$1 is up to date"
+    return
+  fi
+  rm -rf "$1"
+  python3 -m venv "$1" || die "python3 -m venv does not work (Debian: apt-get install python3-venv)"
+  # The lock is complete: nothing beside it is installed.
+  "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2"
+  "$1/bin/pip" check
+  echo "$wanted" >"$1/stamp"
+}
+
+section "setting up Python"
+venv .venv verify/requirements.txt
+venv .venv-sam verify/requirements-sam.txt
+
+section "setting up Node"
+wanted="$(node --version) $(sha256sum <verify/node/package-lock.json)"
+if up_to_date verify/node/node_modules/.stamp "$wanted"; then
+  echo "verify/node is up to date"
+else
+  (cd verify/node && npm ci --ignore-scripts --no-audit --no-fund)
+  echo "$wanted" >verify/node/node_modules/.stamp
+fi
+
+# Nothing here may reach a real account.
+export AWS_ACCESS_KEY_ID=verify AWS_SECRET_ACCESS_KEY=verify AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1
+export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL
+export SAM_CLI_TELEMETRY=0
+
+section "SAM: sam validate --lint, cfn-lint"
+.venv-sam/bin/sam validate --lint
+.venv/bin/cfn-lint --template template.yaml
+
+section "SAM: sam build for this machine"
+rm -rf "$out"
+arch=$(go env GOHOSTARCH)
+sam_arch=$arch
+if [ "$arch" = amd64 ]; then sam_arch=x86_64; fi
+GOARCH_LAMBDA=$arch .venv-sam/bin/sam build --no-cached --build-in-source \
+  --build-dir "$out/sam" --parameter-overrides "Architecture=$sam_arch"
+for function in issue rotate; do
+  make --no-print-directory "build-${function^}Function" "GOARCH_LAMBDA=$arch" "ARTIFACTS_DIR=$out/$function"
+done
+
+section "moto"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+.venv/bin/moto_server -H 127.0.0.1 -p "$port" >"$out/moto.log" 2>&1 &
+moto=$!
+export EVERTOKEN_MOTO_URL=http://127.0.0.1:$port
+python3 - "$EVERTOKEN_MOTO_URL/moto-api/" <<'PY' || { cat "$out/moto.log" >&2; die "moto_server does not answer"; }
+import sys, time, urllib.request
+for _ in range(300):
+    try:
+        sys.exit(urllib.request.urlopen(sys.argv[1], timeout=5).status != 200)
+    except OSError:
+        time.sleep(0.1)
+sys.exit(1)
+PY
+echo "moto_server answers at $EVERTOKEN_MOTO_URL"
+
+export EVERTOKEN_BOOTSTRAPS=$out EVERTOKEN_SAM_BUILD=$out/sam
+export EVERTOKEN_PYTHON_BIN=$root/.venv/bin
+EVERTOKEN_NODE=$(command -v node)
+export EVERTOKEN_NODE
+
+section "lint of what only runs here"
+go tool -modfile=tools/go.mod golangci-lint run --build-tags verify,conformance_aws ./verify/...
+
+section "the checks"
+go test -tags verify -count=1 ./verify/...
