@@ -14,6 +14,7 @@ import (
 // Format is how a token is published.
 type Format string
 
+// The formats.
 const (
 	JSON  Format = "json"  // the token document
 	Plain Format = "plain" // the bare access token
@@ -22,6 +23,7 @@ const (
 // RenewedBy says who renews a token.
 type RenewedBy string
 
+// The two that renew.
 const (
 	ByIssue    RenewedBy = "issue"
 	ByRotation RenewedBy = "rotation"

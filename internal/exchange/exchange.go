@@ -17,18 +17,18 @@ import (
 type Class string
 
 const (
-	// Throttled: the provider asks for fewer requests. Keep the token, try in a
+	// Throttled means: the provider asks for fewer requests. Keep the token, try in a
 	// later run.
 	Throttled Class = "throttled"
-	// Transient: the network or the provider is at fault. Try in a later run.
+	// Transient means: the network or the provider is at fault. Try in a later run.
 	Transient Class = "transient"
-	// GrantDead: this refresh token is refused for good. Go to the stronger
+	// GrantDead means: this refresh token is refused for good. Go to the stronger
 	// grant.
 	GrantDead Class = "grant_dead"
-	// CredentialDead: what the operator stored is refused. Only a person can
+	// CredentialDead means: what the operator stored is refused. Only a person can
 	// mend it.
 	CredentialDead Class = "credential_dead"
-	// Misconfigured: the connection, its settings or its rights cannot work.
+	// Misconfigured means: the connection, its settings or its rights cannot work.
 	Misconfigured Class = "misconfigured"
 )
 
@@ -112,11 +112,11 @@ func (g Grant) FromSession() bool { return len(g.Members) == 0 }
 type SessionUse int
 
 const (
-	// NoSession: the provider hands out nothing that a session could keep.
+	// NoSession means: the provider hands out nothing that a session could keep.
 	NoSession SessionUse = iota
-	// OptionalSession: a session is used where the secret exists.
+	// OptionalSession means: a session is used where the secret exists.
 	OptionalSession
-	// RequiredSession: without a session secret nothing is exchanged.
+	// RequiredSession means: without a session secret nothing is exchanged.
 	RequiredSession
 )
 

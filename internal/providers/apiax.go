@@ -60,7 +60,7 @@ func newApiax(c connection.Connection, o Options) (Provider, error) {
 			return nil, p.wrong("client_id", "is empty")
 		}
 	}
-	if err := p.base.extra(s.Extra); err != nil {
+	if err := p.extraMembers(s.Extra); err != nil {
 		return nil, err
 	}
 	p.extra = s.Extra

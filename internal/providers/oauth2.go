@@ -73,7 +73,7 @@ func newOAuth2(c connection.Connection, o Options) (Provider, error) {
 	if err := p.locate(s); err != nil {
 		return nil, err
 	}
-	if err := p.base.extra(s.Extra); err != nil {
+	if err := p.extraMembers(s.Extra); err != nil {
 		return nil, err
 	}
 	p.parameters = url.Values{}

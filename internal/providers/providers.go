@@ -216,8 +216,8 @@ var reserved = map[string]bool{
 	"client_assertion": true, "scope": true,
 }
 
-// extra checks a connection's own form parameters.
-func (b base) extra(parameters map[string]string) error {
+// extraMembers checks a connection's own form parameters.
+func (b base) extraMembers(parameters map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if name == "" || reserved[name] {
 			return b.wrong("extra", "must not set a parameter that Evertoken sets itself or that is a secret: "+strings.Join(slices.Sorted(maps.Keys(reserved)), ", "))
@@ -247,8 +247,8 @@ func (b base) window(sessionMax, remintBefore connection.Duration) (limit, befor
 // form is url.Values from pairs of name and value.
 func form(pairs ...string) url.Values {
 	v := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		v.Set(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		v.Set(pair[0], pair[1])
 	}
 	return v
 }

@@ -163,7 +163,7 @@ func (r *renewal) take(ctx context.Context, current, holder string) *Result {
 	}
 	err := r.Secrets.MoveLabel(ctx, r.conn.Session, labelExchange, current, holder)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		r.claimed = &claim{current: current, prior: holder}
 		return nil
 	case secrets.ErrLabelMoved:
@@ -181,7 +181,7 @@ func (r *renewal) open(ctx context.Context, d secrets.Description) *Result {
 	value := opening.EncodeUnique(secrets.FreshID())
 	err := r.Secrets.Put(ctx, r.conn.Session, id, value, secrets.Current, labelExchange)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		r.session, r.sessionVersion = opening, secrets.Version{ARN: d.ARN, ID: id, Value: value}
 		r.claimed = &claim{current: id}
 		return nil
@@ -226,7 +226,7 @@ func (r *renewal) release(ctx context.Context) {
 	}
 	c := *r.claimed
 	r.claimed = nil
-	err := secrets.ErrNotFound
+	var err error = secrets.ErrNotFound
 	if c.prior != "" {
 		err = r.write(ctx, func(ctx context.Context) error {
 			return r.Secrets.MoveLabel(ctx, r.conn.Session, labelExchange, c.prior, c.current)

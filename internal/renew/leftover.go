@@ -132,7 +132,7 @@ func (r *renewal) takeOver(ctx context.Context, current, prior string) *Result {
 		err = r.Secrets.MoveLabel(ctx, r.conn.Session, labelExchange, prior, current)
 	}
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		return r.take(ctx, current, prior)
 	case secrets.ErrLabelMoved:
 		return &Result{Outcome: Deferred, Reason: "another run has claimed the session"}

@@ -96,6 +96,7 @@ type Job struct {
 // Outcome is what became of a connection in a run.
 type Outcome string
 
+// The outcomes. A run answers each of them under its own name.
 const (
 	Issued   Outcome = "issued"
 	Fresh    Outcome = "fresh"

@@ -36,7 +36,7 @@ func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, o
 	for try, wait := 1, firstWait; ; try, wait = try+1, min(2*wait, longWait) {
 		err := op(ctx)
 		switch secrets.ErrorKind(err) {
-		case nil, secrets.ErrConflict, secrets.ErrLabelMoved:
+		case secrets.NoError, secrets.ErrConflict, secrets.ErrLabelMoved:
 			return err
 		}
 		if waited += wait; try >= r.tries(tries, err) || waited > budget || remaining(ctx) < reserve+wait {

@@ -126,7 +126,7 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	value := doc.With(credential.ClientID, redact.New(made.ID)).With(credential.ClientSecret, made.Secret).Encode()
 	err = r.keep(ctx, value)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		return nil
 	case secrets.ErrConflict: // another invocation has stored one, which is used
 		return r.drop(ctx, m, access, made.ID)

@@ -66,7 +66,7 @@ func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parame
 	}
 	value, err := r.Parameters.Get(ctx, name)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		return []connection.Parameter{{Name: name, Value: value.Reveal()}}, nil
 	case secrets.ErrNotFound:
 		return nil, r.misconfigured("the parameter "+name+", which the secret's tag "+connectionTag+" names, does not exist", "correct the tag, or remove it: then all connections are searched")

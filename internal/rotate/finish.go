@@ -71,7 +71,7 @@ func (r *rotation) finish(ctx context.Context) (string, error) {
 		from := r.secret.Holder(secrets.Current)
 		err = r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Current, r.id, from)
 		switch secrets.ErrorKind(err) {
-		case nil:
+		case secrets.NoError:
 			r.tidy(ctx)
 			return "promoted", nil
 		case secrets.ErrLabelMoved: // by a try of ours whose answer was lost, or by somebody else
@@ -101,7 +101,7 @@ func (r *rotation) finish(ctx context.Context) (string, error) {
 func (r *rotation) tidy(ctx context.Context) {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {
-	case nil, secrets.ErrLabelMoved, secrets.ErrNotFound:
+	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound:
 	default:
 		r.Log.WarnContext(ctx, "AWSPENDING was left on AWSCURRENT, which does no harm", "secret_id", r.name, "error", err.Error())
 	}

@@ -69,7 +69,7 @@ func (r *rotation) guard(ctx context.Context) (promoted bool, err error) {
 func (r *rotation) describe(ctx context.Context) error {
 	d, err := r.Secrets.Describe(ctx, r.event.SecretID)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 	case secrets.ErrNotFound:
 		return r.refused("there is no such secret in this Region", "")
 	default:
@@ -127,7 +127,7 @@ func (r *rotation) pending(ctx context.Context) (v secrets.Version, found bool, 
 func (r *rotation) current(ctx context.Context) (secrets.Version, error) {
 	v, err := r.Secrets.Get(ctx, r.event.SecretID, secrets.Current)
 	switch secrets.ErrorKind(err) {
-	case nil:
+	case secrets.NoError:
 		return v, nil
 	case secrets.ErrNotFound:
 		return secrets.Version{}, nil

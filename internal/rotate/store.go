@@ -67,7 +67,7 @@ func (r *rotation) takeOff(ctx context.Context, because string) error {
 func (r *rotation) takenOff(ctx context.Context) string {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {
-	case nil, secrets.ErrLabelMoved, secrets.ErrNotFound: // the last two: it was off already
+	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound: // the last two: it was off already
 		return "AWSPENDING was taken off that version, which no rotation could have promoted; begin a new one: " + rotateCommand(r.name)
 	}
 	return "take AWSPENDING off that version: " + takeOffCommand(r.name, r.id) + " (it could not be done here: " + err.Error() + "), then begin a new rotation: " + rotateCommand(r.name)

@@ -8,39 +8,47 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// What a caller branches on. Each AWS error is one of these; see [Error].
-var (
+// Kind is what a caller branches on. It is an error only so that errors.Is finds
+// it in an [Error].
+type Kind string
+
+func (k Kind) Error() string { return string(k) }
+
+// Each AWS error is one of these; see [Error].
+const (
+	// NoError is the kind of no error at all.
+	NoError Kind = ""
 	// ErrNotFound: there is no such secret, version, label or parameter. The
 	// service answers one code for all of these; Describe tells them apart.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound Kind = "not found"
 	// ErrDenied: the role lacks the right, or a policy forbids it.
-	ErrDenied = errors.New("access denied")
+	ErrDenied Kind = "access denied"
 	// ErrKMS: the KMS key cannot be used.
-	ErrKMS = errors.New("the KMS key cannot be used")
+	ErrKMS Kind = "the KMS key cannot be used"
 	// ErrThrottled: too many requests.
-	ErrThrottled = errors.New("throttled")
+	ErrThrottled Kind = "throttled"
 	// ErrConflict: this version id is taken by another value.
-	ErrConflict = errors.New("the version id is taken by another value")
+	ErrConflict Kind = "the version id is taken by another value"
 	// ErrLabelMoved: the label is not where it was expected.
-	ErrLabelMoved = errors.New("the label is not where it was expected")
+	ErrLabelMoved Kind = "the label is not where it was expected"
 	// ErrVersionLimit: the secret has 100 versions younger than 24 hours, or
 	// 20 labels. It is no throttle: a retry does not help.
-	ErrVersionLimit = errors.New("the secret has no room for another version or label")
+	ErrVersionLimit Kind = "the secret has no room for another version or label"
 	// ErrDeleted: the secret is marked for deletion.
-	ErrDeleted = errors.New("the secret is marked for deletion")
+	ErrDeleted Kind = "the secret is marked for deletion"
 	// ErrBinary: the value was stored as SecretBinary.
-	ErrBinary = errors.New("the value is SecretBinary: store it as SecretString")
+	ErrBinary Kind = "the value is SecretBinary: store it as SecretString"
 	// ErrRefused: the request cannot work as it is.
-	ErrRefused = errors.New("the request was refused")
+	ErrRefused Kind = "the request was refused"
 	// ErrTransient: the service or the network failed, or the answer was lost:
 	// a write may have been applied.
-	ErrTransient = errors.New("the service did not answer")
+	ErrTransient Kind = "the service did not answer"
 )
 
 // Error is a failed call to AWS. Its text is the operation and AWS's error
 // code: AWS's own messages hold ARNs and account numbers.
 type Error struct {
-	Kind error  // one of the sentinels above
+	Kind Kind   // one of the above
 	Op   string // the IAM action without its service
 	Code string // AWS's error code, or our word where there was no answer
 }
@@ -53,7 +61,7 @@ func (e *Error) Unwrap() error { return e.Kind }
 // kinds maps AWS's error codes (botocore model of both services) to ours.
 // LimitExceededException is in the SDK's list of throttles, but here it means a
 // full version or label quota.
-var kinds = map[string]error{
+var kinds = map[string]Kind{
 	"ResourceNotFoundException":        ErrNotFound,
 	"ParameterNotFound":                ErrNotFound,
 	"ParameterVersionNotFound":         ErrNotFound,

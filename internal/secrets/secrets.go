@@ -309,12 +309,16 @@ func region(arn string) string {
 	return ""
 }
 
-// ErrorKind returns which of this package's errors err is, or nil.
-func ErrorKind(err error) error {
+// ErrorKind returns which of this package's kinds err is: NoError for nil alone,
+// and ErrTransient for what is not of this package.
+func ErrorKind(err error) Kind {
+	if err == nil {
+		return NoError
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
-	return nil
+	return ErrTransient
 }
 
 var _ API = (*secretsmanager.Client)(nil)
