@@ -43,7 +43,7 @@ else
 endif
 
 lint: ## format, vet, staticcheck, golangci-lint, tidy modules
-	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './build/*' -not -path './.aws-sam/*')); \
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './build/*' -not -path './.*/*' -not -path '*/node_modules/*')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
