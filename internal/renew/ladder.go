@@ -63,8 +63,10 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 		}
 	}
 	attempts := ladder(in)
-	if _, two := r.job.Provider.(Finisher); two && rejected.day == today(r.now) && !r.job.Force {
-		attempts = nil // the second request was refused: the first would be made for nothing
+	if _, two := r.job.Provider.(Finisher); two && in.fits && rejected.day == today(r.now) && !r.job.Force {
+		// What opened the session is accepted, so it was the second request that
+		// was refused: the first would be made for nothing.
+		attempts = nil
 	}
 	if len(attempts) > 0 {
 		return attempts, nil

@@ -178,7 +178,9 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 		if issued, stop = r.finish(ctx, finisher, a.grant, issued); stop != nil {
 			return *stop
 		}
-		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
+		if !a.grant.FromSession() || r.sessionFits() {
+			r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
+		}
 		token = NewToken(r.conn, r.Every, issued)
 		if r.conn.Format == plainFormat {
 			session.Token = token.Published()

@@ -183,6 +183,23 @@ func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 	}
 }
 
+func TestTrustedGoesOnWithTheOldSessionWhenANewPasswordIsWrong(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	w.Sharetribe(name, "trusted")
+	want(t, w, "issued", "")
+	v, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	w.PutSecret(cred, strings.Replace(v.Value, `"password":"`, `"password":"canary-wrong`, 1))
+	w.IDP.ResetRequests()
+	for range 5 {
+		advance(t, w)
+		want(t, w, "issued", "")
+	}
+	if n := sent(w, "password"); n != 1 {
+		t.Errorf("the wrong password was sent %d times", n)
+	}
+}
+
 func TestRejectionsAreTriedOnceADayAndByForce(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
