@@ -76,9 +76,16 @@ build-IssueFunction: ## for `sam build`
 build-RotateFunction: ## for `sam build`
 	GOARCH=$(GOARCH_LAMBDA) $(BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/rotate
 
-sam-local: ## `sam build`, then a dry run in AWS's own container (needs SAM CLI and a container engine)
-	sam build
-	sam local invoke IssueFunction --event events/issue-dry-run.json
+# The container runs on this machine's processor and reaches its loopback.
+HOST_ARCH := $(shell $(GO) env GOHOSTARCH)
+SAM_ARCH  := $(if $(filter amd64,$(HOST_ARCH)),x86_64,$(HOST_ARCH))
+SAM_LOCAL := sam local invoke --docker-network host --env-vars env.local.json --parameter-overrides Architecture=$(SAM_ARCH)
+
+sam-local: ## the functions in AWS's own container, against `make run SERVE=1` in another terminal (needs SAM CLI and a container engine)
+	@test -f env.local.json || { echo "env.local.json is missing: start \`make run SERVE=1\` in another terminal first"; exit 1; }
+	GOARCH_LAMBDA=$(HOST_ARCH) sam build --parameter-overrides Architecture=$(SAM_ARCH)
+	@set -e; for event in issue-schedule issue-one issue-dry-run; do $(SAM_LOCAL) IssueFunction --event events/$$event.json; done
+	@set -e; for step in create set test finish; do $(SAM_LOCAL) RotateFunction --event events/rotate-$$step.json; done
 
 conformance-aws: ## ask a real account what the AWS fake assumes (costs cents; needs EVERTOKEN_CONFORMANCE_AWS=1)
 	@test "$$EVERTOKEN_CONFORMANCE_AWS" = 1 || { echo "this creates and deletes secrets in the AWS account of your credentials: set EVERTOKEN_CONFORMANCE_AWS=1"; exit 1; }

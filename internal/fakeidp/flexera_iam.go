@@ -152,12 +152,8 @@ func (f *Flexera) listRoles(c *call) reply {
 	}
 	list := []map[string]any{}
 	for _, r := range flexeraRoles {
-		privileges := []map[string]string{}
-		for _, p := range r.privileges {
-			privileges = append(privileges, map[string]string{"name": p})
-		}
 		list = append(list, map[string]any{
-			"id": r.id, "name": r.name, "capability": r.capability, "privileges": privileges,
+			"id": r.id, "name": r.name, "capability": r.capability, "privileges": append([]string{}, r.privileges...),
 			"createdAt": "2020-03-20T16:18:56.542732Z", "kind": "iam#role",
 		})
 	}
