@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,6 +29,10 @@ const (
 	ByIssue    RenewedBy = "issue"
 	ByRotation RenewedBy = "rotation"
 )
+
+// Providers are the names that a connection can give. One that is refused here
+// can claim no document that another connection uses.
+var Providers = []string{"apiax", "flexera", "flexnet", "oauth2", "sharetribe"}
 
 // Connection is one declared connection, complete with its defaults.
 type Connection struct {
@@ -107,7 +112,10 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		Token:      "evertoken/" + name + "/token",
 	}
 	if w.Provider == "" {
-		return fail("provider", "is missing: name one of flexera, flexnet, sharetribe, apiax, oauth2")
+		return fail("provider", "is missing: name one of "+strings.Join(Providers, ", "))
+	}
+	if !slices.Contains(Providers, w.Provider) {
+		return fail("provider", "is unknown: name one of "+strings.Join(Providers, ", "))
 	}
 	if string(c.Settings) == "" || string(c.Settings) == "null" {
 		c.Settings = json.RawMessage("{}")

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"evertoken/internal/config"
@@ -124,7 +126,7 @@ func New(tb TB) *World {
 	tb.Cleanup(transport.CloseIdleConnections)
 	w.Sleep = w.Clock.Sleep
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now, Invoke: stuck}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)
@@ -222,6 +224,26 @@ func (w *World) PutSecret(name, value string) {
 	if err := w.Store().Put(context.Background(), name, secrets.FreshID(), redact.New(value)); err != nil {
 		w.tb.Fatalf("storing %s: %v", name, err)
 	}
+}
+
+// stuck is a rotation function that fails in its first step.
+func stuck(context.Context, string, []byte) ([]byte, error) {
+	return nil, errors.New("the step failed")
+}
+
+// BeginRotation begins a rotation that stays under way: its first step fails,
+// and AWSPENDING is left on a version without a value.
+func (w *World) BeginRotation(name string) {
+	w.tb.Helper()
+	_, err := secretsmanager.NewFromConfig(w.AWSConfig()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{
+		SecretId: &name, ClientRequestToken: aws.String(secrets.FreshID()),
+		RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:123456789012:function:rotate"),
+		RotationRules:     &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
+	})
+	if err != nil {
+		w.tb.Fatalf("rotating %s: %v", name, err)
+	}
+	w.AWS.WaitRotations()
 }
 
 // DeleteSecret marks a secret for deletion, or deletes it at once.

@@ -62,7 +62,10 @@ func (e RunFailed) Unwrap() error { return e.Err }
 
 // Run does one run.
 func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
-	began := r.Now()
+	began, runLasts := r.Now(), longestRun
+	if deadline, ok := ctx.Deadline(); ok { // taken at the beginning: it stands for the function's timeout
+		runLasts = min(longestRun, time.Until(deadline).Round(time.Second)+time.Second)
+	}
 	parameters, err := r.Parameters.ByPath(ctx, r.Config.ConnectionsPath)
 	if err != nil {
 		return Report{}, RunFailed{"reading the connections", err}
@@ -71,7 +74,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
 	})
 	jobs, results := r.prepare(ctx, declared, e)
-	results = append(results, r.renewAll(ctx, jobs)...)
+	results = append(results, r.renewAll(ctx, jobs, runLasts)...)
 	slices.SortFunc(results, func(a, b renew.Result) int { return strings.Compare(a.Name, b.Name) })
 
 	now := r.Now()
@@ -128,10 +131,18 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 	}
 	r.readDocuments(ctx, jobs)
 	now := r.Now()
+	rotate(jobs, int(now.Unix()/int64(r.Config.Every/time.Second))) // among equals another is first in every run
 	slices.SortStableFunc(jobs, func(a, b renew.Job) int { return a.Compare(b, now) })
 	gates := map[string]*renew.Gate{} // :: provider's host → what this run learns of it
+	turns := map[string]*renew.Turn{} // :: credential → whose turn it is to send its password
 	for i := range jobs {
-		jobs[i].SharedCredential = users[connection.SecretName(jobs[i].Connection.Credential)] > 1
+		credential := connection.SecretName(jobs[i].Connection.Credential)
+		if jobs[i].SharedCredential = users[credential] > 1; jobs[i].SharedCredential {
+			if turns[credential] == nil {
+				turns[credential] = &renew.Turn{}
+			}
+			jobs[i].Turn = turns[credential]
+		}
 		host := jobs[i].Provider.Host()
 		if gates[host] == nil && host != "" {
 			gates[host] = &renew.Gate{}
@@ -139,6 +150,14 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 		jobs[i].Gate = gates[host]
 	}
 	return jobs, results
+}
+
+// rotate turns the jobs by n places.
+func rotate(jobs []renew.Job, n int) {
+	if len(jobs) > 0 {
+		n %= len(jobs)
+		copy(jobs, append(slices.Clone(jobs[n:]), jobs[:n]...))
+	}
 }
 
 func misconfigured(name, reason, hint string) renew.Result {
@@ -194,12 +213,9 @@ func usesSession(j renew.Job) bool {
 }
 
 // renewAll renews several connections at a time.
-func (r *Runner) renewAll(ctx context.Context, jobs []renew.Job) []renew.Result {
+func (r *Runner) renewAll(ctx context.Context, jobs []renew.Job, runLasts time.Duration) []renew.Result {
 	engine := r.Engine
-	engine.RunLasts = longestRun
-	if deadline, ok := ctx.Deadline(); ok {
-		engine.RunLasts = min(longestRun, time.Until(deadline).Round(time.Second)+time.Second)
-	}
+	engine.RunLasts = runLasts
 	results := make([]renew.Result, len(jobs))
 	queue := make(chan int)
 	var workers sync.WaitGroup

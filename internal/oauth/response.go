@@ -46,11 +46,13 @@ func (m members) into(name string, v any) bool { return json.Unmarshal(m[name], 
 
 // issued reads a 2xx answer: RFC 6749 section 5.1, with what servers make of
 // it. Where it cannot be used the request was carried out all the same, so that
-// the error says Lost.
+// the error says Lost; a refresh token that came with it is returned beside the
+// error.
 func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret) (exchange.Issued, error) {
 	now := c.now()
+	kept := exchange.Issued{IssuedAt: now} // a refresh token is good although the token beside it is not
 	unusable := func(problem, hint string) (exchange.Issued, error) {
-		return exchange.Issued{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Status: a.Status,
+		return kept, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Status: a.Status,
 			Lost: true, Problem: problem, Hint: hint}
 	}
 	m := object(a.Body)
@@ -64,6 +66,7 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret)
 		}
 		return unusable("the answer is not a JSON object", hintHTML)
 	}
+	refreshToken(m, now, &kept)
 	access, ok := m.text("access_token")
 	if !ok || access == "" {
 		// Some servers report an error with status 200; GitHub does:

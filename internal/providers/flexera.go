@@ -145,7 +145,7 @@ func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 	}
 	out, err := p.client.Exchange(ctx, request)
 	if err != nil {
-		return exchange.Issued{}, p.hinted(err)
+		return out, p.hinted(err)
 	}
 	out.APIURL = p.apiURL
 	if request.Kind == oauth.RefreshGrant && p.refreshTokenID != "" {

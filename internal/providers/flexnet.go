@@ -94,11 +94,11 @@ func newFlexNet(c connection.Connection, o Options) (Provider, error) {
 	return p, nil
 }
 
-// Traits: no session, and nothing is spent: a value whose answer was lost is
-// replaced by the next exchange.
-// Host is the host of the token endpoint.
+// Host is the host of the token controller.
 func (p *flexnet) Host() string { return hostOf(p.baseURL) }
 
+// Traits: no session, and nothing is spent: a value whose answer was lost is
+// replaced by the next exchange.
 func (p *flexnet) Traits() exchange.Traits { return exchange.Traits{} }
 
 func (p *flexnet) Grants(c credential.Credential) ([]exchange.Grant, error) {

@@ -126,7 +126,7 @@ func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (nam
 	object, err := s.verify(ctx, published)
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
 		switch {
-		case e.Class == exchange.Throttled || e.Class == exchange.Transient:
+		case e.Class == exchange.Throttled || e.Class == exchange.Transient || e.Status == http.StatusUnauthorized:
 			return "", false, err
 		case e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound:
 			return "", true, nil // what an unknown value gets is not documented

@@ -195,7 +195,7 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	}
 	out, err := p.client.Exchange(ctx, request)
 	if err != nil {
-		return exchange.Issued{}, err
+		return out, err
 	}
 	if p.grant == grantClient && !out.RefreshToken.IsZero() {
 		// RFC 6749 section 4.4.3: it should not be there, and the client's

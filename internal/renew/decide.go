@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -33,6 +34,9 @@ type Facts struct {
 	Force bool
 	// Token is nil where there is none that counts.
 	Token *TokenTimes
+	// LastWrite is when a document was written that does not count any more;
+	// zero if there is none.
+	LastWrite time.Time
 	// RefreshedAt and RefreshExpiresAt are the session's; zero where unknown.
 	RefreshedAt, RefreshExpiresAt time.Time
 	// SessionStartedAt is when the session was opened; zero where there is
@@ -53,7 +57,7 @@ const (
 	reasonFresh         = "not due"
 	reasonFloor         = "due, but written less than 15 minutes ago"
 	reasonRotation      = "renewed by rotation"
-	reasonBackOff       = "the token is dead; tries are spread out, up to 15 minutes and a heartbeat apart"
+	reasonBackOff       = "the token is dead; tries are spread out, at most three heartbeats apart"
 )
 
 // Decision is what is to be done.
@@ -83,6 +87,9 @@ func Decide(f Facts) Decision {
 	lastWrite := f.RefreshedAt
 	if f.Token != nil && !f.InParameter && f.Token.IssuedAt.After(lastWrite) {
 		lastWrite = f.Token.IssuedAt
+	}
+	if f.LastWrite.After(lastWrite) {
+		lastWrite = f.LastWrite
 	}
 	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floor))
 	switch {
@@ -174,20 +181,17 @@ func sessionEnd(startedAt time.Time, t exchange.Traits) time.Time {
 	return startedAt.Add(t.SessionMax)
 }
 
-// longestBackOff is how far apart tries get once a token is dead.
-const longestBackOff = 15 * time.Minute
-
 // backOffOver reports whether a connection whose token has expired is tried in
 // this run. While a token lives every run tries, for it could be the only one
-// that succeeds; once it is dead the tries spread out, one heartbeat, two, four,
-// up to longestBackOff, counted from the token's end, so that nothing has to be
-// stored.
+// that succeeds. Once it is dead two more runs try, and then one heartbeat in
+// every two, chosen by name: at most three apart. It follows from the clock
+// alone, so that nothing has to be stored.
 func (f Facts) backOffOver() bool {
-	dead := f.Now.Sub(f.Token.ExpiresAt)
-	at, step := time.Duration(0), f.Every
-	for at+step <= dead {
-		at += step
-		step = min(2*step, max(longestBackOff, f.Every))
+	if f.Now.Sub(f.Token.ExpiresAt) < 2*f.Every {
+		return true
 	}
-	return dead-at < f.Every // the last try was to be made since the last run
+	tick := f.Now.Unix() / int64(f.Every/time.Second)
+	h := fnv.New32a()
+	_, _ = fmt.Fprint(h, f.Name, tick/2) // never fails (hash.Hash)
+	return tick%2 == int64(h.Sum32()%2)
 }

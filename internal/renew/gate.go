@@ -21,6 +21,33 @@ type Gate struct {
 	closed *exchange.Error
 }
 
+// Turn lets the connections that share a credential send its password one after
+// the other in a run, and once it was refused no more: tries at the same moment
+// lock an account. The zero Turn is ready for use.
+type Turn struct {
+	mu      sync.Mutex
+	refused *exchange.Error
+}
+
+// take waits for the turn and returns what gives it back. Where the password was
+// refused meanwhile it returns that in place of a turn.
+func (t *Turn) take() (done func(*exchange.Error), refused *exchange.Error) {
+	if t == nil {
+		return func(*exchange.Error) {}, nil
+	}
+	t.mu.Lock()
+	if t.refused != nil {
+		defer t.mu.Unlock()
+		return nil, t.refused
+	}
+	return func(x *exchange.Error) {
+		defer t.mu.Unlock()
+		if x != nil && x.Class == exchange.CredentialDead {
+			t.refused = x
+		}
+	}, nil
+}
+
 // blockedBy returns why the gate is closed, or nil.
 func (g *Gate) blockedBy() *exchange.Error {
 	if g == nil {

@@ -3,6 +3,7 @@ package renew
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"evertoken/internal/exchange"
 )
@@ -57,13 +58,21 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 		return nil, r.awsFailure("credential", r.conn.Credential, err)
 	}
 	in := rungs{remint: r.facts().SessionEnding(), fits: r.sessionFits(), refresh: r.mayRefresh()}
-	for _, g := range r.grants {
+	weakerRefused := dayOf(labelWeaker, r.job.Credential.Version.Labels) == today(r.now)
+	for i, g := range r.grants {
+		if weakerRefused && i < len(r.grants)-1 && !r.job.Force {
+			continue
+		}
 		if r.job.Force || rejected.allows(g, r.now, r.workedBefore(g), r.provenHere()) {
 			in.grants = append(in.grants, g)
 		}
 	}
+	changed := r.job.Credential.Version.Created.After(r.session.OpeningAt)
+	if r.spent && r.session.Opening() && !changed && !r.job.Force { // an opening grant was sent twice without an answer
+		in.grants = slices.DeleteFunc(in.grants, func(g exchange.Grant) bool { return g.Password || g.Seed })
+	}
 	attempts := ladder(in)
-	if _, two := r.job.Provider.(Finisher); two && in.fits && rejected.day == today(r.now) && !r.job.Force {
+	if _, two := r.job.Provider.(Finisher); two && in.fits && rejected.day == today(r.now) && !r.job.Force && !r.provenHere() {
 		// What opened the session is accepted, so it was the second request that
 		// was refused: the first would be made for nothing.
 		attempts = nil
@@ -94,6 +103,9 @@ func (r *renewal) sessionFits() bool {
 // workedBefore reports whether the session in force was opened by these very
 // values.
 func (r *renewal) workedBefore(g exchange.Grant) bool {
+	if created := r.job.Credential.Version.Created; r.traits.Session == exchange.NoSession { // no opened_by: a token since then says the same
+		return g.Password && r.token != nil && !created.IsZero() && !r.token.IssuedAt.Before(created)
+	}
 	return r.session.OpenedBy != "" && r.session.OpenedBy == r.credential.Fingerprint(g.Members...)
 }
 
@@ -122,7 +134,7 @@ func (r *renewal) blocked(rejected rejection) *Result {
 	reason := "nothing that is stored is accepted any more"
 	switch {
 	case r.spent:
-		reason = "the refresh token was sent and its answer was lost; nothing else is stored"
+		reason = "what was sent last was not answered, and may not be sent again by itself; nothing else is stored"
 	case rejected.day != "":
 		reason = fmt.Sprintf("the provider refused the credential on %s", rejected.day)
 	}

@@ -85,6 +85,7 @@ func (r *renewal) passBy(attempts []attempt) ([]attempt, *Result) {
 	dying := r.decision.Emergency && r.token != nil // where none was published yet, the other run is at the first
 	if dying && len(strong) > 0 && !r.session.Opening() {
 		r.hint("another run holds the claim, or left it; a new session is opened because the token is about to die")
+		r.passedBy = true
 		return strong, nil
 	}
 	return nil, &Result{Outcome: Deferred, Reason: "another run holds the claim, or left it; it settles within " + (2 * (r.RunLasts + r.Every)).String()}
@@ -101,25 +102,34 @@ func (r *renewal) settle(ctx context.Context, d secrets.Description, label strin
 		return nil, r.awsFailure("session", r.conn.Session, err)
 	}
 	r.clearLeftover(ctx, d, label)
-	if stop := r.takeOver(ctx, current, d.Holder(secrets.Previous)); stop != nil {
-		return nil, stop
-	}
 	r.spent = already || !r.traits.Replay
 	r.replaying = !r.spent
-	opening := r.session.Opening()
-	attempts, stop := r.plan(ctx)
-	if opening && already && stop == nil { // an opening grant was sent twice without an answer
-		attempts = slices.DeleteFunc(attempts, func(a attempt) bool { return a.grant.Password || a.grant.Seed })
-		if len(attempts) == 0 && !r.job.Force {
-			stop = r.blocked(rejection{})
-		}
+	if stop := r.takeOver(ctx, current, d.Holder(secrets.Previous)); stop != nil {
+		r.unspend(ctx)
+		return nil, stop
 	}
+	attempts, stop := r.plan(ctx)
 	if stop != nil {
+		r.unspend(ctx)
 		r.release(ctx)
 		return nil, stop
 	}
 	r.hint("the answer to an earlier exchange was lost")
 	return attempts, nil
+}
+
+// unspend takes labelSpent back where the replay that it was set for was not
+// sent, or was answered and not by a refusal: it may be sent again.
+func (r *renewal) unspend(ctx context.Context) {
+	if !r.replaying {
+		return
+	}
+	r.replaying = false
+	if err := r.ignoreMoved(r.write(ctx, func(ctx context.Context) error {
+		return r.Secrets.MoveLabel(ctx, r.conn.Session, labelSpent, "", r.sessionVersion.ID)
+	})); err != nil {
+		r.hint("the label " + labelSpent + " could not be removed: " + err.Error())
+	}
 }
 
 // takeOver moves the left-over label away and back: of two runs that find it,
@@ -146,7 +156,8 @@ func (r *renewal) takeOver(ctx context.Context, current, prior string) *Result {
 // in it and nothing else to go by.
 func (r *renewal) adoptNewer(ctx context.Context, d secrets.Description, attempts []attempt) (bool, *Result) {
 	current := d.Holder(secrets.Current)
-	odd := d.Holder(labelExchange) == current
+	left, previous := d.Holder(labelExchange), d.Holder(secrets.Previous)
+	odd := left == current || previous != "" && left != previous && !r.session.RefreshToken.IsZero() // AWSCURRENT came from elsewhere than from an exchange
 	lost := r.session.RefreshToken.IsZero() && !slices.ContainsFunc(attempts, func(a attempt) bool { return !a.grant.Seed })
 	if !odd && !lost {
 		return false, nil

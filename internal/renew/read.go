@@ -112,10 +112,12 @@ func (r *renewal) readToken(ctx context.Context) *Result {
 // the time of all others.
 func (j Job) Compare(other Job, now time.Time) int {
 	a, b := j.tokenEnds(), other.tokenEnds()
-	if aDead, bDead := !a.After(now), !b.After(now); aDead != bDead {
-		if aDead {
-			return 1
-		}
+	switch aDead, bDead := !a.After(now), !b.After(now); {
+	case aDead && bDead:
+		return 0
+	case aDead:
+		return 1
+	case bDead:
 		return -1
 	}
 	return a.Compare(b)
@@ -171,6 +173,22 @@ func (r *renewal) checkToken(ctx context.Context) *Result {
 	return r.checkBudget(ctx, "token", d)
 }
 
+// checkPlainSession looks at the session that speaks for a plain token, where no
+// claim does.
+func (r *renewal) checkPlainSession(ctx context.Context) *Result {
+	if r.conn.Format != connection.Plain || (r.usesSession() && r.traits.SingleUse) {
+		return nil
+	}
+	d, err := r.Secrets.Describe(ctx, r.conn.Session)
+	if err != nil {
+		return r.awsFailure("session", r.conn.Session, err)
+	}
+	if stop := r.checkWritable("session", d); stop != nil {
+		return stop
+	}
+	return r.checkBudget(ctx, "session", d)
+}
+
 // checkWritable refuses a replica, and a secret that a rotation is at work on
 // unless the token is about to die.
 func (r *renewal) checkWritable(document string, d secrets.Description) *Result {
@@ -179,10 +197,12 @@ func (r *renewal) checkWritable(document string, d secrets.Description) *Result 
 			Hint: "run Evertoken in its primary Region, " + d.PrimaryRegion}
 	}
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
-	if pending == "" || pending == current {
+	if pending == "" || pending == current || !d.RotationEnabled { // without a schedule nobody is at work on it
 		return nil
 	}
-	if !r.decision.Emergency {
+	pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
+		r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
+	if !pressing {
 		return &Result{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
 	}
 	r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")

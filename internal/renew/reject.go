@@ -15,6 +15,11 @@ import (
 // provider refused, or of a session whose refresh token it refused.
 const labelRejected = "EVERTOKEN_REJECTED_"
 
+// labelWeaker and the UTC day stand on the version of a credential of which the
+// provider refused a weaker grant while a stronger one works: the weaker is left
+// out until the next day.
+const labelWeaker = "EVERTOKEN_WEAKER_"
+
 // rejection is what the labels of the credential tell; the zero value is none.
 type rejection struct{ day string }
 
@@ -35,10 +40,13 @@ func (x rejection) allows(g exchange.Grant, now time.Time, workedBefore, provenH
 
 func today(now time.Time) string { return now.UTC().Format("20060102") }
 
-func rejectedDay(labels []string) string {
+func rejectedDay(labels []string) string { return dayOf(labelRejected, labels) }
+
+// dayOf returns the latest day of the labels that begin with prefix, or "".
+func dayOf(prefix string, labels []string) string {
 	day := ""
 	for _, label := range labels {
-		if d, ok := strings.CutPrefix(label, labelRejected); ok {
+		if d, ok := strings.CutPrefix(label, prefix); ok {
 			day = max(day, d)
 		}
 	}
@@ -54,7 +62,7 @@ func (r *renewal) rejection(ctx context.Context) (rejection, error) {
 		return rejection{day}, nil
 	}
 	delicate := slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
-		return (g.Password || (g.Seed && !g.Reusable)) && !r.workedBefore(g)
+		return (g.Password || (g.Seed && !g.Reusable)) && !(r.workedBefore(g) && r.mayRefresh())
 	})
 	if !delicate {
 		return rejection{}, nil
@@ -92,6 +100,9 @@ func (r *renewal) sameMembers(ctx context.Context, versionID string) (bool, erro
 	if err != nil {
 		return false, nil // never sent: it could not be read
 	}
+	if slices.ContainsFunc(r.grants, r.workedBefore) { // what is refused may be another member than the grant's
+		return other.Encode().Equal(r.credential.Encode()), nil
+	}
 	for _, g := range r.grants {
 		if other.Fingerprint(g.Members...) != r.credential.Fingerprint(g.Members...) {
 			return false, nil
@@ -100,8 +111,9 @@ func (r *renewal) sameMembers(ctx context.Context, versionID string) (bool, erro
 	return true, nil
 }
 
-// reject marks a version as refused today, and takes away marks of other days.
-func (r *renewal) reject(ctx context.Context, id, versionID string) error {
+// mark puts a label of today, as labelRejected, onto a version and takes away
+// those of other days.
+func (r *renewal) mark(ctx context.Context, prefix, id, versionID string) error {
 	var d secrets.Description
 	err := r.write(ctx, func(ctx context.Context) (err error) {
 		d, err = r.Secrets.Describe(ctx, id)
@@ -110,11 +122,11 @@ func (r *renewal) reject(ctx context.Context, id, versionID string) error {
 	if err != nil {
 		return err
 	}
-	label := labelRejected + today(r.now)
+	label := prefix + today(r.now)
 	if err := r.ignoreMoved(r.setLabel(ctx, id, d, label, versionID)); err != nil {
 		return err
 	}
-	for old, holder := range d.Prefixed(labelRejected) {
+	for old, holder := range d.Prefixed(prefix) {
 		if old == label {
 			continue
 		}

@@ -10,6 +10,8 @@ package renew
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"evertoken/internal/connection"
@@ -91,6 +93,8 @@ type Job struct {
 	// Gate is shared by the connections that use one provider's host; nil for
 	// none.
 	Gate *Gate
+	// Turn is shared by the connections that use one credential; nil for none.
+	Turn *Turn
 }
 
 // Outcome is what became of a connection in a run.
@@ -130,7 +134,7 @@ func (e *Engine) Renew(ctx context.Context, j Job) Result {
 	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits()}
 	result := r.run(ctx)
 	result.Name = j.Connection.Name
-	if result.Outcome != Issued && r.token != nil {
+	if result.ExpiresAt.IsZero() && r.token != nil {
 		result.ExpiresAt = r.token.ExpiresAt
 	}
 	if r.token != nil {
@@ -138,6 +142,9 @@ func (e *Engine) Renew(ctx context.Context, j Job) Result {
 	}
 	if result.CredentialEnds.IsZero() {
 		result.CredentialEnds = sessionEnd(r.session.StartedAt, r.traits)
+	}
+	if j.DryRun {
+		r.tellReplicas(ctx)
 	}
 	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
 	return result
@@ -174,6 +181,10 @@ type renewal struct {
 	// replaying is set where it is about to be sent once more, after labelSpent
 	// was set.
 	replaying bool
+	// passedBy is set where a session is opened beside somebody's claim.
+	passedBy bool
+	// unmarked is set where a refusal of the credential could not be noted.
+	unmarked bool
 	// keep, where set, takes the token in place of its being published.
 	keep func(context.Context, credential.Token) error
 }
@@ -205,6 +216,9 @@ func (r *renewal) run(ctx context.Context) Result {
 	if stop := r.checkToken(ctx); stop != nil {
 		return *stop
 	}
+	if stop := r.checkPlainSession(ctx); stop != nil {
+		return *stop
+	}
 	if x := r.job.Gate.blockedBy(); x != nil {
 		result := exchangeFailure(x)
 		result.Reason = "not tried, because another connection to this provider was just answered: " + result.Reason
@@ -214,7 +228,7 @@ func (r *renewal) run(ctx context.Context) Result {
 		return Result{Outcome: Deferred, Reason: "no time left in this run"}
 	}
 	if r.job.DryRun {
-		return r.dryRun(attempts)
+		return r.dryRun(ctx, attempts)
 	}
 	if r.usesSession() && r.traits.SingleUse {
 		if attempts, stop = r.claim(ctx, attempts); stop != nil {
@@ -233,6 +247,12 @@ func (r *renewal) facts() Facts {
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
 		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
 		Force: r.job.Force || r.keep != nil, Token: r.token, Traits: r.traits,
+	}
+	if r.token == nil && r.conn.TokenParameter == "" {
+		f.LastWrite = r.tokenVersion.Created
+	}
+	if p := r.session.Token; p != nil && p.IssuedAt.After(f.LastWrite) {
+		f.LastWrite = p.IssuedAt
 	}
 	if r.traits.Session != exchange.NoSession {
 		f.RefreshedAt, f.SessionStartedAt = r.session.RefreshedAt, r.session.StartedAt
@@ -254,11 +274,43 @@ func (r *renewal) forceHint() string {
 	return `invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
 }
 
+// tellReplicas tells the state of the replicas of what Evertoken writes. Nothing
+// waits for them.
+func (r *renewal) tellReplicas(ctx context.Context) {
+	ids := map[string]string{"token": r.conn.Token}
+	if r.hasSession {
+		ids["session"] = r.conn.Session
+	}
+	for _, document := range slices.Sorted(maps.Keys(ids)) {
+		if ids[document] == "" {
+			continue
+		}
+		d, err := r.Secrets.Describe(ctx, ids[document])
+		if err != nil {
+			continue // what cannot be read is told where it is needed
+		}
+		if d.PrimaryRegion != "" {
+			r.hint("the " + document + " is a replica, its primary is in " + d.PrimaryRegion)
+			continue
+		}
+		for _, region := range slices.Sorted(maps.Keys(d.Replicas)) {
+			r.hint("the replica of the " + document + " in " + region + " is " + d.Replicas[region])
+		}
+	}
+}
+
 // dryRun tells what a run would do.
-func (r *renewal) dryRun(attempts []attempt) Result {
+func (r *renewal) dryRun(ctx context.Context, attempts []attempt) Result {
 	unproven := "token"
 	if r.usesSession() && r.traits.SingleUse {
 		unproven = "session and token"
+		d, err := r.Secrets.Describe(ctx, r.conn.Session)
+		if err != nil {
+			return *r.awsFailure("session", r.conn.Session, err)
+		}
+		if stop := r.checkWritable("session", d); stop != nil {
+			return *stop
+		}
 	}
 	return Result{
 		Outcome: Issued, Reason: r.decision.Reason, Grant: attempts[0].grant.Type, CredentialEnds: sessionEnd(r.session.StartedAt, r.traits),

@@ -34,6 +34,7 @@ type failures struct {
 	last           *exchange.Error
 	refused        *exchange.Error // a grant of the credential was refused
 	refreshRefused bool
+	unsure         bool // a grant of the credential failed in another way
 	lost           bool // an answer was lost and nothing better came after it
 }
 
@@ -46,13 +47,19 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
 			r.settleFailure(ctx, f)
 			return Result{Outcome: Deferred, Reason: "no time left in this run"}
 		}
-		issued, err := r.exchange(ctx, a.grant)
+		issued, err := r.exchangeInTurn(ctx, a.grant)
 		if err == nil {
 			r.job.Gate.told(nil)
 			return r.succeed(ctx, a, issued, f)
 		}
 		x := asExchange(err)
 		r.job.Gate.told(x)
+		if x.Lost && !issued.RefreshToken.IsZero() { // the token is of no use, the refresh token beside it is
+			if next, changed := r.nextSession(a.grant, issued, credential.Token{}, false); changed {
+				r.keepSession(ctx, next)
+				r.session, x.Lost = next, false
+			}
+		}
 		f.add(a, x, r.traits.SingleUse && r.usesSession())
 		r.Log.WarnContext(ctx, "exchange failed", "connection", r.conn.Name, "grant_type", a.grant.Type,
 			"error_class", string(x.Class), "status", x.Status, "error_code", x.Code, "lost", x.Lost)
@@ -78,6 +85,8 @@ func (f *failures) add(a attempt, x *exchange.Error, singleUse bool) {
 		f.refreshRefused = true
 	case dead:
 		f.refused = x
+	case !a.grant.FromSession():
+		f.unsure = true
 	}
 	spends := a.grant.FromSession() || (a.grant.Seed && !a.grant.Reusable) || a.grant.Password
 	f.lost = f.lost || (x.Lost && singleUse && spends)
@@ -102,6 +111,25 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (exchange.Issu
 	return r.job.Provider.Exchange(ctx, r.request(g))
 }
 
+// exchangeInTurn is exchange, and where it sends a password that several
+// connections share, one at a time.
+func (r *renewal) exchangeInTurn(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
+	if !g.Password {
+		return r.exchange(ctx, g)
+	}
+	done, refused := r.job.Turn.take()
+	if refused != nil {
+		return exchange.Issued{}, refused
+	}
+	issued, err := r.exchange(ctx, g)
+	if err != nil {
+		done(asExchange(err))
+	} else {
+		done(nil)
+	}
+	return issued, err
+}
+
 func (r *renewal) request(g exchange.Grant) exchange.Request {
 	q := exchange.Request{Grant: g, Credential: r.credential, Published: r.published}
 	if g.FromSession() {
@@ -114,6 +142,7 @@ func (r *renewal) request(g exchange.Grant) exchange.Request {
 // unless an answer was lost: then the claim stays and says so.
 func (r *renewal) settleFailure(ctx context.Context, f failures) Result {
 	if f.last == nil {
+		r.unspend(ctx)
 		r.release(ctx)
 		return Result{Outcome: Deferred, Reason: "nothing was tried"}
 	}
@@ -125,27 +154,27 @@ func (r *renewal) settleFailure(ctx context.Context, f failures) Result {
 		r.markRejected(ctx, "session", r.conn.Session, r.sessionVersion.ID)
 	}
 	onlyRefresh := f.refreshRefused && f.refused == nil && (f.last.Class == exchange.GrantDead || f.last.Class == exchange.CredentialDead)
-	if f.refused != nil || onlyRefresh {
+	if f.refused != nil && !f.unsure || onlyRefresh {
 		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
 		result.Class = exchange.CredentialDead
+	}
+	if f.refused != nil && r.unmarked && r.usesSession() && r.traits.SingleUse {
+		return result // the claim stays: at most one more try, as after a lost answer
 	}
 	if f.lost {
 		result.Reason += "; its answer is lost, and is settled by the rule for this provider in a later run"
 		return result
 	}
-	if r.replaying && !f.refreshRefused { // it was answered, and not by a refusal: it may be sent again
-		if err := r.ignoreMoved(r.write(ctx, func(ctx context.Context) error {
-			return r.Secrets.MoveLabel(ctx, r.conn.Session, labelSpent, "", r.sessionVersion.ID)
-		})); err != nil {
-			r.hint("the label " + labelSpent + " could not be removed: " + err.Error())
-		}
+	if !f.refreshRefused {
+		r.unspend(ctx)
 	}
 	r.release(ctx)
 	return result
 }
 
 func (r *renewal) markRejected(ctx context.Context, document, id, versionID string) {
-	if err := r.reject(ctx, id, versionID); err != nil {
+	if err := r.mark(ctx, labelRejected, id, versionID); err != nil {
+		r.unmarked = r.unmarked || document == "credential"
 		r.hint("the rejection could not be noted on the " + document + ", so it may be tried again: " + err.Error())
 	}
 }
@@ -168,6 +197,10 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	}
 	r.session = session
 	switch {
+	case !a.grant.FromSession() && f.refused != nil: // a weaker grant of the credential
+		if err := r.mark(ctx, labelWeaker, r.conn.Credential, r.job.Credential.Version.ID); err != nil {
+			r.hint("that it was refused could not be noted, so it is tried again: " + err.Error())
+		}
 	case !a.grant.FromSession() && !twoRequests:
 		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
 	case f.refused != nil: // the old session serves; do not try the refused credential in every run
@@ -184,6 +217,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 		token = NewToken(r.conn, r.Every, issued)
 		if r.conn.Format == plainFormat {
 			session.Token = token.Published()
+			r.setBurst("session") // the second version of this renewal
 			r.keepSession(ctx, session)
 		}
 	}

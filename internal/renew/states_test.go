@@ -324,15 +324,13 @@ func TestRotationUnderWayDefers(t *testing.T) {
 		w.Apiax(name)
 		want(t, w, "issued", "")
 		advance(t, w)
-		if err := w.Store().Put(context.Background(), document, secrets.FreshID(), redact.New(`{"pending":1}`), secrets.Pending); err != nil {
-			t.Fatal(err)
-		}
+		w.BeginRotation(document)
 		w.IDP.ResetRequests()
 		want(t, w, "deferred", "a rotation of the")
 		if n := len(w.IDP.Requests()); n != 0 {
 			t.Errorf("%d requests while a rotation is under way", n)
 		}
-		w.Clock.Advance(8 * time.Minute) // an emergency
+		w.Clock.Advance(8 * time.Minute) // the token is about to die
 		want(t, w, "issued", "is abandoned")
 	}
 }

@@ -27,7 +27,11 @@ func (r *renewal) write(ctx context.Context, op func(context.Context) error) err
 // writeHard tries a write that holds the only copy of something until the time
 // left is needed for what comes after.
 func (r *renewal) writeHard(ctx context.Context, reserve time.Duration, op func(context.Context) error) error {
-	return r.retry(ctx, 1000, reserve, op)
+	// A call that never answers must not take the time that is kept for the
+	// next resort.
+	ctx, cancel := context.WithTimeout(ctx, remaining(ctx)-reserve)
+	defer cancel()
+	return r.retry(ctx, 1000, 0, op)
 }
 
 func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, op func(context.Context) error) error {
@@ -80,7 +84,7 @@ func (r *renewal) keepSession(ctx context.Context, next credential.Session) {
 		r.rescue(ctx, next, "the session could not be stored: "+err.Error())
 		return
 	}
-	if r.fromRescue {
+	if r.fromRescue || r.passedBy {
 		r.deleteRescue(ctx)
 	}
 	r.claimed = nil // the label stays behind on the old version
@@ -124,6 +128,11 @@ func (r *renewal) rescueName() string { return r.RescuePrefix + r.conn.Name }
 // rescue puts a session that cannot be stored into a parameter. The claim stays
 // on the session: it makes the next run look here.
 func (r *renewal) rescue(ctx context.Context, s credential.Session, why string) {
+	if s.RefreshToken.IsZero() { // nothing in it is the only copy of anything
+		r.hint(why)
+		r.release(ctx)
+		return
+	}
 	b, err := json.Marshal(rescued{r.sessionVersion.ID, json.RawMessage(s.Encode().Reveal())})
 	if err == nil {
 		err = r.writeHard(ctx, 0, func(ctx context.Context) error {
@@ -236,6 +245,9 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 	}
 	r.token = &TokenTimes{token.IssuedAt, token.ExpiresAt}
 	result.ExpiresAt = token.ExpiresAt
+	if promised := r.facts().minRemaining(); promised < r.conn.MinRemaining {
+		r.hint("min_remaining is more than half of the token's life: readers are promised " + promised.Round(time.Second).String())
+	}
 	if life := token.ExpiresAt.Sub(token.IssuedAt); r.conn.TokenParameter == "" && life-r.facts().minRemaining() < floor+r.Every {
 		r.hint("the token lives " + life.Round(time.Second).String() + ", too short for a secret, which takes one version per 15 minutes: publish it in a parameter (token_parameter)")
 	}

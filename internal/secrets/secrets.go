@@ -57,7 +57,9 @@ type Description struct {
 	RotationEnabled bool
 	// PrimaryRegion is set where this is a replica in another Region.
 	PrimaryRegion string
-	Tags          map[string]string
+	// Replicas maps the Regions of its replicas to their states, as InSync.
+	Replicas map[string]string
+	Tags     map[string]string
 }
 
 // Holder returns the id of the version that has the label, or "".
@@ -127,7 +129,7 @@ func (s *Store) batch(ctx context.Context, ids []string, out map[string]Read) {
 					continue
 				}
 				out[id] = Read{Err: err}
-				if ErrorKind(err) == ErrNotFound { // of the whole call: it does not say which secret
+				if kind := ErrorKind(err); kind == ErrNotFound || kind == ErrKMS || kind == ErrRefused { // of the whole call: it does not say which secret
 					version, err := s.Get(ctx, id, Current)
 					out[id] = Read{version, err}
 				}
@@ -199,6 +201,12 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		ARN: aws.ToString(d.ARN), Name: aws.ToString(d.Name), Labels: d.VersionIdsToStages,
 		LastChanged: aws.ToTime(d.LastChangedDate), RotationEnabled: aws.ToBool(d.RotationEnabled),
 		Tags: map[string]string{},
+	}
+	for _, replica := range d.ReplicationStatus {
+		if out.Replicas == nil {
+			out.Replicas = map[string]string{}
+		}
+		out.Replicas[aws.ToString(replica.Region)] = string(replica.Status)
 	}
 	for _, t := range d.Tags {
 		out.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
