@@ -180,8 +180,8 @@ func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
 		err = h.put(name, expanded(ts, last))
 	case "put-binary":
 		_, err = h.operator().PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretBinary: []byte(expanded(ts, last))})
-	case "pend":
-		_, err = h.operator().PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String("{}"), VersionStages: []string{secrets.Pending}})
+	case "rotate": // fails in its first step and stays under way
+		h.BeginRotation(name)
 	case "delete":
 		_, err = h.operator().DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
 	case "schedule-deletion":

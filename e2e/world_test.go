@@ -49,7 +49,7 @@ func newWorld(tb harness.TB, o options) *world {
 	tb.Helper()
 	w := &world{arranged: harness.New(tb), tb: tb}
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Invoke: harness.Stuck}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)

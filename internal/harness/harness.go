@@ -126,7 +126,7 @@ func New(tb TB) *World {
 	tb.Cleanup(transport.CloseIdleConnections)
 	w.Sleep = w.Clock.Sleep
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now, Invoke: stuck}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now, Invoke: Stuck}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)
@@ -226,8 +226,8 @@ func (w *World) PutSecret(name, value string) {
 	}
 }
 
-// stuck is a rotation function that fails in its first step.
-func stuck(context.Context, string, []byte) ([]byte, error) {
+// Stuck is a rotation function that fails in its first step.
+func Stuck(context.Context, string, []byte) ([]byte, error) {
 	return nil, errors.New("the step failed")
 }
 
