@@ -62,7 +62,7 @@ func (r *renewal) rejection(ctx context.Context) (rejection, error) {
 		return rejection{day}, nil
 	}
 	delicate := slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
-		return (g.Password || (g.Seed && !g.Reusable)) && !(r.workedBefore(g) && r.mayRefresh())
+		return (g.Password || (g.Seed && !g.Reusable)) && (!r.workedBefore(g) || !r.mayRefresh())
 	})
 	if !delicate {
 		return rejection{}, nil
