@@ -105,7 +105,7 @@ PY
 echo "moto_server answers at $EVERTOKEN_MOTO_URL"
 
 export EVERTOKEN_BOOTSTRAPS=$out EVERTOKEN_SAM_BUILD=$out/sam
-export EVERTOKEN_PYTHON_BIN=$root/.venv/bin
+export EVERTOKEN_PYTHON_BIN=$root/.venv/bin EVERTOKEN_SAM_PYTHON=$root/.venv-sam/bin/python
 EVERTOKEN_NODE=$(command -v node)
 export EVERTOKEN_NODE
 

@@ -29,7 +29,7 @@ import (
 const (
 	issueName     = "IssueFunction"
 	rotateName    = "RotateFunction"
-	issueTimeout  = 5 * time.Minute
+	issueTimeout  = 4 * time.Minute
 	rotateTimeout = 2 * time.Minute
 	memoryMB      = 256
 )

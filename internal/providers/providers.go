@@ -42,8 +42,8 @@ type Provider interface {
 	// FromSession it sends r.RefreshToken; the client's own members come from
 	// r.Credential in any case. Its error is an [*exchange.Error] or a
 	// [*credential.Error], the latter always before anything is sent.
-	// Exchange makes one exchange. An error may come with a refresh token in
-	// Issued: one that was received beside an answer of no other use.
+	// It may come with a refresh token in Issued: one that was received beside
+	// an answer of no other use.
 	Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error)
 	// Host is the host that is spoken to: connections with the same host share
 	// its limits.

@@ -69,7 +69,7 @@ func TestRotateOnMoto(t *testing.T) {
 	t.Parallel()
 	a := newAccount(setting(t, "EVERTOKEN_MOTO_URL"))
 	idp := provider(t)
-	account := a.declareService(t, idp)
+	account := a.declareService(t, idp, "service")
 	f := a.function(t, filepath.Join(setting(t, "EVERTOKEN_BOOTSTRAPS"), "rotate", "bootstrap"))
 	secret, version := a.secret("service", "credential"), "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
 	_, err := a.sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{

@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
@@ -36,33 +40,120 @@ func eventFile(t *testing.T, name string) []byte {
 	return text
 }
 
-// TestSAMIssue invokes what `sam build` made with the event files.
-func TestSAMIssue(t *testing.T) {
+// samFunction starts what `sam build` made, with the environment that `sam local
+// invoke --env-vars` would give it: SAM's own code makes it of the template and
+// of an env.local.json as `make run SERVE=1` writes it. What the template does
+// not name is not in it.
+func samFunction(t *testing.T, a *account, function string) *fakelambda.Function {
+	t.Helper()
+	variables := map[string]string{
+		"AWS_ENDPOINT_URL": a.url, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "EVERTOKEN_NOT_IN_THE_TEMPLATE": "1",
+	}
+	file := filepath.Join(t.TempDir(), "env.local.json")
+	text := encode(t, map[string]any{"IssueFunction": variables, "RotateFunction": variables})
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	template := filepath.Join(setting(t, "EVERTOKEN_SAM_BUILD"), "template.yaml")
+	c := exec.CommandContext(t.Context(), setting(t, "EVERTOKEN_SAM_PYTHON"), "testdata/sam_environment.py", template, function, file)
+	c.Stderr = t.Output()
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("asking SAM for the environment: %v", err)
+	}
+	resolved := map[string]string{}
+	if err := json.Unmarshal(out, &resolved); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := resolved["EVERTOKEN_NOT_IN_THE_TEMPLATE"]; there {
+		t.Error("SAM sets what the template does not name: the template's empty variables are needless")
+	}
+	seconds, err := strconv.Atoi(resolved["AWS_LAMBDA_FUNCTION_TIMEOUT"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for name, value := range resolved {
+		env = append(env, name+"="+value)
+	}
+	f, err := fakelambda.Start(t.Context(), fakelambda.Options{
+		Binary: artefact(t, function), Name: function, Env: env, Timeout: time.Duration(seconds) * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// TestSAMEvents invokes what `sam build` made of both functions with the event
+// files, in the environment of `sam local invoke`. The rotation stands where
+// `make run SERVE=1` leaves it: createSecret is to come.
+func TestSAMEvents(t *testing.T) {
 	t.Parallel()
-	a, _ := fake(t)
-	a.name = "" // the events name their connections
+	server, err := fakeaws.New(fakeaws.Options{
+		Suffix: func(string) string { return "AbCdEf" }, // as the events name the secret
+		Invoke: func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("held") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	a := newAccount(server.URL())
+	a.name, a.path = "", "/evertoken/connections/" // the events name their connections
 	idp := provider(t)
 	_, refresh := idp.Flexera().AddRefreshToken("nam", "user@example.com", fakeidp.FlexeraTokenOptions{})
 	a.declare(t, "flexera-user", "flexera",
 		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"), "api_url": idp.Flexera().APIURL("nam")},
 		map[string]any{"refresh_token": refresh})
-	// What the template sets and leaves empty.
-	f := a.function(t, artefact(t, "IssueFunction"), "EVERTOKEN_CONCURRENCY=", "EVERTOKEN_WRITES_PER_SECOND=", "EVERTOKEN_EVERY=5m")
+	issueFunction := samFunction(t, a, "IssueFunction")
 	for _, step := range []struct {
 		event, outcome string
 	}{{"issue-dry-run.json", "issued"}, {"issue-schedule.json", "issued"}, {"issue-dry-run.json", "fresh"}, {"issue-one.json", "issued"}} {
-		result, err := f.Invoke(t.Context(), eventFile(t, step.event))
-		if err != nil || result.FunctionError != "" {
-			t.Fatalf("%s: %v %s\n%s", step.event, err, result.ErrorMessage, result.Logs)
-		}
 		var report issue.Report
-		if err := json.Unmarshal(result.Payload, &report); err != nil {
+		if err := json.Unmarshal(invoke(t, issueFunction, step.event), &report); err != nil {
 			t.Fatal(err)
 		}
 		check(t, step.event, []string{"flexera-user " + step.outcome}, a.outcomes(report))
 	}
 	token := a.read(t, "flexera-user", "token", "AWSCURRENT")["access_token"]
 	check(t, "the provider accepts the token", true, idp.Accepts(fakeidp.ProviderFlexera, token))
+
+	account := a.declareService(t, idp, "flexera-service")
+	before := a.read(t, "flexera-service", "credential", "AWSCURRENT")["client_id"]
+	var event events.SecretsManagerSecretRotationEvent
+	if err := json.Unmarshal(eventFile(t, "rotate-create.json"), &event); err != nil {
+		t.Fatal(err)
+	}
+	rotateFunction := samFunction(t, a, "RotateFunction")
+	if _, err := a.sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: &event.SecretID, ClientRequestToken: &event.ClientRequestToken, RotationLambdaARN: aws.String(rotateFunction.ARN()),
+		RotationRules: &smtypes.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	server.WaitRotations()
+	for _, name := range []string{"rotate-create.json", "rotate-set.json", "rotate-test.json", "rotate-finish.json"} {
+		check(t, "AWSCURRENT before "+name, before, a.read(t, "flexera-service", "credential", "AWSCURRENT")["client_id"])
+		invoke(t, rotateFunction, name)
+	}
+	current, found := server.Secret(event.SecretID).Labelled("AWSCURRENT")
+	check(t, "AWSCURRENT is on the event's version", true, found && current.ID == event.ClientRequestToken)
+	after := a.read(t, "flexera-service", "credential", "AWSCURRENT")["client_id"]
+	if after == before {
+		t.Error("the client was not replaced")
+	}
+	check(t, "the new client is the account's", true, slices.Contains(idp.Flexera().Clients(serviceOrg, account), after))
+}
+
+// invoke invokes a function with an event file and returns its answer.
+func invoke(t *testing.T, f *fakelambda.Function, file string) []byte {
+	t.Helper()
+	result, err := f.Invoke(t.Context(), eventFile(t, file))
+	if err != nil || result.FunctionError != "" {
+		t.Fatalf("%s: %v %s\n%s", file, err, result.ErrorMessage, result.Logs)
+	}
+	return result.Payload
 }
 
 // TestSAMRotate lets Secrets Manager rotate a credential by what `sam build`
@@ -83,7 +174,7 @@ func TestSAMRotate(t *testing.T) {
 	t.Cleanup(server.Close)
 	a := newAccount(server.URL())
 	idp := provider(t)
-	account := a.declareService(t, idp)
+	account := a.declareService(t, idp, "service")
 	rotate = a.function(t, artefact(t, "RotateFunction"))
 	_, err = a.sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
 		SecretId: aws.String(a.secret("service", "credential")), RotationLambdaARN: aws.String(rotate.ARN()),
