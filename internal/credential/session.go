@@ -28,6 +28,8 @@ type Session struct {
 	// OpeningAt is set, and all else empty, in the version that says only that
 	// a session is being opened.
 	OpeningAt time.Time
+	// OpeningWith is the fingerprint of what a session is being opened with.
+	OpeningWith string
 }
 
 // Published is what a session remembers of a token published as plain text.
@@ -44,6 +46,7 @@ type sessionWire struct {
 	OpenedBy     string         `json:"opened_by,omitempty"`
 	Token        *publishedWire `json:"token,omitempty"`
 	OpeningAt    *time.Time     `json:"opening_at,omitempty"`
+	OpeningWith  string         `json:"opening_with,omitempty"`
 	Nonce        string         `json:"nonce,omitempty"`
 }
 
@@ -68,7 +71,7 @@ func ParseSession(document redact.Secret) (Session, error) {
 		RefreshToken: redact.New(w.RefreshToken).Trim(),
 		StartedAt:    value(w.StartedAt), RefreshedAt: value(w.RefreshedAt),
 		ExpiresAt: value(w.ExpiresAt), OpeningAt: value(w.OpeningAt),
-		OpenedBy: w.OpenedBy,
+		OpenedBy: w.OpenedBy, OpeningWith: w.OpeningWith,
 	}
 	if w.Token != nil {
 		s.Token = &Published{w.Token.SHA256, second(w.Token.IssuedAt), second(w.Token.RenewAfter), second(w.Token.ExpiresAt)}
@@ -92,7 +95,7 @@ func (s Session) EncodeUnique(nonce string) redact.Secret { return s.encode(nonc
 
 func (s Session) encode(nonce string) redact.Secret {
 	w := sessionWire{
-		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, Nonce: nonce,
+		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, OpeningWith: s.OpeningWith, Nonce: nonce,
 		StartedAt: pointer(s.StartedAt), RefreshedAt: pointer(s.RefreshedAt),
 		ExpiresAt: pointer(s.ExpiresAt), OpeningAt: pointer(s.OpeningAt),
 	}

@@ -52,7 +52,7 @@ func (r *renewal) claim(ctx context.Context, attempts []attempt) ([]attempt, *Re
 		r.sessionVersion.ARN = d.ARN
 		current := d.Holder(secrets.Current)
 		if current == "" {
-			return attempts, r.open(ctx, d)
+			return attempts, r.open(ctx, d, attempts)
 		}
 		if current != r.sessionVersion.ID {
 			if attempts, err = r.readAgain(ctx, &d, current); err != nil {
@@ -83,6 +83,9 @@ func (r *renewal) claim(ctx context.Context, attempts []attempt) ([]attempt, *Re
 				if attempts, stop = r.plan(ctx); stop != nil {
 					return nil, stop
 				}
+			}
+			if r.openingWithOther() {
+				return attempts, r.open(ctx, d, attempts)
 			}
 			return attempts, r.take(ctx, current, holder)
 		}
@@ -172,18 +175,18 @@ func (r *renewal) take(ctx context.Context, current, holder string) *Result {
 	return r.awsFailure("session", r.conn.Session, err)
 }
 
-// open writes the version that says only that a session is being opened: proof
-// and claim in one. Its id is derived from there being nothing, so that the
-// second of two runs is refused.
-func (r *renewal) open(ctx context.Context, d secrets.Description) *Result {
-	opening := credential.Session{OpeningAt: r.now}
-	id := secrets.DeriveID(d.ARN, "", "opening")
+// open writes the version that says only that a session is being opened, and
+// with what: proof and claim in one. Its id is derived from what is there, as a
+// rule nothing, so that the second of two runs is refused.
+func (r *renewal) open(ctx context.Context, d secrets.Description, attempts []attempt) *Result {
+	opening := credential.Session{OpeningAt: r.now, OpeningWith: r.credential.Fingerprint(attempts[0].grant.Members...)}
+	id := secrets.DeriveID(d.ARN, d.Holder(secrets.Current), "opening")
 	value := opening.EncodeUnique(secrets.FreshID())
 	err := r.Secrets.Put(ctx, r.conn.Session, id, value, secrets.Current, labelExchange)
 	switch secrets.ErrorKind(err) {
 	case secrets.NoError:
 		r.session, r.sessionVersion = opening, secrets.Version{ARN: d.ARN, ID: id, Value: value}
-		r.claimed = &claim{current: id}
+		r.claimed, r.spent = &claim{current: id}, false
 		return nil
 	case secrets.ErrConflict:
 		return &Result{Outcome: Deferred, Reason: "another run is opening the session"}

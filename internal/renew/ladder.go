@@ -67,8 +67,7 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 			in.grants = append(in.grants, g)
 		}
 	}
-	changed := r.job.Credential.Version.Created.After(r.session.OpeningAt)
-	if r.spent && r.session.Opening() && !changed && !r.job.Force { // an opening grant was sent twice without an answer
+	if r.spent && r.session.Opening() && !r.openingWithOther() && !r.job.Force { // an opening grant was sent twice without an answer
 		in.grants = slices.DeleteFunc(in.grants, func(g exchange.Grant) bool { return g.Password || g.Seed })
 	}
 	attempts := ladder(in)
@@ -87,6 +86,14 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 		return attempts, nil
 	}
 	return nil, r.blocked(rejected)
+}
+
+// openingWithOther reports whether a session was being opened with something
+// else than what the credential now holds.
+func (r *renewal) openingWithOther() bool {
+	return r.session.Opening() && !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
+		return r.session.OpeningWith == r.credential.Fingerprint(g.Members...)
+	})
 }
 
 // sessionFits reports whether the session was opened by one of the grants that

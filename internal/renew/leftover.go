@@ -96,6 +96,14 @@ func (r *renewal) passBy(attempts []attempt) ([]attempt, *Result) {
 // The label that forbids a further send is set before the claim is taken over,
 // so that no run in between sends it either.
 func (r *renewal) settle(ctx context.Context, d secrets.Description, label string) ([]attempt, *Result) {
+	if r.openingWithOther() { // that the earlier one was not answered is nothing to this one
+		attempts, stop := r.plan(ctx)
+		if stop == nil {
+			r.clearLeftover(ctx, d, label)
+			stop = r.open(ctx, d, attempts)
+		}
+		return attempts, stop
+	}
 	current := d.Holder(secrets.Current)
 	already := d.Holder(labelSpent) == current
 	if err := r.setLabel(ctx, r.conn.Session, d, labelSpent, current); err != nil {
@@ -187,14 +195,14 @@ func (r *renewal) adoptNewer(ctx context.Context, d secrets.Description, attempt
 		}
 		r.hint("a newer session was found under " + label + " and brought forward")
 		v.Labels = append(d.Labels[id], secrets.Current)
-		r.session, r.sessionVersion = session, v
+		r.session, r.sessionVersion, r.spent = session, v, false
 		return true, nil
 	}
 	return false, nil
 }
 
 // revived looks, before a connection is given up as blocked, for a session that
-// was received and is not AWSCURRENT.
+// was received and is not AWSCURRENT, or waits in the rescue parameter.
 func (r *renewal) revived(ctx context.Context) bool {
 	if !r.usesSession() || !r.traits.SingleUse || r.job.DryRun {
 		return false
@@ -204,7 +212,14 @@ func (r *renewal) revived(ctx context.Context) bool {
 		return false
 	}
 	adopted, stop := r.adoptNewer(ctx, d, nil)
-	return adopted && stop == nil
+	if adopted || stop != nil {
+		return stop == nil
+	}
+	if d.Holder(labelExchange) != d.Holder(secrets.Current) {
+		return false
+	}
+	restored, stop := r.restore(ctx)
+	return restored && stop == nil
 }
 
 // openedByUs reports whether a session belongs to what the credential holds.

@@ -88,8 +88,13 @@ func (d *diary) tell(outcome string) {
 	}
 }
 
+// run makes a run. One that lets a dead token rest is told only if it sends
+// something.
 func (d *diary) run() {
-	d.tell(harness.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name).Outcome)
+	e := harness.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name)
+	if rests := strings.Contains(e.Reason, "tries are spread out"); !rests || len(d.w.IDP.Requests()) > d.seen {
+		d.tell(e.Outcome)
+	}
 }
 
 // killed makes a run whose process ends while the provider answers the first
@@ -132,47 +137,248 @@ var losses = map[string]func(*diary){
 	"killed": (*diary).killed,
 }
 
-func TestX(t *testing.T) {
-	connects := map[string]func(*harness.World){
-		"flexera user":           func(w *harness.World) { w.Flexera(name, false) },
-		"flexera service":        func(w *harness.World) { w.Flexera(name, true) },
-		"sharetribe integration": func(w *harness.World) { w.Sharetribe(name, "integration") },
-		"sharetribe user":        func(w *harness.World) { w.Sharetribe(name, "user") },
-		"sharetribe trusted":     func(w *harness.World) { w.Sharetribe(name, "trusted") },
-		"apiax":                  func(w *harness.World) { w.Apiax(name) },
-		"oauth2 refresh_token":   func(w *harness.World) { w.OAuth2(name, "refresh_token") },
-		"oauth2 password":        func(w *harness.World) { w.OAuth2(name, "password") },
-		"flexnet":                func(w *harness.World) { w.FlexNet(name) },
+var connects = map[string]func(*harness.World){
+	"flexera user":           func(w *harness.World) { w.Flexera(name, false) },
+	"flexera service":        func(w *harness.World) { w.Flexera(name, true) },
+	"sharetribe integration": func(w *harness.World) { w.Sharetribe(name, "integration") },
+	"sharetribe user":        func(w *harness.World) { w.Sharetribe(name, "user") },
+	"sharetribe trusted":     func(w *harness.World) { w.Sharetribe(name, "trusted") },
+	"apiax":                  func(w *harness.World) { w.Apiax(name) },
+	"oauth2 refresh_token":   func(w *harness.World) { w.OAuth2(name, "refresh_token") },
+	"oauth2 password":        func(w *harness.World) { w.OAuth2(name, "password") },
+	"flexnet":                func(w *harness.World) { w.FlexNet(name) },
+}
+
+// afterLoss is the diary of a connection from the run that loses an answer.
+func afterLoss(t *testing.T, connect func(*harness.World), opening bool, lose func(*diary)) []string {
+	w := harness.New(t)
+	w.RunTimeout = 4 * time.Minute // the template's
+	connect(w)
+	if !opening {
+		want(t, w, "issued", "")
+		advance(t, w)
 	}
-	for n, c := range connects {
-		for l, lose := range losses {
-			for _, opening := range []bool{true, false} {
-				w := harness.New(t)
-				w.RunTimeout = 4 * time.Minute
-				c(w)
-				if !opening {
-					want(t, w, "issued", "")
-					advance(t, w)
-				}
-				d := newDiary(w)
-				lose(d)
-				for range 8 {
-					w.Clock.Advance(w.Config.Every)
-					d.run()
-				}
-				w.IDP.ClearFaults()
-				w.Clock.Advance(24 * time.Hour)
-				d.lines = append(d.lines, "a day later")
-				for range 3 {
-					w.Clock.Advance(w.Config.Every)
-					d.run()
-				}
-				fmt.Printf("%s | opening=%v | %s\n", n, opening, l)
-				for _, x := range d.lines {
-					fmt.Println("      ", x)
-				}
+	d := newDiary(w)
+	lose(d)
+	for range 7 {
+		w.Clock.Advance(w.Config.Every)
+		d.run()
+	}
+	w.IDP.ClearFaults()
+	d.lines = append(d.lines, "a day later")
+	w.Clock.Advance(24 * time.Hour)
+	for range 3 {
+		w.Clock.Advance(w.Config.Every)
+		d.run()
+	}
+	return d.lines
+}
+
+// TestLostAnswers holds every line of docs/reliability.md, "When the answer never
+// comes". Each run is "outcome: what was sent: the labels on the session in
+// force"; the runs are a heartbeat apart, and equal ones in a row stand once.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	const opening, renewal = true, false
+	told := 0
+	for _, tt := range []struct {
+		opening             bool
+		connections, losses []string
+		want                string
+	}{
+		{opening, []string{"flexera user"}, []string{"lost", "not received", "lost twice", "lost, then 503"},
+			"failed: R1 / issued: R1 / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"flexera user"}, []string{"killed"},
+			"killed: R1 / issued: R1 / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"flexera service"}, []string{"lost", "not received", "lost twice", "lost, then 503"},
+			"failed: client / issued: client / fresh / a day later / issued: client / fresh"},
+		{opening, []string{"flexera service"}, []string{"killed"},
+			"killed: client / issued: client / fresh / a day later / issued: client / fresh"},
+		{opening, []string{"sharetribe integration"}, []string{"lost", "not received", "lost twice", "lost, then 503"},
+			"failed: client / issued: client / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"sharetribe integration"}, []string{"killed"},
+			"killed: client: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: client / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"sharetribe user", "oauth2 password"}, []string{"lost", "not received"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"sharetribe user", "sharetribe trusted", "apiax", "oauth2 password"}, []string{"lost twice"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: password: EXCHANGE SPENT / blocked: : EXCHANGE SPENT / a day later / blocked: : EXCHANGE SPENT"},
+		{opening, []string{"sharetribe user", "oauth2 password"}, []string{"lost, then 503"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: password / issued: password / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"sharetribe user", "oauth2 password"}, []string{"killed"},
+			"killed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password / fresh / a day later / issued: R1 / fresh"},
+		{opening, []string{"sharetribe trusted"}, []string{"lost", "not received"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password token_exchange / fresh / a day later / issued: R1 token_exchange / fresh"},
+		{opening, []string{"sharetribe trusted"}, []string{"lost, then 503"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: password / issued: password token_exchange / fresh / a day later / issued: R1 token_exchange / fresh"},
+		{opening, []string{"sharetribe trusted"}, []string{"killed"},
+			"killed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password token_exchange / fresh / a day later / issued: R1 token_exchange / fresh"},
+		{opening, []string{"apiax"}, []string{"lost", "not received"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password / fresh / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{opening, []string{"apiax"}, []string{"lost, then 503"},
+			"failed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: password / issued: password / fresh / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{opening, []string{"apiax"}, []string{"killed"},
+			"killed: password: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: password / fresh / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{opening, []string{"oauth2 refresh_token"}, []string{"lost"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1 / blocked / a day later / failed: R1 / blocked"},
+		{opening, []string{"oauth2 refresh_token"}, []string{"not received"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{opening, []string{"oauth2 refresh_token"}, []string{"lost twice"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: EXCHANGE SPENT / blocked: : EXCHANGE SPENT / a day later / blocked: : EXCHANGE SPENT"},
+		{opening, []string{"oauth2 refresh_token"}, []string{"lost, then 503"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1 / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{opening, []string{"oauth2 refresh_token"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1 / blocked / a day later / failed: R1 / blocked"},
+		{opening, []string{"flexnet"}, []string{"lost", "not received", "lost, then 503"},
+			"failed: token / issued: token / fresh / a day later / issued: token / fresh"},
+		{opening, []string{"flexnet"}, []string{"lost twice"},
+			"failed: token / issued: rotation / fresh / a day later / issued: token / fresh"},
+		{opening, []string{"flexnet"}, []string{"killed"},
+			"killed: token / issued: token / fresh / a day later / issued: token / fresh"},
+		{renewal, []string{"flexera user"}, []string{"lost", "not received", "lost twice", "lost, then 503"},
+			"failed: R1 / issued: R1 / fresh / a day later / issued: R1 / fresh"},
+		{renewal, []string{"flexera user"}, []string{"killed"},
+			"killed: R1 / issued: R1 / fresh / a day later / issued: R1 / fresh"},
+		{renewal, []string{"flexera service"}, []string{"lost", "not received", "lost twice", "lost, then 503"},
+			"failed: client / issued: client / fresh / a day later / issued: client / fresh"},
+		{renewal, []string{"flexera service"}, []string{"killed"},
+			"killed: client / issued: client / fresh / a day later / issued: client / fresh"},
+		{renewal, []string{"sharetribe integration"}, []string{"lost", "not received"},
+			"issued: R1 client / fresh / issued: R2 / a day later / issued: R3 / fresh"},
+		{renewal, []string{"sharetribe integration"}, []string{"lost twice", "lost, then 503"},
+			"failed: R1 client: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: client / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe integration"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: client / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe user", "oauth2 password"}, []string{"lost"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 password / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe user", "oauth2 refresh_token", "oauth2 password"}, []string{"not received"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe user", "oauth2 password"}, []string{"lost twice"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: EXCHANGE SPENT / deferred: : EXCHANGE LEFTOVER SPENT / issued: password / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe user", "oauth2 refresh_token", "oauth2 password"}, []string{"lost, then 503"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1 / issued: R1 / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe user", "oauth2 password"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 password / fresh / a day later / issued: R2 / fresh"},
+		{renewal, []string{"sharetribe trusted"}, []string{"lost"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 password token_exchange / fresh / a day later / issued: R2 token_exchange / fresh"},
+		{renewal, []string{"sharetribe trusted"}, []string{"not received"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 token_exchange / fresh / a day later / issued: R2 token_exchange / fresh"},
+		{renewal, []string{"sharetribe trusted"}, []string{"lost twice"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: EXCHANGE SPENT / deferred: : EXCHANGE LEFTOVER SPENT / issued: password token_exchange / fresh / a day later / issued: R2 token_exchange / fresh"},
+		{renewal, []string{"sharetribe trusted"}, []string{"lost, then 503"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1 / issued: R1 token_exchange / fresh / a day later / issued: R2 token_exchange / fresh"},
+		{renewal, []string{"sharetribe trusted"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 password token_exchange / fresh / a day later / issued: R2 token_exchange / fresh"},
+		{renewal, []string{"apiax"}, []string{"lost", "not received"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 / fresh / issued: R2 / fresh / a day later / issued: R3"},
+		{renewal, []string{"apiax"}, []string{"lost twice", "lost, then 503"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 password / fresh / issued: R2 / fresh / a day later / issued: R3"},
+		{renewal, []string{"apiax"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / issued: R1 / fresh / issued: R2 / fresh / a day later / issued: R3"},
+		{renewal, []string{"oauth2 refresh_token"}, []string{"lost"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: REJECTED SPENT / blocked: : REJECTED SPENT / a day later / blocked: : REJECTED SPENT"},
+		{renewal, []string{"oauth2 refresh_token"}, []string{"lost twice"},
+			"failed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: EXCHANGE SPENT / blocked: : EXCHANGE SPENT / a day later / blocked: : EXCHANGE SPENT"},
+		{renewal, []string{"oauth2 refresh_token"}, []string{"killed"},
+			"killed: R1: EXCHANGE / deferred: : EXCHANGE LEFTOVER / failed: R1: REJECTED SPENT / blocked: : REJECTED SPENT / a day later / blocked: : REJECTED SPENT"},
+		{renewal, []string{"flexnet"}, []string{"lost"},
+			"failed: token / issued: rotation / fresh / a day later / issued: token / fresh"},
+		{renewal, []string{"flexnet"}, []string{"not received", "lost, then 503"},
+			"failed: token / issued: token / fresh / a day later / issued: token / fresh"},
+		{renewal, []string{"flexnet"}, []string{"lost twice"},
+			"failed: token / failed: rotation / issued: rotation / fresh / a day later / issued: token / fresh"},
+		{renewal, []string{"flexnet"}, []string{"killed"},
+			"killed: token / issued: rotation / fresh / a day later / issued: token / fresh"},
+	} {
+		for _, connection := range tt.connections {
+			for _, loss := range tt.losses {
+				told++
+				t.Run(fmt.Sprintf("%s, opening %t, %s", connection, tt.opening, loss), func(t *testing.T) {
+					t.Parallel()
+					got := afterLoss(t, connects[connection], tt.opening, losses[loss])
+					if diff := cmp.Diff(strings.Split(tt.want, " / "), got); diff != "" {
+						t.Errorf("runs (-want +got):\n%s", diff)
+					}
+				})
 			}
 		}
 	}
-	_ = cmp.Diff
+	if all := 2 * len(connects) * len(losses); told != all {
+		t.Errorf("%d of %d cases", told, all)
+	}
+}
+
+// TestASettlingClaimIsWaitedFor runs every minute: nothing is sent before the
+// claim was noted, and after that for as long as a run can last.
+func TestASettlingClaimIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	w.RunTimeout = 4 * time.Minute
+	w.OAuth2(name, "refresh_token")
+	want(t, w, "issued", "")
+	advance(t, w)
+	d := newDiary(w)
+	losses["not received"](d)
+	var noted time.Time
+	for range 20 {
+		w.Clock.Advance(time.Minute)
+		seen := d.seen
+		d.run()
+		if strings.Contains(d.labels(), "LEFTOVER") && noted.IsZero() {
+			noted = w.Clock.Now()
+		}
+		if d.seen == seen {
+			continue
+		}
+		// A run lasts its timeout, and a second for what the deadline is rounded by.
+		if waited := w.Clock.Now().Sub(noted); noted.IsZero() || waited <= w.RunTimeout || waited > w.RunTimeout+2*time.Minute {
+			t.Errorf("sent %s after the claim was noted, want just more than %s", waited, w.RunTimeout)
+		}
+		break
+	}
+	want := []string{"failed: R1: EXCHANGE", "deferred: : EXCHANGE LEFTOVER", "issued: R1"}
+	if diff := cmp.Diff(want, d.lines); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+}
+
+// TestASpentOpeningHealsByAnotherCredential opens a session whose grant goes
+// unanswered twice: only something else that is stored after that is sent, or
+// what an operator forces.
+func TestASpentOpeningHealsByAnotherCredential(t *testing.T) {
+	t.Parallel()
+	for _, connection := range []string{"apiax", "oauth2 password", "oauth2 refresh_token", "sharetribe user", "sharetribe trusted"} {
+		t.Run(connection, func(t *testing.T) {
+			t.Parallel()
+			w := harness.New(t)
+			w.RunTimeout = 4 * time.Minute
+			connects[connection](w)
+			d := newDiary(w)
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: exchanging, Times: 2})
+			for range 12 {
+				d.run()
+				w.Clock.Advance(w.Config.Every)
+			}
+			if n := len(w.IDP.Requests()); n != 2 || !strings.HasPrefix(d.lines[len(d.lines)-1], "blocked") {
+				t.Fatalf("%d requests: %q", n, d.lines)
+			}
+			stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+			w.PutSecret(cred, strings.Replace(stored.Value, "{", `{"note":"stored again",`, 1))
+			want(t, w, "blocked", "")
+			w.PutSecret(cred, strings.NewReplacer(`"password":"`, `"password":"canary-other`, `"refresh_token":"`, `"refresh_token":"canary-other`).Replace(stored.Value))
+			var e issue.Entry
+			for range 4 { // the claim of the last try has to settle first
+				w.Clock.Advance(w.Config.Every)
+				if e = harness.Entry(w.Run(issue.Event{Connections: []string{name}}), name); e.Outcome != "deferred" {
+					break
+				}
+			}
+			if e.Outcome != "failed" || e.ErrorClass != "credential_dead" || len(w.IDP.Requests()) != d.seen+1 {
+				t.Errorf("another credential was not tried: %+v", e)
+			}
+			w.PutSecret(cred, stored.Value)
+			if e := harness.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name); e.Outcome != "issued" {
+				t.Errorf("forced: %+v", e)
+			}
+		})
+	}
 }

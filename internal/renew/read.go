@@ -3,6 +3,7 @@ package renew
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,7 @@ func (r *renewal) readSession(ctx context.Context) *Result {
 		r.hint("the session document was overwritten: " + err.Error())
 	}
 	r.session = session
+	r.spent = slices.Contains(read.Version.Labels, labelSpent)
 	return nil
 }
 

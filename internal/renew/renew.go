@@ -38,6 +38,11 @@ type Finisher interface {
 	Finish(context.Context, exchange.Request, exchange.Issued) (exchange.Issued, error)
 }
 
+// Prover is a provider with a harmless call that shows whether a token works.
+type Prover interface {
+	Prove(context.Context, credential.Credential, redact.Secret) error
+}
+
 // Store is Secrets Manager. Its errors are those of package secrets.
 type Store interface {
 	Get(ctx context.Context, id, label string) (secrets.Version, error)

@@ -121,6 +121,10 @@ func (r *renewal) exchangeInTurn(ctx context.Context, g exchange.Grant) (exchang
 	if refused != nil {
 		return exchange.Issued{}, refused
 	}
+	if x := r.lateRefusal(ctx); x != nil { // what has changed while others had their turn
+		done(nil)
+		return exchange.Issued{}, x
+	}
 	issued, err := r.exchange(ctx, g)
 	if err != nil {
 		done(asExchange(err))
@@ -128,6 +132,17 @@ func (r *renewal) exchangeInTurn(ctx context.Context, g exchange.Grant) (exchang
 		done(nil)
 	}
 	return issued, err
+}
+
+// lateRefusal returns why an exchange must not be begun any more, or nil.
+func (r *renewal) lateRefusal(ctx context.Context) *exchange.Error {
+	if remaining(ctx) < leastExchange+storeReserve {
+		return &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no time left in this run"}
+	}
+	if x := r.job.Gate.blockedBy(); x != nil {
+		return &exchange.Error{Class: x.Class, Doing: x.Doing, Status: x.Status, Problem: "not tried, because another connection to this provider was just answered so", Hint: x.Hint}
+	}
+	return nil
 }
 
 func (r *renewal) request(g exchange.Grant) exchange.Request {

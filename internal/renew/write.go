@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
@@ -160,7 +161,7 @@ func (r *renewal) restore(ctx context.Context) (bool, *Result) {
 		if err := r.Secrets.Put(ctx, r.conn.Session, id, session.Encode()); err != nil {
 			return false, r.awsFailure("session", r.conn.Session, err)
 		}
-		r.session = session
+		r.session, r.spent = session, false
 		r.sessionVersion = secrets.Version{ARN: r.sessionVersion.ARN, ID: id, Value: session.Encode()}
 		r.hint("the session was brought back from the rescue parameter")
 	}
@@ -266,11 +267,27 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token, val
 		return err
 	}
 	v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
-	if getErr == nil && v.ID != base {
-		if other, parseErr := credential.ParseToken(v.Value); parseErr == nil && !other.ExpiresAt.Before(token.ExpiresAt) {
-			r.hint("another run published a token that lives as long")
-			return nil
-		}
+	if getErr == nil && v.ID != base && r.otherServes(ctx, v, token) {
+		r.hint("another run published a token meanwhile, which serves as well")
+		return nil
 	}
 	return put(secrets.FreshID())
+}
+
+// otherServes reports whether what another run published may stay in place of
+// ours. At a provider whose tokens kill each other (FlexNet, which knows two
+// names) only one of the two lives, so they are asked about.
+func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours credential.Token) bool {
+	theirs := credential.Token{AccessToken: v.Value, ExpiresAt: ours.ExpiresAt} // a plain token does not tell its end
+	if r.conn.Format != connection.Plain {
+		var err error
+		if theirs, err = credential.ParseToken(v.Value); err != nil || theirs.ExpiresAt.Before(ours.ExpiresAt) {
+			return false
+		}
+	}
+	prover, ok := r.job.Provider.(Prover)
+	if !ok || prover.Prove(ctx, r.credential, theirs.AccessToken) == nil {
+		return true
+	}
+	return prover.Prove(ctx, r.credential, ours.AccessToken) != nil
 }

@@ -4,20 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
-	"evertoken/internal/credential"
 	"evertoken/internal/fakeaws"
 	"evertoken/internal/fakeidp"
 	"evertoken/internal/harness"
 	"evertoken/internal/issue"
-	"evertoken/internal/redact"
-	"evertoken/internal/secrets"
 )
 
 func quote(s string) string {
@@ -30,12 +29,42 @@ type fault struct {
 	name string
 	// at is the call, counted from 0 over all calls of the run to that server.
 	at     int
-	inject func(w *harness.World, at int, kill func())
+	inject func(w *harness.World, at int, kill func(fakeaws.Call))
 	// loses is set where an answer of the provider may be lost for good: the
 	// process dies, or the provider acts and does not answer.
 	loses bool
-	// gateway is set where the provider acts and a gateway answers 504.
-	gateway bool
+	// unread is set where an answer comes that cannot be read, although nothing
+	// was carried out: it counts as lost.
+	unread bool
+	// operations are the only ones that can give the error; nil for any.
+	operations []string
+}
+
+// deaths are the names of the two faults that end the process, in their order:
+// before the call was carried out, and after.
+var deaths = []string{"dead before", "dead after"}
+
+// codesOf are the errors that only some operations give, by the service models
+// of botocore (data/secretsmanager/2017-10-17 and data/ssm/2014-11-06,
+// service-2.json, operations.*.errors).
+var codesOf = map[string][]string{
+	"ResourceNotFoundException": {"GetSecretValue", "BatchGetSecretValue", "DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "UpdateSecretVersionStage"},
+	"InvalidParameterException": {"GetSecretValue", "BatchGetSecretValue", "DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "UpdateSecretVersionStage"},
+	"InvalidRequestException":   {"GetSecretValue", "BatchGetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"},
+	"ResourceExistsException":   {"PutSecretValue"},
+	"ParameterNotFound":         {"GetParameter", "DeleteParameter"},
+	"TooManyUpdates":            {"PutParameter"},
+}
+
+// refusal is a code given so many times (0: always) to the operations that can
+// give it, from a call of the run on.
+func refusal(name, code string, times int, operations []string) fault {
+	return fault{name: name, operations: operations, inject: func(w *harness.World, at int, _ func(fakeaws.Call)) {
+		var seen atomic.Int64
+		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: code, Times: times, Match: func(c fakeaws.Call) bool {
+			return seen.Add(1) > int64(at) && slices.Contains(operations, c.Operation)
+		}})
+	}}
 }
 
 // awsFaults are the ways in which a call to AWS can fail. A fault once is
@@ -44,13 +73,17 @@ type fault struct {
 func awsFaults() []fault {
 	var out []fault
 	add := func(name string, kind fakeaws.FaultKind, code string, times int, loses bool) {
-		out = append(out, fault{name: name, loses: loses, inject: func(w *harness.World, at int, _ func()) {
+		out = append(out, fault{name: name, loses: loses, inject: func(w *harness.World, at int, _ func(fakeaws.Call)) {
 			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Code: code, Skip: at, Times: times})
 		}})
 	}
 	for _, code := range []string{"ThrottlingException", "InternalServiceError", "AccessDeniedException", "DecryptionFailure", "LimitExceededException"} {
 		add("refuse "+code, fakeaws.Refuse, code, 3, false)
 	}
+	for _, code := range slices.Sorted(maps.Keys(codesOf)) {
+		out = append(out, refusal("refuse "+code, code, 3, codesOf[code]))
+	}
+	out = append(out, refusal("no put any more", "AccessDeniedException", 0, []string{"PutSecretValue"}))
 	add("fail after once", fakeaws.FailAfter, "InternalServiceError", 1, false)
 	add("fail after long", fakeaws.FailAfter, "InternalServiceError", 3, false)
 	add("drop before long", fakeaws.DropBefore, "", 3, false)
@@ -58,51 +91,58 @@ func awsFaults() []fault {
 	add("drop after long", fakeaws.DropAfter, "", 3, false)
 	add("stale", fakeaws.Stale, "", 1, false)
 	add("aws gone for the rest of the run", fakeaws.DropBefore, "", 0, true)
-	for name, kind := range map[string]fakeaws.FaultKind{"dead before": fakeaws.DropBefore, "dead after": fakeaws.DropAfter} {
-		out = append(out, fault{name: name, loses: true, inject: func(w *harness.World, at int, kill func()) {
-			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeaws.Call) { kill() }})
+	for i, kind := range []fakeaws.FaultKind{fakeaws.DropBefore, fakeaws.DropAfter} {
+		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *harness.World, at int, kill func(fakeaws.Call)) {
+			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Skip: at, Times: 1, Hook: kill})
 		}})
 	}
 	return out
+}
+
+// idpFault disturbs so many calls to the provider, 0 for all.
+func idpFault(f fakeidp.Fault, times int) func(*harness.World, int, func(fakeaws.Call)) {
+	return func(w *harness.World, at int, _ func(fakeaws.Call)) {
+		f := f
+		f.Skip, f.Times = at, times
+		w.IDP.Inject(&f)
+	}
 }
 
 // idpFaults are the ways in which a call to the provider can fail.
 func idpFaults() []fault {
 	var out []fault
 	add := func(name string, f fakeidp.Fault, loses bool) {
-		out = append(out, fault{name: name, loses: loses, inject: func(w *harness.World, at int, _ func()) {
-			f := f
-			f.Skip, f.Times = at, 1
-			w.IDP.Inject(&f)
-		}})
+		out = append(out, fault{name: name, loses: loses, inject: idpFault(f, 1)})
 	}
 	for _, status := range []int{429, 500, 503} {
 		add(fmt.Sprint("answer ", status), fakeidp.Fault{Kind: fakeidp.Answer, Status: status, Header: http.Header{"Retry-After": {"30"}}}, false)
 	}
 	add("answer 504 after", fakeidp.Fault{Kind: fakeidp.AnswerAfter, Status: 504}, true)
-	out[len(out)-1].gateway = true
 	add("drop before", fakeidp.Fault{Kind: fakeidp.DropBefore}, true)
 	add("drop after", fakeidp.Fault{Kind: fakeidp.DropAfter}, true)
 	add("truncate", fakeidp.Fault{Kind: fakeidp.Truncate}, true)
 	add("cut off", fakeidp.Fault{Kind: fakeidp.CutOff}, true)
 	add("html", fakeidp.Fault{Kind: fakeidp.HTML}, false)
+	out[len(out)-1].unread = true
 	add("redirect", fakeidp.Fault{Kind: fakeidp.Redirect}, false)
 	add("huge", fakeidp.Fault{Kind: fakeidp.Huge}, true)
-	for name, kind := range map[string]fakeidp.FaultKind{"dead before": fakeidp.DropBefore, "dead after": fakeidp.DropAfter} {
-		out = append(out, fault{name: name, loses: true, inject: func(w *harness.World, at int, kill func()) {
-			w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeidp.Request) { kill() }})
+	for i, kind := range []fakeidp.FaultKind{fakeidp.DropBefore, fakeidp.DropAfter} {
+		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *harness.World, at int, kill func(fakeaws.Call)) {
+			w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeidp.Request) { kill(fakeaws.Call{}) }})
 		}})
 	}
 	return out
 }
 
-// broken makes one run with faults. A killed run can reach nothing any more.
-func broken(w *harness.World, faults []fault) issue.Report {
+// broken makes one run with faults. A killed run can reach nothing any more;
+// publishing reports that it was killed when it published a token.
+func broken(w *harness.World, faults []fault) (report issue.Report, publishing bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.RunTimeout)
 	defer cancel()
 	var once sync.Once
-	kill := func() {
+	kill := func(c fakeaws.Call) {
 		once.Do(func() {
+			publishing = c.Operation == "PutSecretValue" && strings.HasSuffix(c.Resource, "/token") || c.Resource == tokenParameter(subject)
 			w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore})
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore})
 			cancel()
@@ -111,172 +151,30 @@ func broken(w *harness.World, faults []fault) issue.Report {
 	for _, f := range faults {
 		f.inject(w, f.at, kill)
 	}
-	report, err := w.Runner().Run(ctx, issue.Event{})
+	var err error
+	report, err = w.Runner().Run(ctx, issue.Event{})
 	w.AWS.ClearFaults()
 	w.IDP.ClearFaults()
 	if err != nil {
 		fmt.Fprintln(w.Log, err)
 	}
 	fmt.Fprintf(w.Log, "%+v\n", report)
-	return report
+	return report, publishing
 }
 
-// calls counts a clean run's calls to AWS and to the provider.
-func calls(t harness.TB, s scenario) (aws, idp int) {
+// calls returns the operations of a clean run's calls to AWS, and how many it
+// makes to the provider.
+func calls(t harness.TB, s scenario) (aws []string, idp int) {
 	w := harness.New(t)
 	strict(w)
 	s.arrange(w)
 	w.AWS.ResetCalls()
 	w.IDP.ResetRequests()
 	broken(w, nil)
-	return len(w.AWS.Calls()), len(w.IDP.Requests())
-}
-
-// watcher checks the invariants over the life of one world.
-type watcher struct {
-	w        *harness.World
-	s        scenario
-	name     string // of the connection
-	problems []string
-	loses    int // faults that may have lost an answer
-	// gateway counts answers 504 that came although the provider had acted: an
-	// answer of any kind is no lost one, and the next run tries again.
-	gateway  int
-	hadToken bool
-}
-
-func (x *watcher) problem(format string, args ...any) {
-	x.problems = append(x.problems, fmt.Sprintf(format, args...))
-}
-
-// recover runs as AWS would after the broken run, and looks at every tick.
-func (x *watcher) recover() {
-	last := issue.Report{}
-	for range 18 { // 90 minutes
-		x.look()
-		last = x.w.Tick()
+	for _, c := range w.AWS.Calls() {
+		aws = append(aws, c.Operation)
 	}
-	x.look()
-	x.settled(last)
-}
-
-// look is a reader's look, now.
-func (x *watcher) look() {
-	_, ok := x.w.Token(x.name)
-	if x.hadToken && !ok {
-		x.problem("the token has gone")
-	}
-	x.hadToken = x.hadToken || ok
-}
-
-// settled checks where everything has ended.
-func (x *watcher) settled(last issue.Report) {
-	w := x.w
-	token, ok := w.Token(x.name)
-	alive := ok && token.ExpiresAt.After(w.Clock.Now()) && w.IDP.Accepts(x.s.provider, token.AccessToken.Reveal())
-	if !alive && x.grantLeft() {
-		x.problem("no live token after 90 minutes although a grant works: %+v", harness.Entry(last, x.name))
-	}
-	if !alive && last.Failed+last.Blocked+last.Deferred == 0 {
-		x.problem("no live token, and nobody is told: %+v", last)
-	}
-	x.sends()
-	x.stored()
-	for _, document := range []string{"credential", "session", "token"} {
-		name := "evertoken/" + x.name + "/" + document
-		labels := 0
-		for _, v := range w.AWS.Secret(name).Versions {
-			labels += len(v.Labels)
-		}
-		if labels > 12 {
-			x.problem("%d labels on the %s", labels, document)
-		}
-	}
-	output := w.Log.String() + w.Metrics.String() + fmt.Sprintf("%+v", last)
-	for _, canary := range append(w.IDP.Canaries(), "canary") {
-		if strings.Contains(output, canary) {
-			x.problem("a secret stands in the output: %s", canary)
-			break
-		}
-	}
-}
-
-// grantLeft reports whether anything that is stored would still be accepted.
-func (x *watcher) grantLeft() bool {
-	if !x.s.onlyRefresh {
-		return true // a password or a client secret always opens a new session
-	}
-	for _, s := range x.sessions() {
-		if !s.RefreshToken.IsZero() && x.w.IDP.RefreshTokenAlive(x.s.provider, s.RefreshToken.Reveal()) {
-			return true
-		}
-	}
-	v, _ := x.w.AWS.Secret("evertoken/" + x.name + "/credential").Labelled(secrets.Current)
-	c, err := credential.Parse(redact.New(v.Value))
-	return err == nil && x.w.IDP.RefreshTokenAlive(x.s.provider, c.Get(credential.RefreshToken).Reveal())
-}
-
-// sessions are all that is stored of sessions, anywhere.
-func (x *watcher) sessions() []credential.Session {
-	var out []credential.Session
-	for _, v := range x.w.AWS.Secret("evertoken/" + x.name + "/session").Versions {
-		if s, err := credential.ParseSession(redact.New(v.Value)); err == nil {
-			out = append(out, s)
-		}
-	}
-	if p, ok := x.w.AWS.Parameter("/evertoken/rescue/" + x.name); ok {
-		var r struct {
-			Session json.RawMessage `json:"session"`
-		}
-		if json.Unmarshal([]byte(p.Value), &r) == nil {
-			if s, err := credential.ParseSession(redact.New(string(r.Session))); err == nil {
-				out = append(out, s)
-			}
-		}
-	}
-	return out
-}
-
-// sends checks that no refresh token reached the provider more often than
-// docs/reliability.md allows, nor a wrong password twice.
-func (x *watcher) sends() {
-	refresh, wrong := map[string]int{}, 0
-	for _, r := range x.w.IDP.Requests() {
-		if !r.Processed || r.Form == nil {
-			continue
-		}
-		if token := r.Form.Get("refresh_token"); token != "" && x.s.provider != "flexera" {
-			refresh[token]++
-		}
-		if r.Form.Get("password") == "canary-wrong" {
-			wrong++
-		}
-	}
-	for _, n := range refresh {
-		if n > 2+x.gateway {
-			x.problem("one refresh token was sent %d times", n)
-		}
-		if n > 1 && x.loses == 0 {
-			x.problem("one refresh token was sent %d times although no answer was lost", n)
-		}
-	}
-	if wrong > 1+x.loses {
-		x.problem("a wrong password was sent %d times", wrong)
-	}
-}
-
-// stored checks that a living refresh token is stored, if the provider gave one
-// and its answer could not be lost.
-func (x *watcher) stored() {
-	if x.loses > 0 || x.s.provider == "flexera" || x.w.IDP.LiveRefreshTokens(x.s.provider) == 0 || strings.Contains(x.s.name, "anonymous") || strings.Contains(x.s.name, "client") {
-		return
-	}
-	for _, s := range x.sessions() {
-		if !s.RefreshToken.IsZero() && x.w.IDP.RefreshTokenAlive(x.s.provider, s.RefreshToken.Reveal()) {
-			return
-		}
-	}
-	x.problem("a refresh token was received and none that lives is stored")
+	return aws, len(w.IDP.Requests())
 }
 
 // try makes one run of a scenario for each list of faults, a heartbeat apart,
@@ -293,16 +191,16 @@ func try(t harness.TB, s scenario, runs ...[]fault) (problems []string, output s
 		if i > 0 {
 			w.Clock.Advance(w.Config.Every)
 		}
+		_, publishing := broken(w, faults)
 		for _, f := range faults {
-			if f.loses {
+			// Who dies publishing has stored the session before.
+			if f.loses && (!publishing || len(faults) > 1) {
 				x.loses++
 			}
-			if f.gateway {
-				x.gateway++
-			}
+			x.unread = x.unread || f.loses || f.unread
 		}
-		broken(w, faults)
 		reached(w, subject, len(faults))
+		x.stored() // at once: later a stronger grant may have made good for a loss
 		x.look()
 	}
 	x.recover()
@@ -315,8 +213,18 @@ func soak() bool { return os.Getenv("EVERTOKEN_SOAK") != "" }
 // telling are the faults that each stand for a kind; the others are left to the
 // long version.
 var telling = []string{
-	"refuse AccessDeniedException", "drop after long", "dead before", "dead after", "aws gone for the rest of the run",
+	"refuse AccessDeniedException", "no put any more", "drop after long", "dead before", "dead after", "aws gone for the rest of the run",
 	"answer 503", "drop after", "truncate", "html",
+}
+
+// mostTelling are those for the variants of what telling is tried with.
+var mostTelling = []string{"drop after long", "dead after", "drop after", "aws gone for the rest of the run"}
+
+func (s scenario) telling() []string {
+	if s.variant {
+		return mostTelling
+	}
+	return telling
 }
 
 // TestEveryFaultOfEveryCall breaks every call of every scenario, one at a time:
@@ -325,16 +233,19 @@ func TestEveryFaultOfEveryCall(t *testing.T) {
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			nAWS, nIDP := calls(t, s)
+			operations, nIDP := calls(t, s)
 			tried := 0
 			for _, group := range []struct {
 				server string
 				n      int
 				faults []fault
-			}{{"aws", nAWS, awsFaults()}, {"idp", nIDP, idpFaults()}} {
+			}{{"aws", len(operations), awsFaults()}, {"idp", nIDP, idpFaults()}} {
 				for at := range group.n {
 					for _, f := range group.faults {
-						if !soak() && !slices.Contains(telling, f.name) {
+						if !soak() && !slices.Contains(s.telling(), f.name) {
+							continue
+						}
+						if f.operations != nil && !slices.Contains(f.operations, operations[at]) {
 							continue
 						}
 						f.at = at
@@ -352,7 +263,7 @@ func TestEveryFaultOfEveryCall(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d faults tried: %d calls to AWS, %d to the provider", tried, nAWS, nIDP)
+			t.Logf("%d faults tried: %d calls to AWS, %d to the provider", tried, len(operations), nIDP)
 		})
 	}
 }

@@ -19,7 +19,7 @@ func TestSeveralFaults(t *testing.T) {
 	for i, s := range all {
 		names[i] = s.name
 		a, p := calls(t, s)
-		sizes[s.name] = [2]int{a, p}
+		sizes[s.name] = [2]int{len(a), p}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		i := rapid.IntRange(0, len(all)-1).Draw(t, "scenario")

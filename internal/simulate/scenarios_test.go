@@ -19,6 +19,8 @@ type scenario struct {
 	// onlyRefresh is set where nothing that works is stored besides the
 	// refresh token.
 	onlyRefresh bool
+	// variant is set where the same order of calls is tried by another scenario.
+	variant bool
 }
 
 // strict makes every provider as unforgiving as it can be.
@@ -29,11 +31,11 @@ func strict(w *harness.World) {
 
 // due moves the clock to when the published token is to be renewed.
 func due(w *harness.World) {
-	token, ok := w.Token(subject)
-	if !ok {
+	token, ok := published(w, subject)
+	if !ok || token.renewAfter.IsZero() {
 		panic("no token was published")
 	}
-	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
+	w.Clock.Advance(token.renewAfter.Sub(w.Clock.Now()))
 }
 
 func renewed(connect func(*harness.World)) func(*harness.World) {
@@ -65,24 +67,30 @@ func scenarios() []scenario {
 	connections := []struct {
 		name, provider string
 		connect        func(*harness.World)
+		variant        bool
 	}{
-		{"flexera user", "flexera", func(w *harness.World) { w.Flexera(subject, false) }},
-		{"flexera service", "flexera", func(w *harness.World) { w.Flexera(subject, true) }},
-		{"apiax", "apiax", func(w *harness.World) { w.Apiax(subject) }},
-		{"sharetribe integration", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "integration") }},
-		{"sharetribe anonymous", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "anonymous") }},
-		{"sharetribe user", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "user") }},
-		{"sharetribe trusted", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "trusted") }},
-		{"flexnet", "flexnet", func(w *harness.World) { w.FlexNet(subject) }},
-		{"oauth2 client", "oauth2", func(w *harness.World) { w.OAuth2(subject, "client_credentials") }},
-		{"oauth2 refresh", "oauth2", func(w *harness.World) { w.OAuth2(subject, "refresh_token") }},
-		{"oauth2 password", "oauth2", func(w *harness.World) { w.OAuth2(subject, "password") }},
+		{"flexera user", "flexera", func(w *harness.World) { w.Flexera(subject, false) }, false},
+		{"flexera service", "flexera", func(w *harness.World) { w.Flexera(subject, true) }, false},
+		{"apiax", "apiax", func(w *harness.World) { w.Apiax(subject) }, false},
+		{"sharetribe integration", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "integration") }, false},
+		{"sharetribe anonymous", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "anonymous") }, false},
+		{"sharetribe user", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "user") }, false},
+		{"sharetribe trusted", "sharetribe", func(w *harness.World) { w.Sharetribe(subject, "trusted") }, false},
+		{"flexnet", "flexnet", func(w *harness.World) { w.FlexNet(subject) }, false},
+		{"oauth2 client", "oauth2", func(w *harness.World) { w.OAuth2(subject, "client_credentials") }, false},
+		{"oauth2 refresh", "oauth2", func(w *harness.World) { w.OAuth2(subject, "refresh_token") }, false},
+		{"oauth2 password", "oauth2", func(w *harness.World) { w.OAuth2(subject, "password") }, false},
+		{"flexera service plain", "flexera", plain(func(w *harness.World) { w.Flexera(subject, true) }), true},
+		{"apiax plain", "apiax", plain(func(w *harness.World) { w.Apiax(subject) }), false},
+		{"oauth2 client in a parameter", "oauth2", inParameter(func(w *harness.World) { w.OAuth2(subject, "client_credentials") }), true},
+		{"oauth2 client by assertion", "oauth2", byAssertion, true},
+		{"flexnet impersonated", "flexnet", impersonated, true},
 	}
 	var out []scenario
 	for _, c := range connections {
 		out = append(out,
-			scenario{name: c.name + " first", provider: c.provider, arrange: c.connect, onlyRefresh: c.name == "oauth2 refresh"},
-			scenario{name: c.name + " renewal", provider: c.provider, arrange: renewed(c.connect), onlyRefresh: c.name == "oauth2 refresh"})
+			scenario{name: c.name + " first", provider: c.provider, arrange: c.connect, onlyRefresh: c.name == "oauth2 refresh", variant: c.variant},
+			scenario{name: c.name + " renewal", provider: c.provider, arrange: renewed(c.connect), onlyRefresh: c.name == "oauth2 refresh", variant: c.variant})
 	}
 	apiax := func(w *harness.World) { w.Apiax(subject) }
 	return append(out,
@@ -98,11 +106,11 @@ func scenarios() []scenario {
 		}},
 		scenario{name: "apiax wrong new password", provider: "apiax", onlyRefresh: true, arrange: func(w *harness.World) {
 			renewed(apiax)(w)
-			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"canary-wrong"}`)
+			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
 		}},
 		scenario{name: "apiax wrong first password", provider: "apiax", onlyRefresh: true, arrange: func(w *harness.World) {
 			apiax(w)
-			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"canary-wrong"}`)
+			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
 		}},
 	)
 }

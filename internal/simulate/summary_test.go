@@ -66,7 +66,7 @@ func reached(w *harness.World, name string, faults int) {
 	if _, ok := w.AWS.Parameter("/evertoken/rescue/" + name); ok {
 		state += ", rescued"
 	}
-	if _, ok := w.Token(name); !ok {
+	if _, ok := published(w, name); !ok {
 		state += ", no token"
 	}
 	tally.Lock()

@@ -1,0 +1,103 @@
+package renew_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+	"evertoken/internal/issue"
+)
+
+func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	for i := range 6 {
+		w.OAuth2(fmt.Sprint("a", i), "client_credentials")
+	}
+	other, err := fakeidp.New(fakeidp.Options{Now: w.Clock.Now}) // another host
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Close)
+	for i := range 2 {
+		id, secret := other.OAuth2().AddClient(fakeidp.OAuth2Client{})
+		w.Connect(fmt.Sprint("z", i), "oauth2", map[string]string{"client_id": id, "client_secret": secret},
+			map[string]any{"token_url": other.OAuth2().TokenURL(), "grant": "client_credentials"}, nil)
+	}
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore})
+	for run := 1; run <= 2; run++ { // the gate is a run's own
+		report := w.Run(issue.Event{})
+		if n := len(w.IDP.Requests()); n != 3*run {
+			t.Errorf("run %d: %d requests to a host that does not answer, want 3 in each run", run, n)
+		}
+		if report.Failed != 6 || len(other.Requests()) != 2 {
+			t.Errorf("run %d: %d requests to the other host: %+v", run, len(other.Requests()), report)
+		}
+	}
+	w.IDP.ClearFaults()
+	if report := w.Run(issue.Event{}); report.Issued != 6 {
+		t.Errorf("once it answers: %+v", report)
+	}
+}
+
+func TestAnAnswerOpensTheGate(t *testing.T) {
+	t.Parallel()
+	// What the provider does with one request after the other: "." answers, "5"
+	// answers 503, "-" does not answer.
+	for pattern, want := range map[string]int{
+		"------": 3, "--.--.": 6, "--5--5": 6, ".-----": 4, "-.---.": 5, "--.---": 6, "5.---.": 5,
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			w := harness.New(t)
+			for i := range len(pattern) {
+				w.OAuth2(fmt.Sprint("a", i), "client_credentials")
+			}
+			var n atomic.Int32
+			turn := func(r fakeidp.Request, what byte) bool {
+				return r.Grant != "" && pattern[int(n.Load())%len(pattern)] == what
+			}
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '-') }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '5') }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '.') }})
+			w.Run(issue.Event{})
+			if diff := cmp.Diff(want, len(w.IDP.Requests())); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
+	t.Parallel()
+	for password, want := range map[string]struct{ sent, issued int }{"canary-wrong": {1, 0}, "right": {8, 8}} {
+		t.Run(password, func(t *testing.T) {
+			t.Parallel()
+			w := harness.New(t)
+			w.Config.Concurrency = 8
+			a := w.IDP.Apiax()
+			a.SetPassword("u", "right")
+			stored := fmt.Sprintf(`{"username":"u","password":%q}`, password)
+			w.AWS.CreateSecret("evertoken/shared/credential", &stored, nil)
+			for i := range 8 {
+				c := fmt.Sprint("c", i)
+				w.Declare(c, map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential", "settings": map[string]any{"token_url": a.TokenURL()}})
+				w.AWS.CreateSecret("evertoken/"+c+"/session", nil, nil)
+				w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
+			}
+			report := w.Run(issue.Event{})
+			if n := sent(w, "password"); n != want.sent || report.Issued != want.issued {
+				t.Errorf("sent %d times, want %d: %+v", n, want.sent, report)
+			}
+			before := len(w.IDP.Requests())
+			if w.Tick(); password != "right" && len(w.IDP.Requests()) != before {
+				t.Error("a wrong password was sent by the next run too")
+			}
+		})
+	}
+}

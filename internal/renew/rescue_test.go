@@ -1,0 +1,43 @@
+package renew_test
+
+import (
+	"testing"
+
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+)
+
+// A replay whose answer came and could not be stored: the session waits in the
+// rescue parameter, and the refresh token it came from must not be sent again.
+// The connection is not blocked for that.
+func TestRescueAfterAReplay(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	w.OAuth2(name, "refresh_token")
+	want(t, w, "issued", "")
+	advance(t, w)
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: 1})
+	want(t, w, "failed", "its answer is lost")
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+	}})
+	outcomes := map[string]int{}
+	for range 3 {
+		outcomes[harness.Entry(w.Tick(), name).Outcome]++
+	}
+	if _, ok := w.AWS.Parameter("/evertoken/rescue/c"); !ok {
+		t.Fatalf("nothing was rescued: %v\n%s", outcomes, w.Log)
+	}
+	w.AWS.ClearFaults()
+	advance(t, w)
+	want(t, w, "issued", "brought back from the rescue parameter")
+	if _, ok := w.AWS.Parameter("/evertoken/rescue/c"); ok {
+		t.Error("the rescue parameter was left")
+	}
+	for _, r := range w.IDP.Requests() {
+		if r.Status >= 400 {
+			t.Error("the provider refused a request: a spent refresh token was sent")
+		}
+	}
+}

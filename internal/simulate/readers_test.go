@@ -1,0 +1,73 @@
+package simulate
+
+import (
+	"strings"
+	"time"
+	"unicode"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/fakeaws"
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// wrongPassword begins every password that never worked.
+const wrongPassword = fakeidp.Canary + "-wrong"
+
+// read is what a reader of a connection's token gets. The times are zero where
+// the document does not tell them.
+type read struct {
+	access              string
+	expires, renewAfter time.Time
+}
+
+// published reads a connection's token wherever and in whatever format it is
+// published; ok is false if there is none.
+func published(w *harness.World, name string) (token read, ok bool) {
+	text := ""
+	if p, found := w.AWS.Parameter(tokenParameter(name)); found {
+		text = p.Value
+	} else if v, found := w.AWS.Secret("evertoken/" + name + "/token").Labelled(secrets.Current); found && v.HasValue {
+		text = v.Value
+	}
+	if text == "" {
+		return read{}, false
+	}
+	if t, err := credential.ParseToken(redact.New(text)); err == nil {
+		return read{t.AccessToken.Reveal(), t.ExpiresAt, t.RenewAfter}, true
+	}
+	token.access = text // in plain, whose times are in the session
+	if s, found := w.Session(name); found && s.Token != nil && s.Token.SHA256 == credential.Sum(redact.New(text)) {
+		token.expires, token.renewAfter = s.Token.ExpiresAt, s.Token.RenewAfter
+	}
+	return token, true
+}
+
+func tokenParameter(name string) string { return "/evertoken/tokens/" + name }
+
+// leaked names what a text must not hold, or is empty. A secret of the fakes is
+// known by the marker in all of them.
+func leaked(text string) string {
+	for _, bad := range []struct{ mark, what string }{
+		{fakeidp.Canary, "a secret"}, {"arn:aws", "an ARN"}, {"forged=line\n", "a forged line"},
+		{`\u00`, "an escaped control character"}, {`\r`, "an escaped line end"}, {`\u2028`, "an escaped line separator"},
+	} {
+		if strings.Contains(text, bad.mark) {
+			return bad.what
+		}
+	}
+	if strings.ContainsFunc(text, func(c rune) bool { return c != '\n' && (unicode.IsControl(c) || c == '\u2028' || c == '\u2029') }) {
+		return "a control character"
+	}
+	return ""
+}
+
+func labelsOf(secret fakeaws.SecretState) []string {
+	var out []string
+	for _, v := range secret.Versions {
+		out = append(out, v.Labels...)
+	}
+	return out
+}

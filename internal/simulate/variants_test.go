@@ -1,0 +1,67 @@
+package simulate
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"maps"
+
+	"evertoken/internal/fakeidp"
+	"evertoken/internal/harness"
+)
+
+// redeclare adds members to the connection's declaration.
+func redeclare(w *harness.World, more map[string]any) {
+	p, _ := w.AWS.Parameter(w.Config.ConnectionsPath + subject)
+	declared := map[string]any{}
+	if err := json.Unmarshal([]byte(p.Value), &declared); err != nil {
+		panic("a declaration is no JSON: " + err.Error())
+	}
+	maps.Copy(declared, more)
+	w.Declare(subject, declared)
+}
+
+// plain publishes the bare access token.
+func plain(connect func(*harness.World)) func(*harness.World) {
+	return func(w *harness.World) {
+		connect(w)
+		redeclare(w, map[string]any{"format": "plain"})
+	}
+}
+
+// inParameter publishes in Parameter Store.
+func inParameter(connect func(*harness.World)) func(*harness.World) {
+	return func(w *harness.World) {
+		connect(w)
+		redeclare(w, map[string]any{"token_parameter": tokenParameter(subject)})
+	}
+}
+
+// byAssertion authenticates the client by a signed assertion (RFC 7523).
+func byAssertion(w *harness.World) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic("generating a key: " + err.Error())
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic("encoding a key: " + err.Error())
+	}
+	o := w.IDP.OAuth2()
+	id, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key.Public(), KeyID: "k1"})
+	w.Connect(subject, "oauth2", map[string]string{
+		"client_id": id, "key_id": "k1", "private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	}, map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials", "client_auth": "private_key_jwt"}, nil)
+}
+
+// impersonated makes tokens for another user.
+func impersonated(w *harness.World) {
+	f := w.IDP.FlexNet()
+	password := f.AddUser("admin", "", fakeidp.CreateImpersonatedToken, fakeidp.ManageUsers)
+	f.AddUser(subject, "")
+	w.Connect(subject, "flexnet", map[string]string{"username": "admin", "password": password},
+		map[string]any{"base_url": f.BaseURL(), "token_name": "lambda-" + subject, "username": subject, "token_type": "IMPERSONATED"}, nil)
+}
