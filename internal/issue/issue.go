@@ -144,6 +144,9 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 			jobs[i].Turn = turns[credential]
 		}
 		host := jobs[i].Provider.Host()
+		if host != "" {
+			host = jobs[i].Connection.Provider + " at " + host
+		}
 		if gates[host] == nil && host != "" {
 			gates[host] = &renew.Gate{}
 		}

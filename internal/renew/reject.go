@@ -114,16 +114,19 @@ func (r *renewal) sameMembers(ctx context.Context, versionID string) (bool, erro
 // mark puts a label of today, as labelRejected, onto a version and takes away
 // those of other days.
 func (r *renewal) mark(ctx context.Context, prefix, id, versionID string) error {
+	label := prefix + today(r.now)
 	var d secrets.Description
 	err := r.write(ctx, func(ctx context.Context) (err error) {
-		d, err = r.Secrets.Describe(ctx, id)
+		if d, err = r.Secrets.Describe(ctx, id); err != nil {
+			return err
+		}
+		err = r.setLabel(ctx, id, d, label, versionID)
+		if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is, and try again
+			err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage", Code: "LabelMoved"}
+		}
 		return err
 	})
 	if err != nil {
-		return err
-	}
-	label := prefix + today(r.now)
-	if err := r.ignoreMoved(r.setLabel(ctx, id, d, label, versionID)); err != nil {
 		return err
 	}
 	for old, holder := range d.Prefixed(prefix) {

@@ -49,11 +49,9 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
 		}
 		issued, err := r.exchangeInTurn(ctx, a.grant)
 		if err == nil {
-			r.job.Gate.told(nil)
 			return r.succeed(ctx, a, issued, f)
 		}
 		x := asExchange(err)
-		r.job.Gate.told(x)
 		if x.Lost && !issued.RefreshToken.IsZero() { // the token is of no use, the refresh token beside it is
 			if next, changed := r.nextSession(a.grant, issued, credential.Token{}, false); changed {
 				r.keepSession(ctx, next)
@@ -108,7 +106,13 @@ func (r *renewal) goesOn(a, next attempt, x *exchange.Error) bool {
 func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
 	defer cancel()
-	return r.job.Provider.Exchange(ctx, r.request(g))
+	issued, err := r.job.Provider.Exchange(ctx, r.request(g))
+	if err != nil {
+		r.job.Gate.told(asExchange(err))
+	} else {
+		r.job.Gate.told(nil)
+	}
+	return issued, err
 }
 
 // exchangeInTurn is exchange, and where it sends a password that several

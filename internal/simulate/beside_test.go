@@ -27,12 +27,13 @@ func runBeside(w *harness.World, e issue.Event) {
 }
 
 // beside brings a scenario about, lets the runs happen, and checks what becomes
-// of it. No answer is lost, so that nothing may be sent twice.
-func beside(t *testing.T, s scenario, runs func(*harness.World)) {
+// of it. No answer is lost, so that nothing may be sent twice; but an operator
+// who forces a run has what was refused tried again.
+func beside(t *testing.T, s scenario, second issue.Event, runs func(*harness.World)) {
 	w := harness.New(t)
 	strict(w)
 	s.arrange(w)
-	x := &watcher{w: w, s: s, name: subject}
+	x := &watcher{w: w, s: s, name: subject, forced: second.Force}
 	tally.Lock()
 	tally.worlds++
 	tally.Unlock()
@@ -53,7 +54,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	for _, s := range scenarios() {
 		for name, event := range events {
 			t.Run(s.name+" "+name, func(t *testing.T) {
-				beside(t, s, func(w *harness.World) {
+				beside(t, s, event, func(w *harness.World) {
 					var both sync.WaitGroup
 					for _, e := range []issue.Event{{}, event} {
 						both.Go(func() { runBeside(w, e) })
@@ -81,7 +82,7 @@ func TestRunInTheMiddleOfAnother(t *testing.T) {
 			operations, exchanges := calls(t, s)
 			for at := range operations {
 				t.Run(fmt.Sprintf("%s %s before call %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, func(w *harness.World) {
+					beside(t, s, event, func(w *harness.World) {
 						w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1, Hook: func(fakeaws.Call) { runBeside(w, event) }})
 						runBeside(w, issue.Event{})
 						w.AWS.ClearFaults()
@@ -90,7 +91,7 @@ func TestRunInTheMiddleOfAnother(t *testing.T) {
 			}
 			for at := range exchanges {
 				t.Run(fmt.Sprintf("%s %s during exchange %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, func(w *harness.World) {
+					beside(t, s, event, func(w *harness.World) {
 						w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { runBeside(w, event) }})
 						runBeside(w, issue.Event{})
 						w.IDP.ClearFaults()
