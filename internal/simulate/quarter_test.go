@@ -278,7 +278,10 @@ func TestQuarter(t *testing.T) {
 	if soak() {
 		days = 91
 	}
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1) // the short version searches the same ground every time, the long one new ground
+	if soak() {
+		seed = uint64(time.Now().UnixNano())
+	}
 	if s := os.Getenv("EVERTOKEN_SEED"); s != "" {
 		var err error
 		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
