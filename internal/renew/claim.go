@@ -55,8 +55,9 @@ func (r *renewal) claim(ctx context.Context, attempts []attempt) ([]attempt, *Re
 			return attempts, r.open(ctx, d, attempts)
 		}
 		if current != r.sessionVersion.ID {
-			if attempts, err = r.readAgain(ctx, &d, current); err != nil {
-				return nil, stopOf(err)
+			var stop *Result
+			if attempts, stop = r.readAgain(ctx, d); stop != nil {
+				return nil, stop
 			}
 			continue
 		}
@@ -93,41 +94,20 @@ func (r *renewal) claim(ctx context.Context, attempts []attempt) ([]attempt, *Re
 	return nil, &Result{Outcome: Deferred, Reason: "the session keeps changing: another run is at it"}
 }
 
-// stopError carries a result through an error return.
-type stopError struct{ result Result }
-
-func (*stopError) Error() string { return "stopped" }
-
-func stopOf(err error) *Result {
-	var stop *stopError
-	if errors.As(err, &stop) {
-		return &stop.result
-	}
-	result := exchangeFailure(err)
-	return &result
-}
-
 // readAgain reads the session anew after Describe showed another current
 // version than what was read, and decides again.
-func (r *renewal) readAgain(ctx context.Context, d *secrets.Description, current string) ([]attempt, error) {
+func (r *renewal) readAgain(ctx context.Context, d secrets.Description) ([]attempt, *Result) {
 	v, err := r.Secrets.Get(ctx, r.conn.Session, secrets.Current)
 	if err != nil {
-		return nil, &stopError{*r.awsFailure("session", r.conn.Session, err)}
+		return nil, r.awsFailure("session", r.conn.Session, err)
 	}
-	if v.ID != current {
-		return nil, &stopError{Result{Outcome: Deferred, Reason: "two reads of the session disagree: another run is at it"}}
-	}
-	if v.ARN == "" {
-		v.ARN = d.ARN
+	if v.ID != d.Holder(secrets.Current) {
+		return nil, &Result{Outcome: Deferred, Reason: "two reads of the session disagree: another run is at it"}
 	}
 	if stop := r.readTokenAgain(ctx); stop != nil { // who renewed the session has published one by now
-		return nil, &stopError{*stop}
+		return nil, stop
 	}
-	attempts, stop := r.useSession(ctx, v)
-	if stop != nil {
-		return nil, &stopError{*stop}
-	}
-	return attempts, nil
+	return r.useSession(ctx, v)
 }
 
 func (r *renewal) readTokenAgain(ctx context.Context) *Result {

@@ -9,8 +9,6 @@ import (
 	"evertoken/internal/redact"
 )
 
-const plainFormat = connection.Plain
-
 // NewToken makes the document that readers get. every is how often a run
 // happens.
 func NewToken(c connection.Connection, every time.Duration, issued exchange.Issued) credential.Token {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
 )
@@ -96,7 +97,7 @@ func (r *renewal) sameMembers(ctx context.Context, versionID string) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	other, err := parseCredential(v)
+	other, err := credential.Parse(v.Value)
 	if err != nil {
 		return false, nil // never sent: it could not be read
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
+	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/secrets"
 )
 
 const (
@@ -234,7 +234,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 			r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
 		}
 		token = NewToken(r.conn, r.Every, issued)
-		if r.conn.Format == plainFormat {
+		if r.conn.Format == connection.Plain {
 			session.Token = token.Published()
 			r.setBurst("session") // the second version of this renewal
 			r.keepSession(ctx, session)
@@ -273,8 +273,4 @@ func (r *renewal) tellFailures(a attempt, f failures) {
 	default:
 		r.hint("the " + a.grant.Type + " grant was used, because: " + f.last.Error())
 	}
-}
-
-func parseCredential(v secrets.Version) (credential.Credential, error) {
-	return credential.Parse(v.Value)
 }

@@ -22,7 +22,7 @@ const (
 // write tries a write a few times: what fails then is told and done by a later
 // run.
 func (r *renewal) write(ctx context.Context, op func(context.Context) error) error {
-	return r.retry(ctx, fewTries, 0, op)
+	return r.retry(ctx, fewTries, op)
 }
 
 // writeHard tries a write that holds the only copy of something until the time
@@ -32,11 +32,11 @@ func (r *renewal) writeHard(ctx context.Context, reserve time.Duration, op func(
 	// next resort.
 	ctx, cancel := context.WithTimeout(ctx, remaining(ctx)-reserve)
 	defer cancel()
-	return r.retry(ctx, 1000, 0, op)
+	return r.retry(ctx, 1000, op)
 }
 
-func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, op func(context.Context) error) error {
-	budget := min(remaining(ctx), r.RunLasts) - reserve
+func (r *renewal) retry(ctx context.Context, tries int, op func(context.Context) error) error {
+	budget := min(remaining(ctx), r.RunLasts)
 	var waited time.Duration
 	for try, wait := 1, firstWait; ; try, wait = try+1, min(2*wait, longWait) {
 		err := op(ctx)
@@ -44,7 +44,7 @@ func (r *renewal) retry(ctx context.Context, tries int, reserve time.Duration, o
 		case secrets.NoError, secrets.ErrConflict, secrets.ErrLabelMoved:
 			return err
 		}
-		if waited += wait; try >= r.tries(tries, err) || waited > budget || remaining(ctx) < reserve+wait {
+		if waited += wait; try >= r.tries(tries, err) || waited > budget || remaining(ctx) < wait {
 			return err
 		}
 		if r.Sleep(ctx, wait) != nil {
