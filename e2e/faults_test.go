@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/redact"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/secrets"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 // leaks returns what must not stand in a function's output: secrets, ARNs,

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/fakelambda"
+	fakeidp "evertoken/internal/fake/idp"
+	fakelambda "evertoken/internal/fake/lambda"
 )
 
 const (

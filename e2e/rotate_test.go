@@ -18,10 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/fakelambda"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakelambda "evertoken/internal/fake/lambda"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
@@ -37,7 +37,7 @@ const eventVersion = "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
 
 // rotating is a world in which Secrets Manager invokes the built function.
 type rotating struct {
-	*harness.World
+	*fakeworld.World
 	t        *testing.T
 	function *fakelambda.Function
 	hold     atomic.Bool // the function cannot be invoked
@@ -52,7 +52,7 @@ func newRotating(t *testing.T) *rotating {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rotating{World: harness.New(t), t: t}
+	r := &rotating{World: fakeworld.New(t), t: t}
 	r.AWS, err = fakeaws.New(fakeaws.Options{Invoke: r.invoke, Suffix: func(string) string { return "AbCdEf" }})
 	if err != nil {
 		t.Fatal(err)
@@ -162,19 +162,19 @@ func TestRotateEveryRole(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		connection, document, provider string
-		connect                        func(w *harness.World)
+		connect                        func(w *fakeworld.World)
 		exchanges                      int // of one rotation
 	}{
-		{"c", "credential", "flexera", func(w *harness.World) { w.Flexera("c", true) }, 2},
-		{"c", "token", "flexera", func(w *harness.World) { w.Flexera("c", false) }, 1},
-		{"c", "token", "flexnet", func(w *harness.World) { w.FlexNet("c") }, 1},
-		{"c", "session", "apiax", func(w *harness.World) { w.Apiax("c") }, 1},
-		{"c", "token", "apiax", func(w *harness.World) { w.Apiax("c") }, 1},
-		{"c", "session", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "integration") }, 1},
-		{"c", "token", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "anonymous") }, 1},
-		{"c", "token", "sharetribe", func(w *harness.World) { w.Sharetribe("c", "trusted") }, 2},
-		{"c", "session", "oauth2", func(w *harness.World) { w.OAuth2("c", "password") }, 1},
-		{"c", "token", "oauth2", func(w *harness.World) { w.OAuth2("c", "client_credentials") }, 1},
+		{"c", "credential", "flexera", func(w *fakeworld.World) { w.Flexera("c", true) }, 2},
+		{"c", "token", "flexera", func(w *fakeworld.World) { w.Flexera("c", false) }, 1},
+		{"c", "token", "flexnet", func(w *fakeworld.World) { w.FlexNet("c") }, 1},
+		{"c", "session", "apiax", func(w *fakeworld.World) { w.Apiax("c") }, 1},
+		{"c", "token", "apiax", func(w *fakeworld.World) { w.Apiax("c") }, 1},
+		{"c", "session", "sharetribe", func(w *fakeworld.World) { w.Sharetribe("c", "integration") }, 1},
+		{"c", "token", "sharetribe", func(w *fakeworld.World) { w.Sharetribe("c", "anonymous") }, 1},
+		{"c", "token", "sharetribe", func(w *fakeworld.World) { w.Sharetribe("c", "trusted") }, 2},
+		{"c", "session", "oauth2", func(w *fakeworld.World) { w.OAuth2("c", "password") }, 1},
+		{"c", "token", "oauth2", func(w *fakeworld.World) { w.OAuth2("c", "client_credentials") }, 1},
 	}
 	for i, test := range tests {
 		t.Run(fmt.Sprintf("%d %s of %s", i, test.document, test.provider), func(t *testing.T) {
@@ -200,11 +200,11 @@ func TestRotateKilled(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		document, provider string
-		connect            func(w *harness.World)
+		connect            func(w *fakeworld.World)
 	}{
-		{"credential", "flexera", func(w *harness.World) { w.Flexera("c", true) }},
-		{"session", "apiax", func(w *harness.World) { w.Apiax("c") }},
-		{"token", "oauth2", func(w *harness.World) { w.OAuth2("c", "client_credentials") }},
+		{"credential", "flexera", func(w *fakeworld.World) { w.Flexera("c", true) }},
+		{"session", "apiax", func(w *fakeworld.World) { w.Apiax("c") }},
+		{"token", "oauth2", func(w *fakeworld.World) { w.OAuth2("c", "client_credentials") }},
 	} {
 		t.Run(test.document+" of "+test.provider, func(t *testing.T) {
 			t.Parallel()

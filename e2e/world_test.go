@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/fakelambda"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakelambda "evertoken/internal/fake/lambda"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/secrets"
 )
 
@@ -25,16 +25,16 @@ import (
 type world struct {
 	*arranged
 	function *fakelambda.Function
-	tb       harness.TB
+	tb       fakeworld.TB
 
 	mu     sync.Mutex
 	output strings.Builder // all that the function printed or answered
 }
 
-// arranged is a harness whose fakes have the machine's clock. Of its methods
+// arranged is a world whose fakes have the machine's clock. Of its methods
 // only those that arrange are of use: the others run the function's code in
 // this process.
-type arranged = harness.World
+type arranged = fakeworld.World
 
 // options say how a world differs from the usual one.
 type options struct {
@@ -45,11 +45,11 @@ type options struct {
 
 // newWorld starts a world that ends with the test, which then looks for leaks in
 // all that was printed.
-func newWorld(tb harness.TB, o options) *world {
+func newWorld(tb fakeworld.TB, o options) *world {
 	tb.Helper()
-	w := &world{arranged: harness.New(tb), tb: tb}
+	w := &world{arranged: fakeworld.New(tb), tb: tb}
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{Invoke: harness.Stuck}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Invoke: fakeworld.Stuck}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)

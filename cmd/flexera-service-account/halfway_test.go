@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
 )

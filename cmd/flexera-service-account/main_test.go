@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"
@@ -30,7 +30,7 @@ const (
 
 // world has one flexera connection with a user's refresh token.
 type world struct {
-	*harness.World
+	*fakeworld.World
 	t            *testing.T
 	refreshToken string
 	admin        string // another one of the same user, to look at the account with
@@ -40,7 +40,7 @@ type world struct {
 // newWorld gives the user the role iam_admin.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{World: harness.New(t), t: t}
+	w := &world{World: fakeworld.New(t), t: t}
 	f := w.IDP.Flexera()
 	_, w.refreshToken = f.AddAdminRefreshToken("eu", testOrg, "jane")
 	_, w.admin = f.AddAdminRefreshToken("eu", testOrg, "jane")
@@ -197,7 +197,7 @@ func (w *world) moved() []string {
 	}
 	w.IDP.ResetRequests()
 	report := w.Run(issue.Event{Connections: []string{"flexera-prod"}, Force: true})
-	if e := harness.Entry(report, "flexera-prod"); e.Outcome != "issued" {
+	if e := fakeworld.Entry(report, "flexera-prod"); e.Outcome != "issued" {
 		w.t.Errorf("the function: %+v", e)
 	}
 	for _, r := range w.IDP.Requests() {

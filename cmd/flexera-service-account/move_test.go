@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
 )

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"evertoken/internal/fakelambda"
+	fakelambda "evertoken/internal/fake/lambda"
 	"evertoken/internal/issue"
 )
 

@@ -11,8 +11,8 @@ import (
 	"maps"
 	"slices"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 // member is a connection of the demonstration.

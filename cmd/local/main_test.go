@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 
 	"github.com/google/go-cmp/cmp"

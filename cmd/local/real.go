@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/strictjson"
 )
 
 var errNotWhole = errors.New("not every connection has a fresh token, see the table")
@@ -101,7 +102,7 @@ func loadReal(o options, lookup func(string) (string, bool)) (*realRun, error) {
 	var several struct {
 		Connections map[string]json.RawMessage `json:"connections"`
 	}
-	if member, problem := connection.Decode(text, &several); problem != "" {
+	if member, problem := strictjson.Decode(text, &several); problem != "" {
 		return nil, fmt.Errorf("reading the connections: %q %s", member, problem)
 	}
 	if len(several.Connections) == 0 {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"evertoken/internal/fakelambda"
+	fakelambda "evertoken/internal/fake/lambda"
 )
 
 // envFile is in SAM's format of --env-vars.

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/fakelambda"
+	fakeidp "evertoken/internal/fake/idp"
+	fakelambda "evertoken/internal/fake/lambda"
 )
 
 func startTestServing(t *testing.T) (*served, string, *bytes.Buffer) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"evertoken/internal/strictjson"
 )
 
 // Format is how a token is published.
@@ -80,16 +82,16 @@ var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 func ValidName(s string) bool { return nameRE.MatchString(s) }
 
 type wire struct {
-	Provider          string          `json:"provider"`
-	Credential        *string         `json:"credential"`
-	Session           *string         `json:"session"`
-	Token             *string         `json:"token"`
-	TokenParameter    *string         `json:"token_parameter"`
-	TokenParameterKey *string         `json:"token_parameter_key"`
-	Format            *string         `json:"format"`
-	MinRemaining      *Duration       `json:"min_remaining"`
-	RenewedBy         *string         `json:"renewed_by"`
-	Settings          json.RawMessage `json:"settings"`
+	Provider          string               `json:"provider"`
+	Credential        *string              `json:"credential"`
+	Session           *string              `json:"session"`
+	Token             *string              `json:"token"`
+	TokenParameter    *string              `json:"token_parameter"`
+	TokenParameterKey *string              `json:"token_parameter_key"`
+	Format            *string              `json:"format"`
+	MinRemaining      *strictjson.Duration `json:"min_remaining"`
+	RenewedBy         *string              `json:"renewed_by"`
+	Settings          json.RawMessage      `json:"settings"`
 }
 
 // Parse reads one declared connection. parameterPrefix is what a
@@ -102,7 +104,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		return Connection{}, &Error{name, member, problem}
 	}
 	var w wire
-	if member, problem := Decode(declared, &w); problem != "" {
+	if member, problem := strictjson.Decode(declared, &w); problem != "" {
 		return fail(member, problem)
 	}
 	c := Connection{

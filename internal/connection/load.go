@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"evertoken/internal/strictjson"
 )
 
 // Parameter is one SSM parameter below the connections path.
@@ -72,7 +74,7 @@ type declaration struct {
 // split takes a parameter apart into its connections by name. A fault in the
 // parameter itself is an entry under the parameter's own last element.
 func split(p Parameter, path string) map[string]declaration {
-	name := printable(strings.TrimPrefix(p.Name, path))
+	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
 		if strings.Contains(strings.TrimPrefix(p.Name, path), "/") {
@@ -83,21 +85,21 @@ func split(p Parameter, path string) map[string]declaration {
 	var several struct {
 		Connections map[string]json.RawMessage `json:"connections"`
 	}
-	if member, problem := Decode([]byte(p.Value), &several); problem != "" {
+	if member, problem := strictjson.Decode([]byte(p.Value), &several); problem != "" {
 		return map[string]declaration{name: {err: &Error{name, member, problem}}}
 	}
 	if several.Connections == nil {
 		return map[string]declaration{name: {err: &Error{name, "connections", "is null: it must be an object"}}}
 	}
 	out := map[string]declaration{}
-	twice := repeated(members["connections"])
+	twice := strictjson.Repeated(members["connections"])
 	for inner, raw := range several.Connections {
 		if twice[inner] {
-			out[printable(inner)] = declaration{err: &Error{printable(inner), "", declaredTwice}}
+			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", declaredTwice}}
 			continue
 		}
 		if !ValidName(inner) {
-			out[printable(inner)] = declaration{err: &Error{printable(inner), "", "is not a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
+			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", "is not a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
 			continue
 		}
 		out[inner] = declaration{json: raw}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/harness"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
@@ -15,17 +15,17 @@ import (
 func BenchmarkRun(b *testing.B) {
 	providers := []struct {
 		name    string
-		connect func(w *harness.World, name string)
+		connect func(w *fakeworld.World, name string)
 	}{
-		{"flexera", func(w *harness.World, name string) { w.Flexera(name, false) }},
-		{"apiax", func(w *harness.World, name string) { w.Apiax(name) }},
+		{"flexera", func(w *fakeworld.World, name string) { w.Flexera(name, false) }},
+		{"apiax", func(w *fakeworld.World, name string) { w.Apiax(name) }},
 	}
 	for _, p := range providers {
 		for _, n := range []int{1, 20, 100} {
 			for _, due := range []bool{false, true} {
 				state := map[bool]string{false: "fresh", true: "due"}[due]
 				b.Run(fmt.Sprintf("%s/%d/%s", p.name, n, state), func(b *testing.B) {
-					w := harness.New(b)
+					w := fakeworld.New(b)
 					w.Config.Concurrency = 8
 					for i := range n {
 						p.connect(w, fmt.Sprintf("c-%03d", i))
@@ -37,7 +37,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-func benchmarkRun(b *testing.B, w *harness.World, n int, due bool) {
+func benchmarkRun(b *testing.B, w *fakeworld.World, n int, due bool) {
 	b.Helper()
 	runner := w.Runner()
 	run := func() issue.Report {

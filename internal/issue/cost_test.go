@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/harness"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
@@ -16,19 +16,19 @@ func TestWhatARenewalCosts(t *testing.T) {
 	read := []string{"GetParametersByPath", "BatchGetSecretValue"}
 	tests := []struct {
 		name    string
-		connect func(*harness.World)
+		connect func(*fakeworld.World)
 		want    []string
 	}{
-		{"flexera, a user's refresh token", func(w *harness.World) { w.Flexera("a", false) }, []string{"DescribeSecret token", "PutSecretValue token"}},
-		{"oauth2, client_credentials", func(w *harness.World) { w.OAuth2("a", "client_credentials") }, []string{"DescribeSecret token", "PutSecretValue token"}},
-		{"apiax, a single-use refresh token", func(w *harness.World) { w.Apiax("a") }, []string{
+		{"flexera, a user's refresh token", func(w *fakeworld.World) { w.Flexera("a", false) }, []string{"DescribeSecret token", "PutSecretValue token"}},
+		{"oauth2, client_credentials", func(w *fakeworld.World) { w.OAuth2("a", "client_credentials") }, []string{"DescribeSecret token", "PutSecretValue token"}},
+		{"apiax, a single-use refresh token", func(w *fakeworld.World) { w.Apiax("a") }, []string{
 			"DescribeSecret token", "DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			tt.connect(w)
 			w.Run(issue.Event{})
 			w.AWS.ResetCalls()
@@ -48,7 +48,7 @@ func TestWhatARenewalCosts(t *testing.T) {
 }
 
 // made are the calls to AWS, those about one document with its name.
-func made(w *harness.World) []string {
+func made(w *fakeworld.World) []string {
 	documents := map[string]string{"evertoken/a/token": " token", "evertoken/a/session": " session", "evertoken/a/credential": " credential"}
 	var out []string
 	for _, c := range w.AWS.Calls() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/strictjson"
 )
 
 // Event is what a run is asked to do. The zero Event is a scheduled run: renew
@@ -52,7 +53,7 @@ func ParseEvent(raw json.RawMessage) (Event, error) {
 		return Event{}, nil
 	}
 	var w eventWire
-	if member, problem := connection.Decode(raw, &w); problem != "" {
+	if member, problem := strictjson.Decode(raw, &w); problem != "" {
 		if member != "" {
 			problem = `has "` + member + `", which ` + problem
 		}

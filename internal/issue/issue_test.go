@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/harness"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
 func TestEveryProviderIsIssuedThenFreshThenRenewed(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	names := w.All()
 	report := w.Run(issue.Event{})
 	if report.Issued != len(names) || report.Checked != len(names) {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
@@ -21,7 +21,7 @@ import (
 // provider that fails them all, so that nothing changes but the time.
 func TestOrderOfJobs(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	left := map[string]time.Duration{"m1": 2 * time.Hour, "m2": 80 * time.Minute, "m3": 100 * time.Minute}
 	names := map[string]string{} // :: client id → connection
 	for _, name := range []string{"a", "k", "m1", "m2", "m3", "z"} {

@@ -15,9 +15,9 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
@@ -41,7 +41,7 @@ func wantOutcomes(t *testing.T, r issue.Report, want map[string]string) {
 }
 
 // writes are the calls that changed something at AWS.
-func writes(w *harness.World) []string {
+func writes(w *fakeworld.World) []string {
 	reads := []string{"GetSecretValue", "BatchGetSecretValue", "DescribeSecret", "ListSecretVersionIds", "GetParameter", "GetParameters", "GetParametersByPath"}
 	var out []string
 	for _, c := range w.AWS.Calls() {
@@ -59,7 +59,7 @@ func (faulty) Exchange(context.Context, exchange.Request) (exchange.Issued, erro
 
 func TestAPanicStaysWithItsConnection(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera("good", true)
 	w.Flexera("worse", true)
 	runner := w.Runner()
@@ -76,7 +76,7 @@ func TestAPanicStaysWithItsConnection(t *testing.T) {
 		t.Fatalf("Run: %v", err)
 	}
 	wantOutcomes(t, report, map[string]string{"good": "issued", "worse": "failed"})
-	if e := harness.Entry(report, "worse"); e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "internal fault") {
+	if e := fakeworld.Entry(report, "worse"); e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "internal fault") {
 		t.Errorf("entry %+v", e)
 	}
 	log := w.Log.String()
@@ -94,7 +94,7 @@ func TestAPanicStaysWithItsConnection(t *testing.T) {
 
 func TestARunThatCannotReadTheConnectionsFails(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera("good", true)
 	w.AWS.Inject(&fakeaws.Fault{Operation: "GetParametersByPath", Code: "AccessDeniedException"})
 	report, err := w.TryRun(issue.Event{})
@@ -112,7 +112,7 @@ func TestARunThatCannotReadTheConnectionsFails(t *testing.T) {
 
 func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	names := w.All()
 	w.AWS.ResetCalls()
 	report := w.Run(issue.Event{DryRun: true})
@@ -148,7 +148,7 @@ func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 
 func TestManyReadersThatMetARefusalCauseOneRenewal(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax("a")
 	w.Run(issue.Event{})
 	token, _ := w.Token("a")
@@ -156,7 +156,7 @@ func TestManyReadersThatMetARefusalCauseOneRenewal(t *testing.T) {
 	event := issue.Event{Connections: []string{"a"}, Force: true, IssuedAt: token.IssuedAt}
 	w.IDP.ResetRequests()
 	for i, want := range []string{"issued", "fresh", "fresh"} {
-		if e := harness.Entry(w.Run(event), "a"); e.Outcome != want {
+		if e := fakeworld.Entry(w.Run(event), "a"); e.Outcome != want {
 			t.Errorf("run %d: %+v, want %s", i, e, want)
 		}
 	}
@@ -167,19 +167,19 @@ func TestManyReadersThatMetARefusalCauseOneRenewal(t *testing.T) {
 	if !renewed.IssuedAt.After(token.IssuedAt) || !w.IDP.Accepts("apiax", renewed.AccessToken.Reveal()) {
 		t.Errorf("published %+v", renewed)
 	}
-	if e := harness.Entry(w.Run(issue.Event{Connections: []string{"a"}, Force: true}), "a"); e.Outcome != "issued" || e.Reason != "forced" {
+	if e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"a"}, Force: true}), "a"); e.Outcome != "issued" || e.Reason != "forced" {
 		t.Errorf("forced without issued_at: %+v", e)
 	}
 }
 
 func TestNamedConnections(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera("a", true)
 	w.Flexera("b", true)
 	report := w.Run(issue.Event{Connections: []string{"a", "a", "absent"}})
 	wantOutcomes(t, report, map[string]string{"a": "issued", "absent": "failed"})
-	if e := harness.Entry(report, "absent"); e.ErrorClass != "misconfigured" || e.Reason != "no connection has this name" || !strings.Contains(e.Hint, "/evertoken/connections/absent") {
+	if e := fakeworld.Entry(report, "absent"); e.ErrorClass != "misconfigured" || e.Reason != "no connection has this name" || !strings.Contains(e.Hint, "/evertoken/connections/absent") {
 		t.Errorf("entry %+v", e)
 	}
 	if _, ok := w.Token("b"); ok {
@@ -193,7 +193,7 @@ func TestNamedConnections(t *testing.T) {
 
 // pack declares connections anew, together in one parameter, and takes their
 // own parameters' place.
-func pack(t *testing.T, w *harness.World, parameter string, names ...string) {
+func pack(t *testing.T, w *fakeworld.World, parameter string, names ...string) {
 	t.Helper()
 	packed := map[string]json.RawMessage{}
 	for _, name := range names {
@@ -209,7 +209,7 @@ func pack(t *testing.T, w *harness.World, parameter string, names ...string) {
 
 func TestSeveralConnectionsToAParameter(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	names := w.All()
 	pack(t, w, "fleet-1", names[:5]...)
 	pack(t, w, "fleet-2", names[5:]...)
@@ -228,7 +228,7 @@ func TestSeveralConnectionsToAParameter(t *testing.T) {
 // connection beside good ones.
 func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	good := w.All()
 	want := map[string]string{}
 	for _, name := range good {
@@ -307,7 +307,7 @@ func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 
 func TestATokenInAParameter(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	f := w.IDP.Flexera()
 	settings := map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu")}
 	for i := range 12 { // more than a call of GetParameters takes
@@ -331,7 +331,7 @@ func TestATokenInAParameter(t *testing.T) {
 
 func TestTheMetricsOfARun(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax("a")
 	w.Run(issue.Event{})
 	var line struct {
@@ -345,7 +345,7 @@ func TestTheMetricsOfARun(t *testing.T) {
 		t.Errorf("metrics %+v", line)
 	}
 	token, _ := w.Token("a")
-	life := token.ExpiresAt.Sub(harness.Start)
+	life := token.ExpiresAt.Sub(fakeworld.Start)
 	if want := float64(life-10*time.Minute) / float64(life/6); line.RemainingOfPromise != want {
 		t.Errorf("RemainingOfPromise = %v, want %v", line.RemainingOfPromise, want)
 	}
@@ -356,7 +356,7 @@ func TestTheMetricsOfARun(t *testing.T) {
 
 func TestNoTokenOrCredentialIsLogged(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	names := w.All()
 	reports, err := json.Marshal([]issue.Report{w.Run(issue.Event{}), w.Run(issue.Event{Connections: names, Force: true})})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
+	"evertoken/internal/strictjson"
 )
 
 // The defaults are those of Apiax's page:
@@ -38,8 +39,8 @@ type apiax struct {
 type apiaxSettings struct {
 	TokenURL     *string              `json:"token_url"`
 	ClientID     *string              `json:"client_id"`
-	SessionMax   *connection.Duration `json:"session_max"`
-	RemintBefore *connection.Duration `json:"remint_before"`
+	SessionMax   *strictjson.Duration `json:"session_max"`
+	RemintBefore *strictjson.Duration `json:"remint_before"`
 	Extra        map[string]string    `json:"extra"`
 }
 
@@ -64,7 +65,7 @@ func newApiax(c connection.Connection, o Options) (Provider, error) {
 		return nil, err
 	}
 	p.extra = s.Extra
-	limit, before := connection.Duration(apiaxSessionMax), connection.Duration(apiaxRemintBefore)
+	limit, before := strictjson.Duration(apiaxSessionMax), strictjson.Duration(apiaxRemintBefore)
 	if s.SessionMax != nil {
 		limit = *s.SessionMax
 		before = min(before, limit/10)

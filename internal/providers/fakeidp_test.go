@@ -8,7 +8,7 @@ import (
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/redact"
 )
 

@@ -15,6 +15,7 @@ import (
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
+	"evertoken/internal/strictjson"
 )
 
 // flexnet is the access-token-controller of FlexNet Operations: named tokens
@@ -38,7 +39,7 @@ type flexnetSettings struct {
 	TokenType   *string              `json:"token_type"`
 	Username    string               `json:"username"`
 	Description *string              `json:"description"`
-	Expiry      *connection.Duration `json:"expiry"`
+	Expiry      *strictjson.Duration `json:"expiry"`
 }
 
 const (

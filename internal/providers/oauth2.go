@@ -10,6 +10,7 @@ import (
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
+	"evertoken/internal/strictjson"
 )
 
 // oauth2 is any RFC 6749 authorization server, as far as the settings tell.
@@ -31,8 +32,8 @@ type oauth2Settings struct {
 	Audience     string              `json:"audience"`
 	Resource     string              `json:"resource"`
 	Extra        map[string]string   `json:"extra"`
-	SessionMax   connection.Duration `json:"session_max"`
-	RemintBefore connection.Duration `json:"remint_before"`
+	SessionMax   strictjson.Duration `json:"session_max"`
+	RemintBefore strictjson.Duration `json:"remint_before"`
 }
 
 // The client authentication methods of RFC 7591 section 2, and OpenID Connect

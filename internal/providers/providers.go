@@ -18,6 +18,7 @@ import (
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
+	"evertoken/internal/strictjson"
 )
 
 // Options are what all providers share.
@@ -146,7 +147,7 @@ func (b base) decode(settings json.RawMessage, into any) error {
 	if len(settings) == 0 {
 		settings = json.RawMessage("{}")
 	}
-	if member, problem := connection.Decode(settings, into); problem != "" {
+	if member, problem := strictjson.Decode(settings, into); problem != "" {
 		return b.wrong(member, problem)
 	}
 	return nil
@@ -230,7 +231,7 @@ func (b base) extraMembers(parameters map[string]string) error {
 
 // window checks session_max and remint_before. Without session_max there is no
 // window; without remint_before it is a tenth of session_max, a day at most.
-func (b base) window(sessionMax, remintBefore connection.Duration) (limit, before time.Duration, err error) {
+func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, before time.Duration, err error) {
 	limit, before = time.Duration(sessionMax), time.Duration(remintBefore)
 	switch {
 	case limit == 0 && before != 0:

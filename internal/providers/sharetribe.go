@@ -9,6 +9,7 @@ import (
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
+	"evertoken/internal/strictjson"
 )
 
 const (
@@ -73,8 +74,8 @@ type sharetribeTrusted struct{ *sharetribe }
 type sharetribeSettings struct {
 	Access       *string             `json:"access"`
 	AuthURL      *string             `json:"auth_url"`
-	SessionMax   connection.Duration `json:"session_max"`
-	RemintBefore connection.Duration `json:"remint_before"`
+	SessionMax   strictjson.Duration `json:"session_max"`
+	RemintBefore strictjson.Duration `json:"remint_before"`
 }
 
 func newSharetribe(c connection.Connection, o Options) (Provider, error) {

@@ -8,14 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
 func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	for i := range 6 {
 		w.OAuth2(fmt.Sprint("a", i), "client_credentials")
 	}
@@ -54,7 +54,7 @@ func TestAnAnswerOpensTheGate(t *testing.T) {
 	} {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			for i := range len(pattern) {
 				w.OAuth2(fmt.Sprint("a", i), "client_credentials")
 			}
@@ -78,7 +78,7 @@ func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
 	for password, want := range map[string]struct{ sent, issued int }{"canary-wrong": {1, 0}, "right": {8, 8}} {
 		t.Run(password, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			w.Config.Concurrency = 8
 			a := w.IDP.Apiax()
 			a.SetPassword("u", "right")

@@ -11,16 +11,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
 )
 
 // diary tells run by run what became of a connection and what was sent for it.
 type diary struct {
-	w     *harness.World
+	w     *fakeworld.World
 	start time.Time
 	// names are the refresh tokens sent so far, by what they are called: R1 was
 	// the first.
@@ -29,7 +29,7 @@ type diary struct {
 	lines []string
 }
 
-func newDiary(w *harness.World) *diary {
+func newDiary(w *fakeworld.World) *diary {
 	return &diary{w: w, start: w.Clock.Now(), names: map[string]string{}, seen: len(w.IDP.Requests())}
 }
 
@@ -91,7 +91,7 @@ func (d *diary) tell(outcome string) {
 // run makes a run. One that lets a dead token rest is told only if it sends
 // something.
 func (d *diary) run() {
-	e := harness.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name)
+	e := fakeworld.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name)
 	if rests := strings.Contains(e.Reason, "tries are spread out"); !rests || len(d.w.IDP.Requests()) > d.seen {
 		d.tell(e.Outcome)
 	}
@@ -137,21 +137,21 @@ var losses = map[string]func(*diary){
 	"killed": (*diary).killed,
 }
 
-var connects = map[string]func(*harness.World){
-	"flexera user":           func(w *harness.World) { w.Flexera(name, false) },
-	"flexera service":        func(w *harness.World) { w.Flexera(name, true) },
-	"sharetribe integration": func(w *harness.World) { w.Sharetribe(name, "integration") },
-	"sharetribe user":        func(w *harness.World) { w.Sharetribe(name, "user") },
-	"sharetribe trusted":     func(w *harness.World) { w.Sharetribe(name, "trusted") },
-	"apiax":                  func(w *harness.World) { w.Apiax(name) },
-	"oauth2 refresh_token":   func(w *harness.World) { w.OAuth2(name, "refresh_token") },
-	"oauth2 password":        func(w *harness.World) { w.OAuth2(name, "password") },
-	"flexnet":                func(w *harness.World) { w.FlexNet(name) },
+var connects = map[string]func(*fakeworld.World){
+	"flexera user":           func(w *fakeworld.World) { w.Flexera(name, false) },
+	"flexera service":        func(w *fakeworld.World) { w.Flexera(name, true) },
+	"sharetribe integration": func(w *fakeworld.World) { w.Sharetribe(name, "integration") },
+	"sharetribe user":        func(w *fakeworld.World) { w.Sharetribe(name, "user") },
+	"sharetribe trusted":     func(w *fakeworld.World) { w.Sharetribe(name, "trusted") },
+	"apiax":                  func(w *fakeworld.World) { w.Apiax(name) },
+	"oauth2 refresh_token":   func(w *fakeworld.World) { w.OAuth2(name, "refresh_token") },
+	"oauth2 password":        func(w *fakeworld.World) { w.OAuth2(name, "password") },
+	"flexnet":                func(w *fakeworld.World) { w.FlexNet(name) },
 }
 
 // afterLoss is the diary of a connection from the run that loses an answer.
-func afterLoss(t *testing.T, connect func(*harness.World), opening bool, lose func(*diary)) []string {
-	w := harness.New(t)
+func afterLoss(t *testing.T, connect func(*fakeworld.World), opening bool, lose func(*diary)) []string {
+	w := fakeworld.New(t)
 	w.RunTimeout = 4 * time.Minute // the template's
 	connect(w)
 	if !opening {
@@ -311,7 +311,7 @@ func TestLostAnswers(t *testing.T) {
 // claim was noted, and after that for as long as a run can last.
 func TestASettlingClaimIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.RunTimeout = 4 * time.Minute
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
@@ -349,7 +349,7 @@ func TestASpentOpeningHealsByAnotherCredential(t *testing.T) {
 	for _, connection := range []string{"apiax", "oauth2 password", "oauth2 refresh_token", "sharetribe user", "sharetribe trusted"} {
 		t.Run(connection, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			w.RunTimeout = 4 * time.Minute
 			connects[connection](w)
 			d := newDiary(w)
@@ -368,7 +368,7 @@ func TestASpentOpeningHealsByAnotherCredential(t *testing.T) {
 			var e issue.Entry
 			for range 4 { // the claim of the last try has to settle first
 				w.Clock.Advance(w.Config.Every)
-				if e = harness.Entry(w.Run(issue.Event{Connections: []string{name}}), name); e.Outcome != "deferred" {
+				if e = fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}}), name); e.Outcome != "deferred" {
 					break
 				}
 			}
@@ -376,7 +376,7 @@ func TestASpentOpeningHealsByAnotherCredential(t *testing.T) {
 				t.Errorf("another credential was not tried: %+v", e)
 			}
 			w.PutSecret(cred, stored.Value)
-			if e := harness.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name); e.Outcome != "issued" {
+			if e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name); e.Outcome != "issued" {
 				t.Errorf("forced: %+v", e)
 			}
 		})

@@ -13,9 +13,9 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
@@ -23,7 +23,7 @@ import (
 )
 
 // alive holds a connection to a published token that its provider accepts.
-func alive(t *testing.T, w *harness.World, connection string) {
+func alive(t *testing.T, w *fakeworld.World, connection string) {
 	t.Helper()
 	published, ok := w.Token(connection)
 	if !ok || !published.ExpiresAt.After(w.Clock.Now()) {
@@ -31,19 +31,19 @@ func alive(t *testing.T, w *harness.World, connection string) {
 	}
 }
 
-func ticks(w *harness.World, n int) {
+func ticks(w *fakeworld.World, n int) {
 	for range n {
 		w.Tick()
 	}
 }
 
 // refuse makes every call fail that fits.
-func refuse(w *harness.World, operation, secret, code string) {
+func refuse(w *fakeworld.World, operation, secret, code string) {
 	w.AWS.Inject(&fakeaws.Fault{Operation: operation, Resource: secret, Kind: fakeaws.Refuse, Code: code})
 }
 
 // plainClient connects a client whose token is published bare.
-func plainClient(w *harness.World) {
+func plainClient(w *fakeworld.World) {
 	o := w.IDP.OAuth2()
 	id, secret := o.AddClient(fakeidp.OAuth2Client{})
 	w.Connect(name, "oauth2", map[string]string{"client_id": id, "client_secret": secret},
@@ -52,7 +52,7 @@ func plainClient(w *harness.World) {
 
 func TestASettlementThatStopsLeavesTheReplay(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.RunTimeout = 4 * time.Minute
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
@@ -61,7 +61,7 @@ func TestASettlementThatStopsLeavesTheReplay(t *testing.T) {
 	w.Tick() // notes the claim
 	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "InternalServiceError", Times: 3})
 	before := len(w.IDP.Requests())
-	if e := harness.Entry(w.Tick(), name); e.Outcome != "failed" || len(w.IDP.Requests()) != before {
+	if e := fakeworld.Entry(w.Tick(), name); e.Outcome != "failed" || len(w.IDP.Requests()) != before {
 		t.Fatalf("the proof failed: %+v, %d requests", e, len(w.IDP.Requests())-before)
 	}
 	ticks(w, 12)
@@ -70,7 +70,7 @@ func TestASettlementThatStopsLeavesTheReplay(t *testing.T) {
 
 func TestAWrongPasswordThatCannotBeMarkedIsSentTwiceAtMost(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.RunTimeout = 4 * time.Minute
 	w.Apiax(name)
 	w.PutSecret(cred, `{"username":"c","password":"canary-wrong"}`)
@@ -83,7 +83,7 @@ func TestAWrongPasswordThatCannotBeMarkedIsSentTwiceAtMost(t *testing.T) {
 
 func TestARefusedPasswordReappliedIsNotSentAgain(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	want(t, w, "issued", "") // it has worked once
 	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
@@ -110,13 +110,13 @@ func TestARefreshTokenBesideAnUnusableTokenIsKept(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			w.RunTimeout = 4 * time.Minute
 			w.OAuth2(name, "refresh_token")
 			want(t, w, "issued", "")
 			advance(t, w)
 			w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = extra })
-			if e := harness.Entry(w.Run(issue.Event{}), name); e.Outcome != "failed" {
+			if e := fakeworld.Entry(w.Run(issue.Event{}), name); e.Outcome != "failed" {
 				t.Fatalf("the token is of no use: %+v", e)
 			}
 			w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = nil })
@@ -139,7 +139,7 @@ func TestAPendingVersionWithoutAScheduleHoldsNothingUp(t *testing.T) {
 			o.AccessLife, o.RefreshLife, o.RefreshExpiresIn = 8*time.Hour, 2*time.Hour, true
 		},
 	} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.IDP.OAuth2().Configure(options)
 		w.OAuth2(name, grant)
 		want(t, w, "issued", "")
@@ -158,7 +158,7 @@ func TestAPendingVersionWithoutAScheduleHoldsNothingUp(t *testing.T) {
 func TestAPlainTokenIsCountedWhereItsSessionCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	for _, unwritable := range []string{session, token} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		plainClient(w)
 		refuse(w, "PutSecretValue", unwritable, "AccessDeniedException")
 		ticks(w, 120)
@@ -173,7 +173,7 @@ func TestAPlainTokenIsCountedWhereItsSessionCannotBeWritten(t *testing.T) {
 func TestTrustedAndPlainStaysWithinADaysVersions(t *testing.T) {
 	t.Parallel()
 	for _, minRemaining := range []string{"10m", "30m"} { // the second is too much for two versions a renewal, and is refused in time
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		s := w.IDP.Sharetribe()
 		id, secret := s.AddMarketplaceApp()
 		w.Connect(name, "sharetribe", map[string]string{
@@ -193,7 +193,7 @@ func TestTrustedAndPlainStaysWithinADaysVersions(t *testing.T) {
 func TestABatchRefusedForOneSecretIsReadOneByOne(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"DecryptionFailure", "InvalidParameterException"} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.OAuth2("a", "client_credentials")
 		w.OAuth2("b", "client_credentials")
 		refuse(w, "BatchGetSecretValue", "", code)
@@ -205,18 +205,18 @@ func TestABatchRefusedForOneSecretIsReadOneByOne(t *testing.T) {
 
 func TestAMisspeltProviderClaimsNoCredential(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	w.Declare("aaa", map[string]any{"provider": "apaix", "credential": cred})
 	r := w.Run(issue.Event{})
-	if r.Issued != 1 || harness.Entry(r, "aaa").ErrorClass != "misconfigured" {
+	if r.Issued != 1 || fakeworld.Entry(r, "aaa").ErrorClass != "misconfigured" {
 		t.Errorf("report %+v", r)
 	}
 }
 
 func TestASessionMovedBackFarSendsNoSpentRefreshToken(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
 	first := labelled(w, session, secrets.Current)
@@ -228,20 +228,20 @@ func TestASessionMovedBackFarSendsNoSpentRefreshToken(t *testing.T) {
 
 func TestADryRunSeesThatTheSessionCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
 	advance(t, w)
 	w.AWS.SetReplica(session, "eu-west-1")
-	dry := harness.Entry(w.Run(issue.Event{DryRun: true}), name)
-	if e := harness.Entry(w.Run(issue.Event{}), name); dry.Outcome != e.Outcome || e.Outcome != "failed" {
+	dry := fakeworld.Entry(w.Run(issue.Event{DryRun: true}), name)
+	if e := fakeworld.Entry(w.Run(issue.Event{}), name); dry.Outcome != e.Outcome || e.Outcome != "failed" {
 		t.Errorf("the dry run says %s, the run %s", dry.Outcome, e.Outcome)
 	}
 }
 
 func TestAThrottledConnectionDoesNotStarveItsNeighbour(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t) // one connection at a time, so that the first to be asked closes the gate
+	w := fakeworld.New(t) // one connection at a time, so that the first to be asked closes the gate
 	w.OAuth2("a", "client_credentials")
 	w.OAuth2("b", "client_credentials")
 	w.Run(issue.Event{})
@@ -261,7 +261,7 @@ func TestAThrottledConnectionDoesNotStarveItsNeighbour(t *testing.T) {
 func TestARescueIsClearedWhateverComesNext(t *testing.T) {
 	t.Parallel()
 	for _, left := range []time.Duration{15 * time.Minute, 9 * time.Minute} { // and in an emergency
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.RunTimeout = 4 * time.Minute
 		w.Apiax(name)
 		want(t, w, "issued", "")
@@ -282,7 +282,7 @@ func TestARescueIsClearedWhateverComesNext(t *testing.T) {
 }
 
 // twoGrants connects a Flexera client with a dead refresh token beside it.
-func twoGrants(w *harness.World) {
+func twoGrants(w *fakeworld.World) {
 	f := w.IDP.Flexera()
 	id, secret := f.AddClient(f.AddServiceAccount("eu", 1105, "svc", "iam_admin"))
 	w.Connect(name, "flexera", map[string]string{"client_id": id, "client_secret": secret, "refresh_token": "canary-long-dead"},
@@ -291,7 +291,7 @@ func twoGrants(w *harness.World) {
 
 func TestOneGrantRefusedDoesNotBlockOneThatOnlyFailed(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	twoGrants(w)
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Grant: "client_credentials", Times: 1})
 	ticks(w, 3)
@@ -300,7 +300,7 @@ func TestOneGrantRefusedDoesNotBlockOneThatOnlyFailed(t *testing.T) {
 
 func TestARefusedGrantIsNotSentAtEveryRenewal(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	twoGrants(w)
 	ticks(w, 288)
 	if n := sent(w, "refresh_token"); n > 2 { // two UTC days
@@ -311,7 +311,7 @@ func TestARefusedGrantIsNotSentAtEveryRenewal(t *testing.T) {
 
 func TestASessionWithoutARefreshTokenIsNotRescued(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = map[string]any{"refresh_token": ""} })
 	w.OAuth2(name, "password")
 	want(t, w, "issued", "")
@@ -329,10 +329,10 @@ func TestASessionWithoutARefreshTokenIsNotRescued(t *testing.T) {
 func TestBackOffMeetsRunsOfAnyInterval(t *testing.T) {
 	t.Parallel()
 	for _, apart := range []time.Duration{5 * time.Minute, 15 * time.Minute, 20 * time.Minute, time.Hour} {
-		dead := &renew.TokenTimes{IssuedAt: harness.Start, ExpiresAt: harness.Start.Add(time.Hour)}
+		dead := &renew.TokenTimes{IssuedAt: fakeworld.Start, ExpiresAt: fakeworld.Start.Add(time.Hour)}
 		tried := 0
 		for i := range 96 { // EVERTOKEN_EVERY was left at 5m
-			now := harness.Start.Add(97*time.Minute + time.Duration(i)*apart)
+			now := fakeworld.Start.Add(97*time.Minute + time.Duration(i)*apart)
 			if renew.Decide(renew.Facts{Now: now, Name: "x", Every: 5 * time.Minute, Token: dead, Traits: exchange.Traits{}}).Due {
 				tried++
 			}
@@ -345,7 +345,7 @@ func TestBackOffMeetsRunsOfAnyInterval(t *testing.T) {
 
 func TestATrustedConnectionSurvivesAWrongOneOnItsCredential(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Sharetribe(name, "trusted")
 	want(t, w, "issued", "")
 	w.Tick()
@@ -354,7 +354,7 @@ func TestATrustedConnectionSurvivesAWrongOneOnItsCredential(t *testing.T) {
 	w.AWS.CreateSecret("evertoken/wrong/session", nil, nil)
 	w.AWS.CreateSecret("evertoken/wrong/token", nil, nil)
 	for i := range 24 {
-		if e := harness.Entry(w.Tick(), "wrong"); e.Outcome == "issued" {
+		if e := fakeworld.Entry(w.Tick(), "wrong"); e.Outcome == "issued" {
 			t.Fatalf("run %d: %+v", i, e)
 		}
 	}

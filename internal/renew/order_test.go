@@ -6,14 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
 // story is what one run does to the world, in order: calls to AWS and, between
 // them, requests to the provider.
-func story(w *harness.World, e issue.Event) []string {
+func story(w *fakeworld.World, e issue.Event) []string {
 	w.AWS.ResetCalls()
 	var marks []int
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { marks = append(marks, len(w.AWS.Calls())) }})
@@ -48,12 +48,12 @@ func TestOrderOfARenewal(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		connect func(*harness.World)
+		connect func(*fakeworld.World)
 		first   []string
 		renewal []string
 	}{
 		{
-			name: "apiax", connect: func(w *harness.World) { w.Apiax("c") },
+			name: "apiax", connect: func(w *fakeworld.World) { w.Apiax("c") },
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", // no value: is there a secret?
@@ -65,7 +65,7 @@ func TestOrderOfARenewal(t *testing.T) {
 			renewal: renewal,
 		},
 		{
-			name: "oauth2 refresh", connect: func(w *harness.World) { w.OAuth2("c", "refresh_token") },
+			name: "oauth2 refresh", connect: func(w *fakeworld.World) { w.OAuth2("c", "refresh_token") },
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
@@ -75,12 +75,12 @@ func TestOrderOfARenewal(t *testing.T) {
 			renewal: renewal,
 		},
 		{
-			name: "flexera service account", connect: func(w *harness.World) { w.Flexera("c", true) },
+			name: "flexera service account", connect: func(w *fakeworld.World) { w.Flexera("c", true) },
 			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret token", "exchange", "PutSecretValue token"},
 			renewal: []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "exchange", "PutSecretValue token"},
 		},
 		{
-			name: "sharetribe trusted", connect: func(w *harness.World) { w.Sharetribe("c", "trusted") },
+			name: "sharetribe trusted", connect: func(w *fakeworld.World) { w.Sharetribe("c", "trusted") },
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
@@ -96,7 +96,7 @@ func TestOrderOfARenewal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			tt.connect(w)
 			if diff := cmp.Diff(tt.first, story(w, issue.Event{})); diff != "" {
 				t.Errorf("first run (-want +got):\n%s", diff)

@@ -3,9 +3,9 @@ package renew_test
 import (
 	"testing"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 )
 
 // A replay whose answer came and could not be stored: the session waits in the
@@ -13,7 +13,7 @@ import (
 // The connection is not blocked for that.
 func TestRescueAfterAReplay(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
 	advance(t, w)
@@ -24,7 +24,7 @@ func TestRescueAfterAReplay(t *testing.T) {
 	}})
 	outcomes := map[string]int{}
 	for range 3 {
-		outcomes[harness.Entry(w.Tick(), name).Outcome]++
+		outcomes[fakeworld.Entry(w.Tick(), name).Outcome]++
 	}
 	if _, ok := w.AWS.Parameter("/evertoken/rescue/c"); !ok {
 		t.Fatalf("nothing was rescued: %v\n%s", outcomes, w.Log)

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
@@ -26,7 +26,7 @@ const (
 )
 
 // advance moves the clock to when the token is to be renewed.
-func advance(t *testing.T, w *harness.World) {
+func advance(t *testing.T, w *fakeworld.World) {
 	t.Helper()
 	published, ok := w.Token(name)
 	if !ok {
@@ -36,9 +36,9 @@ func advance(t *testing.T, w *harness.World) {
 }
 
 // want runs and compares the outcome of the connection.
-func want(t *testing.T, w *harness.World, outcome, hint string) issue.Entry {
+func want(t *testing.T, w *fakeworld.World, outcome, hint string) issue.Entry {
 	t.Helper()
-	e := harness.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
+	e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
 	if e.Outcome != outcome || !strings.Contains(e.Hint+" | "+e.Reason, hint) {
 		t.Fatalf("got %+v, want outcome %s telling %q", e, outcome, hint)
 	}
@@ -46,12 +46,12 @@ func want(t *testing.T, w *harness.World, outcome, hint string) issue.Entry {
 }
 
 // labelled is the id of the version that has a label.
-func labelled(w *harness.World, secret, label string) string {
+func labelled(w *fakeworld.World, secret, label string) string {
 	v, _ := w.AWS.Secret(secret).Labelled(label)
 	return v.ID
 }
 
-func moveCurrent(t *testing.T, w *harness.World, secret, to string) {
+func moveCurrent(t *testing.T, w *fakeworld.World, secret, to string) {
 	t.Helper()
 	if err := w.Store().MoveLabel(context.Background(), secret, secrets.Current, to, labelled(w, secret, secrets.Current)); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func moveCurrent(t *testing.T, w *harness.World, secret, to string) {
 }
 
 // sent counts the requests with a grant that reached the provider.
-func sent(w *harness.World, grant string) int {
+func sent(w *fakeworld.World, grant string) int {
 	n := 0
 	for _, r := range w.IDP.Requests() {
 		if r.Grant == grant {
@@ -71,10 +71,10 @@ func sent(w *harness.World, grant string) int {
 
 func TestSessionMovedBackIsBroughtForward(t *testing.T) {
 	t.Parallel()
-	for _, connect := range []func(*harness.World){
-		func(w *harness.World) { w.Apiax(name) }, func(w *harness.World) { w.OAuth2(name, "refresh_token") },
+	for _, connect := range []func(*fakeworld.World){
+		func(w *fakeworld.World) { w.Apiax(name) }, func(w *fakeworld.World) { w.OAuth2(name, "refresh_token") },
 	} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		connect(w)
 		want(t, w, "issued", "")
 		advance(t, w)
@@ -97,13 +97,13 @@ func TestSessionOverwrittenOrEmptied(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"{}", "garbage", `{"refresh_token":5}`, " "} {
 		for _, tt := range []struct {
-			connect func(*harness.World)
+			connect func(*fakeworld.World)
 			grant   string
 		}{
-			{func(w *harness.World) { w.Apiax(name) }, "password"},
-			{func(w *harness.World) { w.OAuth2(name, "refresh_token") }, "refresh_token"}, // nothing stronger: AWSPREVIOUS
+			{func(w *fakeworld.World) { w.Apiax(name) }, "password"},
+			{func(w *fakeworld.World) { w.OAuth2(name, "refresh_token") }, "refresh_token"}, // nothing stronger: AWSPREVIOUS
 		} {
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			tt.connect(w)
 			want(t, w, "issued", "")
 			w.PutSecret(session, value)
@@ -119,7 +119,7 @@ func TestSessionOverwrittenOrEmptied(t *testing.T) {
 
 func TestSessionSecretDeletedRestoredGone(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	want(t, w, "issued", "")
 	advance(t, w)
@@ -140,7 +140,7 @@ func TestSessionSecretDeletedRestoredGone(t *testing.T) {
 
 func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	want(t, w, "issued", "")
 	old, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
@@ -185,7 +185,7 @@ func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 
 func TestTrustedGoesOnWithTheOldSessionWhenANewPasswordIsWrong(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Sharetribe(name, "trusted")
 	want(t, w, "issued", "")
 	v, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
@@ -202,7 +202,7 @@ func TestTrustedGoesOnWithTheOldSessionWhenANewPasswordIsWrong(t *testing.T) {
 
 func TestRejectionsAreTriedOnceADayAndByForce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "client_credentials")
 	want(t, w, "issued", "")
 	v, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
@@ -228,7 +228,7 @@ func TestRejectionsAreTriedOnceADayAndByForce(t *testing.T) {
 	if n := len(w.IDP.Requests()); n != 2 {
 		t.Fatalf("%d tries by the second day, want 2", n)
 	}
-	e := harness.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name)
+	e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name)
 	if e.Outcome != "failed" || len(w.IDP.Requests()) != 3 {
 		t.Fatalf("a forced run tries at once: %+v", e)
 	}
@@ -236,7 +236,7 @@ func TestRejectionsAreTriedOnceADayAndByForce(t *testing.T) {
 
 func TestWrongFirstPasswordIsNeverSentAgain(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	right, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
 	w.PutSecret(cred, `{"username":"c","password":"canary-wrong"}`)
@@ -257,7 +257,7 @@ func TestRescueWhenTheSessionCannotBeStored(t *testing.T) {
 	for _, code := range []string{"AccessDeniedException", "EncryptionFailure", "InternalServiceError", "LimitExceededException"} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
+			w := fakeworld.New(t)
 			w.OAuth2(name, "refresh_token")
 			want(t, w, "issued", "")
 			advance(t, w)
@@ -272,7 +272,7 @@ func TestRescueWhenTheSessionCannotBeStored(t *testing.T) {
 			advance(t, w)
 			var e issue.Entry
 			for range 4 {
-				e = harness.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
+				e = fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
 				w.Clock.Advance(w.Config.Every)
 			}
 			published, _ := w.Token(name)
@@ -293,7 +293,7 @@ func TestRescueWhenTheSessionCannotBeStored(t *testing.T) {
 
 func TestOvertakenSessionIsKept(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	want(t, w, "issued", "")
 	advance(t, w)
@@ -320,7 +320,7 @@ func TestOvertakenSessionIsKept(t *testing.T) {
 func TestRotationUnderWayDefers(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{session, token} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.Apiax(name)
 		want(t, w, "issued", "")
 		advance(t, w)
@@ -337,7 +337,7 @@ func TestRotationUnderWayDefers(t *testing.T) {
 
 func TestReplicaIsRefused(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera(name, true)
 	w.AWS.SetReplica(token, "eu-west-1")
 	want(t, w, "failed", "primary Region, eu-west-1")
@@ -348,7 +348,7 @@ func TestReplicaIsRefused(t *testing.T) {
 
 func TestPlainToken(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera(name, true)
 	v, _ := w.AWS.Parameter("/evertoken/connections/c")
 	w.AWS.PutParameter("/evertoken/connections/c", "String", strings.Replace(v.Value, `{`, `{"format":"plain",`, 1))
@@ -368,7 +368,7 @@ func TestPlainToken(t *testing.T) {
 
 func TestTokenParameter(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "client_credentials")
 	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.AccessLife = 10 * time.Minute })
 	v, _ := w.AWS.Parameter("/evertoken/connections/c")
@@ -393,13 +393,13 @@ func TestTokenParameter(t *testing.T) {
 
 func TestTooShortLivedForASecret(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.OAuth2(name, "client_credentials")
 	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.AccessLife = 10 * time.Minute })
 	want(t, w, "issued", "too short for a secret")
 	refused := 0
 	for range 24 * 12 {
-		if e := harness.Entry(w.Tick(), name); e.Outcome == "failed" && strings.Contains(e.Reason, "versions younger than 24 hours") && strings.Contains(e.Hint, "token_parameter") {
+		if e := fakeworld.Entry(w.Tick(), name); e.Outcome == "failed" && strings.Contains(e.Reason, "versions younger than 24 hours") && strings.Contains(e.Hint, "token_parameter") {
 			refused++
 		}
 		if n := w.AWS.VersionsYoungerThan(token, 24*time.Hour); n > 97 {
@@ -414,7 +414,7 @@ func TestTooShortLivedForASecret(t *testing.T) {
 func TestFlexeraRefreshTokenThatChanges(t *testing.T) {
 	t.Parallel()
 	for _, withSession := range []bool{true, false} {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.Flexera(name, false)
 		if !withSession {
 			w.DeleteSecret(session, true)
@@ -445,14 +445,14 @@ func TestFlexeraRefreshTokenThatChanges(t *testing.T) {
 
 func TestForceAndIssuedAt(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Apiax(name)
 	want(t, w, "issued", "")
 	published, _ := w.Token(name)
 	w.Clock.Advance(time.Minute)
 	e := issue.Event{Connections: []string{name}, Force: true, IssuedAt: published.IssuedAt}
 	for i, outcome := range []string{"issued", "fresh", "fresh"} { // many readers that met a 401
-		if got := harness.Entry(w.Run(e), name); got.Outcome != outcome {
+		if got := fakeworld.Entry(w.Run(e), name); got.Outcome != outcome {
 			t.Fatalf("run %d: %+v", i, got)
 		}
 	}
@@ -460,7 +460,7 @@ func TestForceAndIssuedAt(t *testing.T) {
 
 func TestGateSparesOtherConnectionsOfTheHost(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	for i := range 6 {
 		w.OAuth2(fmt.Sprint("a", i), "client_credentials")
 	}
@@ -478,7 +478,7 @@ func TestGateSparesOtherConnectionsOfTheHost(t *testing.T) {
 
 func TestSharedCredentialOfAWrongConnection(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	w := fakeworld.New(t)
 	w.Flexera(name, true)
 	want(t, w, "issued", "")
 	w.Clock.Advance(time.Minute)
@@ -488,7 +488,7 @@ func TestSharedCredentialOfAWrongConnection(t *testing.T) {
 	w.AWS.CreateSecret("evertoken/wrong-zone/session", nil, nil)
 	w.AWS.CreateSecret("evertoken/wrong-zone/token", nil, nil)
 	report := w.Run(issue.Event{})
-	if e := harness.Entry(report, "wrong-zone"); e.Outcome != "failed" || !strings.Contains(e.Hint, "zone") {
+	if e := fakeworld.Entry(report, "wrong-zone"); e.Outcome != "failed" || !strings.Contains(e.Hint, "zone") {
 		t.Fatalf("wrong zone: %+v", e)
 	}
 	advance(t, w)

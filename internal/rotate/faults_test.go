@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )

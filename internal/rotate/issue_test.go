@@ -8,8 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
 	"evertoken/internal/telemetry"
@@ -20,7 +20,7 @@ func (w *world) issue(e issue.Event) issue.Entry {
 	w.Helper()
 	runner := &issue.Runner{
 		Config: w.rotator.Config, Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(w.aws.AWSConfig())),
-		Engine: w.rotator.Engine, Provider: w.rotator.Provider, Metrics: telemetry.NewMetrics(&harness.Buffer{}, "test", w.clock.Now),
+		Engine: w.rotator.Engine, Provider: w.rotator.Provider, Metrics: telemetry.NewMetrics(&fakeworld.Buffer{}, "test", w.clock.Now),
 		Log: w.rotator.Log, Now: w.clock.Now,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -29,7 +29,7 @@ func (w *world) issue(e issue.Event) issue.Entry {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return harness.Entry(report, "c")
+	return fakeworld.Entry(report, "c")
 }
 
 // TestIssueGoesOnWithTheNewSession: what rotation has promoted is what issue

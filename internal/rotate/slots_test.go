@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 // TestFreeSlot begins a rotation while the service account has two clients.

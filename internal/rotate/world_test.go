@@ -23,9 +23,9 @@ import (
 
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
@@ -42,13 +42,13 @@ const (
 // world is the fakes, one clock, and the rotator as Secrets Manager's function.
 type world struct {
 	*testing.T
-	clock   *harness.Clock
+	clock   *fakeworld.Clock
 	aws     *fakeaws.Server
 	idp     *fakeidp.Server
 	sm      *secretsmanager.Client
 	store   *secrets.Store
 	rotator *rotate.Rotator
-	log     *harness.Buffer
+	log     *fakeworld.Buffer
 
 	dead atomic.Bool // the function waits for nothing any more
 
@@ -59,7 +59,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, clock: harness.NewClock(), log: &harness.Buffer{}}
+	w := &world{T: t, clock: fakeworld.NewClock(), log: &fakeworld.Buffer{}}
 	var err error
 	if w.aws, err = fakeaws.New(fakeaws.Options{Now: w.clock.Now, Invoke: w.invoke}); err != nil {
 		t.Fatal(err)

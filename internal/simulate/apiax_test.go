@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
@@ -19,7 +19,7 @@ func TestSixtyDaysOfApiax(t *testing.T) {
 		realms = append(realms, false)
 	}
 	for _, revoke := range realms {
-		w := harness.New(t)
+		w := fakeworld.New(t)
 		w.IDP.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = revoke })
 		w.Apiax(subject)
 		w.Run(issue.Event{})

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"testing"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
@@ -19,7 +19,7 @@ var events = map[string]issue.Event{
 }
 
 // runBeside makes a run of its own and prints its answer.
-func runBeside(w *harness.World, e issue.Event) {
+func runBeside(w *fakeworld.World, e issue.Event) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.RunTimeout)
 	defer cancel()
 	report, err := w.Runner().Run(ctx, e)
@@ -29,8 +29,8 @@ func runBeside(w *harness.World, e issue.Event) {
 // beside brings a scenario about, lets the runs happen, and checks what becomes
 // of it. No answer is lost, so that nothing may be sent twice; but an operator
 // who forces a run has what was refused tried again.
-func beside(t *testing.T, s scenario, second issue.Event, runs func(*harness.World)) {
-	w := harness.New(t)
+func beside(t *testing.T, s scenario, second issue.Event, runs func(*fakeworld.World)) {
+	w := fakeworld.New(t)
 	strict(w)
 	s.arrange(w)
 	x := &watcher{w: w, s: s, name: subject, forced: second.Force}
@@ -54,7 +54,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	for _, s := range scenarios() {
 		for name, event := range events {
 			t.Run(s.name+" "+name, func(t *testing.T) {
-				beside(t, s, event, func(w *harness.World) {
+				beside(t, s, event, func(w *fakeworld.World) {
 					var both sync.WaitGroup
 					for _, e := range []issue.Event{{}, event} {
 						both.Go(func() { runBeside(w, e) })
@@ -82,7 +82,7 @@ func TestRunInTheMiddleOfAnother(t *testing.T) {
 			operations, exchanges := calls(t, s)
 			for at := range operations {
 				t.Run(fmt.Sprintf("%s %s before call %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, event, func(w *harness.World) {
+					beside(t, s, event, func(w *fakeworld.World) {
 						w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1, Hook: func(fakeaws.Call) { runBeside(w, event) }})
 						runBeside(w, issue.Event{})
 						w.AWS.ClearFaults()
@@ -91,7 +91,7 @@ func TestRunInTheMiddleOfAnother(t *testing.T) {
 			}
 			for at := range exchanges {
 				t.Run(fmt.Sprintf("%s %s during exchange %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, event, func(w *harness.World) {
+					beside(t, s, event, func(w *fakeworld.World) {
 						w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { runBeside(w, event) }})
 						runBeside(w, issue.Event{})
 						w.IDP.ClearFaults()

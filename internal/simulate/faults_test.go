@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 )
 
@@ -29,7 +29,7 @@ type fault struct {
 	name string
 	// at is the call, counted from 0 over all calls of the run to that server.
 	at     int
-	inject func(w *harness.World, at int, kill func(fakeaws.Call))
+	inject func(w *fakeworld.World, at int, kill func(fakeaws.Call))
 	// loses is set where an answer of the provider may be lost for good: the
 	// process dies, or the provider acts and does not answer.
 	loses bool
@@ -59,7 +59,7 @@ var codesOf = map[string][]string{
 // refusal is a code given so many times (0: always) to the operations that can
 // give it, from a call of the run on.
 func refusal(name, code string, times int, operations []string) fault {
-	return fault{name: name, operations: operations, inject: func(w *harness.World, at int, _ func(fakeaws.Call)) {
+	return fault{name: name, operations: operations, inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
 		var seen atomic.Int64
 		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: code, Times: times, Match: func(c fakeaws.Call) bool {
 			return seen.Add(1) > int64(at) && slices.Contains(operations, c.Operation)
@@ -73,7 +73,7 @@ func refusal(name, code string, times int, operations []string) fault {
 func awsFaults() []fault {
 	var out []fault
 	add := func(name string, kind fakeaws.FaultKind, code string, times int, loses bool) {
-		out = append(out, fault{name: name, loses: loses, inject: func(w *harness.World, at int, _ func(fakeaws.Call)) {
+		out = append(out, fault{name: name, loses: loses, inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
 			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Code: code, Skip: at, Times: times})
 		}})
 	}
@@ -92,7 +92,7 @@ func awsFaults() []fault {
 	add("stale", fakeaws.Stale, "", 1, false)
 	add("aws gone for the rest of the run", fakeaws.DropBefore, "", 0, true)
 	for i, kind := range []fakeaws.FaultKind{fakeaws.DropBefore, fakeaws.DropAfter} {
-		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *harness.World, at int, kill func(fakeaws.Call)) {
+		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
 			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Skip: at, Times: 1, Hook: kill})
 		}})
 	}
@@ -100,8 +100,8 @@ func awsFaults() []fault {
 }
 
 // idpFault disturbs so many calls to the provider, 0 for all.
-func idpFault(f fakeidp.Fault, times int) func(*harness.World, int, func(fakeaws.Call)) {
-	return func(w *harness.World, at int, _ func(fakeaws.Call)) {
+func idpFault(f fakeidp.Fault, times int) func(*fakeworld.World, int, func(fakeaws.Call)) {
+	return func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
 		f := f
 		f.Skip, f.Times = at, times
 		w.IDP.Inject(&f)
@@ -127,7 +127,7 @@ func idpFaults() []fault {
 	add("redirect", fakeidp.Fault{Kind: fakeidp.Redirect}, false)
 	add("huge", fakeidp.Fault{Kind: fakeidp.Huge}, true)
 	for i, kind := range []fakeidp.FaultKind{fakeidp.DropBefore, fakeidp.DropAfter} {
-		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *harness.World, at int, kill func(fakeaws.Call)) {
+		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
 			w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeidp.Request) { kill(fakeaws.Call{}) }})
 		}})
 	}
@@ -136,7 +136,7 @@ func idpFaults() []fault {
 
 // broken makes one run with faults. A killed run can reach nothing any more;
 // publishing reports that it was killed when it published a token.
-func broken(w *harness.World, faults []fault) (report issue.Report, publishing bool) {
+func broken(w *fakeworld.World, faults []fault) (report issue.Report, publishing bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.RunTimeout)
 	defer cancel()
 	var once sync.Once
@@ -164,8 +164,8 @@ func broken(w *harness.World, faults []fault) (report issue.Report, publishing b
 
 // calls returns the operations of a clean run's calls to AWS, and how many it
 // makes to the provider.
-func calls(t harness.TB, s scenario) (aws []string, idp int) {
-	w := harness.New(t)
+func calls(t fakeworld.TB, s scenario) (aws []string, idp int) {
+	w := fakeworld.New(t)
 	strict(w)
 	s.arrange(w)
 	w.AWS.ResetCalls()
@@ -179,8 +179,8 @@ func calls(t harness.TB, s scenario) (aws []string, idp int) {
 
 // try makes one run of a scenario for each list of faults, a heartbeat apart,
 // and returns what was violated, and what the runs printed.
-func try(t harness.TB, s scenario, runs ...[]fault) (problems []string, output string) {
-	w := harness.New(t)
+func try(t fakeworld.TB, s scenario, runs ...[]fault) (problems []string, output string) {
+	w := fakeworld.New(t)
 	strict(w)
 	s.arrange(w)
 	x := &watcher{w: w, s: s, name: subject}

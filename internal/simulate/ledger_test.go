@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/secrets"
 )
 

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/renew"
 )
@@ -42,7 +42,7 @@ type reader struct {
 // quarter is one simulated stretch of time.
 type quarter struct {
 	t       *testing.T
-	w       *harness.World
+	w       *fakeworld.World
 	rnd     *rand.Rand
 	readers []*reader
 	// ends of what is going on
@@ -80,7 +80,7 @@ type fix struct {
 }
 
 func newQuarter(t *testing.T, seed uint64) *quarter {
-	q := &quarter{t: t, w: harness.New(t), rnd: rand.New(rand.NewPCG(seed, 1)), idpDown: map[string]time.Time{}, seed: seed,
+	q := &quarter{t: t, w: fakeworld.New(t), rnd: rand.New(rand.NewPCG(seed, 1)), idpDown: map[string]time.Time{}, seed: seed,
 		byClient: map[string]*reader{}, refresh: map[string]*sent{}, refused: map[string]int{}, owners: map[string]*reader{}}
 	strict(q.w)
 	for _, name := range q.w.All() {
@@ -147,13 +147,13 @@ func (q *quarter) tick() {
 	q.runs++
 	var faults []fault
 	if now.Before(q.awsDown) {
-		faults = append(faults, fault{inject: func(w *harness.World, _ int, _ func(fakeaws.Call)) {
+		faults = append(faults, fault{inject: func(w *fakeworld.World, _ int, _ func(fakeaws.Call)) {
 			w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: "InternalServiceError"})
 		}})
 	}
 	if now.Before(q.throttled) {
 		for i := range 12 { // every third call of the run, or so
-			faults = append(faults, fault{at: 3 * i, inject: func(w *harness.World, at int, _ func(fakeaws.Call)) {
+			faults = append(faults, fault{at: 3 * i, inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
 				w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: "ThrottlingException", Skip: at, Times: 1})
 			}})
 		}
@@ -161,7 +161,7 @@ func (q *quarter) tick() {
 	for _, provider := range slices.Sorted(maps.Keys(q.idpDown)) {
 		if until := q.idpDown[provider]; now.Before(until) {
 			kind := []fakeidp.FaultKind{fakeidp.Answer, fakeidp.DropBefore}[until.Unix()%2]
-			faults = append(faults, fault{inject: func(w *harness.World, _ int, _ func(fakeaws.Call)) {
+			faults = append(faults, fault{inject: func(w *fakeworld.World, _ int, _ func(fakeaws.Call)) {
 				w.IDP.Inject(&fakeidp.Fault{Provider: provider, Kind: kind, Status: 503})
 			}})
 		}
@@ -175,7 +175,7 @@ func (q *quarter) tick() {
 	}
 	lost := q.chance(0.005)
 	if lost {
-		faults = append(faults, fault{inject: func(w *harness.World, _ int, _ func(fakeaws.Call)) {
+		faults = append(faults, fault{inject: func(w *fakeworld.World, _ int, _ func(fakeaws.Call)) {
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Times: 1})
 		}})
 	}
@@ -189,7 +189,7 @@ func (q *quarter) tick() {
 	for _, r := range q.readers {
 		down := now.Before(q.idpDown[r.provider])
 		clean := whole && !down && !r.unwell
-		outcome := harness.Entry(report, r.name).Outcome
+		outcome := fakeworld.Entry(report, r.name).Outcome
 		switch {
 		case clean && (outcome == string(renew.Issued) || outcome == string(renew.Fresh) && !q.claimed(r)):
 			r.disturbed = false

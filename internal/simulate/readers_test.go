@@ -6,9 +6,9 @@ import (
 	"unicode"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
@@ -25,7 +25,7 @@ type read struct {
 
 // published reads a connection's token wherever and in whatever format it is
 // published; ok is false if there is none.
-func published(w *harness.World, name string) (token read, ok bool) {
+func published(w *fakeworld.World, name string) (token read, ok bool) {
 	text := ""
 	if p, found := w.AWS.Parameter(tokenParameter(name)); found {
 		text = p.Value

@@ -3,7 +3,7 @@ package simulate
 import (
 	"testing"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 // TestProviderNeverAnswers lets a provider carry out everything, or nothing, and

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"evertoken/internal/harness"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/secrets"
 )
 
@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 var stampRE = regexp.MustCompile(`_\d{8}(T\d{6}Z)?$`)
 
 // reached notes in which state a broken run left a world.
-func reached(w *harness.World, name string, faults int) {
+func reached(w *fakeworld.World, name string, faults int) {
 	secret := w.AWS.Secret("evertoken/" + name + "/session")
 	state := "no session"
 	if v, ok := secret.Labelled(secrets.Current); ok {

@@ -9,12 +9,12 @@ import (
 	"encoding/pem"
 	"maps"
 
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 )
 
 // redeclare adds members to the connection's declaration.
-func redeclare(w *harness.World, more map[string]any) {
+func redeclare(w *fakeworld.World, more map[string]any) {
 	p, _ := w.AWS.Parameter(w.Config.ConnectionsPath + subject)
 	declared := map[string]any{}
 	if err := json.Unmarshal([]byte(p.Value), &declared); err != nil {
@@ -25,23 +25,23 @@ func redeclare(w *harness.World, more map[string]any) {
 }
 
 // plain publishes the bare access token.
-func plain(connect func(*harness.World)) func(*harness.World) {
-	return func(w *harness.World) {
+func plain(connect func(*fakeworld.World)) func(*fakeworld.World) {
+	return func(w *fakeworld.World) {
 		connect(w)
 		redeclare(w, map[string]any{"format": "plain"})
 	}
 }
 
 // inParameter publishes in Parameter Store.
-func inParameter(connect func(*harness.World)) func(*harness.World) {
-	return func(w *harness.World) {
+func inParameter(connect func(*fakeworld.World)) func(*fakeworld.World) {
+	return func(w *fakeworld.World) {
 		connect(w)
 		redeclare(w, map[string]any{"token_parameter": tokenParameter(subject)})
 	}
 }
 
 // byAssertion authenticates the client by a signed assertion (RFC 7523).
-func byAssertion(w *harness.World) {
+func byAssertion(w *fakeworld.World) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic("generating a key: " + err.Error())
@@ -58,7 +58,7 @@ func byAssertion(w *harness.World) {
 }
 
 // impersonated makes tokens for another user.
-func impersonated(w *harness.World) {
+func impersonated(w *fakeworld.World) {
 	f := w.IDP.FlexNet()
 	password := f.AddUser("admin", "", fakeidp.CreateImpersonatedToken, fakeidp.ManageUsers)
 	f.AddUser(subject, "")

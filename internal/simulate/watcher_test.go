@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/harness"
+	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
@@ -17,7 +17,7 @@ import (
 
 // watcher checks the invariants over the life of one world.
 type watcher struct {
-	w        *harness.World
+	w        *fakeworld.World
 	s        scenario
 	name     string // of the connection
 	problems []string
@@ -58,7 +58,7 @@ func (x *watcher) settled(last issue.Report) {
 	token, ok := published(w, x.name)
 	alive := ok && (token.expires.IsZero() || token.expires.After(w.Clock.Now())) && w.IDP.Accepts(x.s.provider, token.access)
 	if !alive && x.grantLeft() && !x.unansweredTwice(last) {
-		x.problem("no live token after 90 minutes although a grant works: %+v", harness.Entry(last, x.name))
+		x.problem("no live token after 90 minutes although a grant works: %+v", fakeworld.Entry(last, x.name))
 	}
 	if !alive && last.Failed+last.Blocked+last.Deferred == 0 {
 		x.problem("no live token, and nobody is told: %+v", last)
@@ -91,7 +91,7 @@ func (x *watcher) settled(last issue.Report) {
 // a refresh token that nothing stands behind.
 func (x *watcher) unansweredTwice(last issue.Report) bool {
 	opening := strings.HasSuffix(x.s.name, " first")
-	return x.loses > 1 && (opening || x.s.onlyRefresh) && harness.Entry(last, x.name).Outcome == string(renew.Blocked)
+	return x.loses > 1 && (opening || x.s.onlyRefresh) && fakeworld.Entry(last, x.name).Outcome == string(renew.Blocked)
 }
 
 // grantLeft reports whether anything that is stored would still be accepted.

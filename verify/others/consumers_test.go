@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
-	"evertoken/internal/fakelambda"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
+	fakelambda "evertoken/internal/fake/lambda"
 )
 
 // world is an account in which issue has published the token of apiax.

@@ -5,7 +5,7 @@ package others
 import (
 	"testing"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 const serviceOrg = 1105

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 // sdk is a process with one of Sharetribe's SDKs

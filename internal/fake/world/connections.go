@@ -1,6 +1,6 @@
-package harness
+package fakeworld
 
-import "evertoken/internal/fakeidp"
+import fakeidp "evertoken/internal/fake/idp"
 
 // The connections below are one for every provider and grant, with what each
 // needs set up at the provider.

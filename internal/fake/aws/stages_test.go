@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeaws"
+	fakeaws "evertoken/internal/fake/aws"
 )
 
 // TestLabels holds the moves of staging labels against the recorded answers of

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"evertoken/internal/fakeaws"
+	fakeaws "evertoken/internal/fake/aws"
 )
 
 const functionARN = "arn:aws:lambda:us-east-1:123456789012:function:rotate"

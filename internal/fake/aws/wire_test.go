@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"evertoken/internal/fakeaws"
+	fakeaws "evertoken/internal/fake/aws"
 )
 
 func TestEnvelope(t *testing.T) {

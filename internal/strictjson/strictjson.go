@@ -1,4 +1,7 @@
-package connection
+// Package strictjson reads one JSON object that a person wrote: a member that is
+// not known or stands twice is refused by name, and what is wrong is told by
+// its place and never by its value.
+package strictjson
 
 import (
 	"bytes"
@@ -26,7 +29,7 @@ func Decode(data []byte, v any) (member, problem string) {
 	known := tags(v)
 	for name := range members {
 		if !slices.Contains(known, name) {
-			return printable(name), "is not known here; known are " + strings.Join(known, ", ")
+			return Printable(name), "is not known here; known are " + strings.Join(known, ", ")
 		}
 	}
 	if err := json.Unmarshal(data, v); err != nil {
@@ -41,9 +44,9 @@ func Decode(data []byte, v any) (member, problem string) {
 	return "", ""
 }
 
-// repeated returns the names that a JSON object has more than once. A decoder
+// Repeated returns the names that a JSON object has more than once. A decoder
 // would take the last without a word.
-func repeated(object json.RawMessage) map[string]bool {
+func Repeated(object json.RawMessage) map[string]bool {
 	seen, twice := map[string]bool{}, map[string]bool{}
 	d := json.NewDecoder(bytes.NewReader(object))
 	_, _ = d.Token() // the brace; the caller knows that this is an object
@@ -108,8 +111,8 @@ func typeName(t reflect.Type) string {
 
 var unprintable = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
 
-// printable keeps a member's name fit for a log line.
-func printable(name string) string {
+// Printable keeps a member's name fit for a log line.
+func Printable(name string) string {
 	name = unprintable.ReplaceAllString(name, "?")
 	return name[:min(len(name), 64)]
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 func integLogin(t *testing.T, s *fakeidp.Server, id, secret string) answer {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 const day = 24 * time.Hour

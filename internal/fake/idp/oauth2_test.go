@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"

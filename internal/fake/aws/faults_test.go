@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"evertoken/internal/fakeaws"
+	fakeaws "evertoken/internal/fake/aws"
 )
 
 // TestFaultKinds puts v2 over v1 under one fault and looks what was answered and

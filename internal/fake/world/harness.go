@@ -1,7 +1,7 @@
-// Package harness is the world that tests run Evertoken in: strict fakes of AWS
+// Package fakeworld is the world that tests run Evertoken in: strict fakes of AWS
 // and of the providers on loopback sockets, one injected clock, and the real
 // runner over the real SDK. Only tests import it.
-package harness
+package fakeworld
 
 import (
 	"bytes"
@@ -23,8 +23,8 @@ import (
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
-	"evertoken/internal/fakeaws"
-	"evertoken/internal/fakeidp"
+	fakeaws "evertoken/internal/fake/aws"
+	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"

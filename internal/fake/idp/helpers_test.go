@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/fakeidp"
+	fakeidp "evertoken/internal/fake/idp"
 )
 
 const form = "application/x-www-form-urlencoded"

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"evertoken/internal/fakeaws"
+	fakeaws "evertoken/internal/fake/aws"
 )
 
 // TestWrites is one fact per line: a write to a secret "s" whose version v1 holds
