@@ -50,6 +50,13 @@ type Error struct {
 	// Lost is set where the request may have been carried out and the answer
 	// never came: a single-use refresh token may be spent.
 	Lost bool
+	// Unsure is set where an answer came whose meaning is not sure: a refusal in
+	// words that nobody knows. It is tried again with growing pauses.
+	Unsure bool
+	// Unusable is set where the provider granted something that cannot be
+	// published (a life that cannot be, another scope). A refresh token may be
+	// spent by now: the next try waits as after an unsure refusal.
+	Unusable bool
 	// Problem says what was wrong where there is no code: "no answer",
 	// "the answer is not JSON".
 	Problem string
@@ -136,6 +143,12 @@ type Traits struct {
 	// Replay is set where a refresh token whose answer was lost is sent once
 	// more before anything stronger is tried.
 	Replay bool
+	// ReuseGrace is how long a spent refresh token is taken again; 0 if it is
+	// not. Within it a lost answer is asked for once more in the same run.
+	ReuseGrace time.Duration
+	// RenewLate is set where a refresh ends the access token before it: it is
+	// made as late as the promise to readers allows.
+	RenewLate bool
 }
 
 // Request is what an exchange is made from.
@@ -163,6 +176,8 @@ type Issued struct {
 	RefreshExpiresAt time.Time
 	Scope            string
 	APIURL           string
+	// Publish are further members of the answer that readers asked for.
+	Publish map[string]string
 	// CredentialExpiresAt is the absolute end of what the operator stored;
 	// zero if not known.
 	CredentialExpiresAt time.Time
