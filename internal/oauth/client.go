@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +95,26 @@ func (c *Client) client() *http.Client {
 	return c.http
 }
 
+// presenting is the HTTP client that shows a certificate where a server asks
+// for one (RFC 8705 section 2). Connections are not kept, so that no other
+// request can use one that a certificate has opened.
+func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
+	plain := c.client()
+	transport, ok := plain.Transport.(*http.Transport)
+	if certificate == nil || !ok {
+		return plain
+	}
+	transport = transport.Clone()
+	// Shown whatever authorities the server names: a self-signed certificate
+	// (RFC 8705 section 2.2) has none of them.
+	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return certificate, nil
+	}
+	client := *plain
+	client.Transport = transport
+	return &client
+}
+
 // Do sends a request once and returns the answer, whatever its status. doing
 // says what the request is for, as "refresh_token grant at login.flexera.com".
 //
@@ -102,6 +123,11 @@ func (c *Client) client() *http.Client {
 // A redirect is an answer. An answer other than 2xx counts even if its body
 // cannot be read whole.
 func (c *Client) Do(ctx context.Context, r *http.Request, doing string) (Answer, error) {
+	return c.send(ctx, r, doing, nil)
+}
+
+// send is Do, with the client's certificate where there is one.
+func (c *Client) send(ctx context.Context, r *http.Request, doing string, certificate *tls.Certificate) (Answer, error) {
 	timeout, limit := c.Timeout, c.MaxBody
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -119,10 +145,14 @@ func (c *Client) Do(ctx context.Context, r *http.Request, doing string) (Answer,
 	})
 	r = r.Clone(ctx)
 	r.GetBody = nil // what cannot be read again cannot be sent again
-	r.Header.Set("User-Agent", userAgent)
-	r.Header.Set("Accept", "application/json")
+	if r.Header.Get("User-Agent") == "" {
+		r.Header.Set("User-Agent", userAgent)
+	}
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "application/json")
+	}
 
-	response, err := c.client().Do(r)
+	response, err := c.presenting(certificate).Do(r)
 	if err != nil {
 		return Answer{}, unanswered(err, connected.Load(), doing)
 	}
@@ -149,6 +179,11 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 	e := &exchange.Error{Class: exchange.Transient, Doing: doing, Lost: connected}
 	var dns *net.DNSError
 	switch {
+	case refusedByTLS(err):
+		e.Class = exchange.Misconfigured
+		e.Lost = false // TLS comes before the first byte of HTTP
+		e.Problem = "the server refused the TLS connection"
+		e.Hint = "If the provider wants mutual TLS, check the credential's certificate and private_key, and that the provider knows the certificate."
 	case untrusted(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false
@@ -178,6 +213,18 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 func untrusted(err error) bool {
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	return ok
+}
+
+// refusedByTLS reports an alert by which a server refuses a client's certificate
+// or misses one (RFC 8446 section 6.2). crypto/tls does not export their type.
+func refusedByTLS(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	if !ok || remote.Op != "remote error" || remote.Err == nil {
+		return false
+	}
+	text := remote.Err.Error()
+	return strings.HasPrefix(text, "tls: ") && (strings.Contains(text, "certificate") ||
+		strings.Contains(text, "access denied") || strings.Contains(text, "handshake failure"))
 }
 
 func notTLS(err error) bool {

@@ -286,6 +286,10 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("DNS: %+v", e)
 	}
 	leaks(t, e)
+	e = unanswered(&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, true, "x")
+	if e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server refused the TLS connection" {
+		t.Errorf("a certificate is missing: %+v", e)
+	}
 	if e := unanswered(context.DeadlineExceeded, false, "x"); e.Problem != "no connection in time" || e.Lost {
 		t.Errorf("dial timeout: %+v", e)
 	}

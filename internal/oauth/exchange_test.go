@@ -68,9 +68,14 @@ func TestExchangeOnTheWire(t *testing.T) {
 			"", "client_id=id&grant_type=refresh_token&refresh_token=rt"},
 		{"body", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBody, ClientID: redact.New("id"), ClientSecret: redact.New("s+ç")},
 			"", "client_id=id&client_secret=s%2B%C3%A7&grant_type=client_credentials"},
-		// base64 of "i%3Ad:s%2B+%C3%A7"
+		// base64 of "i%3Ad:s%2B%20%C3%A7"
 		{"basic", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBasic, ClientID: redact.New("i:d"), ClientSecret: redact.New("s+ ç")},
-			"Authorization: Basic aSUzQWQ6cyUyQislQzMlQTc=\r\n", "grant_type=client_credentials"},
+			"Authorization: Basic aSUzQWQ6cyUyQiUyMCVDMyVBNw==\r\n", "grant_type=client_credentials"},
+		// base64 of "i/d:s+ ç"
+		{"plain basic", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBasic, PlainBasic: true, ClientID: redact.New("i/d"), ClientSecret: redact.New("s+ ç")},
+			"Authorization: Basic aS9kOnMrIMOn\r\n", "grant_type=client_credentials"},
+		{"several resources", Request{Form: url.Values{"grant_type": {"client_credentials"}, "resource": {"https://b", "https://a"}}},
+			"", "grant_type=client_credentials&resource=https%3A%2F%2Fb&resource=https%3A%2F%2Fa"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,9 +102,11 @@ func TestExchangeOnTheWire(t *testing.T) {
 
 // What golang.org/x/oauth2 sends, where it can make the same request, is what
 // servers are used to.
+// For HTTP Basic a blank is %20 with us and + with it: see basicEncode.
 func TestExchangeAgainstXOAuth2(t *testing.T) {
 	t.Parallel()
 	const id, secret, user, password = "cl/ient", "s e:cret+ç", "us er@example.com", " p&ss=wörd "
+	const unbroken = "se:cret+ç~%2B"
 	for _, tt := range []struct {
 		name  string
 		ours  Request
@@ -115,9 +122,9 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 				return err
 			}},
 		{"client_credentials by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(secret), Form: url.Values{"grant_type": {"client_credentials"}}},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: url.Values{"grant_type": {"client_credentials"}}},
 			func(ctx context.Context, u string) error {
-				c := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}
+				c := clientcredentials.Config{ClientID: id, ClientSecret: unbroken, TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}
 				_, err := c.Token(ctx)
 				return err
 			}},
@@ -137,9 +144,9 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 				return err
 			}},
 		{"refresh_token by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(secret), Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}}},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}}},
 			func(ctx context.Context, u string) error {
-				c := xoauth2.Config{ClientID: id, ClientSecret: secret, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}}
+				c := xoauth2.Config{ClientID: id, ClientSecret: unbroken, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}}
 				_, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: "r/t="}).Token()
 				return err
 			}},

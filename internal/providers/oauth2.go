@@ -219,7 +219,7 @@ func (p *oauth2) ready(r exchange.Request) error {
 
 // request makes the grant's part of the request.
 func (p *oauth2) request(r exchange.Request) oauth.Request {
-	out := oauth.Request{Form: url.Values{}, Scope: p.scope}
+	out := oauth.Request{Form: url.Values{}, ClientAuth: p.auth}
 	for name, values := range p.parameters {
 		out.Form[name] = values
 	}
