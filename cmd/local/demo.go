@@ -159,9 +159,6 @@ func (d *demo) published(m member) (document, token string) {
 		v, _ := d.aws.Secret(m.secret("token")).Labelled("AWSCURRENT")
 		document = v.Value
 	}
-	if m.plain() {
-		return document, document
-	}
 	return document, memberOf(document, "access_token")
 }
 
@@ -233,6 +230,9 @@ func (d *demo) readers(ctx context.Context) error {
 	d.title("7. What an application reads now; each is accepted by its provider.")
 	for _, name := range []string{"flexera-user", "oauth2-plain"} {
 		id := d.member(name).secret("token")
+		if copied := d.member(name).plainCopy(); copied != "" {
+			id = copied
+		}
 		out, err := d.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
 		if err != nil {
 			return fmt.Errorf("reading the token of %s: %w", name, err)

@@ -45,8 +45,11 @@ func (m member) tokenParameter() string {
 	return name
 }
 
-// plain reports whether the bare access token is published.
-func (m member) plain() bool { return m.declared["format"] == "plain" }
+// plainCopy is the secret that gets the bare access token, or "".
+func (m member) plainCopy() string {
+	name, _ := m.declared["plain_copy"].(string)
+	return name
+}
 
 func (m member) secret(document string) string { return "evertoken/" + m.name + "/" + document }
 
@@ -177,7 +180,7 @@ func oauth2Members(o *fakeidp.OAuth2) ([]member, error) {
 		newMember("oauth2-password", "oauth2", settings("password", nil), user).withSession(),
 		newMember("oauth2-key", "oauth2", map[string]any{"issuer": o.Issuer(), "grant": "client_credentials", "client_auth": "private_key_jwt"},
 			map[string]string{"client_id": keyedID, "private_key": private, "key_id": keyID}),
-		newMember("oauth2-plain", "oauth2", settings("client_credentials", nil), client).with("format", "plain").withSession(),
+		newMember("oauth2-plain", "oauth2", settings("client_credentials", nil), client).with("plain_copy", "evertoken/oauth2-plain/copy"),
 	}, nil
 }
 
@@ -214,6 +217,9 @@ func store(aws *fakeaws.Server, fleet []member) error {
 		aws.CreateSecret(m.secret("credential"), credential, tags)
 		if m.session {
 			aws.CreateSecret(m.secret("session"), nil, tags)
+		}
+		if name := m.plainCopy(); name != "" {
+			aws.CreateSecret(name, nil, tags)
 		}
 		if m.tokenParameter() == "" {
 			aws.CreateSecret(m.secret("token"), nil, tags)

@@ -14,15 +14,6 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// Format is how a token is published.
-type Format string
-
-// The formats.
-const (
-	JSON  Format = "json"  // the token document
-	Plain Format = "plain" // the bare access token
-)
-
 // RenewedBy says who renews a token.
 type RenewedBy string
 
@@ -49,7 +40,9 @@ type Connection struct {
 	// TokenParameterKey the KMS key it is encrypted with; empty for the
 	// account's default key.
 	TokenParameter, TokenParameterKey string
-	Format                            Format
+	// PlainCopy is a further secret that gets the bare access token; empty for
+	// none.
+	PlainCopy string
 	// MinRemaining is the life promised to a reader; 0 means a sixth of the
 	// token's life.
 	MinRemaining time.Duration
@@ -88,7 +81,7 @@ type wire struct {
 	Token             *string              `json:"token"`
 	TokenParameter    *string              `json:"token_parameter"`
 	TokenParameterKey *string              `json:"token_parameter_key"`
-	Format            *string              `json:"format"`
+	PlainCopy         *string              `json:"plain_copy"`
 	MinRemaining      *strictjson.Duration `json:"min_remaining"`
 	RenewedBy         *string              `json:"renewed_by"`
 	Settings          json.RawMessage      `json:"settings"`
@@ -105,10 +98,13 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	}
 	var w wire
 	if member, problem := strictjson.Decode(declared, &w); problem != "" {
+		if member == "format" {
+			problem = "is no longer known: leave it out, and for readers of a bare token name a further secret as \"plain_copy\""
+		}
 		return fail(member, problem)
 	}
 	c := Connection{
-		Name: name, Provider: w.Provider, Format: JSON, RenewedBy: ByIssue, Settings: w.Settings,
+		Name: name, Provider: w.Provider, RenewedBy: ByIssue, Settings: w.Settings,
 		Credential: "evertoken/" + name + "/credential",
 		Session:    "evertoken/" + name + "/session",
 		Token:      "evertoken/" + name + "/token",
@@ -126,7 +122,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		member string
 		from   *string
 		to     *string
-	}{{"credential", w.Credential, &c.Credential}, {"session", w.Session, &c.Session}, {"token", w.Token, &c.Token}} {
+	}{{"credential", w.Credential, &c.Credential}, {"session", w.Session, &c.Session}, {"token", w.Token, &c.Token}, {"plain_copy", w.PlainCopy, &c.PlainCopy}} {
 		if s.from == nil {
 			continue
 		}
@@ -151,12 +147,6 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		}
 		c.TokenParameterKey = *w.TokenParameterKey
 	}
-	if w.Format != nil {
-		c.Format = Format(*w.Format)
-		if c.Format != JSON && c.Format != Plain {
-			return fail("format", "must be json or plain")
-		}
-	}
 	if w.RenewedBy != nil {
 		c.RenewedBy = RenewedBy(*w.RenewedBy)
 		if c.RenewedBy != ByIssue && c.RenewedBy != ByRotation {
@@ -178,7 +168,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 // distinct refuses a connection whose documents are one secret.
 func (c Connection) distinct() error {
 	seen := map[string]string{}
-	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}} {
+	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}} {
 		if d.id == "" {
 			continue
 		}

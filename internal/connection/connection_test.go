@@ -27,7 +27,7 @@ func TestParseDefaults(t *testing.T) {
 		want := connection.Connection{
 			Name: "apiax-prod", Provider: "apiax",
 			Credential: "evertoken/apiax-prod/credential", Session: "evertoken/apiax-prod/session", Token: "evertoken/apiax-prod/token",
-			Format: connection.JSON, RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{}`),
+			RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{}`),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Parse(%s) (-want +got):\n%s", declared, diff)
@@ -38,14 +38,14 @@ func TestParseDefaults(t *testing.T) {
 func TestParseEveryMember(t *testing.T) {
 	t.Parallel()
 	got, err := connection.Parse("x", []byte(`{"provider":"flexera","credential":"team/cred","session":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
-		"token_parameter":"/evertoken/tokens/x","token_parameter_key":"alias/mine","format":"plain","min_remaining":"1d12h","renewed_by":"issue","settings":{"zone":"eu"}}`), prefix)
+		"token_parameter":"/evertoken/tokens/x","token_parameter_key":"alias/mine","plain_copy":"other/copy","min_remaining":"1d12h","renewed_by":"issue","settings":{"zone":"eu"}}`), prefix)
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
 	}
 	want := connection.Connection{
 		Name: "x", Provider: "flexera", Credential: "team/cred", SessionDeclared: true,
 		Session:        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
-		TokenParameter: "/evertoken/tokens/x", TokenParameterKey: "alias/mine", Format: connection.Plain,
+		TokenParameter: "/evertoken/tokens/x", TokenParameterKey: "alias/mine", PlainCopy: "other/copy",
 		MinRemaining: 36 * time.Hour, RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{"zone":"eu"}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -61,14 +61,14 @@ func TestParseRefuses(t *testing.T) {
 		{"null", "null", "", "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "", "is not a JSON object"},
 		{"two objects", `{"provider":"apiax"}{"a":"` + canary + `"}`, "", "is not a JSON object"},
-		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword", "is not known here; known are credential, format, min_remaining, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
+		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword", "is not known here; known are credential, min_remaining, plain_copy, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
 		{"another spelling", `{"Provider":"` + canary + `"}`, "Provider", "is not known here"},
 		{"a member with line breaks", `{"provider":"apiax","a\n\u001bb":1}`, "a??b", "is not known here"},
 		{"no provider", `{}`, "provider", "is missing"},
 		{"empty provider", `{"provider":""}`, "provider", "is missing"},
 		{"provider of another type", `{"provider":["` + canary + `"]}`, "provider", "it must be a string"},
 		{"credential of another type", `{"provider":"apiax","credential":{"password":"` + canary + `"}}`, "credential", "it must be a string"},
-		{"format of another type", `{"provider":"apiax","format":7}`, "format", "it must be a string"},
+		{"plain_copy of another type", `{"provider":"apiax","plain_copy":7}`, "plain_copy", "it must be a string"},
 		{"empty credential", `{"provider":"apiax","credential":""}`, "credential", "is not a secret's name or ARN"},
 		{"session with a blank", `{"provider":"apiax","session":"a ` + canary + `"}`, "session", "is not a secret's name or ARN"},
 		{"token name too long", `{"provider":"apiax","token":"` + strings.Repeat("x", 513) + `"}`, "token", "is not a secret's name or ARN"},
@@ -83,7 +83,7 @@ func TestParseRefuses(t *testing.T) {
 		{"parameter among the connections", `{"provider":"apiax","token_parameter":"/evertoken/connections/` + canary + `"}`, "token_parameter", "Evertoken's own"},
 		{"parameter among the rescued", `{"provider":"apiax","token_parameter":"/evertoken/rescue/` + canary + `"}`, "token_parameter", "Evertoken's own"},
 		{"key without parameter", `{"provider":"apiax","token_parameter_key":"` + canary + `"}`, "token_parameter_key", `needs "token_parameter"`},
-		{"format", `{"provider":"apiax","format":"` + canary + `"}`, "format", "must be json or plain"},
+		{"format", `{"provider":"apiax","format":"` + canary + `"}`, "format", "is no longer known: leave it out, and for readers of a bare token name a further secret as \"plain_copy\""},
 		{"renewed_by", `{"provider":"apiax","renewed_by":"` + canary + `"}`, "renewed_by", "must be issue or rotation"},
 		{"rotation of a parameter", `{"provider":"apiax","renewed_by":"rotation","token_parameter":"/evertoken/` + canary + `"}`, "renewed_by", "cannot be rotation for a parameter"},
 		{"min_remaining no duration", `{"provider":"apiax","min_remaining":"` + canary + `"}`, "min_remaining", "is not a duration"},

@@ -135,8 +135,10 @@ func shared(all []Declared) {
 			token.member, id = "token_parameter", "parameter "+c.TokenParameter
 		}
 		uses[id] = append(uses[id], token)
-		for member, name := range map[string]string{"credential": credential, "session": SecretName(c.Session)} {
-			uses["secret "+name] = append(uses["secret "+name], use{i, member})
+		for member, name := range map[string]string{"credential": credential, "session": SecretName(c.Session), "plain_copy": SecretName(c.PlainCopy)} {
+			if name != "" {
+				uses["secret "+name] = append(uses["secret "+name], use{i, member})
+			}
 		}
 	}
 	for _, users := range uses {
@@ -145,7 +147,7 @@ func shared(all []Declared) {
 		}
 		for _, u := range users {
 			if u.member != "credential" {
-				all[u.entry].Err = &Error{all[u.entry].Name, u.member, "is also another connection's: a session and a token belong to one connection"}
+				all[u.entry].Err = &Error{all[u.entry].Name, u.member, "is also another connection's: a session, a token and its copy belong to one connection"}
 			}
 		}
 	}
@@ -156,7 +158,7 @@ func (c Connection) keeps(rules Rules) error {
 	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
 		return &Error{c.Name, "token_parameter", "is among the declared connections: put it beside them"}
 	}
-	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}} {
+	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}} {
 		if r := Region(d.id); r != "" && rules.Region != "" && r != rules.Region {
 			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in its own Region only"}
 		}

@@ -108,7 +108,7 @@ func TestLoad(t *testing.T) {
 		{"a credential for two providers", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"flexera","credential":"c"}`},
 			map[string]string{"a": "", "b": "credential also serves a connection of another provider"}},
 		{"a bad connection shares nothing", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t","format":"?"}`},
-			map[string]string{"a": "", "b": "format must be json or plain"}},
+			map[string]string{"a": "", "b": "format is no longer known"}},
 		{"ARNs of this Region", []string{"a", `{"provider":"apiax","credential":"` + arn("eu-central-1", "x") + `"}`}, map[string]string{"a": ""}},
 		{"credential of another Region", []string{"a", `{"provider":"apiax","credential":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "credential is in another Region"}},
 		{"session of another Region", []string{"a", `{"provider":"apiax","session":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "session is in another Region"}},

@@ -22,9 +22,6 @@ type Session struct {
 	// OpenedBy is the [Credential.Fingerprint] of the members that the opening
 	// grant used.
 	OpenedBy string
-	// Token stands here for a token published as plain text, which cannot say
-	// these things itself.
-	Token *Published
 	// OpeningAt is set, and all else empty, in the version that says only that
 	// a session is being opened.
 	OpeningAt time.Time
@@ -32,29 +29,15 @@ type Session struct {
 	OpeningWith string
 }
 
-// Published is what a session remembers of a token published as plain text.
-type Published struct {
-	SHA256                          string // of the access token, in hex
-	IssuedAt, RenewAfter, ExpiresAt time.Time
-}
-
 type sessionWire struct {
-	RefreshToken string         `json:"refresh_token,omitempty"`
-	StartedAt    *time.Time     `json:"started_at,omitempty"`
-	RefreshedAt  *time.Time     `json:"refreshed_at,omitempty"`
-	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
-	OpenedBy     string         `json:"opened_by,omitempty"`
-	Token        *publishedWire `json:"token,omitempty"`
-	OpeningAt    *time.Time     `json:"opening_at,omitempty"`
-	OpeningWith  string         `json:"opening_with,omitempty"`
-	Nonce        string         `json:"nonce,omitempty"`
-}
-
-type publishedWire struct {
-	SHA256     string    `json:"sha256"`
-	IssuedAt   time.Time `json:"issued_at"`
-	RenewAfter time.Time `json:"renew_after"`
-	ExpiresAt  time.Time `json:"expires_at"`
+	RefreshToken string     `json:"refresh_token,omitempty"`
+	StartedAt    *time.Time `json:"started_at,omitempty"`
+	RefreshedAt  *time.Time `json:"refreshed_at,omitempty"`
+	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	OpenedBy     string     `json:"opened_by,omitempty"`
+	OpeningAt    *time.Time `json:"opening_at,omitempty"`
+	OpeningWith  string     `json:"opening_with,omitempty"`
+	Nonce        string     `json:"nonce,omitempty"`
 }
 
 // ParseSession reads a session document. Its error is an [*Error]; a document
@@ -72,12 +55,6 @@ func ParseSession(document redact.Secret) (Session, error) {
 		StartedAt:    value(w.StartedAt), RefreshedAt: value(w.RefreshedAt),
 		ExpiresAt: value(w.ExpiresAt), OpeningAt: value(w.OpeningAt),
 		OpenedBy: w.OpenedBy, OpeningWith: w.OpeningWith,
-	}
-	if w.Token != nil {
-		s.Token = &Published{w.Token.SHA256, second(w.Token.IssuedAt), second(w.Token.RenewAfter), second(w.Token.ExpiresAt)}
-		if !writable(s.Token.IssuedAt, s.Token.RenewAfter, s.Token.ExpiresAt) {
-			return Session{}, &Error{"session", "token", notATime}
-		}
 	}
 	if !writable(s.StartedAt, s.RefreshedAt, s.ExpiresAt, s.OpeningAt) {
 		return Session{}, &Error{"session", "", notATime}
@@ -98,9 +75,6 @@ func (s Session) encode(nonce string) redact.Secret {
 		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, OpeningWith: s.OpeningWith, Nonce: nonce,
 		StartedAt: pointer(s.StartedAt), RefreshedAt: pointer(s.RefreshedAt),
 		ExpiresAt: pointer(s.ExpiresAt), OpeningAt: pointer(s.OpeningAt),
-	}
-	if t := s.Token; t != nil {
-		w.Token = &publishedWire{t.SHA256, second(t.IssuedAt), second(t.RenewAfter), second(t.ExpiresAt)}
 	}
 	return encode(w)
 }

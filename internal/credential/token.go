@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"evertoken/internal/redact"
@@ -24,6 +27,22 @@ type Token struct {
 	Provider   string
 	Connection string
 	APIURL     string // where the token is used; empty where not known
+	// NeedsPersonAt is the end of what only a person can renew; zero where not
+	// known.
+	NeedsPersonAt time.Time
+	// LookAfter is the earliest time at which anything is due: until then the
+	// token alone tells all that a run needs. Zero where not known.
+	LookAfter time.Time
+	// Publish are further members, by name, that readers asked for. None has the
+	// name of a member above.
+	Publish map[string]string
+}
+
+// TokenMembers are the names of the token document's own members: no further
+// member may have one of them.
+var TokenMembers = []string{
+	"access_token", "token_type", "authorization", "expires_at", "issued_at", "renew_after",
+	"scope", "provider", "connection", "api_url", "needs_person_at", "look_after",
 }
 
 type tokenWire struct {
@@ -37,11 +56,15 @@ type tokenWire struct {
 	Provider      string    `json:"provider"`
 	Connection    string    `json:"connection"`
 	APIURL        string    `json:"api_url,omitempty"`
+
+	NeedsPersonAt *time.Time `json:"needs_person_at,omitempty"`
+	LookAfter     *time.Time `json:"look_after,omitempty"`
 }
 
 // ParseToken reads a token document. Its error is an [*Error].
 func ParseToken(document redact.Secret) (Token, error) {
-	if _, err := object("token", document); err != nil {
+	raw, err := object("token", document)
+	if err != nil {
 		return Token{}, err
 	}
 	var w tokenWire
@@ -52,13 +75,14 @@ func ParseToken(document redact.Secret) (Token, error) {
 		AccessToken: redact.New(w.AccessToken), TokenType: w.TokenType,
 		ExpiresAt: second(w.ExpiresAt), IssuedAt: second(w.IssuedAt), RenewAfter: second(w.RenewAfter),
 		Scope: w.Scope, Provider: w.Provider, Connection: w.Connection, APIURL: w.APIURL,
+		NeedsPersonAt: value(w.NeedsPersonAt), LookAfter: value(w.LookAfter), Publish: further(raw),
 	}
 	switch {
 	case t.AccessToken.IsZero():
 		return Token{}, &Error{"token", "access_token", "is missing"}
 	case t.ExpiresAt.IsZero():
 		return Token{}, &Error{"token", "expires_at", "is missing"}
-	case !writable(t.ExpiresAt, t.IssuedAt, t.RenewAfter):
+	case !writable(t.ExpiresAt, t.IssuedAt, t.RenewAfter, t.NeedsPersonAt, t.LookAfter):
 		return Token{}, &Error{"token", "", notATime}
 	}
 	return t, nil
@@ -72,17 +96,45 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType,
 		ExpiresAt: second(t.ExpiresAt), IssuedAt: second(t.IssuedAt), RenewAfter: second(t.RenewAfter),
 		Scope: t.Scope, Provider: t.Provider, Connection: t.Connection, APIURL: t.APIURL,
+		NeedsPersonAt: pointer(t.NeedsPersonAt), LookAfter: pointer(t.LookAfter),
 	}
 	if !inParameter {
 		w.Authorization = t.TokenType + " " + t.AccessToken.Reveal()
 	}
-	return encode(w)
+	document := encode(w)
+	if len(t.Publish) == 0 {
+		return document
+	}
+	more := maps.Clone(t.Publish)
+	maps.DeleteFunc(more, func(name, _ string) bool { return ownMember(name) })
+	if len(more) == 0 {
+		return document
+	}
+	known, further := document.Reveal(), encode(more).Reveal()
+	return redact.New(strings.TrimSuffix(known, "}") + "," + strings.TrimPrefix(further, "{"))
 }
 
-// Published returns what a session remembers of this token when it is published
-// as plain text.
-func (t Token) Published() *Published {
-	return &Published{Sum(t.AccessToken), t.IssuedAt, t.RenewAfter, t.ExpiresAt}
+// ownMember reports whether a name is one of the document's own, in any case:
+// package json takes a member of another case for the same.
+func ownMember(name string) bool {
+	return slices.ContainsFunc(TokenMembers, func(own string) bool { return strings.EqualFold(own, name) })
+}
+
+// further are the members of a document that are strings and none of its own,
+// nil if there are none.
+func further(raw map[string]json.RawMessage) map[string]string {
+	var out map[string]string
+	for name, value := range raw {
+		var s string
+		if ownMember(name) || !strings.HasPrefix(string(value), `"`) || json.Unmarshal(value, &s) != nil {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = s
+	}
+	return out
 }
 
 // Sum is the SHA-256 of a secret, in hex.

@@ -132,25 +132,26 @@ func (r *Runner) prepare(ctx context.Context, declared []connection.Declared, e 
 	r.readDocuments(ctx, jobs)
 	now := r.Now()
 	rotate(jobs, int(now.Unix()/int64(r.Config.Every/time.Second))) // among equals another is first in every run
-	slices.SortStableFunc(jobs, func(a, b renew.Job) int { return a.Compare(b, now) })
-	gates := map[string]*renew.Gate{} // :: provider's host → what this run learns of it
-	turns := map[string]*renew.Turn{} // :: credential → whose turn it is to send its password
+	slices.SortStableFunc(jobs, func(a, b renew.Job) int { return compare(a, b, now) })
+	hosts := map[string]*host{} // :: provider's host → what this run learns of it
+	turns := map[string]*turn{} // :: credential → whose turn it is to send its password
 	for i := range jobs {
 		credential := connection.SecretName(jobs[i].Connection.Credential)
+		var g gate
 		if jobs[i].SharedCredential = users[credential] > 1; jobs[i].SharedCredential {
 			if turns[credential] == nil {
-				turns[credential] = &renew.Turn{}
+				turns[credential] = &turn{}
 			}
-			jobs[i].Turn = turns[credential]
+			g.turn = turns[credential]
 		}
-		host := jobs[i].Provider.Host()
-		if host != "" {
-			host = jobs[i].Connection.Provider + " at " + host
+		if at := jobs[i].Provider.Host(); at != "" {
+			at = jobs[i].Connection.Provider + " at " + at
+			if hosts[at] == nil {
+				hosts[at] = &host{}
+			}
+			g.host = hosts[at]
 		}
-		if gates[host] == nil && host != "" {
-			gates[host] = &renew.Gate{}
-		}
-		jobs[i].Gate = gates[host]
+		jobs[i].Gate = g
 	}
 	return jobs, results
 }
@@ -200,11 +201,21 @@ func (r *Runner) readDocuments(ctx context.Context, jobs []renew.Job) {
 		} else {
 			names = append(names, c.TokenParameter)
 		}
+		if c.PlainCopy != "" {
+			ids = append(ids, c.PlainCopy)
+		}
 	}
 	read, parameters := r.Secrets.Batch(ctx, ids), r.Parameters.Batch(ctx, names)
 	for i := range jobs {
 		c := jobs[i].Connection
-		jobs[i].Credential, jobs[i].Session, jobs[i].Token = read[c.Credential], read[c.Session], read[c.Token]
+		credential, token := read[c.Credential], read[c.Token]
+		jobs[i].Credential, jobs[i].Token = &credential, token
+		if session, ok := read[c.Session]; ok {
+			jobs[i].Session = &session
+		}
+		if copied, ok := read[c.PlainCopy]; ok {
+			jobs[i].Copy = &copied
+		}
 		if c.TokenParameter != "" {
 			jobs[i].Token = parameters[c.TokenParameter]
 		}
@@ -212,7 +223,7 @@ func (r *Runner) readDocuments(ctx context.Context, jobs []renew.Job) {
 }
 
 func usesSession(j renew.Job) bool {
-	return j.Provider.Traits().Session != exchange.NoSession || j.Connection.Format == connection.Plain
+	return j.Provider.Traits().Session != exchange.NoSession
 }
 
 // renewAll renews several connections at a time.

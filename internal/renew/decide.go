@@ -107,14 +107,13 @@ func Decide(f Facts) Decision {
 
 func (f Facts) due() (reason string, due, emergency bool) {
 	left := f.Token.ExpiresAt.Sub(f.Now)
-	emergency = left < max(f.minRemaining()/2, 2*f.Every)
-	renewAt := f.RenewAfter().Add(-spread(f.Name, f.life()))
+	emergency = left < f.emergencyLead()
 	switch {
 	case left <= 0:
 		return reasonExpired, true, true
 	case emergency:
 		return reasonEmergency, true, true
-	case !f.Now.Before(renewAt):
+	case !f.Now.Before(f.renewAt()):
 		return reasonDue, true, false
 	case f.refreshTokenEnding():
 		return reasonRefreshEnding, true, false
@@ -122,6 +121,27 @@ func (f Facts) due() (reason string, due, emergency bool) {
 		return reasonSessionEnding, true, false
 	}
 	return reasonFresh, false, false
+}
+
+// renewAt is when this connection's turn comes: RenewAfter less its spread.
+func (f Facts) renewAt() time.Time { return f.RenewAfter().Add(-spread(f.Name, f.life())) }
+
+// emergencyLead is how little life left is an emergency.
+func (f Facts) emergencyLead() time.Duration { return max(f.minRemaining()/2, 2*f.Every) }
+
+// LookAfter is the earliest time at which anything can be due: until then the
+// published token alone tells all that a run needs.
+func (f Facts) LookAfter() time.Time {
+	at := f.Token.ExpiresAt.Add(-f.emergencyLead())
+	if renewAt := f.renewAt(); !f.ByRotation && renewAt.Before(at) {
+		at = renewAt
+	}
+	for _, other := range []time.Time{f.refreshEndingAt(), f.sessionEndingAt()} {
+		if !other.IsZero() && other.Before(at) {
+			at = other
+		}
+	}
+	return at
 }
 
 func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.IssuedAt) }
@@ -157,20 +177,35 @@ func spread(name string, life time.Duration) time.Duration {
 	return time.Duration(float64(life) / 10 * float64(h.Sum32()%1000) / 1000)
 }
 
-// refreshTokenEnding reports whether the unused refresh token would soon die.
-func (f Facts) refreshTokenEnding() bool {
+// refreshEndingAt is when the unused refresh token is so near its end that it is
+// to be used; zero where that end is not known.
+func (f Facts) refreshEndingAt() time.Time {
 	if f.RefreshExpiresAt.IsZero() || f.RefreshedAt.IsZero() {
-		return false
+		return time.Time{}
 	}
-	lead := max(f.RefreshExpiresAt.Sub(f.RefreshedAt)/3, 2*f.Every)
-	return !f.Now.Before(f.RefreshExpiresAt.Add(-lead))
+	return f.RefreshExpiresAt.Add(-max(f.RefreshExpiresAt.Sub(f.RefreshedAt)/3, 2*f.Every))
+}
+
+func (f Facts) refreshTokenEnding() bool {
+	at := f.refreshEndingAt()
+	return !at.IsZero() && !f.Now.Before(at)
+}
+
+// sessionEndingAt is when a new session is to be opened; zero where the session
+// has no absolute end.
+func (f Facts) sessionEndingAt() time.Time {
+	end := sessionEnd(f.SessionStartedAt, f.Traits)
+	if end.IsZero() {
+		return end
+	}
+	return end.Add(-f.Traits.RemintBefore)
 }
 
 // SessionEnding reports whether the session is so near its absolute end that a
 // new one is to be opened.
 func (f Facts) SessionEnding() bool {
-	end := sessionEnd(f.SessionStartedAt, f.Traits)
-	return !end.IsZero() && !f.Now.Before(end.Add(-f.Traits.RemintBefore))
+	at := f.sessionEndingAt()
+	return !at.IsZero() && !f.Now.Before(at)
 }
 
 // sessionEnd is the absolute end of a session, zero where there is none.

@@ -9,13 +9,19 @@ import (
 	"evertoken/internal/redact"
 )
 
-// NewToken makes the document that readers get. every is how often a run
-// happens.
-func NewToken(c connection.Connection, every time.Duration, issued exchange.Issued) credential.Token {
-	f := Facts{
-		Name: c.Name, MinRemaining: c.MinRemaining, Every: every, InParameter: c.TokenParameter != "",
-		Token: &TokenTimes{issued.IssuedAt, issued.ExpiresAt},
+// tokenFacts are the facts that a token alone tells.
+func tokenFacts(c connection.Connection, every time.Duration, t credential.Token) Facts {
+	return Facts{
+		Name: c.Name, MinRemaining: c.MinRemaining, Every: every,
+		InParameter: c.TokenParameter != "", ByRotation: c.RenewedBy == connection.ByRotation,
+		Token: &TokenTimes{t.IssuedAt, t.ExpiresAt},
 	}
+}
+
+// newToken makes the document that readers get. f tells of the connection and of
+// the session that was stored before it.
+func newToken(c connection.Connection, f Facts, issued exchange.Issued) credential.Token {
+	f.Token = &TokenTimes{issued.IssuedAt, issued.ExpiresAt}
 	renewAfter := f.RenewAfter()
 	if renewAfter.After(issued.ExpiresAt) { // so short-lived that the floor comes after its end
 		renewAfter = issued.ExpiresAt
@@ -23,16 +29,9 @@ func NewToken(c connection.Connection, every time.Duration, issued exchange.Issu
 	return credential.Token{
 		AccessToken: issued.AccessToken, TokenType: issued.TokenType,
 		IssuedAt: issued.IssuedAt, ExpiresAt: issued.ExpiresAt, RenewAfter: renewAfter,
-		Scope: issued.Scope, Provider: c.Provider, Connection: c.Name, APIURL: issued.APIURL,
+		Scope: issued.Scope, Provider: c.Provider, Connection: c.Name, APIURL: issued.APIURL, Publish: issued.Publish,
+		NeedsPersonAt: issued.CredentialExpiresAt, LookAfter: f.LookAfter(),
 	}
-}
-
-// EncodeToken returns what is published: the document or the bare token.
-func EncodeToken(c connection.Connection, t credential.Token) redact.Secret {
-	if c.Format == connection.Plain {
-		return t.AccessToken
-	}
-	return t.Encode(c.TokenParameter != "")
 }
 
 // NewSession makes the session that an opening grant yields.
@@ -49,8 +48,8 @@ func NewSession(cred credential.Credential, g exchange.Grant, issued exchange.Is
 
 // nextSession returns the session after an exchange and whether it must be
 // written: when it was opened, when its refresh token or that token's end
-// changed, or when it speaks for a plain token.
-func (r *renewal) nextSession(g exchange.Grant, issued exchange.Issued, token credential.Token, final bool) (credential.Session, bool) {
+// changed.
+func (r *renewal) nextSession(g exchange.Grant, issued exchange.Issued) (credential.Session, bool) {
 	next, changed := r.session, false
 	switch {
 	case r.traits.Session == exchange.NoSession:
@@ -62,11 +61,6 @@ func (r *renewal) nextSession(g exchange.Grant, issued exchange.Issued, token cr
 		next, changed = NewSession(r.credential, g, issued), true
 	default:
 		next, changed = refreshed(r.session, issued)
-	}
-	if r.conn.Format == connection.Plain && final {
-		next.Token, changed = token.Published(), true
-	} else if changed {
-		next.Token = r.session.Token
 	}
 	return next, changed
 }

@@ -22,7 +22,7 @@ func issuedFor(life time.Duration) exchange.Issued {
 	}
 }
 
-func TestNewToken(t *testing.T) {
+func TestToken(t *testing.T) {
 	t.Parallel()
 	secret := connection.Connection{Name: "c", Provider: "flexera"}
 	parameter := connection.Connection{Name: "c", Provider: "flexera", TokenParameter: "/evertoken/c"}
@@ -44,26 +44,10 @@ func TestNewToken(t *testing.T) {
 			AccessToken: redact.New("at"), TokenType: "Bearer", IssuedAt: t0, ExpiresAt: t0.Add(tt.life), RenewAfter: t0.Add(tt.renewAfter),
 			Scope: "read", Provider: "flexera", Connection: "c", APIURL: "https://api.example.com",
 		}
-		if diff := cmp.Diff(want, NewToken(tt.connection, 5*m, issuedFor(tt.life)), secretText); diff != "" {
-			t.Errorf("%s: NewToken (-want +got):\n%s", tt.name, diff)
-		}
-	}
-}
-
-func TestEncodeToken(t *testing.T) {
-	t.Parallel()
-	token := NewToken(connection.Connection{Name: "c", Provider: "flexera"}, 5*m, issuedFor(h))
-	for _, tt := range []struct {
-		connection connection.Connection
-		want       redact.Secret
-	}{
-		{connection.Connection{Format: connection.JSON}, token.Encode(false)},
-		{connection.Connection{Format: connection.JSON, TokenParameter: "/p"}, token.Encode(true)},
-		{connection.Connection{Format: connection.Plain}, redact.New("at")},
-		{connection.Connection{Format: connection.Plain, TokenParameter: "/p"}, redact.New("at")},
-	} {
-		if got := EncodeToken(tt.connection, token); !got.Equal(tt.want) {
-			t.Errorf("%+v: %s, want %s", tt.connection, got.Reveal(), tt.want.Reveal())
+		f := tokenFacts(tt.connection, 5*m, want)
+		want.LookAfter = f.LookAfter()
+		if diff := cmp.Diff(want, newToken(tt.connection, f, issuedFor(tt.life)), secretText); diff != "" {
+			t.Errorf("%s: newToken (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }
@@ -199,46 +183,35 @@ func TestNextSession(t *testing.T) {
 	}
 	rotated := inForce()
 	rotated.RefreshToken, rotated.RefreshedAt, rotated.ExpiresAt = redact.New("rt-2"), t0, time.Time{}
-	token := NewToken(connection.Connection{Name: "c"}, 5*m, issuedFor(h))
-	stub := func(s credential.Session) credential.Session { s.Token = token.Published(); return s }
-	earlier := inForce()
-	earlier.Token = &credential.Published{SHA256: "old", IssuedAt: t0.Add(-h)}
-	carried := rotated
-	carried.Token = earlier.Token
 	tests := []struct {
 		name     string
 		use      exchange.SessionUse
-		format   connection.Format
 		session  credential.Session
 		grant    exchange.Grant
 		returned string
-		final    bool
 		want     credential.Session
 		write    bool
 	}{
-		{"no session", exchange.NoSession, connection.JSON, credential.Session{}, client, "", true, credential.Session{}, false},
-		{"no session, plain", exchange.NoSession, connection.Plain, credential.Session{}, client, "", true, stub(credential.Session{}), true},
-		{"opened", exchange.RequiredSession, connection.JSON, credential.Session{}, password, "rt-2", true, opened("rt-2", password), true},
-		{"re-minted", exchange.RequiredSession, connection.JSON, inForce(), password, "rt-2", true, opened("rt-2", password), true},
-		{"refreshed, rotated", exchange.RequiredSession, connection.JSON, inForce(), exchange.Refresh, "rt-2", true, rotated, true},
-		{"refreshed, not rotated", exchange.RequiredSession, connection.JSON, inForce(), exchange.Refresh, "", true, inForce(), false},
-		{"refreshed, not rotated, plain", exchange.RequiredSession, connection.Plain, inForce(), exchange.Refresh, "", true, stub(inForce()), true},
-		{"refreshed, rotated, plain, the token comes later", exchange.RequiredSession, connection.Plain, earlier, exchange.Refresh, "rt-2", false, carried, true},
-		{"optional, none returned", exchange.OptionalSession, connection.JSON, credential.Session{}, client, "", true, credential.Session{}, false},
-		{"optional, handed back as sent", exchange.OptionalSession, connection.JSON, credential.Session{}, reusable, "seed-1", true, credential.Session{}, false},
-		{"optional, another returned", exchange.OptionalSession, connection.JSON, credential.Session{}, reusable, "rt-2", true, opened("rt-2", reusable), true},
-		{"optional, refreshed, handed back", exchange.OptionalSession, connection.JSON, inForce(), exchange.Refresh, "rt-1", true, inForce(), false},
+		{"no session", exchange.NoSession, credential.Session{}, client, "", credential.Session{}, false},
+		{"opened", exchange.RequiredSession, credential.Session{}, password, "rt-2", opened("rt-2", password), true},
+		{"re-minted", exchange.RequiredSession, inForce(), password, "rt-2", opened("rt-2", password), true},
+		{"refreshed, rotated", exchange.RequiredSession, inForce(), exchange.Refresh, "rt-2", rotated, true},
+		{"refreshed, not rotated", exchange.RequiredSession, inForce(), exchange.Refresh, "", inForce(), false},
+		{"optional, none returned", exchange.OptionalSession, credential.Session{}, client, "", credential.Session{}, false},
+		{"optional, handed back as sent", exchange.OptionalSession, credential.Session{}, reusable, "seed-1", credential.Session{}, false},
+		{"optional, another returned", exchange.OptionalSession, credential.Session{}, reusable, "rt-2", opened("rt-2", reusable), true},
+		{"optional, refreshed, handed back", exchange.OptionalSession, inForce(), exchange.Refresh, "rt-1", inForce(), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := &renewal{
-				conn: connection.Connection{Name: "c", Format: tt.format}, traits: exchange.Traits{Session: tt.use},
+				conn: connection.Connection{Name: "c"}, traits: exchange.Traits{Session: tt.use},
 				credential: cred, session: tt.session,
 			}
 			issued := issuedFor(h)
 			issued.RefreshToken = redact.New(tt.returned)
-			got, write := r.nextSession(tt.grant, issued, token, tt.final)
+			got, write := r.nextSession(tt.grant, issued)
 			if write != tt.write {
 				t.Errorf("write = %t", write)
 			}

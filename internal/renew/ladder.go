@@ -53,6 +53,13 @@ func ladder(in rungs) []attempt {
 // plan returns the attempts that the state allows, or a result if there are
 // none.
 func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
+	if r.job.Candidate {
+		var attempts []attempt
+		for _, g := range r.grants {
+			attempts = append(attempts, attempt{grant: g})
+		}
+		return attempts, nil
+	}
 	rejected, err := r.rejection(ctx)
 	if err != nil {
 		return nil, r.awsFailure("credential", r.conn.Credential, err)

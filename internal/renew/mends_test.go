@@ -42,14 +42,6 @@ func refuse(w *fakeworld.World, operation, secret, code string) {
 	w.AWS.Inject(&fakeaws.Fault{Operation: operation, Resource: secret, Kind: fakeaws.Refuse, Code: code})
 }
 
-// plainClient connects a client whose token is published bare.
-func plainClient(w *fakeworld.World) {
-	o := w.IDP.OAuth2()
-	id, secret := o.AddClient(fakeidp.OAuth2Client{})
-	w.Connect(name, "oauth2", map[string]string{"client_id": id, "client_secret": secret},
-		map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, map[string]any{"format": "plain"})
-}
-
 func TestASettlementThatStopsLeavesTheReplay(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -152,41 +144,6 @@ func TestAPendingVersionWithoutAScheduleHoldsNothingUp(t *testing.T) {
 			}
 		}
 		alive(t, w, name)
-	}
-}
-
-func TestAPlainTokenIsCountedWhereItsSessionCannotBeWritten(t *testing.T) {
-	t.Parallel()
-	for _, unwritable := range []string{session, token} {
-		w := fakeworld.New(t)
-		plainClient(w)
-		refuse(w, "PutSecretValue", unwritable, "AccessDeniedException")
-		ticks(w, 120)
-		for _, secret := range []string{session, token} {
-			if n := w.AWS.VersionsYoungerThan(secret, 24*time.Hour); n > 97 {
-				t.Errorf("%s unwritable: %s has %d versions of a day", unwritable, secret, n)
-			}
-		}
-	}
-}
-
-func TestTrustedAndPlainStaysWithinADaysVersions(t *testing.T) {
-	t.Parallel()
-	for _, minRemaining := range []string{"10m", "30m"} { // the second is too much for two versions a renewal, and is refused in time
-		w := fakeworld.New(t)
-		s := w.IDP.Sharetribe()
-		id, secret := s.AddMarketplaceApp()
-		w.Connect(name, "sharetribe", map[string]string{
-			"client_id": id, "client_secret": secret, "username": "u@example.com", "password": s.AddUser("u@example.com", ""),
-		}, map[string]any{"access": "trusted", "auth_url": s.MarketAuthURL()}, map[string]any{"format": "plain", "min_remaining": minRemaining})
-		for range 240 {
-			if r := w.Tick(); r.Failed > 0 && minRemaining == "10m" {
-				t.Fatalf("at %s: %+v", w.Clock.Now(), r)
-			}
-		}
-		if n := w.AWS.VersionsYoungerThan(session, 24*time.Hour); n > 98 { // 97, and the second of one renewal
-			t.Errorf("min_remaining %s: %d versions of a day", minRemaining, n)
-		}
 	}
 }
 
@@ -441,8 +398,8 @@ func TestAPutThatNeverAnswersLeavesTimeForTheRescue(t *testing.T) {
 		result := engine.Renew(ctx, renew.Job{
 			Connection: connection.Connection{Name: name, Credential: cred, Session: session, Token: token},
 			Provider:   rotating{},
-			Credential: secrets.Read{Version: secrets.Version{ID: "seed", Value: redact.New(seed)}},
-			Session:    secrets.Read{Version: secrets.Version{ARN: session, ID: "current", Value: inForce.Encode()}},
+			Credential: &secrets.Read{Version: secrets.Version{ID: "seed", Value: redact.New(seed)}},
+			Session:    &secrets.Read{Version: secrets.Version{ARN: session, ID: "current", Value: inForce.Encode()}},
 			Token:      secrets.Read{Err: secrets.ErrNotFound},
 		})
 		if store.rescued.IsZero() || !store.rescued.Before(end) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
-	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
@@ -25,7 +23,7 @@ func (r *renewal) read(ctx context.Context) *Result {
 
 func (r *renewal) readCredential(ctx context.Context) *Result {
 	id := r.conn.Credential
-	read := r.job.Credential
+	read := r.readNow(ctx, &r.job.Credential, id)
 	if errors.Is(read.Err, secrets.ErrNotFound) {
 		if _, err := r.Secrets.Describe(ctx, id); err != nil {
 			return r.awsFailure("credential", id, err)
@@ -54,14 +52,23 @@ func (r *renewal) readSessionAndToken(ctx context.Context) *Result {
 	return r.readToken(ctx)
 }
 
+// readNow is a document of the job, read here where it was not read yet.
+func (r *renewal) readNow(ctx context.Context, document **secrets.Read, id string) secrets.Read {
+	if *document == nil {
+		v, err := r.Secrets.Get(ctx, id, secrets.Current)
+		*document = &secrets.Read{Version: v, Err: err}
+	}
+	return **document
+}
+
 // needsSession reports whether nothing may be exchanged without a session
 // secret.
 func (r *renewal) needsSession() bool {
-	return r.traits.Session == exchange.RequiredSession || r.conn.Format == connection.Plain
+	return r.traits.Session == exchange.RequiredSession
 }
 
 func (r *renewal) readSession(ctx context.Context) *Result {
-	id, read := r.conn.Session, r.job.Session
+	id, read := r.conn.Session, r.readNow(ctx, &r.job.Session, r.conn.Session)
 	r.sessionVersion = read.Version
 	optional := !r.needsSession() && !r.conn.SessionDeclared
 	switch {
@@ -108,55 +115,20 @@ func (r *renewal) readToken(ctx context.Context) *Result {
 	return nil
 }
 
-// Compare orders jobs by what is left of the published token's life, least
-// first, so that what is urgent is done while there is time; dead and missing
-// tokens come last, since those of a provider that does not answer would take
-// the time of all others.
-func (j Job) Compare(other Job, now time.Time) int {
-	a, b := j.tokenEnds(), other.tokenEnds()
-	switch aDead, bDead := !a.After(now), !b.After(now); {
-	case aDead && bDead:
-		return 0
-	case aDead:
-		return 1
-	case bDead:
-		return -1
-	}
-	return a.Compare(b)
-}
-
-// tokenEnds is the end of the published token, zero where none can be read.
-func (j Job) tokenEnds() time.Time {
-	if j.Connection.Format == connection.Plain {
-		session, err := credential.ParseSession(j.Session.Version.Value)
-		if err != nil || session.Token == nil {
-			return time.Time{}
-		}
-		return session.Token.ExpiresAt
-	}
-	token, err := credential.ParseToken(j.Token.Version.Value)
-	if err != nil {
-		return time.Time{}
-	}
-	return token.ExpiresAt
-}
-
 // parseToken reads the published token. One that cannot be read does not count,
 // and is replaced.
 func (r *renewal) parseToken(v secrets.Version) {
-	if r.conn.Format == connection.Plain {
-		p := r.session.Token
-		if p != nil && p.SHA256 == credential.Sum(v.Value) {
-			r.published, r.token = v.Value, &TokenTimes{p.IssuedAt, p.ExpiresAt}
-		}
-		return
-	}
 	token, err := credential.ParseToken(v.Value)
 	if err != nil {
 		r.hint("what was published is no token document and is replaced: " + err.Error())
 		return
 	}
+	if token.Connection != r.conn.Name {
+		r.hint("what was published belongs to another connection and is replaced")
+		return
+	}
 	r.published, r.token = token.AccessToken, &TokenTimes{token.IssuedAt, token.ExpiresAt}
+	r.needsPerson = token.NeedsPersonAt
 }
 
 // checkToken looks, before anything is spent, at the secret that is to be
@@ -173,22 +145,6 @@ func (r *renewal) checkToken(ctx context.Context) *Result {
 		return stop
 	}
 	return r.checkBudget(ctx, "token", d)
-}
-
-// checkPlainSession looks at the session that speaks for a plain token, where no
-// claim does.
-func (r *renewal) checkPlainSession(ctx context.Context) *Result {
-	if r.conn.Format != connection.Plain || (r.usesSession() && r.traits.SingleUse) {
-		return nil
-	}
-	d, err := r.Secrets.Describe(ctx, r.conn.Session)
-	if err != nil {
-		return r.awsFailure("session", r.conn.Session, err)
-	}
-	if stop := r.checkWritable("session", d); stop != nil {
-		return stop
-	}
-	return r.checkBudget(ctx, "session", d)
 }
 
 // checkWritable refuses a replica, and a secret that a rotation is at work on

@@ -60,6 +60,27 @@ type Parameters interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// Gate is what a run knows of a provider's host and of a credential that
+// several connections share. Its errors are told as they are.
+type Gate interface {
+	// Closed says why no exchange is to be begun, without waiting; nil if one
+	// may be. It is asked before anything is claimed.
+	Closed() *exchange.Error
+	// Enter waits for the turn of an exchange by the grant. Where refused is
+	// nil, leave must be called once with what came of the exchange, nil for
+	// success, also where it panicked.
+	Enter(ctx context.Context, g exchange.Grant) (leave func(*exchange.Error), refused *exchange.Error)
+}
+
+// noGate is that of a run which knows nothing.
+type noGate struct{}
+
+func (noGate) Closed() *exchange.Error { return nil }
+
+func (noGate) Enter(context.Context, exchange.Grant) (func(*exchange.Error), *exchange.Error) {
+	return func(*exchange.Error) {}, nil
+}
+
 // Engine renews connections. Its methods may be called at the same time for
 // different connections.
 type Engine struct {
@@ -82,10 +103,17 @@ type Engine struct {
 type Job struct {
 	Connection connection.Connection
 	Provider   Provider
-	// Credential, Session and Token are as read. Session is looked at only
-	// where it is used, and Token is that of the parameter where the token is
+	// Token is the published token as read, that of the parameter where it is
 	// published in one.
-	Credential, Session, Token secrets.Read
+	Token secrets.Read
+	// Credential and Session are as read; nil where they were not read in this
+	// run (see [Needs]), which is not the same as not found: what is then needed
+	// after all is read by itself. Session is looked at only where the provider
+	// keeps one.
+	Credential, Session *secrets.Read
+	// Copy is the plain copy as read; nil where it was not read or none is
+	// declared.
+	Copy *secrets.Read
 	// SharedCredential is set where other connections use the credential too.
 	SharedCredential bool
 	// Force renews although nothing is due, and tries what was rejected.
@@ -93,13 +121,16 @@ type Job struct {
 	// IssuedAt, with Force, is the token that the operator saw fail; a newer
 	// one is left alone. Zero means any.
 	IssuedAt time.Time
+	// Candidate is set where Credential is not yet AWSCURRENT and is being tried:
+	// its own grants are used although nothing is due, never the session's
+	// refresh token. Success stores and publishes what it yields; a refusal
+	// leaves no trace.
+	Candidate bool
 	// DryRun spends and writes nothing.
 	DryRun bool
-	// Gate is shared by the connections that use one provider's host; nil for
-	// none.
-	Gate *Gate
-	// Turn is shared by the connections that use one credential; nil for none.
-	Turn *Turn
+	// Gate is what the run knows of the provider's host and of a credential
+	// that other connections share; nil for nothing.
+	Gate Gate
 }
 
 // Outcome is what became of a connection in a run.
@@ -127,6 +158,9 @@ type Result struct {
 	// CredentialEnds is the absolute end of what a person or a stronger grant
 	// must renew; zero where not known.
 	CredentialEnds time.Time
+	// NeedsPersonAt is the published token's: the end of what only a person can
+	// renew; zero where not known.
+	NeedsPersonAt time.Time
 	// MinRemaining is the life promised to a reader of the published token; 0
 	// if there is none.
 	MinRemaining time.Duration
@@ -138,12 +172,18 @@ type Result struct {
 func (e *Engine) Renew(ctx context.Context, j Job) Result {
 	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits()}
 	result := r.run(ctx)
+	if result.Outcome != Issued {
+		r.mirror(ctx)
+	}
 	result.Name = j.Connection.Name
 	if result.ExpiresAt.IsZero() && r.token != nil {
 		result.ExpiresAt = r.token.ExpiresAt
 	}
 	if r.token != nil {
 		result.MinRemaining = r.facts().minRemaining()
+	}
+	if result.NeedsPersonAt.IsZero() {
+		result.NeedsPersonAt = r.needsPerson
 	}
 	if result.CredentialEnds.IsZero() {
 		result.CredentialEnds = sessionEnd(r.session.StartedAt, r.traits)
@@ -173,6 +213,7 @@ type renewal struct {
 	fromRescue     bool            // the session was taken from the rescue parameter
 
 	token        *TokenTimes
+	needsPerson  time.Time       // as the published token says
 	tokenVersion secrets.Version // ID is empty where there is no value
 	published    redact.Secret   // the access token that readers have
 
@@ -186,6 +227,8 @@ type renewal struct {
 	// replaying is set where it is about to be sent once more, after labelSpent
 	// was set.
 	replaying bool
+	// otherPublished is set where another run's token was left in place of ours.
+	otherPublished bool
 	// passedBy is set where a session is opened beside somebody's claim.
 	passedBy bool
 	// unmarked is set where a refusal of the credential could not be noted.
@@ -195,6 +238,12 @@ type renewal struct {
 }
 
 func (r *renewal) run(ctx context.Context) Result {
+	if r.job.Credential == nil && Needs(r.job, r.Every, r.now) == (Reads{}) {
+		if stop := r.readToken(ctx); stop != nil {
+			return *stop
+		}
+		return Result{Outcome: Fresh, Reason: Decide(r.facts()).Reason}
+	}
 	if stop := r.read(ctx); stop != nil {
 		return *stop
 	}
@@ -221,10 +270,7 @@ func (r *renewal) run(ctx context.Context) Result {
 	if stop := r.checkToken(ctx); stop != nil {
 		return *stop
 	}
-	if stop := r.checkPlainSession(ctx); stop != nil {
-		return *stop
-	}
-	if x := r.job.Gate.blockedBy(); x != nil {
+	if x := r.gate().Closed(); x != nil {
 		result := exchangeFailure(x)
 		result.Reason = "not tried, because another connection to this provider was just answered: " + result.Reason
 		return result
@@ -243,6 +289,13 @@ func (r *renewal) run(ctx context.Context) Result {
 	return r.spend(ctx, attempts)
 }
 
+func (r *renewal) gate() Gate {
+	if r.job.Gate == nil {
+		return noGate{}
+	}
+	return r.job.Gate
+}
+
 // usesSession reports whether what is exchanged depends on a session document.
 func (r *renewal) usesSession() bool { return r.hasSession && r.traits.Session != exchange.NoSession }
 
@@ -251,13 +304,10 @@ func (r *renewal) facts() Facts {
 	f := Facts{
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
 		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
-		Force: r.job.Force || r.keep != nil, Token: r.token, Traits: r.traits,
+		Force: r.job.Force || r.job.Candidate || r.keep != nil, Token: r.token, Traits: r.traits,
 	}
 	if r.token == nil && r.conn.TokenParameter == "" {
 		f.LastWrite = r.tokenVersion.Created
-	}
-	if p := r.session.Token; p != nil && p.IssuedAt.After(f.LastWrite) {
-		f.LastWrite = p.IssuedAt
 	}
 	if r.traits.Session != exchange.NoSession {
 		f.RefreshedAt, f.SessionStartedAt = r.session.RefreshedAt, r.session.StartedAt

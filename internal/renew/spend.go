@@ -2,10 +2,9 @@ package renew
 
 import (
 	"context"
+	"slices"
 	"time"
 
-	"evertoken/internal/connection"
-	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 )
 
@@ -47,13 +46,13 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
 			r.settleFailure(ctx, f)
 			return Result{Outcome: Deferred, Reason: "no time left in this run"}
 		}
-		issued, err := r.exchangeInTurn(ctx, a.grant)
+		issued, err := r.exchange(ctx, a.grant)
 		if err == nil {
 			return r.succeed(ctx, a, issued, f)
 		}
 		x := asExchange(err)
 		if x.Lost && !issued.RefreshToken.IsZero() { // the token is of no use, the refresh token beside it is
-			if next, changed := r.nextSession(a.grant, issued, credential.Token{}, false); changed {
+			if next, changed := r.nextSession(a.grant, issued); changed {
 				r.keepSession(ctx, next)
 				r.session, x.Lost = next, false
 			}
@@ -103,50 +102,26 @@ func (r *renewal) goesOn(a, next attempt, x *exchange.Error) bool {
 	return r.decision.Emergency
 }
 
-func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
-	defer cancel()
-	issued, err := r.job.Provider.Exchange(ctx, r.request(g))
-	if err != nil {
-		r.job.Gate.told(asExchange(err))
-	} else {
-		r.job.Gate.told(nil)
-	}
-	return issued, err
-}
-
-// exchangeInTurn is exchange, and where it sends a password that several
-// connections share, one at a time.
-func (r *renewal) exchangeInTurn(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
-	if !g.Password {
-		return r.exchange(ctx, g)
-	}
-	done, refused := r.job.Turn.take()
+// exchange makes one exchange once the gate lets it.
+func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchange.Issued, err error) {
+	leave, refused := r.gate().Enter(ctx, g)
 	if refused != nil {
 		return exchange.Issued{}, refused
 	}
-	if x := r.lateRefusal(ctx); x != nil { // what has changed while others had their turn
-		done(nil)
-		return exchange.Issued{}, x
+	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: "an internal fault"}
+	defer func() { leave(told) }()                   // also where the provider's code panics
+	if remaining(ctx) < leastExchange+storeReserve { // the turn may have been long in coming
+		told = nil
+		return exchange.Issued{}, &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no time left in this run"}
 	}
-	issued, err := r.exchange(ctx, g)
+	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	defer cancel()
+	issued, err = r.job.Provider.Exchange(ctx, r.request(g))
+	told = nil
 	if err != nil {
-		done(asExchange(err))
-	} else {
-		done(nil)
+		told = asExchange(err)
 	}
 	return issued, err
-}
-
-// lateRefusal returns why an exchange must not be begun any more, or nil.
-func (r *renewal) lateRefusal(ctx context.Context) *exchange.Error {
-	if remaining(ctx) < leastExchange+storeReserve {
-		return &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no time left in this run"}
-	}
-	if x := r.job.Gate.blockedBy(); x != nil {
-		return &exchange.Error{Class: x.Class, Doing: x.Doing, Status: x.Status, Problem: "not tried, because another connection to this provider was just answered so", Hint: x.Hint}
-	}
-	return nil
 }
 
 func (r *renewal) request(g exchange.Grant) exchange.Request {
@@ -192,6 +167,9 @@ func (r *renewal) settleFailure(ctx context.Context, f failures) Result {
 }
 
 func (r *renewal) markRejected(ctx context.Context, document, id, versionID string) {
+	if r.job.Candidate { // its refusal leaves no trace
+		return
+	}
 	if err := r.mark(ctx, labelRejected, id, versionID); err != nil {
 		r.unmarked = r.unmarked || document == "credential"
 		r.hint("the rejection could not be noted on the " + document + ", so it may be tried again: " + err.Error())
@@ -207,8 +185,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	}
 	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt}
 	finisher, twoRequests := r.job.Provider.(Finisher)
-	token := NewToken(r.conn, r.Every, issued)
-	session, write := r.nextSession(a.grant, issued, token, !twoRequests)
+	session, write := r.nextSession(a.grant, issued)
 	if write {
 		r.keepSession(ctx, session)
 	} else {
@@ -233,14 +210,18 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 		if !a.grant.FromSession() || r.sessionFits() {
 			r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
 		}
-		token = NewToken(r.conn, r.Every, issued)
-		if r.conn.Format == connection.Plain {
-			session.Token = token.Published()
-			r.setBurst("session") // the second version of this renewal
-			r.keepSession(ctx, session)
-		}
 	}
+	token := newToken(r.conn, r.facts(), issued)
+	if token.NeedsPersonAt.IsZero() && r.onlySeeds() {
+		token.NeedsPersonAt = sessionEnd(r.session.StartedAt, r.traits)
+	}
+	result.NeedsPersonAt = token.NeedsPersonAt
 	return r.publish(ctx, token, result)
+}
+
+// onlySeeds reports whether nothing stronger than a refresh token is stored.
+func (r *renewal) onlySeeds() bool {
+	return !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
 }
 
 // finish makes the second request. The session of the first is stored by now,

@@ -346,24 +346,43 @@ func TestReplicaIsRefused(t *testing.T) {
 	}
 }
 
-func TestPlainToken(t *testing.T) {
+func TestThePlainCopyFollowsTheToken(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Flexera(name, true)
 	v, _ := w.AWS.Parameter("/evertoken/connections/c")
-	w.AWS.PutParameter("/evertoken/connections/c", "String", strings.Replace(v.Value, `{`, `{"format":"plain",`, 1))
-	want(t, w, "issued", "")
-	published, _ := w.AWS.Secret(token).Labelled(secrets.Current)
-	if !w.IDP.Accepts("flexera", published.Value) {
-		t.Fatal("what is published is not the bare token")
+	w.AWS.PutParameter("/evertoken/connections/c", "String", strings.Replace(v.Value, `{`, `{"plain_copy":"other/copy",`, 1))
+	w.AWS.CreateSecret("other/copy", nil, nil)
+	copied := func() string {
+		v, _ := w.AWS.Secret("other/copy").Labelled(secrets.Current)
+		return v.Value
 	}
+	check := func(when string) {
+		t.Helper()
+		if published, _ := w.Token(name); copied() != published.AccessToken.Reveal() {
+			t.Errorf("%s: the copy is not the token", when)
+		}
+	}
+	want(t, w, "issued", "")
+	check("published")
+	requests := len(w.IDP.Requests())
+	w.PutSecret("other/copy", "something else")
+	w.Tick()
+	if copied() != "something else" {
+		t.Error("a copy that was overwritten a heartbeat ago is written at once")
+	}
+	w.Clock.Advance(10 * time.Minute)
 	want(t, w, "fresh", "")
-	w.PutSecret(token, "something else")
-	w.Clock.Advance(20 * time.Minute)
-	want(t, w, "issued", "missing") // it counts only if it is what is published
-	s, _ := w.Session(name)
-	w.Clock.Advance(s.Token.RenewAfter.Sub(w.Clock.Now()))
-	want(t, w, "issued", "due")
+	check("overwritten")
+	if len(w.IDP.Requests()) != requests {
+		t.Error("writing the copy again cost an exchange")
+	}
+	refuse(w, "PutSecretValue", "other/copy", "AccessDeniedException")
+	advance(t, w)
+	want(t, w, "issued", "the plain copy could not be written")
+	w.AWS.ClearFaults()
+	w.Tick()
+	check("not written at first")
 }
 
 func TestTokenParameter(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
@@ -228,7 +227,7 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 		result.ExpiresAt = token.ExpiresAt
 		return result
 	}
-	value := EncodeToken(r.conn, token)
+	value := token.Encode(r.conn.TokenParameter != "")
 	document, id := "token", r.conn.Token
 	var err error
 	if r.conn.TokenParameter != "" {
@@ -245,6 +244,16 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 		return *failed
 	}
 	r.token = &TokenTimes{token.IssuedAt, token.ExpiresAt}
+	if r.conn.PlainCopy != "" && !r.otherPublished {
+		var over secrets.Version
+		if r.job.Copy != nil {
+			over = r.job.Copy.Version
+		}
+		if over.ARN == "" {
+			over.ARN = r.conn.PlainCopy
+		}
+		r.copyToken(ctx, over, token.AccessToken)
+	}
 	result.ExpiresAt = token.ExpiresAt
 	if promised := r.facts().minRemaining(); promised < r.conn.MinRemaining {
 		r.hint("min_remaining is more than half of the token's life: readers are promised " + promised.Round(time.Second).String())
@@ -269,6 +278,7 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token, val
 	v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
 	if getErr == nil && v.ID != base && r.otherServes(ctx, v, token) {
 		r.hint("another run published a token meanwhile, which serves as well")
+		r.otherPublished = true
 		return nil
 	}
 	return put(secrets.FreshID())
@@ -278,12 +288,9 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token, val
 // ours. At a provider whose tokens kill each other (FlexNet, which knows two
 // names) only one of the two lives, so they are asked about.
 func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours credential.Token) bool {
-	theirs := credential.Token{AccessToken: v.Value, ExpiresAt: ours.ExpiresAt} // a plain token does not tell its end
-	if r.conn.Format != connection.Plain {
-		var err error
-		if theirs, err = credential.ParseToken(v.Value); err != nil || theirs.ExpiresAt.Before(ours.ExpiresAt) {
-			return false
-		}
+	theirs, err := credential.ParseToken(v.Value)
+	if err != nil || theirs.ExpiresAt.Before(ours.ExpiresAt) {
+		return false
 	}
 	prover, ok := r.job.Provider.(Prover)
 	if !ok || prover.Prove(ctx, r.credential, theirs.AccessToken) == nil {

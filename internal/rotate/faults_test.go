@@ -5,10 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
-	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
 
@@ -99,27 +97,6 @@ func TestOtherWasFaster(t *testing.T) {
 			check(t, "labels", "cur:CURRENT tok:PENDING", s.labels(s.secret))
 		})
 	}
-}
-
-// TestPlainSession keeps what the session says of the published token.
-func TestPlainSession(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.apiax("c")
-	w.declare("c", "apiax", map[string]any{"token_url": w.idp.Apiax().TokenURL()}, map[string]any{"format": "plain"})
-	now := w.clock.Now()
-	token := credential.Token{AccessToken: redact.New("t"), IssuedAt: now, RenewAfter: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
-	old := credential.Session{RefreshToken: redact.New("old"), StartedAt: now.Add(-time.Hour), RefreshedAt: now.Add(-time.Hour), Token: token.Published()}
-	w.put("evertoken/c/session", "cur", old.Encode().Reveal())
-	if err := w.rotateSecret("evertoken/c/session", "one"); err != nil {
-		t.Fatal(err)
-	}
-	w.wantOK()
-	session, err := credential.ParseSession(redact.New(w.value("evertoken/c/session", secrets.Current)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, "the published token", token.Published(), session.Token)
 }
 
 // TestDeadToken: the provider does not know the new token.

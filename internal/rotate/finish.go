@@ -3,7 +3,6 @@ package rotate
 import (
 	"context"
 
-	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
@@ -22,9 +21,6 @@ func (r *rotation) check(ctx context.Context, pending secrets.Version) error {
 	case credentialRole:
 		problem = checkPendingCredential(pending, current)
 	case tokenRole:
-		if r.users[0].conn.Format == connection.Plain {
-			return r.refusePlain()
-		}
 		problem = r.checkToken(pending, current)
 	case sessionRole:
 		var cred credential.Credential
@@ -47,9 +43,6 @@ func (r *rotation) checkSetup(ctx context.Context) error {
 		return r.checkCredential(ctx)
 	case sessionRole:
 		return r.checkSession(ctx)
-	}
-	if r.users[0].conn.Format == connection.Plain {
-		return r.refusePlain()
 	}
 	_, err := r.setupCredential(ctx)
 	return err

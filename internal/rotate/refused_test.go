@@ -18,10 +18,8 @@ func TestBadEvents(t *testing.T) {
 	w.oauth2("c")
 	w.oauth2("off")
 	w.apiax("replica")
-	w.oauth2("plain")
-	w.declare("plain", "oauth2", map[string]any{"token_url": w.idp.OAuth2().TokenURL(), "grant": "client_credentials"}, map[string]any{"format": "plain"})
 	w.aws.CreateSecret("somebody/elses", aws.String("value"), nil)
-	for _, secret := range []string{"evertoken/c/token", "evertoken/plain/token", "evertoken/replica/token", "somebody/elses"} {
+	for _, secret := range []string{"evertoken/c/token", "evertoken/replica/token", "somebody/elses"} {
 		w.prepare(secret, "tok")
 	}
 	w.aws.SetReplica("evertoken/replica/token", "eu-west-1")
@@ -54,8 +52,6 @@ func TestBadEvents(t *testing.T) {
 			"Refused", "primary Region, eu-west-1"},
 		"a foreign secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("somebody/elses"), ClientRequestToken: id("tok")},
 			"Refused", "no connection under /evertoken/connections/ names this secret, so it is not Evertoken's to rotate"},
-		"a plain token": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("evertoken/plain/token"), ClientRequestToken: id("tok")},
-			"Refused", "cancel-rotate-secret --secret-id evertoken/plain/token"},
 	}
 	for name, test := range tests {
 		err := w.handle(test.event)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/renew"
@@ -24,11 +23,6 @@ func (r *rotation) createSession(ctx context.Context) error {
 	}
 	if session.RefreshToken.IsZero() {
 		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, so there is no session to rotate", "take the rotation off: "+cancelCommand(r.name))
-	}
-	if r.users[0].conn.Format == connection.Plain { // the published token's times stand in the session
-		if now, err := credential.ParseSession(j.Session.Version.Value); err == nil {
-			session.Token = now.Token
-		}
 	}
 	if result.Hint != "" {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)

@@ -31,18 +31,18 @@ const labelRejected = "EVERTOKEN_REJECTED_"
 // job reads what an exchange for the connection needs.
 func (r *rotation) job(ctx context.Context) renew.Job {
 	c, p := r.users[0].conn, r.users[0].provider
-	read := func(id string) secrets.Read {
+	read := func(id string) *secrets.Read {
 		v, err := r.Secrets.Get(ctx, id, secrets.Current)
-		return secrets.Read{Version: v, Err: err}
+		return &secrets.Read{Version: v, Err: err}
 	}
 	j := renew.Job{Connection: c, Provider: p, Credential: read(c.Credential)}
-	if p.Traits().Session != exchange.NoSession || c.Format == connection.Plain {
+	if p.Traits().Session != exchange.NoSession {
 		j.Session = read(c.Session)
 	}
 	if c.TokenParameter != "" { // only a session can be rotated then, which does not depend on it
 		j.Token = secrets.Read{Err: secrets.ErrNotFound}
 	} else {
-		j.Token = read(c.Token)
+		j.Token = *read(c.Token)
 	}
 	return j
 }
@@ -53,18 +53,12 @@ func (r *rotation) engine() *renew.Engine {
 	return &engine
 }
 
-// plainProblem says why a plain token is not rotated here.
-const plainProblem = "the token is published as plain text, whose times stand in the session and are written together with it"
-
 func (r *rotation) createToken(ctx context.Context) error {
 	c := r.users[0].conn
-	if c.Format == connection.Plain {
-		return r.refusePlain()
-	}
 	j := r.job(ctx)
 	stored := false
 	result := r.engine().Mint(ctx, j, func(ctx context.Context, t credential.Token) error {
-		err := r.keep(ctx, renew.EncodeToken(c, t))
+		err := r.keep(ctx, t.Encode(false))
 		if stored = err == nil || secrets.ErrorKind(err) == secrets.ErrConflict; stored {
 			r.warnShortLived(ctx, c, t)
 			return nil // on a conflict another invocation has stored a token, and that one is used
@@ -78,10 +72,6 @@ func (r *rotation) createToken(ctx context.Context) error {
 		return nil
 	}
 	return r.fromResult(result)
-}
-
-func (r *rotation) refusePlain() error {
-	return r.refused(plainProblem, "leave it to issue, which renews it: "+cancelCommand(r.name)+"; or declare \"format\": \"json\"")
 }
 
 func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {

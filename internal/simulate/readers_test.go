@@ -23,8 +23,7 @@ type read struct {
 	expires, renewAfter time.Time
 }
 
-// published reads a connection's token wherever and in whatever format it is
-// published; ok is false if there is none.
+// published reads a connection's token wherever it is published; ok is false if there is none.
 func published(w *fakeworld.World, name string) (token read, ok bool) {
 	text := ""
 	if p, found := w.AWS.Parameter(tokenParameter(name)); found {
@@ -35,14 +34,8 @@ func published(w *fakeworld.World, name string) (token read, ok bool) {
 	if text == "" {
 		return read{}, false
 	}
-	if t, err := credential.ParseToken(redact.New(text)); err == nil {
-		return read{t.AccessToken.Reveal(), t.ExpiresAt, t.RenewAfter}, true
-	}
-	token.access = text // in plain, whose times are in the session
-	if s, found := w.Session(name); found && s.Token != nil && s.Token.SHA256 == credential.Sum(redact.New(text)) {
-		token.expires, token.renewAfter = s.Token.ExpiresAt, s.Token.RenewAfter
-	}
-	return token, true
+	t, err := credential.ParseToken(redact.New(text))
+	return read{t.AccessToken.Reveal(), t.ExpiresAt, t.RenewAfter}, err == nil
 }
 
 func tokenParameter(name string) string { return "/evertoken/tokens/" + name }

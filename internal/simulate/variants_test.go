@@ -24,11 +24,12 @@ func redeclare(w *fakeworld.World, more map[string]any) {
 	w.Declare(subject, declared)
 }
 
-// plain publishes the bare access token.
-func plain(connect func(*fakeworld.World)) func(*fakeworld.World) {
+// copied publishes the bare access token beside the document.
+func copied(connect func(*fakeworld.World)) func(*fakeworld.World) {
 	return func(w *fakeworld.World) {
 		connect(w)
-		redeclare(w, map[string]any{"format": "plain"})
+		redeclare(w, map[string]any{"plain_copy": "evertoken/" + subject + "/copy"})
+		w.AWS.CreateSecret("evertoken/"+subject+"/copy", nil, nil)
 	}
 }
 

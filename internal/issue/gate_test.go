@@ -1,4 +1,4 @@
-package renew_test
+package issue_test
 
 import (
 	"fmt"
@@ -100,4 +100,15 @@ func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sent counts what reached the provider by a grant.
+func sent(w *fakeworld.World, grant string) int {
+	n := 0
+	for _, r := range w.IDP.Requests() {
+		if r.Grant == grant {
+			n++
+		}
+	}
+	return n
 }

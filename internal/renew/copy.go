@@ -1,0 +1,46 @@
+package renew
+
+import (
+	"context"
+
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// mirror makes the plain copy like the published token where it is not: it was
+// overwritten, or could not be written with the token. It costs no exchange, and
+// a copy that cannot be written stops nothing: the token document is the truth.
+// A copy that was written within the floor waits for it, so that somebody who
+// keeps overwriting it does not use up its versions.
+func (r *renewal) mirror(ctx context.Context) {
+	read := r.job.Copy
+	if read == nil || r.published.IsZero() || r.job.DryRun || r.keep != nil {
+		return
+	}
+	v, err := read.Version, read.Err
+	if secrets.ErrorKind(err) != secrets.ErrNotFound && err != nil {
+		r.hint(r.awsFailure("plain copy", r.conn.PlainCopy, err).Reason)
+		return
+	}
+	if v.Value.Equal(r.published) || !v.Created.IsZero() && r.now.Before(v.Created.Add(floor)) {
+		return
+	}
+	r.copyToken(ctx, v, r.published)
+}
+
+// copyToken writes the plain copy over what was read of it. It is tried a few
+// times; a later run mends what is left.
+func (r *renewal) copyToken(ctx context.Context, over secrets.Version, access redact.Secret) {
+	id := secrets.DeriveID(over.ARN, over.ID, "copy")
+	err := r.write(ctx, func(ctx context.Context) error { return r.Secrets.Put(ctx, r.conn.PlainCopy, id, access) })
+	if secrets.ErrorKind(err) == secrets.ErrConflict { // by another run from the same base, or AWSCURRENT was moved back
+		err = r.write(ctx, func(ctx context.Context) error {
+			return r.Secrets.Put(ctx, r.conn.PlainCopy, secrets.FreshID(), access)
+		})
+	}
+	if err != nil {
+		failed := r.awsFailure("plain copy", r.conn.PlainCopy, err)
+		r.hint("the plain copy could not be written and is older than the token: " + failed.Reason)
+		r.hint(failed.Hint)
+	}
+}

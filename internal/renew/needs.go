@@ -1,0 +1,36 @@
+package renew
+
+import (
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+)
+
+// Reads are the documents that a run needs besides the published token.
+type Reads struct{ Credential, Session bool }
+
+// Needs says from the published token alone what else a scheduled run must read
+// of the connection: nothing before the token's look_after, everything after it
+// or where no token counts. It is a pure function of the job's Connection,
+// Provider, Token, Force, Candidate and DryRun. every is how often a run happens.
+// A run that names the connection reads everything in any case.
+func Needs(j Job, every time.Duration, now time.Time) Reads {
+	session := j.Provider.Traits().Session != exchange.NoSession
+	everything := Reads{Credential: true, Session: session}
+	if j.Force || j.Candidate || j.DryRun || j.Token.Err != nil {
+		return everything
+	}
+	token, err := credential.ParseToken(j.Token.Version.Value)
+	if err != nil || token.Connection != j.Connection.Name {
+		return everything
+	}
+	at := tokenFacts(j.Connection, every, token).LookAfter() // the declaration may have changed since
+	if told := token.LookAfter; !told.IsZero() && told.Before(at) {
+		at = told
+	}
+	if now.Before(at) && (!token.LookAfter.IsZero() || !session) { // without look_after a session may say more than the token
+		return Reads{}
+	}
+	return everything
+}
