@@ -88,7 +88,7 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 		return m.current, nil
 	}
 	if m.use != nil {
-		next := m.next(m.use.doc.Get(credential.ClientID), m.use.doc.Get(credential.ClientSecret))
+		next := m.next(m.use.doc.Get(credential.ClientID), m.use.doc.Get(credential.ClientSecret), m.use.doc.OwnsClient(m.secret.ARN))
 		if err := m.keep(ctx, next); err != nil {
 			return version{}, stop(runAgain, fmt.Errorf("storing the client %s: %w", next.client(), err))
 		}
@@ -102,7 +102,7 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 		}
 		return version{}, stop(hint, err)
 	}
-	next := m.next(redact.New(made.ID), made.Secret)
+	next := m.next(redact.New(made.ID), made.Secret, true)
 	if err := m.keep(ctx, next); err != nil {
 		return version{}, m.undo(ctx, made.ID, err)
 	}

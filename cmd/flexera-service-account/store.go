@@ -25,10 +25,14 @@ const maxWait = 15 * time.Second
 
 // next is the version to come: AWSCURRENT with the client in place of the
 // refresh token, which would be used before it. Its id follows from both, so
-// that a repetition stores nothing new.
-func (m *migration) next(clientID, clientSecret redact.Secret) version {
+// that a repetition stores nothing new. A client that was made for this secret is
+// recorded as such, so that a rotation may delete it once it is replaced.
+func (m *migration) next(clientID, clientSecret redact.Secret, own bool) version {
 	doc := without(m.current.doc, credential.RefreshToken).
 		With(credential.ClientID, clientID).With(credential.ClientSecret, clientSecret)
+	if own {
+		doc = doc.WithOwnClient(m.secret.ARN, clientID.Reveal(), clientSecret)
+	}
 	return version{secrets.DeriveID(m.secret.ARN, m.current.id, "service account client "+clientID.Reveal()), doc}
 }
 

@@ -27,7 +27,7 @@ const (
 	KeyID        = "key_id"
 )
 
-var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password, PrivateKey, KeyID}
+var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password, PrivateKey, KeyID, MadeFor}
 
 // Error says what is wrong with a document and what to do about it. It never
 // holds a value.

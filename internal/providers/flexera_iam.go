@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -108,6 +109,18 @@ func (p *flexera) Prove(ctx context.Context, _ credential.Credential, access red
 	}
 	return err
 }
+
+// Account implements [ClientManager].
+func (p *flexeraAccount) Account() string {
+	return fmt.Sprintf("Flexera One, organization %d, service account %d", p.org, p.account)
+}
+
+// MaxClients implements [ClientManager]: "At most 2 clients per service account
+// at any one time" (the file's tag text).
+func (p *flexeraAccount) MaxClients() int { return 2 }
+
+// TokenLife implements [ClientManager].
+func (p *flexeraAccount) TokenLife() time.Duration { return flexeraLife }
 
 // clients is the path of the service account's clients.
 func (p *flexeraAccount) clients() string {

@@ -69,6 +69,14 @@ type Prover interface {
 
 // ClientManager is a [Provider] that can replace a client's secret by API.
 type ClientManager interface {
+	// Account names the account whose clients these are, in the words by which
+	// people find it at the provider. Connections with the same Account share
+	// its clients.
+	Account() string
+	// MaxClients is how many clients the account has at any one time.
+	MaxClients() int
+	// TokenLife is how long an access token lives that a client was given.
+	TokenLife() time.Duration
 	// ListClients returns the clients, without their secrets.
 	ListClients(ctx context.Context, accessToken redact.Secret) ([]Client, error)
 	// CreateClient makes a client. Its secret is told only here.

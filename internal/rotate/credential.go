@@ -2,9 +2,9 @@ package rotate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -13,53 +13,53 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// unrotatable says, by provider, why no API can change its credential and what
-// to do instead.
-var unrotatable = map[string][2]string{
-	"apiax":      {"no API changes a user's password", "change it at Apiax and store it"},
-	"flexnet":    {"no API changes a user's password", "change it in FlexNet Operations and store it"},
-	"sharetribe": {"no API changes what is stored for Sharetribe", "make a new application (or password) in Sharetribe Console, store it, then delete the old one"},
-	"oauth2":     {"no standard API changes a client's secret, a key, a password or a refresh token", "change it at the provider and store it"},
-}
-
 // manager is the provider by which the credential's clients are managed.
 type manager struct {
 	user
 	providers.ClientManager
-	account serviceAccount
 }
 
-// serviceAccount are the settings of a flexera connection that name the account.
-type serviceAccount struct {
-	OrgID            int64 `json:"org_id"`
-	ServiceAccountID int64 `json:"service_account_id"`
-}
-
-// manager finds the connection whose settings name the service account, or says
+// manager finds the connection by whose account the client is replaced, or says
 // why the credential is not rotated.
 func (r *rotation) manager() (manager, error) {
+	var found []manager
 	for _, u := range r.users {
 		if m, ok := u.provider.(providers.ClientManager); ok {
-			out := manager{user: u, ClientManager: m}
-			if err := json.Unmarshal(u.conn.Settings, &out.account); err != nil { // the provider has read them already
-				return manager{}, r.misconfigured("the settings of connection "+u.conn.Name+" cannot be read", "")
-			}
-			return out, nil
+			found = append(found, manager{u, m})
 		}
 	}
-	c := r.users[0].conn
-	if why, known := unrotatable[c.Provider]; known {
-		return manager{}, r.refused(why[0], why[1]+": "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
+	if len(found) == 0 {
+		return manager{}, r.fixed(r.users[0])
 	}
-	return manager{}, r.misconfigured("connection "+c.Name+" does not name the service account whose client is to be rotated",
-		"add settings.org_id and settings.service_account_id; a user's refresh token cannot be rotated at all, since Flexera One makes those in its web UI only")
+	for _, m := range found[1:] {
+		if m.Account() != found[0].Account() {
+			return manager{}, r.misconfigured(fmt.Sprintf("connection %s names %s for this credential, and connection %s %s: a client belongs to one of them",
+				found[0].conn.Name, found[0].Account(), m.conn.Name, m.Account()), "correct the settings")
+		}
+	}
+	return found[0], nil
+}
+
+// fixed says why no API changes the credential.
+func (r *rotation) fixed(u user) error {
+	f, ok := u.provider.(providers.FixedCredential)
+	switch {
+	case !ok:
+		return r.refused("connection "+u.conn.Name+": no API changes this credential", "take the rotation off: "+cancelCommand(r.name))
+	case f.FixedCredential().Setting != "":
+		why := f.FixedCredential()
+		return r.misconfigured("connection "+u.conn.Name+": "+why.Why,
+			"add "+why.Setting+"; without that: "+why.Instead+" and store it: "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
+	}
+	why := f.FixedCredential()
+	return r.refused(why.Why, why.Instead+" and store it: "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
 }
 
 // clientOf returns the client pair's grant, or says why there is none.
 func (r *rotation) clientOf(u user, doc credential.Credential) (exchange.Grant, error) {
 	if !doc.Has(credential.ClientID, credential.ClientSecret) {
-		return exchange.Grant{}, r.refused("the credential has no client_id and client_secret: a refresh token cannot be rotated, since Flexera One makes those in its web UI only",
-			"make a new one there and store it: "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
+		return exchange.Grant{}, r.refused("the credential has no client_id and client_secret, which are all that rotation can replace",
+			"store a client: "+putCommand(r.name)+"; or take the rotation off: "+cancelCommand(r.name))
 	}
 	grants, err := u.provider.Grants(doc)
 	if err != nil {
@@ -87,8 +87,23 @@ func (r *rotation) checkCredential(ctx context.Context) error {
 	if err != nil {
 		return r.misconfigured(err.Error(), "store it again: "+putCommand(r.name))
 	}
-	_, err = r.clientOf(m.user, doc)
-	return err
+	if _, err = r.clientOf(m.user, doc); err != nil {
+		return err
+	}
+	r.tellForeign(ctx, doc)
+	return nil
+}
+
+// tellForeign says in good time that the stored client will stand in the way of
+// a later rotation, because nothing proves that it is this secret's alone.
+func (r *rotation) tellForeign(ctx context.Context, doc credential.Credential) {
+	id := doc.Get(credential.ClientID).Reveal()
+	if doc.OwnsClient(r.secret.ARN) || slices.Contains(r.named(), id) {
+		return
+	}
+	r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "client_id", id,
+		"hint", "A person stored this client, so it may serve others too. Evertoken does not delete it after it was replaced; "+
+			"delete it then, or say now that it is this secret's alone: "+nameCommand(r.name, append(r.named(), id)...))
 }
 
 // createCredential makes a new client and stores it before anything else is done
@@ -116,6 +131,7 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	if err := r.freeSlot(ctx, m, access); err != nil {
 		return err
 	}
+	r.tellForeign(ctx, doc)
 	if remaining(ctx) < leastTime {
 		return r.transient("no time left in this invocation, so no client was made")
 	}
@@ -123,15 +139,35 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	value := doc.With(credential.ClientID, redact.New(made.ID)).With(credential.ClientSecret, made.Secret).Encode()
-	err = r.keep(ctx, value)
-	switch secrets.ErrorKind(err) {
-	case secrets.NoError:
+	return r.keepClient(ctx, m, access, made, doc.WithOwnClient(r.secret.ARN, made.ID, made.Secret).Encode())
+}
+
+// keepClient stores a new client, and deletes it again where it is certain that
+// it is stored nowhere.
+func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secret, made providers.Client, value redact.Secret) error {
+	err := r.keep(ctx, value, dropReserve)
+	if err == nil {
 		return nil
-	case secrets.ErrConflict: // another invocation has stored one, which is used
-		return r.drop(ctx, m, access, made.ID)
 	}
-	return r.unkept("the client "+made.ID+" was made and its secret could not be stored, so it is of no use; the next try deletes it", err)
+	superseded, late := errors.AsType[Superseded](err)
+	stored, found, readErr := r.pending(ctx)
+	switch {
+	case readErr == nil && found && stored.Value.Equal(value) && late: // a later rotation deletes it: the version says whose it is
+		return superseded
+	case readErr == nil && found && stored.Value.Equal(value): // only the answer was lost
+		return r.confirm(ctx)
+	case readErr != nil:
+		return r.unkept("the client "+made.ID+" was made, and whether its secret could be stored is not known", err)
+	}
+	left := r.drop(ctx, m, access, made.ID)
+	if late {
+		superseded.Hint = left
+		return superseded
+	}
+	if secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
+		return nil
+	}
+	return r.unkept(joinHints("the client "+made.ID+" was made and its secret could not be stored, so it was deleted again", left), err)
 }
 
 func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (providers.Client, error) {
@@ -144,19 +180,22 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 	x := asExchange(err)
 	hint := x.Hint
 	if x.Lost {
-		hint = joinHints(hint, "a client may have been made whose secret nobody has: the next try deletes it")
+		hint = joinHints(hint, "a client may have been made whose secret nobody has; if no place is left, the next try names it, and the command by which you let Evertoken delete it")
 	}
 	return providers.Client{}, r.classified(x.Class, x.Error(), hint)
 }
 
-// drop deletes a client that was made and is not needed.
-func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) error {
-	ctx, cancel := bounded(ctx)
+// drop deletes a client that this very invocation made. It returns "" or what is
+// left to do.
+func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (left string) {
+	ctx, cancel := context.WithTimeout(ctx, max(remaining(ctx)-tellReserve, 0))
 	defer cancel()
-	if err := m.DeleteClient(ctx, access, id); err != nil {
-		r.Log.WarnContext(ctx, "a client that is not needed was left; the next rotation deletes it", "secret_id", r.name, "client_id", id, "error", asExchange(err).Error())
+	err := m.DeleteClient(ctx, access, id)
+	if err == nil {
+		return ""
 	}
-	return nil
+	r.Log.WarnContext(ctx, "a client that nobody needs could not be deleted", "secret_id", r.name, "client_id", id, "error", asExchange(err).Error())
+	return "the client " + id + " could not be deleted, and nobody has its secret; let the next rotation delete it: " + nameCommand(r.name, append(r.named(), id)...)
 }
 
 // access is an access token of the service account itself. Where AWSCURRENT was
@@ -207,9 +246,7 @@ func checkPendingCredential(pending, current secrets.Version) string {
 	if err != nil {
 		return ""
 	}
-	same := redact.New("-")
-	if !doc.With(credential.ClientID, same).With(credential.ClientSecret, same).Encode().
-		Equal(now.With(credential.ClientID, same).With(credential.ClientSecret, same).Encode()) {
+	if !doc.WithOwnClient("", "", redact.Secret{}).Encode().Equal(now.WithOwnClient("", "", redact.Secret{}).Encode()) {
 		return "AWSCURRENT and AWSPENDING differ in more than the client: one of them was changed meanwhile"
 	}
 	return ""
@@ -238,26 +275,19 @@ func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) 
 	return nil
 }
 
-// where says where a person finds the clients.
-func (m manager) where() string {
-	return fmt.Sprintf("organization %d, service account %d", m.account.OrgID, m.account.ServiceAccountID)
-}
-
 // readClient is the client id that a version holds, "" where it holds none or
-// cannot be understood.
-func (r *rotation) readClient(ctx context.Context, versionID string) (clientID string, hasValue bool, err error) {
+// cannot be understood. own is set where it was made for this secret.
+func (r *rotation) readClient(ctx context.Context, versionID string) (clientID string, own bool, err error) {
 	v, err := r.Secrets.GetVersion(ctx, r.event.SecretID, versionID)
 	switch {
-	case errors.Is(err, secrets.ErrNotFound):
+	case errors.Is(err, secrets.ErrNotFound), errors.Is(err, secrets.ErrBinary):
 		return "", false, nil
-	case errors.Is(err, secrets.ErrBinary):
-		return "", true, nil
 	case err != nil:
 		return "", false, r.aws(string(r.role), r.name, err)
 	}
 	doc, err := credential.Parse(v.Value)
 	if err != nil {
-		return "", true, nil
+		return "", false, nil
 	}
-	return doc.Get(credential.ClientID).Reveal(), true, nil
+	return doc.Get(credential.ClientID).Reveal(), doc.OwnsClient(r.secret.ARN), nil
 }

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"fmt"
+	"strings"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
@@ -56,6 +57,9 @@ type (
 	// value it had prepared. AWSPENDING was taken off it, so that the next
 	// rotation begins anew; if even that failed the hint has the command.
 	RotationStuck struct{ Failure }
+	// Superseded is a rotation that was given up, or that another has followed,
+	// while this step was at work. Nothing of the other was touched.
+	Superseded struct{ Failure }
 	// InternalFault is a fault in Evertoken itself; the log has its place.
 	InternalFault struct{ Failure }
 )
@@ -129,6 +133,12 @@ func rotateCommand(secret string) string {
 
 func cancelCommand(secret string) string {
 	return "aws secretsmanager cancel-rotate-secret --secret-id " + secret
+}
+
+// nameCommand says that clients are the secret's alone, so that they may be
+// deleted.
+func nameCommand(secret string, clients ...string) string {
+	return "aws secretsmanager tag-resource --secret-id " + secret + " --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'"
 }
 
 func takeOffCommand(secret, versionID string) string {

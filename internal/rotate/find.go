@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/providers"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
@@ -54,8 +55,43 @@ func (r *rotation) find(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		parameters = append(parameters, connection.Parameter{Name: name, Value: all[name]})
 	}
-	_, err = r.matching(parameters, "under "+r.Config.ConnectionsPath)
-	return err
+	found, err := r.matching(parameters, "under "+r.Config.ConnectionsPath)
+	if err != nil || found != credentialRole {
+		return err
+	}
+	return r.alone(r.load(parameters))
+}
+
+// alone refuses a credential whose account another connection uses with another
+// credential: an account has few clients, and the rotation of one credential
+// would sooner or later end the client of the other.
+func (r *rotation) alone(declared []connection.Declared) error {
+	m, err := r.manager()
+	if err != nil { // the step says so
+		return nil
+	}
+	for _, d := range declared {
+		if d.Connection.Name == "" || r.roleIn(d.Connection) != "" {
+			continue
+		}
+		provider, err := r.Provider(d.Connection)
+		if err != nil {
+			continue
+		}
+		other, ok := provider.(providers.ClientManager)
+		if ok && other.Account() == m.Account() {
+			return r.misconfigured(fmt.Sprintf("connections %s and %s name the same account (%s) with different credentials: the rotation of one would end the client of the other",
+				m.conn.Name, d.Connection.Name, m.Account()),
+				fmt.Sprintf("let both use one credential (\"credential\": \"%s\"), or give each an account of its own", r.name))
+		}
+	}
+	return nil
+}
+
+func (r *rotation) load(parameters []connection.Parameter) []connection.Declared {
+	return connection.Load(parameters, connection.Rules{
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+	})
 }
 
 // tagged reads the parameter that the secret's tag names. Who may tag a secret
@@ -77,9 +113,7 @@ func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parame
 // matching keeps the connections among those declared that name the secret, and
 // the role they name it in. where says where they are declared.
 func (r *rotation) matching(parameters []connection.Parameter, where string) (role, error) {
-	declared := connection.Load(parameters, connection.Rules{
-		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
-	})
+	declared := r.load(parameters)
 	r.users, r.role = nil, ""
 	var faulty []string
 	for _, d := range declared {

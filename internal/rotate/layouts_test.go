@@ -243,6 +243,9 @@ func TestLayoutsConverge(t *testing.T) {
 				if l.name == "prepared, another version has the label" {
 					s.move(s.secret, "AWSPENDING", "", "hand")
 				}
+				if role == "credential" { // the clients that a layout stores are the operator's
+					s.own(s.secret, s.idp.Flexera().Clients(org, 2263)...)
+				}
 				err := s.rotateSecret(s.secret, "next")
 				if err != nil { // the earlier one is not complete: Secrets Manager tries that first
 					_ = s.aws.RetryRotation(s.secret)

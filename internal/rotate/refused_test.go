@@ -93,7 +93,7 @@ func TestUnrotatable(t *testing.T) {
 		"flexnet/credential":    {"Refused", "no API changes a user's password"},
 		"sharetribe/credential": {"Refused", "make a new application"},
 		"oauth2/credential":     {"Refused", "change it at the provider"},
-		"user/credential":       {"Refused", "in its web UI only"},
+		"user/credential":       {"Refused", "no client_id and client_secret"},
 		"unnamed/credential":    {"Misconfigured", "add settings.org_id and settings.service_account_id"},
 		"flexnet/session":       {"Refused", "keeps nothing in a session"},
 		"user/session":          {"Refused", "keeps nothing in a session"},

@@ -46,6 +46,7 @@ func TestRotateCredential(t *testing.T) {
 	w := newWorld(t)
 	account, first := w.flexera("f")
 	const secret = "evertoken/f/credential"
+	w.own(secret, first["client_id"])
 	for i, version := range []string{"one", "two", "three"} {
 		before := w.exchanges()
 		if err := w.rotateSecret(secret, version); err != nil {
@@ -74,7 +75,8 @@ func TestRotateCredential(t *testing.T) {
 func TestRotateSharedCredential(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	account, _ := w.flexera("f")
+	account, first := w.flexera("f")
+	w.own("evertoken/f/credential", first["client_id"])
 	settings := w.flexeraSettings(account)
 	delete(settings, "org_id")
 	delete(settings, "service_account_id")

@@ -68,18 +68,18 @@ func TestRotationTokenIsPassedOn(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", document, err)
 			}
-			pending := 0
+			put := 0
 			for _, p := range wire.seen {
-				if len(p.VersionStages) != 1 || p.VersionStages[0] != secrets.Pending {
+				if len(p.VersionStages) != 1 || p.VersionStages[0] != "EVERTOKEN_MADE" {
 					continue
 				}
-				pending++
+				put++
 				if got := p.RotationToken; (got == nil) != (token == "") || got != nil && *got != token {
 					t.Errorf("%s: an event with the RotationToken %q: the put does not send that", document, token)
 				}
 			}
-			if pending == 0 {
-				t.Errorf("%s: nothing was put under AWSPENDING: %+v", document, wire.seen)
+			if put == 0 {
+				t.Errorf("%s: nothing was put: %+v", document, wire.seen)
 			}
 		}
 	}

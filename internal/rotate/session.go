@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"evertoken/internal/credential"
@@ -27,9 +28,13 @@ func (r *rotation) createSession(ctx context.Context) error {
 	if result.Hint != "" {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
 	}
-	err := r.keep(ctx, session.Encode())
+	err := r.keep(ctx, session.Encode(), tellReserve)
 	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
 		return nil
+	}
+	if superseded, ok := errors.AsType[Superseded](err); ok {
+		superseded.Hint = "a new session was opened and is not used; the one in force is untouched"
+		return superseded
 	}
 	return r.unkept("a new session was opened and could not be stored; the one in force is untouched", err)
 }
@@ -43,7 +48,7 @@ func (r *rotation) unkept(problem string, err error) error {
 // checkSession refuses a session that rotation cannot open anew.
 func (r *rotation) checkSession(ctx context.Context) error {
 	c, p := r.users[0].conn, r.users[0].provider
-	if p.Traits().Session == exchange.NoSession || c.Provider == "flexera" { // Flexera hands back the refresh token it is sent
+	if p.Traits().Session != exchange.RequiredSession { // one that is optional hands back the refresh token it is sent
 		return r.refused("the connection "+c.Name+" keeps nothing in a session that could be rotated", "take the rotation off: "+cancelCommand(r.name))
 	}
 	grants, err := r.setupCredential(ctx)

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,56 +12,62 @@ import (
 	"evertoken/internal/secrets"
 )
 
-const (
-	// maxClients: "At most 2 clients per service account at any one time"
-	// (flexera-public/unified-openapi,
-	// generator/sources/flexera/iam/v1/openapi.json, tag text).
-	maxClients = 2
-	// previousLife is how long the client of AWSPREVIOUS is left alone after a
-	// promotion: as long as an access token of it lives.
-	previousLife = time.Hour
-	// clockSkew is by how much our clock, that of AWS and the provider's may
-	// differ.
-	clockSkew = time.Minute
-)
+// clientTag is the tag of a credential's secret by which an operator says which
+// clients are that secret's alone, so that rotation may delete them once they
+// are replaced. It holds one id, or several with spaces between.
+const clientTag = "evertoken:delete-client"
 
-// verdict is what is known of a client of the service account.
+// verdict is what is known of a client of the account.
 type verdict int
 
 const (
 	inUse   verdict = iota // it stands in a labelled version
 	resting                // it stands in AWSPREVIOUS alone, whose access tokens may live
-	free                   // it was certainly made for this secret, and nothing needs it
-	foreign                // it may be somebody else's
+	free                   // it is this secret's alone, and nothing needs it
+	foreign                // nothing proves that it is this secret's alone
 )
 
 // freeSlot makes room for one more client by deleting one that is certainly
 // nobody's, or says which one stands in the way.
 func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret) error {
 	clients, err := r.listClients(ctx, m, access)
-	if err != nil || len(clients) < maxClients {
+	if err != nil || len(clients) < m.MaxClients() {
 		return err
 	}
 	h, err := r.history(ctx, m, clients)
 	if err != nil {
 		return err
 	}
-	by := map[verdict][]string{}
+	by := map[verdict][]providers.Client{}
 	for _, c := range clients {
-		v := h.judge(c, m, r.Now())
-		by[v] = append(by[v], c.ID)
+		v := h.judge(c, r.Now())
+		by[v] = append(by[v], c)
 	}
-	const full = "the service account has two clients, the most there can be, and "
+	full := fmt.Sprintf("the account (%s) has %d clients, the most there can be, and ", m.Account(), len(clients))
 	switch {
 	case len(by[free]) > 0:
-		return r.deleteClient(ctx, m, access, by[free][0])
+		return r.deleteClient(ctx, m, access, by[free][0].ID)
 	case len(by[foreign]) > 0:
-		return r.refused(full+strings.Join(by[foreign], " and ")+" may be somebody else's: no version of this secret holds it, and no rotation of it is known to have made it",
-			"delete it if nothing uses it (Flexera One, "+m.where()+"); Secrets Manager's next try goes on")
+		c := by[foreign][0]
+		return r.refused(full+described(by[foreign])+" may be somebody else's: no rotation of this secret recorded that it made it",
+			"if nothing else uses "+c.ID+", delete it there, or let Evertoken do it: "+nameCommand(r.name, append(r.named(), c.ID)...)+"; Secrets Manager's next try goes on")
 	case len(by[resting]) > 0:
-		return r.transient(full + by[resting][0] + ", that of AWSPREVIOUS, is left until " + h.restsUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
+		return r.transient(full + by[resting][0].ID + ", that of AWSPREVIOUS, is left until " + h.restsUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
 	}
-	return r.refused(full+"labelled versions of this secret hold both", "take the label off the version whose client is no longer used; its client is then deleted (Flexera One, "+m.where()+")")
+	return r.refused(full+"labelled versions of this secret hold them all", "take the label off the version whose client is no longer used; the next rotation then deletes its client")
+}
+
+// described names clients, and who made them, as far as the provider tells.
+func described(clients []providers.Client) string {
+	var out []string
+	for _, c := range clients {
+		one := c.ID
+		if !c.CreatedAt.IsZero() {
+			one += fmt.Sprintf(" (made %s by %d)", c.CreatedAt.UTC().Format(time.RFC3339), c.CreatedBy)
+		}
+		out = append(out, one)
+	}
+	return strings.Join(out, " and ")
 }
 
 func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) ([]providers.Client, error) {
@@ -88,93 +95,87 @@ func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Se
 // history is what the secret's versions tell of the clients.
 type history struct {
 	labels   map[string][]string // of the versions in which each client stands
-	stood    map[string]bool     // clients that stand in a version of this secret, labelled or not
-	began    time.Time           // of the first rotation that can be told; zero if none
+	own      map[string]bool     // clients that are this secret's alone
 	promoted time.Time           // when AWSCURRENT last moved, as far as can be told
+	life     time.Duration       // of an access token
 }
 
 // history reads the labelled versions, and where those do not speak for every
-// client all the others that there still are.
+// client all the others that there still are: a client is this secret's own
+// where a version says so that this secret's rotation wrote, or the operator's
+// tag.
 func (r *rotation) history(ctx context.Context, m manager, clients []providers.Client) (*history, error) {
 	versions, err := r.Secrets.Versions(ctx, r.event.SecretID)
 	if err != nil {
 		return nil, r.aws(string(r.role), r.name, err)
 	}
-	h := &history{labels: map[string][]string{}, stood: map[string]bool{}}
+	h := &history{labels: map[string][]string{}, own: map[string]bool{}, life: m.TokenLife()}
+	for _, id := range r.named() {
+		h.own[id] = true
+	}
 	// No source dates a label, so the latest of what is known counts as the
 	// last promotion.
 	if h.promoted, err = r.Secrets.LastRotated(ctx, r.event.SecretID); err != nil {
 		return nil, r.aws(string(r.role), r.name, err)
 	}
+	var others []secrets.VersionInfo
 	for _, v := range versions {
 		labels := r.keepingLabels(v.ID)
 		if len(labels) == 0 {
+			others = append(others, v)
 			continue
 		}
-		client, _, err := r.readClient(ctx, v.ID)
+		client, own, err := r.readClient(ctx, v.ID)
 		if err != nil {
 			return nil, err
 		}
 		h.labels[client] = append(h.labels[client], labels...)
+		h.own[client] = h.own[client] || own
 		if (slices.Contains(labels, secrets.Current) || slices.Contains(labels, secrets.Previous)) && v.Created.After(h.promoted) {
 			h.promoted = v.Created
 		}
 	}
-	if !slices.ContainsFunc(clients, func(c providers.Client) bool { return len(h.labels[c.ID]) == 0 }) {
-		return h, nil
+	for _, v := range others {
+		if !slices.ContainsFunc(clients, func(c providers.Client) bool { return !h.own[c.ID] && !h.used(c.ID) }) {
+			break // the rest of the versions could tell nothing more
+		}
+		client, own, err := r.readClient(ctx, v.ID)
+		if err != nil {
+			return nil, err
+		}
+		h.own[client] = h.own[client] || own
 	}
-	return h, r.past(ctx, h, versions, m, clients)
+	return h, nil
 }
 
-// past reads every version. began is the earliest time that is certainly not
-// before the first rotation: the secret's last change, which the call that began
-// this rotation was, or the birth of a version that a rotation made. Such are
-// this very version, one without a value (whether these are listed no source
-// tells), and one whose client the service account made itself.
-func (r *rotation) past(ctx context.Context, h *history, versions []secrets.VersionInfo, m manager, clients []providers.Client) error {
-	h.began = r.secret.LastChanged
-	for _, v := range versions {
-		client, hasValue, err := r.readClient(ctx, v.ID)
-		if err != nil {
-			return err
-		}
-		h.stood[client] = true
-		selfMade := slices.ContainsFunc(clients, func(c providers.Client) bool { return c.ID == client && m.made(c) })
-		if (v.ID == r.id || !hasValue || selfMade) && v.Created.Before(h.began) {
-			h.began = v.Created
-		}
-	}
-	return nil
+// named are the clients that an operator says are this secret's alone.
+func (r *rotation) named() []string {
+	return strings.FieldsFunc(r.secret.Tags[clientTag], func(c rune) bool { return c == ' ' || c == ',' })
 }
 
 // keepingLabels are the labels of a version that keep its client alive. Those
 // that Secrets Manager describes count: a listing may be older. A mark that the
 // provider refused the version keeps nothing.
 func (r *rotation) keepingLabels(versionID string) []string {
-	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return strings.HasPrefix(l, labelRejected) })
+	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return strings.HasPrefix(l, labelRejected) || l == labelMade })
 }
 
-func (h *history) restsUntil() time.Time { return h.promoted.Add(previousLife) }
+func (h *history) restsUntil() time.Time { return h.promoted.Add(h.life) }
+
+// used reports whether a label other than AWSPREVIOUS keeps the client.
+func (h *history) used(client string) bool {
+	return slices.ContainsFunc(h.labels[client], func(l string) bool { return l != secrets.Previous })
+}
 
 // judge says what is known of a client.
-func (h *history) judge(c providers.Client, m manager, now time.Time) verdict {
-	labels := h.labels[c.ID]
+func (h *history) judge(c providers.Client, now time.Time) verdict {
 	switch {
-	case slices.ContainsFunc(labels, func(l string) bool { return l != secrets.Previous }):
+	case h.used(c.ID):
 		return inUse
-	case len(labels) > 0 && now.Before(h.restsUntil()):
+	case !h.own[c.ID]:
+		return foreign
+	case len(h.labels[c.ID]) > 0 && now.Before(h.restsUntil()):
 		return resting
-	case len(labels) > 0, h.stood[c.ID]:
-		return free
-	case m.made(c) && !h.began.IsZero() && !c.CreatedAt.IsZero() && !c.CreatedAt.Before(h.began.Add(-clockSkew)):
-		return free
 	}
-	return foreign
-}
-
-// made reports whether the service account made the client itself, as rotation
-// does. That createdBy of such a client is the service account's own id is not
-// documented; if it is another number, the client is left and named.
-func (m manager) made(c providers.Client) bool {
-	return c.CreatedBy != 0 && c.CreatedBy == m.account.ServiceAccountID
+	return free
 }

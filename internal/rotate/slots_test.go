@@ -9,18 +9,25 @@ import (
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
+	"evertoken/internal/redact"
 )
 
 // TestFreeSlot begins a rotation while the service account has two clients.
 func TestFreeSlot(t *testing.T) {
 	t.Parallel()
 	const secret = "evertoken/f/credential"
-	// hand stores another client of the account as a version of the secret.
-	hand := func(w *world, account int, version string, labels ...string) string {
+	// hand stores another client of the account as a version of the secret;
+	// recorded as made for the secret with that ARN, unless it is "".
+	hand := func(w *world, account int, arn, version string, labels ...string) string {
 		clientID, clientSecret := w.idp.Flexera().AddClient(account)
-		w.put(secret, version, marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}), labels...)
+		doc := credentialOf(t, marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}))
+		if arn != "" {
+			doc = doc.WithOwnClient(arn, clientID, redact.New(clientSecret))
+		}
+		w.put(secret, version, doc.Encode().Reveal(), labels...)
 		return clientID
 	}
+	ours := func(w *world) string { return w.aws.Secret(secret).ARN }
 	for name, test := range map[string]struct {
 		// other makes the second client and returns its id.
 		other   func(w *world, account int) string
@@ -32,14 +39,44 @@ func TestFreeSlot(t *testing.T) {
 			other: func(w *world, account int) string { clientID, _ := w.idp.Flexera().AddClient(account); return clientID },
 			want:  "Refused", text: "organization 1105, service account 2263",
 		},
+		"that an operator named": {
+			other: func(w *world, account int) string {
+				clientID, _ := w.idp.Flexera().AddClient(account)
+				w.own(secret, "0oaunknown", clientID)
+				return clientID
+			},
+			want: "ok", deleted: true,
+		},
 		"of AWSPREVIOUS, just now": {
-			other: func(w *world, account int) string { clientID := hand(w, account, "hand"); return restore(w, clientID) },
-			want:  "Transient", text: "that of AWSPREVIOUS, is left until 2026-11-21T17:00:00Z",
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, ours(w), "hand")
+				return restore(w, clientID)
+			},
+			want: "Transient", text: "that of AWSPREVIOUS, is left until 2026-11-21T17:00:00Z",
 		},
 		"of AWSPREVIOUS, an hour ago": {
 			other: func(w *world, account int) string {
-				clientID := hand(w, account, "hand")
+				clientID := hand(w, account, ours(w), "hand")
 				restore(w, clientID)
+				w.clock.Advance(time.Hour)
+				return clientID
+			},
+			want: "ok", deleted: true,
+		},
+		"of AWSPREVIOUS, stored by a person": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, "", "hand")
+				restore(w, clientID)
+				w.clock.Advance(time.Hour)
+				return clientID
+			},
+			want: "Refused", text: "Key=evertoken:delete-client,Value=",
+		},
+		"of AWSPREVIOUS, stored by a person who named it": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, "", "hand")
+				restore(w, clientID)
+				w.own(secret, clientID)
 				w.clock.Advance(time.Hour)
 				return clientID
 			},
@@ -47,19 +84,45 @@ func TestFreeSlot(t *testing.T) {
 		},
 		"of an earlier version": {
 			other: func(w *world, account int) string {
-				clientID := hand(w, account, "hand", "MINE")
+				clientID := hand(w, account, ours(w), "hand", "MINE")
 				w.move(secret, "MINE", "", "hand")
 				return clientID
 			},
 			want: "ok", deleted: true,
 		},
+		"of an earlier version, copied from another secret": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, strings.Replace(ours(w), "/f/", "/g/", 1), "hand", "MINE")
+				w.move(secret, "MINE", "", "hand")
+				return clientID
+			},
+			want: "Refused", text: "no rotation of this secret recorded that it made it",
+		},
+		"of an earlier version, copied from another Region": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, strings.Replace(ours(w), "us-east-1", "eu-west-1", 1), "hand", "MINE")
+				w.move(secret, "MINE", "", "hand")
+				return clientID
+			},
+			want: "Refused", text: "no rotation of this secret recorded that it made it",
+		},
 		"of a version that an operator labelled": {
-			other: func(w *world, account int) string { return hand(w, account, "hand", "MINE") },
-			want:  "Refused", text: "labelled versions of this secret hold both",
+			other: func(w *world, account int) string { return hand(w, account, ours(w), "hand", "MINE") },
+			want:  "Refused", text: "labelled versions of this secret hold them all",
+		},
+		"of a labelled version, though an operator named it": {
+			other: func(w *world, account int) string {
+				clientID := hand(w, account, "", "hand", "MINE")
+				w.own(secret, clientID)
+				return clientID
+			},
+			want: "Refused", text: "labelled versions of this secret hold them all",
 		},
 		"of a version that the provider refused": {
-			other: func(w *world, account int) string { return hand(w, account, "hand", "EVERTOKEN_REJECTED_20261120") },
-			want:  "ok", deleted: true,
+			other: func(w *world, account int) string {
+				return hand(w, account, ours(w), "hand", "EVERTOKEN_REJECTED_20261120")
+			},
+			want: "ok", deleted: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +159,7 @@ func TestMovedBackToDeadClient(t *testing.T) {
 	w := newWorld(t)
 	account, first := w.flexera("f")
 	const secret = "evertoken/f/credential"
+	w.own(secret, first["client_id"])
 	if err := w.rotateSecret(secret, "one"); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +189,7 @@ func TestCreateCredentialFails(t *testing.T) {
 		"no answer to the creation": {
 			func(w *world, _ int, _ map[string]string) {
 				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
-			}, "Transient", "a client may have been made whose secret nobody has", "ok"},
+			}, "Transient", "a client may have been made whose secret nobody has", "Refused"},
 		"throttled": {
 			func(w *world, _ int, _ map[string]string) {
 				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusTooManyRequests, Times: 1})
@@ -137,7 +201,12 @@ func TestCreateCredentialFails(t *testing.T) {
 		"the secret cannot be stored": {
 			func(w *world, _ int, _ map[string]string) {
 				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
-			}, "Misconfigured", "the next try deletes it", "ok"},
+			}, "Misconfigured", "so it was deleted again", "ok"},
+		"the secret cannot be stored, nor the client be deleted": {
+			func(w *world, _ int, _ map[string]string) {
+				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
+				w.idp.Inject(&fakeidp.Fault{Match: func(r fakeidp.Request) bool { return r.Method == http.MethodDelete }, Status: http.StatusForbidden, Times: 1})
+			}, "Misconfigured", "Key=evertoken:delete-client,Value=", "Refused"},
 		"the secret is stored late": {
 			func(w *world, _ int, _ map[string]string) {
 				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "ThrottlingException", Times: 20})
@@ -162,7 +231,11 @@ func TestCreateCredentialFails(t *testing.T) {
 			w.aws.ClearFaults()
 			w.idp.ClearFaults()
 			check(t, "again", test.again, w.step("createSecret", secret, "tok"))
-			if test.again == "ok" {
+			if test.again == "Refused" { // a client is left that nobody has the secret of
+				check(t, "the refusal names the client and a command", true, w.obey(secret))
+				check(t, "after the command", "ok", w.step("createSecret", secret, "tok"))
+			}
+			if test.again != "CredentialDead" {
 				check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
 				check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
 			}

@@ -3,6 +3,7 @@ package rotate
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"evertoken/internal/exchange"
@@ -20,9 +21,18 @@ const (
 	leastTime = storeReserve + 5*time.Second
 	// tellReserve is the time kept for telling what could not be stored.
 	tellReserve = time.Second
+	// dropReserve is the time kept for deleting a client that could not be
+	// stored.
+	dropReserve = 8 * time.Second
 	// longestWait is the longest wait between two tries.
 	longestWait = 5 * time.Second
 )
+
+// labelMade is the label under which a value is stored. It stands on the version
+// for a moment only: a put that names AWSPENDING takes that label from whatever
+// version has it (botocore model, secretsmanager PutSecretValue: VersionStages),
+// which by then may be a newer rotation's.
+const labelMade = "EVERTOKEN_MADE"
 
 // remaining is the time left in this invocation; without a deadline, as on a
 // laptop, as long as a Lambda can last.
@@ -34,16 +44,21 @@ func remaining(ctx context.Context) time.Duration {
 	return time.Until(deadline)
 }
 
-// keep stores the only copy of a value under AWSPENDING, and tries until the
-// time is up. The error is that of package secrets: ErrConflict where another
-// invocation has stored one first.
-func (r *rotation) keep(ctx context.Context, value redact.Secret) error {
-	budget := remaining(ctx) - tellReserve
+// keep stores the only copy of a value in the rotation's version, and tries until
+// the time is up but for reserve. The error is [Superseded], or that of package
+// secrets: ErrConflict where another invocation has stored one first.
+func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.Duration) error {
+	budget := remaining(ctx) - reserve
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		err := r.Secrets.PutAs(ctx, r.event.SecretID, r.id, r.event.RotationToken, value, secrets.Pending)
+		if err := r.stillOurs(ctx); err != nil {
+			return err
+		}
+		err := r.Secrets.PutAs(ctx, r.event.SecretID, r.id, r.event.RotationToken, value, labelMade)
 		switch secrets.ErrorKind(err) {
+		case secrets.NoError:
+			return r.confirm(ctx)
 		case secrets.ErrTransient, secrets.ErrThrottled, secrets.ErrDenied, secrets.ErrKMS, secrets.ErrNotFound:
 			// any of these may pass while there is time: a right or a key that
 			// was just granted takes a moment to be seen
@@ -54,6 +69,63 @@ func (r *rotation) keep(ctx context.Context, value redact.Secret) error {
 			return err
 		}
 	}
+}
+
+// stillOurs looks, just before a put, whether the version still is the one that
+// is being rotated to. A description that cannot be had stops nothing: the put
+// moves no label of the rotation.
+func (r *rotation) stillOurs(ctx context.Context) error {
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		d, err := r.Secrets.Describe(ctx, r.event.SecretID)
+		if err != nil || rotatedTo(d, r.id) {
+			return nil
+		}
+		if try == reads || r.Sleep(ctx, wait) != nil {
+			return r.superseded(d)
+		}
+	}
+}
+
+// confirm sees to it that the version that was just stored has AWSPENDING, which
+// it had before, and takes labelMade off. Where another version has AWSPENDING by
+// now, that one is left alone.
+func (r *rotation) confirm(ctx context.Context) error {
+	defer r.unlabel(ctx)
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		d, err := r.Secrets.Describe(ctx, r.event.SecretID)
+		if err != nil || rotatedTo(d, r.id) { // the next step looks again
+			return nil
+		}
+		if d.Holder(secrets.Pending) == "" {
+			// AWS refuses it where a version has the label.
+			if r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, r.id, "") == nil {
+				return nil
+			}
+		}
+		if try == reads || r.Sleep(ctx, wait) != nil {
+			return r.superseded(d)
+		}
+	}
+}
+
+func (r *rotation) unlabel(ctx context.Context) {
+	if err := r.Secrets.MoveLabel(ctx, r.event.SecretID, labelMade, "", r.id); err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
+		r.Log.WarnContext(ctx, "a label was left, which does no harm and moves with the next rotation", "secret_id", r.name, "label", labelMade, "error", err.Error())
+	}
+}
+
+// rotatedTo reports whether a description shows the version as the one that is,
+// or was, rotated to.
+func rotatedTo(d secrets.Description, version string) bool {
+	return slices.Contains(d.Labels[version], secrets.Pending) || slices.Contains(d.Labels[version], secrets.Current)
+}
+
+func (r *rotation) superseded(d secrets.Description) error {
+	problem := "AWSPENDING was taken off this version meanwhile"
+	if holder := d.Holder(secrets.Pending); holder != "" {
+		problem = "another rotation began meanwhile, to version " + holder
+	}
+	return Superseded{r.failure(problem+", so this one is given up", "")}
 }
 
 // takeOff takes AWSPENDING off the version that is made, because no rotation to

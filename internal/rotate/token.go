@@ -57,8 +57,12 @@ func (r *rotation) createToken(ctx context.Context) error {
 	c := r.users[0].conn
 	j := r.job(ctx)
 	stored := false
+	var superseded error
 	result := r.engine().Mint(ctx, j, func(ctx context.Context, t credential.Token) error {
-		err := r.keep(ctx, t.Encode(false))
+		err := r.keep(ctx, t.Encode(false), tellReserve)
+		if gone, ok := errors.AsType[Superseded](err); ok {
+			superseded = gone
+		}
 		if stored = err == nil || secrets.ErrorKind(err) == secrets.ErrConflict; stored {
 			r.warnShortLived(ctx, c, t)
 			return nil // on a conflict another invocation has stored a token, and that one is used
@@ -70,6 +74,9 @@ func (r *rotation) createToken(ctx context.Context) error {
 			r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
 		}
 		return nil
+	}
+	if superseded != nil {
+		return superseded
 	}
 	return r.fromResult(result)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -59,16 +60,24 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, clock: fakeworld.NewClock(), log: &fakeworld.Buffer{}}
+	clock := fakeworld.NewClock()
+	idp, err := fakeidp.New(fakeidp.Options{Now: clock.Now, ControlCharacters: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(idp.Close)
+	return newStack(t, idp, clock)
+}
+
+// newStack is a world of its own that shares the providers with others.
+func newStack(t *testing.T, idp *fakeidp.Server, clock *fakeworld.Clock) *world {
+	t.Helper()
+	w := &world{T: t, clock: clock, idp: idp, log: &fakeworld.Buffer{}}
 	var err error
 	if w.aws, err = fakeaws.New(fakeaws.Options{Now: w.clock.Now, Invoke: w.invoke}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.aws.Close)
-	if w.idp, err = fakeidp.New(fakeidp.Options{Now: w.clock.Now, ControlCharacters: true}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.idp.Close)
 	c := w.aws.AWSConfig()
 	c.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond) }
 	w.sm = secretsmanager.NewFromConfig(c)
@@ -314,6 +323,38 @@ func (w *world) oauth2(name string) {
 	o := w.idp.OAuth2()
 	clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
 	w.connect(name, "oauth2", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, nil)
+}
+
+// own says that the secret's clients of now are that secret's alone, as an
+// operator does.
+func (w *world) own(secret string, clients ...string) {
+	w.Helper()
+	w.tag(secret, "evertoken:delete-client", strings.Join(clients, " "))
+}
+
+func (w *world) tag(secret, key, value string) {
+	w.Helper()
+	_, err := w.sm.TagResource(context.Background(), &secretsmanager.TagResourceInput{SecretId: &secret, Tags: tagOf(key, value)})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// obey runs the command by which an error lets Evertoken delete a client, and
+// reports whether the last error names one.
+func (w *world) obey(secret string) bool {
+	w.Helper()
+	errs := w.errors()
+	if len(errs) == 0 {
+		return false
+	}
+	m := regexp.MustCompile(`aws secretsmanager tag-resource --secret-id (\S+) --tags 'Key=evertoken:delete-client,Value=([\w ]+)'`).FindStringSubmatch(errs[len(errs)-1].Error())
+	if m == nil {
+		return false
+	}
+	check(w.T, "the secret of the command", secret, m[1])
+	w.own(secret, strings.Fields(m[2])...)
+	return true
 }
 
 func tagOf(key, value string) []types.Tag { return []types.Tag{{Key: &key, Value: &value}} }
