@@ -6,7 +6,6 @@ package connection
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -68,11 +67,6 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("connection %s: %q %s", e.Connection, e.Member, e.Problem)
 }
-
-var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-// ValidName reports whether s can name a connection.
-func ValidName(s string) bool { return nameRE.MatchString(s) }
 
 type wire struct {
 	Provider          string               `json:"provider"`
@@ -178,36 +172,4 @@ func (c Connection) distinct() error {
 		seen[SecretName(d.id)] = d.member
 	}
 	return nil
-}
-
-var (
-	secretRE    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
-	arnRE       = regexp.MustCompile(`^arn:[a-z0-9-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:([A-Za-z0-9/_+=.@!-]{1,519})$`)
-	arnSuffixRE = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
-	parameterRE = regexp.MustCompile(`^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$`)
-)
-
-func validSecretID(s string) bool { return secretRE.MatchString(s) || arnRE.MatchString(s) }
-
-func validParameter(s, prefix string) bool {
-	return parameterRE.MatchString(s) && len(s) <= 1011 && strings.HasPrefix(s, prefix) &&
-		!strings.HasPrefix(s, prefix+"connections/") && !strings.HasPrefix(s, prefix+"rescue/")
-}
-
-// SecretName returns the name in a secret's ARN, without the six characters
-// that Secrets Manager appends, or the name itself.
-func SecretName(id string) string {
-	m := arnRE.FindStringSubmatch(id)
-	if m == nil {
-		return id
-	}
-	return arnSuffixRE.ReplaceAllString(m[2], "")
-}
-
-// Region returns the Region in a secret's ARN, or "" for a name.
-func Region(id string) string {
-	if m := arnRE.FindStringSubmatch(id); m != nil {
-		return m[1]
-	}
-	return ""
 }
