@@ -12,25 +12,19 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"evertoken/internal/config"
-	"evertoken/internal/connection"
 	"evertoken/internal/issue"
-	"evertoken/internal/oauth"
-	"evertoken/internal/providers"
-	"evertoken/internal/renew"
-	"evertoken/internal/secrets"
 	"evertoken/internal/telemetry"
+	"evertoken/internal/wiring"
 )
 
 func main() {
-	runner, err := wire(context.Background())
+	parts, err := wiring.FromEnvironment(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	runner := parts.Runner(telemetry.NewMetrics(os.Stdout, lambdacontext.FunctionName, time.Now))
 	lambda.Start(func(ctx context.Context, event json.RawMessage) (issue.Report, error) {
 		e, err := issue.ParseEvent(event)
 		if err != nil {
@@ -38,28 +32,4 @@ func main() {
 		}
 		return runner.Run(ctx, e)
 	})
-}
-
-func wire(ctx context.Context) (*issue.Runner, error) {
-	c, err := config.Load(os.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	aws, err := secrets.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	store := secrets.NewStore(secretsmanager.NewFromConfig(aws), secrets.NewLimiter(c.WritesPerSecond, time.Now, secrets.Sleep))
-	parameters := secrets.NewParameters(ssm.NewFromConfig(aws))
-	log := telemetry.NewLogger()
-	options := providers.Options{Client: &oauth.Client{}, Now: time.Now, AllowLoopbackHTTP: c.AllowLoopbackHTTP}
-	return &issue.Runner{
-		Config: c, Secrets: store, Parameters: parameters, Log: log, Now: time.Now,
-		Metrics: telemetry.NewMetrics(os.Stdout, lambdacontext.FunctionName, time.Now),
-		Engine: renew.Engine{
-			Secrets: store, Parameters: parameters, Now: time.Now, Sleep: secrets.Sleep, Log: log,
-			Every: c.Every, RescuePrefix: c.ParameterPrefix + "rescue/",
-		},
-		Provider: func(c connection.Connection) (renew.Provider, error) { return providers.New(c, options) },
-	}, nil
 }

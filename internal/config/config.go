@@ -20,12 +20,13 @@ type Config struct {
 	ParameterPrefix string
 	// Every is EVERTOKEN_EVERY, the interval of the schedule (5m).
 	Every time.Duration
-	// Concurrency is EVERTOKEN_CONCURRENCY, how many connections are worked on
-	// at a time (8).
+	// Concurrency is EVERTOKEN_CONCURRENCY, a cap on how many connections are
+	// renewed at a time (100): enough to use up the write quota where a provider
+	// takes two seconds to answer. A provider's host has a bound of its own.
 	Concurrency int
-	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, how many writes to
-	// Secrets Manager a run makes at most in a second (20). The account has 50
-	// in all.
+	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, a cap on the writes to
+	// Secrets Manager that a run makes in a second (50, all that the account
+	// has). A run begins with half of it and follows AWS's throttles.
 	WritesPerSecond int
 	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a provider on this
 	// very machine may be spoken to without TLS.
@@ -44,7 +45,7 @@ var Names = []string{
 func Load(getenv func(string) string) (Config, error) {
 	c := Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 8, WritesPerSecond: 20, Region: getenv("AWS_REGION"),
+		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, Region: getenv("AWS_REGION"),
 	}
 	var problems []error
 	path := func(name string, to *string) {
@@ -72,7 +73,7 @@ func Load(getenv func(string) string) (Config, error) {
 	}
 	path("EVERTOKEN_CONNECTIONS_PATH", &c.ConnectionsPath)
 	path("EVERTOKEN_PARAMETER_PREFIX", &c.ParameterPrefix)
-	number("EVERTOKEN_CONCURRENCY", 100, &c.Concurrency)
+	number("EVERTOKEN_CONCURRENCY", 500, &c.Concurrency)
 	number("EVERTOKEN_WRITES_PER_SECOND", 50, &c.WritesPerSecond)
 	if v := getenv("EVERTOKEN_EVERY"); v != "" {
 		d, err := time.ParseDuration(v)

@@ -14,7 +14,7 @@ import (
 func defaults() config.Config {
 	return config.Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 8, WritesPerSecond: 20, Region: "eu-central-1",
+		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, Region: "eu-central-1",
 	}
 }
 
@@ -48,8 +48,8 @@ func TestLoad(t *testing.T) {
 		{"numbers, least", map[string]string{"EVERTOKEN_CONCURRENCY": "1", "EVERTOKEN_WRITES_PER_SECOND": "1"}, func(c *config.Config) {
 			c.Concurrency, c.WritesPerSecond = 1, 1
 		}},
-		{"numbers, most", map[string]string{"EVERTOKEN_CONCURRENCY": "100", "EVERTOKEN_WRITES_PER_SECOND": "50"}, func(c *config.Config) {
-			c.Concurrency, c.WritesPerSecond = 100, 50
+		{"numbers, most", map[string]string{"EVERTOKEN_CONCURRENCY": "500", "EVERTOKEN_WRITES_PER_SECOND": "50"}, func(c *config.Config) {
+			c.Concurrency, c.WritesPerSecond = 500, 50
 		}},
 		{"http on loopback", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}, func(c *config.Config) { c.AllowLoopbackHTTP = true }},
 		{"http off", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "0"}, func(*config.Config) {}},
@@ -76,7 +76,7 @@ func TestLoadRefuses(t *testing.T) {
 		"EVERTOKEN_CONNECTIONS_PATH":    {"evertoken/", "/evertoken", "x"},
 		"EVERTOKEN_PARAMETER_PREFIX":    {"evertoken/", "/evertoken", " /evertoken/"},
 		"EVERTOKEN_EVERY":               {"59s", "61m", "5", "1d", "-5m", "x"},
-		"EVERTOKEN_CONCURRENCY":         {"0", "101", "-1", "1.5", "x", " 8"},
+		"EVERTOKEN_CONCURRENCY":         {"0", "501", "-1", "1.5", "x", " 8"},
 		"EVERTOKEN_WRITES_PER_SECOND":   {"0", "51", "x"},
 		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": {"true", "yes", "2"},
 	}

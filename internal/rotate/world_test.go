@@ -23,16 +23,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"evertoken/internal/config"
-	"evertoken/internal/connection"
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/oauth"
-	"evertoken/internal/providers"
 	"evertoken/internal/redact"
-	"evertoken/internal/renew"
 	"evertoken/internal/rotate"
 	"evertoken/internal/secrets"
+	"evertoken/internal/wiring"
 )
 
 const (
@@ -82,23 +80,17 @@ func newStack(t *testing.T, idp *fakeidp.Server, clock *fakeworld.Clock) *world 
 	c.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond) }
 	w.sm = secretsmanager.NewFromConfig(c)
 	w.store = secrets.NewStore(w.sm, nil)
-	parameters := secrets.NewParameters(ssm.NewFromConfig(c))
 	cfg, err := config.Load(func(name string) string {
 		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "AWS_REGION": "us-east-1"}[name]
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	options := providers.Options{Client: &oauth.Client{Now: w.clock.Now}, Now: w.clock.Now, AllowLoopbackHTTP: true}
-	w.rotator = &rotate.Rotator{
-		Config: cfg, Secrets: w.store, Parameters: parameters, Log: log, Now: w.clock.Now, Sleep: w.sleep,
-		Engine: renew.Engine{
-			Secrets: w.store, Parameters: parameters, Now: w.clock.Now, Sleep: w.sleep, Log: log,
-			Every: cfg.Every, RescuePrefix: cfg.ParameterPrefix + "rescue/",
-		},
-		Provider: func(c connection.Connection) (renew.Provider, error) { return providers.New(c, options) },
-	}
+	w.rotator = wiring.Parts{
+		Config: cfg, Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(c)),
+		OAuth: &oauth.Client{Now: w.clock.Now}, Now: w.clock.Now, Sleep: w.sleep,
+		Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}.Rotator()
 	t.Cleanup(w.noCanaries)
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,11 +19,17 @@ import (
 // and a connection that died silently would otherwise take the whole run.
 const callTimeout = 8 * time.Second
 
+// idleConnections is how many connections to AWS are kept for the next call.
+const idleConnections = 100
+
 // Config loads the SDK's configuration from the environment, with the time-outs
 // and retries that Evertoken needs.
 func Config(ctx context.Context) (aws.Config, error) {
-	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(Retryer()),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout)))
+	client := awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
+		// With the SDK's 10 every further call of a busy run would shake hands anew.
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = idleConnections, idleConnections
+	})
+	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(Retryer()), config.WithHTTPClient(client))
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
 	}

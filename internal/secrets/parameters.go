@@ -2,7 +2,6 @@ package secrets
 
 import (
 	"context"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -22,19 +21,29 @@ type ParameterAPI interface {
 
 // Parameters reads and writes SSM parameters.
 type Parameters struct {
-	api ParameterAPI
+	api   ParameterAPI
+	paces Paces
 }
 
 // NewParameters returns a store of parameters over the client.
 func NewParameters(api ParameterAPI) *Parameters { return &Parameters{api: api} }
 
+// Paced returns the same store, one that keeps to the paces.
+func (p *Parameters) Paced(paces *Paces) *Parameters { return &Parameters{p.api, *paces} }
+
+// read and write are the options of calls that keep to a pace.
+func (p *Parameters) read(o *ssm.Options) { o.Retryer = paced(o.Retryer, p.paces.ParameterReads) }
+
+func (p *Parameters) write(o *ssm.Options) { o.Retryer = paced(o.Retryer, p.paces.ParameterWrites) }
+
 // ByPath reads all parameters below a path, by whole name. It reads as many
-// pages as there are: a page may be short, even empty, and not the last.
+// pages as there are: a page may be short, even empty, and not the last. Each
+// page is named by the one before it, so that they cannot be read side by side.
 func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string, error) {
 	out := map[string]string{}
 	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
 	for {
-		page, err := p.api.GetParametersByPath(ctx, in)
+		page, err := p.api.GetParametersByPath(ctx, in, p.read)
 		if err != nil {
 			return nil, classify("GetParametersByPath", err)
 		}
@@ -52,19 +61,19 @@ func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string
 // ParameterNameList).
 const parametersPerCall = 10
 
-// Batch reads the parameters named in clear, ten to a call; one that is not
-// there is [ErrNotFound] under its name, and one bad parameter does not spoil
-// the rest.
+// Batch reads the parameters named in clear, ten to a call, several calls at a
+// time; one that is not there is [ErrNotFound] under its name, and one bad
+// parameter does not spoil the rest.
 func (p *Parameters) Batch(ctx context.Context, names []string) map[string]Read {
-	out := make(map[string]Read, len(names))
-	for chunk := range slices.Chunk(names, parametersPerCall) {
+	return inChunks(names, parametersPerCall, func(chunk []string) map[string]Read {
+		out := make(map[string]Read, len(chunk))
 		p.batch(ctx, chunk, out)
-	}
-	return out
+		return out
+	})
 }
 
 func (p *Parameters) batch(ctx context.Context, names []string, out map[string]Read) {
-	page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)})
+	page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)}, p.read)
 	err = classify("GetParameters", err)
 	switch kind := ErrorKind(err); {
 	case err == nil:
@@ -94,7 +103,7 @@ func (p *Parameters) batch(ctx context.Context, names []string, out map[string]R
 
 // Get reads one parameter in clear.
 func (p *Parameters) Get(ctx context.Context, name string) (redact.Secret, error) {
-	out, err := p.api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	out, err := p.api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)}, p.read)
 	if err != nil {
 		return redact.Secret{}, classify("GetParameter", err)
 	}
@@ -113,7 +122,7 @@ func (p *Parameters) Put(ctx context.Context, name, keyID string, value redact.S
 	if keyID != "" {
 		in.KeyId = &keyID
 	}
-	_, err := p.api.PutParameter(ctx, in)
+	_, err := p.api.PutParameter(ctx, in, p.write)
 	return classify("PutParameter", err)
 }
 

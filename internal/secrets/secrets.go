@@ -27,10 +27,6 @@ const (
 	Previous = "AWSPREVIOUS"
 )
 
-// batchSize is the most secrets that BatchGetSecretValue takes in a call
-// (botocore model, SecretIdListType).
-const batchSize = 20
-
 // Version is one version of a secret with its value.
 type Version struct {
 	ARN     string
@@ -38,12 +34,6 @@ type Version struct {
 	Labels  []string
 	Created time.Time
 	Value   redact.Secret
-}
-
-// Read is the answer for one secret of a batch: a version or an error.
-type Read struct {
-	Version Version
-	Err     error // an *Error
 }
 
 // Description is what DescribeSecret tells of a secret.
@@ -98,66 +88,23 @@ type API interface {
 
 // Store reads and writes secrets.
 type Store struct {
-	api     API
-	limiter *Limiter
+	api   API
+	paces Paces
 }
 
-// NewStore returns a store over the client. Writes wait for the limiter, which
-// may be nil.
-func NewStore(api API, limiter *Limiter) *Store { return &Store{api: api, limiter: limiter} }
-
-// Batch reads the current version of every secret named, 20 to a call. Each id
-// has its own answer under the id as given: one bad secret does not spoil the
-// rest.
-func (s *Store) Batch(ctx context.Context, ids []string) map[string]Read {
-	out := make(map[string]Read, len(ids))
-	unique := slices.Clone(ids)
-	slices.Sort(unique)
-	for chunk := range slices.Chunk(slices.Compact(unique), batchSize) {
-		s.batch(ctx, chunk, out)
+// NewStore returns a store over the client that keeps to the paces; nil means
+// none.
+func NewStore(api API, paces *Paces) *Store {
+	if paces == nil {
+		paces = &Paces{}
 	}
-	return out
+	return &Store{api: api, paces: *paces}
 }
 
-func (s *Store) batch(ctx context.Context, ids []string, out map[string]Read) {
-	for in := (&secretsmanager.BatchGetSecretValueInput{SecretIdList: ids}); ; {
-		page, err := s.api.BatchGetSecretValue(ctx, in)
-		if err != nil {
-			err = classify("BatchGetSecretValue", err)
-			for _, id := range ids {
-				if _, done := out[id]; done {
-					continue
-				}
-				out[id] = Read{Err: err}
-				if kind := ErrorKind(err); kind == ErrNotFound || kind == ErrKMS || kind == ErrRefused { // of the whole call: it does not say which secret
-					version, err := s.Get(ctx, id, Current)
-					out[id] = Read{version, err}
-				}
-			}
-			return
-		}
-		for _, v := range page.SecretValues {
-			version, err := newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate, v.SecretString, v.SecretBinary)
-			for _, id := range ids {
-				if id == aws.ToString(v.Name) || isARN(id, aws.ToString(v.ARN)) {
-					out[id] = Read{version, err}
-				}
-			}
-		}
-		for _, e := range page.Errors {
-			out[aws.ToString(e.SecretId)] = Read{Err: fromCode("BatchGetSecretValue", aws.ToString(e.ErrorCode))}
-		}
-		if aws.ToString(page.NextToken) == "" {
-			break
-		}
-		in.NextToken = page.NextToken
-	}
-	for _, id := range ids {
-		if _, ok := out[id]; !ok { // neither a value nor an error: never take that for "not there"
-			out[id] = Read{Err: &Error{Kind: ErrTransient, Op: "BatchGetSecretValue", Code: "NoAnswer"}}
-		}
-	}
-}
+// write and batched are the options of calls that keep to a pace.
+func (s *Store) write(o *secretsmanager.Options) { o.Retryer = paced(o.Retryer, s.paces.Writes) }
+
+func (s *Store) batched(o *secretsmanager.Options) { o.Retryer = paced(o.Retryer, s.paces.Batches) }
 
 // Get reads the version that has the label.
 func (s *Store) Get(ctx context.Context, id, label string) (Version, error) {
@@ -227,16 +174,13 @@ func (s *Store) Put(ctx context.Context, id, versionID string, value redact.Secr
 // PutAs is Put on behalf of a rotation that came with a RotationToken; empty if
 // it came with none.
 func (s *Store) PutAs(ctx context.Context, id, versionID, rotationToken string, value redact.Secret, labels ...string) error {
-	if err := s.limiter.Wait(ctx); err != nil {
-		return &Error{Kind: ErrTransient, Op: "PutSecretValue", Code: "NoTimeLeft"}
-	}
 	in := &secretsmanager.PutSecretValueInput{
 		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(value.Reveal()), VersionStages: labels,
 	}
 	if rotationToken != "" {
 		in.RotationToken = &rotationToken
 	}
-	_, err := s.api.PutSecretValue(ctx, in)
+	_, err := s.api.PutSecretValue(ctx, in, s.write)
 	return classify("PutSecretValue", err)
 }
 
@@ -245,9 +189,6 @@ func (s *Store) PutAs(ctx context.Context, id, versionID, rotationToken string, 
 // off. If the label is elsewhere nothing changes and the answer is
 // [ErrLabelMoved].
 func (s *Store) MoveLabel(ctx context.Context, id, label, to, from string) error {
-	if err := s.limiter.Wait(ctx); err != nil {
-		return &Error{Kind: ErrTransient, Op: "UpdateSecretVersionStage", Code: "NoTimeLeft"}
-	}
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id, VersionStage: &label}
 	if to != "" {
 		in.MoveToVersionId = &to
@@ -255,7 +196,7 @@ func (s *Store) MoveLabel(ctx context.Context, id, label, to, from string) error
 	if from != "" {
 		in.RemoveFromVersionId = &from
 	}
-	_, err := s.api.UpdateSecretVersionStage(ctx, in)
+	_, err := s.api.UpdateSecretVersionStage(ctx, in, s.write)
 	return classify("UpdateSecretVersionStage", err)
 }
 

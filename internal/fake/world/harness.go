@@ -21,17 +21,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"evertoken/internal/config"
-	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/oauth"
-	"evertoken/internal/providers"
 	"evertoken/internal/redact"
-	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 	"evertoken/internal/telemetry"
+	"evertoken/internal/wiring"
 )
 
 // Start is when every world begins.
@@ -157,21 +155,18 @@ func (w *World) Store() *secrets.Store {
 	return secrets.NewStore(secretsmanager.NewFromConfig(w.AWSConfig()), nil)
 }
 
+// Parts are what the product is made of, over the fakes.
+func (w *World) Parts() wiring.Parts {
+	return wiring.Parts{
+		Config: w.Config, Secrets: w.Store(), Parameters: secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig())),
+		OAuth: w.oauth, Now: w.Clock.Now, Sleep: w.Sleep,
+		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
 // Runner is the product's runner over the fakes.
 func (w *World) Runner() *issue.Runner {
-	store := w.Store()
-	parameters := secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig()))
-	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	options := providers.Options{Client: w.oauth, Now: w.Clock.Now, AllowLoopbackHTTP: true}
-	return &issue.Runner{
-		Config: w.Config, Secrets: store, Parameters: parameters, Log: log, Now: w.Clock.Now,
-		Metrics: telemetry.NewMetrics(w.Metrics, "test", w.Clock.Now),
-		Engine: renew.Engine{
-			Secrets: store, Parameters: parameters, Now: w.Clock.Now, Sleep: w.Sleep, Log: log,
-			Every: w.Config.Every, RescuePrefix: w.Config.ParameterPrefix + "rescue/",
-		},
-		Provider: func(c connection.Connection) (renew.Provider, error) { return providers.New(c, options) },
-	}
+	return w.Parts().Runner(telemetry.NewMetrics(w.Metrics, "test", w.Clock.Now))
 }
 
 // Run makes one run with a deadline, as Lambda would.

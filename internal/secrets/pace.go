@@ -1,0 +1,208 @@
+package secrets
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// The rates that AWS allows in one account and Region, all callers together,
+// in calls a second. Sources: for secrets
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html,
+// not adjustable; for parameters the quotas of Systems Manager at default
+// throughput, which an account can raise for money.
+const (
+	// WriteQuota is that of PutSecretValue, UpdateSecret and
+	// UpdateSecretVersionStage together.
+	WriteQuota = 50
+	// BatchQuota is that of BatchGetSecretValue.
+	BatchQuota = 100
+	// ParameterReadQuota is that of GetParameter, GetParameters and
+	// GetParametersByPath together.
+	ParameterReadQuota = 40
+	// parameterWriteCap is no quota: that of PutParameter could not be found in
+	// a source that can be cited. The pace finds it by AWS's throttles.
+	parameterWriteCap = 20
+)
+
+// Paces are those of the calls that AWS counts together; one that is nil does
+// not wait.
+type Paces struct {
+	// Writes is that of puts and label moves, Batches that of
+	// BatchGetSecretValue.
+	Writes, Batches *Pace
+	// ParameterReads and ParameterWrites are those of Parameter Store.
+	ParameterReads, ParameterWrites *Pace
+}
+
+// NewPaces returns paces within AWS's quotas, writes of secrets within
+// writesPerSecond besides.
+func NewPaces(writesPerSecond int, now func() time.Time, sleep func(context.Context, time.Duration) error) *Paces {
+	return &Paces{
+		Writes:          NewPace(min(writesPerSecond, WriteQuota), now, sleep),
+		Batches:         NewPace(BatchQuota, now, sleep),
+		ParameterReads:  NewPace(ParameterReadQuota, now, sleep),
+		ParameterWrites: NewPace(parameterWriteCap, now, sleep),
+	}
+}
+
+const (
+	// startShare is the part of its cap that a pace begins with.
+	startShare = 0.5
+	// fastGrowth and slowGrowth are what a pace gains in a second in which it is
+	// used, in calls a second: before it was ever throttled and after.
+	fastGrowth, slowGrowth = 10, 2
+	// slowDown is what a throttle leaves of the pace. It counts once in a
+	// second, because one moment's throttles come in numbers.
+	slowDown      = 0.8
+	slowDownEvery = time.Second
+	// leastPace is what no throttle takes away, in calls a second.
+	leastPace = 1
+	// burstShare is the part of the cap that may pass at once after a pause.
+	burstShare = 0.2
+)
+
+// Pace holds one kind of call to a rate that other callers may share. It lets a
+// few calls pass at once, begins with half of its cap, gains while AWS takes
+// what it sends, and gives way when AWS throttles: additive increase,
+// multiplicative decrease. What it learned outlives a run. A nil Pace does not
+// wait.
+type Pace struct {
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+
+	mu     sync.Mutex
+	most   float64 // calls a second, never exceeded
+	rate   float64 // calls a second now
+	saved  float64 // calls that may pass at once; negative: calls that wait
+	filled time.Time
+	slowed time.Time // when AWS last throttled; zero if never
+}
+
+// NewPace returns a pace of at most perSecond calls a second.
+func NewPace(perSecond int, now func() time.Time, sleep func(context.Context, time.Duration) error) *Pace {
+	most := float64(perSecond)
+	p := &Pace{now: now, sleep: sleep, most: most, rate: max(1, most*startShare)}
+	p.saved = p.burst()
+	return p
+}
+
+func (p *Pace) burst() float64 { return max(1, p.most*burstShare) }
+
+// Wait returns when a call may be made, or the context's error.
+func (p *Pace) Wait(ctx context.Context) error {
+	if p == nil {
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wait := p.take()
+	if wait <= 0 {
+		return nil
+	}
+	err := p.sleep(ctx, wait)
+	if err != nil {
+		p.giveBack()
+	}
+	return err
+}
+
+// take takes the next place in the row and returns how long it is away.
+func (p *Pace) take() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if p.filled.IsZero() {
+		p.filled = now
+	}
+	if passed := now.Sub(p.filled); passed > 0 {
+		p.saved = min(p.burst(), p.saved+passed.Seconds()*p.rate)
+		p.filled = now
+	}
+	p.saved--
+	if p.saved >= 0 {
+		return 0
+	}
+	return time.Duration(-p.saved / p.rate * float64(time.Second))
+}
+
+func (p *Pace) giveBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.saved++
+}
+
+// told takes in what AWS answered to one try of a call.
+func (p *Pace) told(err error) {
+	throttled := ErrorKind(classify("", err)) == ErrThrottled
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch now := p.now(); {
+	case throttled && (p.slowed.IsZero() || now.Sub(p.slowed) >= slowDownEvery):
+		p.rate = max(min(leastPace, p.most), p.rate*slowDown)
+		p.saved = min(p.saved, 0)
+		p.slowed = now
+	case err == nil && p.slowed.IsZero():
+		p.rate = min(p.most, p.rate+fastGrowth/p.rate)
+	case err == nil:
+		p.rate = min(p.most, p.rate+slowGrowth/p.rate)
+	}
+}
+
+// throttledAttempts is how often a call that keeps to a pace is tried while AWS
+// throttles it: a throttled call was not carried out, and the pace gives way.
+const throttledAttempts = 8
+
+// pacedRetryer makes every try of one call keep to the pace, the SDK's own
+// repetitions too, and tells the pace what came of it. It serves one call.
+type pacedRetryer struct {
+	aws.Retryer
+	pace   *Pace
+	failed int // tries that failed otherwise than by a throttle
+}
+
+// GetAttemptToken is called before each try; what it returns is called with
+// the try's error.
+func (r *pacedRetryer) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if err := r.pace.Wait(ctx); err != nil {
+		return nil, err
+	}
+	return func(err error) error { r.pace.told(err); return nil }, nil
+}
+
+// MaxAttempts is the bound for throttles; IsErrorRetryable holds all else to
+// [attempts].
+func (r *pacedRetryer) MaxAttempts() int { return throttledAttempts }
+
+// IsErrorRetryable is asked once after each try that failed.
+func (r *pacedRetryer) IsErrorRetryable(err error) bool {
+	if !r.Retryer.IsErrorRetryable(err) {
+		return false
+	}
+	if ErrorKind(classify("", err)) == ErrThrottled {
+		return true
+	}
+	r.failed++
+	return r.failed < attempts
+}
+
+var _ aws.RetryerV2 = (*pacedRetryer)(nil)
+
+// paced is the retryer of one call that keeps to the pace; without a pace it is
+// the client's own.
+func paced(client aws.Retryer, pace *Pace) aws.Retryer {
+	if pace == nil {
+		return client
+	}
+	return &pacedRetryer{Retryer: client, pace: pace}
+}
+
+// Rate is how many calls a second pass now.
+func (p *Pace) Rate() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rate
+}
