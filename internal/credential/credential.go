@@ -25,9 +25,13 @@ const (
 	Password     = "password"
 	PrivateKey   = "private_key"
 	KeyID        = "key_id"
+	Certificate  = "certificate"
+	SubjectToken = "subject_token"
+	ActorToken   = "actor_token"
 )
 
-var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password, PrivateKey, KeyID, MadeFor}
+var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password,
+	PrivateKey, KeyID, Certificate, SubjectToken, ActorToken, MadeFor}
 
 // Error says what is wrong with a document and what to do about it. It never
 // holds a value.
@@ -73,11 +77,31 @@ func Parse(document redact.Secret) (Credential, error) {
 		}
 		c.members[name] = secret
 	}
+	for name, value := range raw {
+		// A setting may name any member. As stored: only the setting tells what
+		// may be trimmed.
+		var s *string
+		if !slices.Contains(knownMembers, name) && json.Unmarshal(value, &s) == nil && s != nil {
+			c.members[name] = redact.New(*s)
+		}
+	}
 	return c, nil
 }
 
-// Get returns a known member, trimmed unless it is the password, or the zero
-// Secret.
+// Names are the members that are strings and not empty, in name order.
+func (c Credential) Names() []string {
+	var names []string
+	for name, value := range c.members {
+		if !value.IsZero() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Get returns a member, or the zero Secret where it is not a string. A known
+// one is trimmed unless it is the password; any other is as stored.
 func (c Credential) Get(name string) redact.Secret { return c.members[name] }
 
 // Has reports whether all the named members are there and not empty.

@@ -2,13 +2,15 @@ package providers
 
 import (
 	"context"
-	"net/url"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
 )
@@ -16,83 +18,136 @@ import (
 // oauth2 is any RFC 6749 authorization server, as far as the settings tell.
 type oauth2 struct {
 	base
-	discovery             discovery // tells the token endpoint
-	grant, auth           string
-	scope                 string
-	parameters            url.Values // audience, resource and extra
-	sessionMax, remintOut time.Duration
+	discovery discovery // tells the token endpoint
+	grant     string    // one of the constants, or the server's own name
+	auth      string
+	mutualTLS bool              // RFC 8705, whatever auth is
+	names     map[string]string // :: standard member → the credential's own name
+
+	scope                        string
+	audience, resource           []string
+	extra, headers               map[string]source
+	json                         bool
+	assertion                    assertionSettings
+	publish, types               []string
+	answer                       answerSettings
+	life, refreshLife            time.Duration
+	sessionMax, remintOut        time.Duration
+	reuseGrace                   time.Duration
+	renewLate, refreshTokensKept bool
 }
 
-type oauth2Settings struct {
-	TokenURL     *string             `json:"token_url"`
-	Issuer       *string             `json:"issuer"`
-	Grant        string              `json:"grant"`
-	ClientAuth   *string             `json:"client_auth"`
-	Scope        string              `json:"scope"`
-	Audience     string              `json:"audience"`
-	Resource     string              `json:"resource"`
-	Extra        map[string]string   `json:"extra"`
-	SessionMax   strictjson.Duration `json:"session_max"`
-	RemintBefore strictjson.Duration `json:"remint_before"`
-}
-
-// The client authentication methods of RFC 7591 section 2, and OpenID Connect
-// Core section 9 for private_key_jwt.
+// The client authentication methods of RFC 7591 section 2, OpenID Connect Core
+// section 9 and RFC 8705 section 2, and two of our own.
 const (
-	authPost   = "client_secret_post"
-	authBasic  = "client_secret_basic"
-	authKey    = "private_key_jwt"
-	authPublic = "none"
+	authPost       = "client_secret_post"
+	authBasic      = "client_secret_basic"
+	authPlainBasic = "client_secret_basic_raw" // RFC 7617 without RFC 6749's form encoding
+	authKey        = "private_key_jwt"
+	authTLS        = "tls_client_auth"
+	authSelfTLS    = "self_signed_tls_client_auth"
+	authPublic     = "none"
+	// authAssertion is no setting: the grant's own assertion is all there is
+	// (RFC 7523 section 3.1).
+	authAssertion = ""
 )
+
+var authMethods = []string{authPost, authBasic, authPlainBasic, authKey, authTLS, authSelfTLS, authPublic}
 
 const (
 	grantClient   = "client_credentials"
 	grantRefresh  = "refresh_token"
 	grantPassword = "password"
+	grantJWT      = "jwt_bearer"
+	grantExchange = "token_exchange"
 )
 
+var grants = []string{grantClient, grantRefresh, grantPassword, grantJWT, grantExchange}
+
+// grantTypes are the grants whose name on the wire is another: RFC 7523 section
+// 2.1 and RFC 8693 section 2.1.
+var grantTypes = map[string]string{
+	grantJWT:      "urn:ietf:params:oauth:grant-type:jwt-bearer",
+	grantExchange: "urn:ietf:params:oauth:grant-type:token-exchange",
+}
+
+// interactive are grants that need a person each time.
+var interactive = map[string]bool{
+	"authorization_code": true, "implicit": true, "device_code": true,
+	"urn:ietf:params:oauth:grant-type:device_code": true, "urn:openid:params:grant-type:ciba": true,
+}
+
+var grantRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,199}$`)
+
 func newOAuth2(c connection.Connection, o Options) (Provider, error) {
-	p := &oauth2{base: newBase(c, o), auth: authPost}
+	return openOAuth2(newBase(c, o), c.Settings)
+}
+
+// openOAuth2 reads the settings, strictly.
+func openOAuth2(b base, settings json.RawMessage) (*oauth2, error) {
+	p := &oauth2{base: b}
 	var s oauth2Settings
-	if err := p.decode(c.Settings, &s); err != nil {
+	if err := p.decode(settings, &s); err != nil {
 		return nil, err
+	}
+	for _, check := range []func(oauth2Settings) error{
+		p.setGrant, p.setAuth, p.locate, p.setParameters, p.setAssertion, p.setAnswer, p.setLives,
+	} {
+		if err := check(s); err != nil {
+			return nil, err
+		}
+	}
+	p.scope, p.publish, p.types = s.Scope, s.Publish, s.TokenTypes
+	return p, nil
+}
+
+// setGrant takes the grant. Any name is taken, so that one which is nearly
+// another is asked about.
+func (p *oauth2) setGrant(s oauth2Settings) error {
+	p.grant = s.Grant
+	for short, long := range grantTypes {
+		if p.grant == long {
+			p.grant = short
+		}
+	}
+	known := strings.Join(grants, ", ") + ", or the provider's own name"
+	lower := strings.ToLower(p.grant)
+	meant := strictjson.Nearest(lower, grants)
+	if slices.Contains(grants, lower) {
+		meant = lower
+	}
+	switch {
+	case p.grant == "":
+		return p.wrong("grant", "is missing: name one of "+known)
+	case p.grant == meant:
+		return nil
+	case interactive[p.grant]:
+		return p.wrong("grant", "needs a person each time: log in once, store the refresh token that comes of it, and use refresh_token")
+	case meant != "":
+		return p.wrong("grant", "is nearly "+meant+" but not quite: name one of "+known)
+	case !grantRE.MatchString(p.grant):
+		return p.wrong("grant", "is not a grant's name: name one of "+known)
+	}
+	return nil
+}
+
+// setAuth takes the client authentication.
+func (p *oauth2) setAuth(s oauth2Settings) error {
+	p.auth, p.mutualTLS = authPost, s.MutualTLS
+	if p.grant == grantJWT {
+		p.auth = authAssertion
 	}
 	if s.ClientAuth != nil {
 		p.auth = *s.ClientAuth
+		if !slices.Contains(authMethods, p.auth) {
+			return p.wrong("client_auth", "must be one of "+strings.Join(authMethods, ", "))
+		}
 	}
-	p.grant, p.scope = s.Grant, s.Scope
-	switch {
-	case p.grant != grantClient && p.grant != grantRefresh && p.grant != grantPassword:
-		return nil, p.wrong("grant", "must be client_credentials, refresh_token or password")
-	case p.auth != authPost && p.auth != authBasic && p.auth != authKey && p.auth != authPublic:
-		return nil, p.wrong("client_auth", "must be client_secret_post, client_secret_basic, private_key_jwt or none")
-	case p.grant == grantClient && p.auth == authPublic:
-		return nil, p.wrong("client_auth", "cannot be none for client_credentials: that grant is for confidential clients only (RFC 6749 section 4.4)")
-	case p.grant == grantClient && (s.SessionMax != 0 || s.RemintBefore != 0):
-		return nil, p.wrong("session_max", "has no meaning for client_credentials, which has no session")
+	if p.grant == grantClient && p.auth == authPublic {
+		return p.wrong("client_auth", "cannot be none for client_credentials: that grant is for confidential clients only (RFC 6749 section 4.4)")
 	}
-	if err := p.locate(s); err != nil {
-		return nil, err
-	}
-	if err := p.extraMembers(s.Extra); err != nil {
-		return nil, err
-	}
-	p.parameters = url.Values{}
-	for name, value := range s.Extra {
-		p.parameters.Set(name, value)
-	}
-	if s.Audience != "" {
-		p.parameters.Set("audience", s.Audience)
-	}
-	if s.Resource != "" {
-		p.parameters.Set("resource", s.Resource) // RFC 8707 section 2
-	}
-	var err error
-	p.sessionMax, p.remintOut, err = p.window(s.SessionMax, s.RemintBefore)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	p.mutualTLS = p.mutualTLS || p.auth == authTLS || p.auth == authSelfTLS
+	return p.setNames(s.CredentialMembers)
 }
 
 // locate takes the token endpoint, or the issuer that tells it.
@@ -114,6 +169,34 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 	return p.wrong("token_url", "is missing: give it, or \"issuer\"")
 }
 
+// setParameters takes what is sent besides the grant.
+func (p *oauth2) setParameters(s oauth2Settings) (err error) {
+	if p.audience, err = p.list("audience", s.Audience); err != nil {
+		return err
+	}
+	if p.resource, err = p.list("resource", s.Resource); err != nil {
+		return err
+	}
+	switch {
+	case s.RequestFormat == nil || *s.RequestFormat == "form":
+	case *s.RequestFormat == "json":
+		p.json = true
+	default:
+		return p.wrong("request_format", "must be form or json")
+	}
+	if err := p.setExtra(s.Extra); err != nil {
+		return err
+	}
+	if err := p.setHeaders(s.Headers); err != nil {
+		return err
+	}
+	if !slices.Contains(grants, p.grant) && p.auth == authPublic && len(p.fromMembers()) == 0 {
+		return p.wrong("extra", `must send something of the credential, as {"assertion": {"credential": "<member>"}}: the grant `+
+			"sends nothing else that is stored")
+	}
+	return nil
+}
+
 // Host is the host of the token endpoint, or of the issuer that tells it.
 func (p *oauth2) Host() string {
 	p.discovery.mu.Lock()
@@ -124,13 +207,27 @@ func (p *oauth2) Host() string {
 	return hostOf(p.discovery.issuer)
 }
 
+// session is the use of a session, which follows from the grant: an assertion
+// or a client's secret is always there again, and needs none.
+func (p *oauth2) session() exchange.SessionUse {
+	switch p.grant {
+	case grantClient, grantJWT:
+		return exchange.NoSession
+	case grantRefresh, grantPassword:
+		return exchange.RequiredSession
+	}
+	return exchange.OptionalSession
+}
+
 func (p *oauth2) Traits() exchange.Traits {
-	if p.grant == grantClient {
-		return exchange.Traits{}
+	t := exchange.Traits{Session: p.session(), RenewLate: p.renewLate}
+	if t.Session == exchange.NoSession {
+		return t
 	}
 	// RFC 6749 section 6: the server may kill a refresh token as it is used.
-	return exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true,
-		SessionMax: p.sessionMax, RemintBefore: p.remintOut}
+	t.SingleUse, t.Replay = !p.refreshTokensKept, true
+	t.SessionMax, t.RemintBefore, t.ReuseGrace = p.sessionMax, p.remintOut, p.reuseGrace
+	return t
 }
 
 func (p *oauth2) Grants(c credential.Credential) ([]exchange.Grant, error) {
@@ -139,42 +236,96 @@ func (p *oauth2) Grants(c credential.Credential) ([]exchange.Grant, error) {
 		return nil, err
 	}
 	g := exchange.Grant{Type: p.grant, Members: members}
-	switch p.grant {
-	case grantRefresh:
-		g.Seed = true
-		g.Members = append(g.Members, credential.RefreshToken)
-	case grantPassword:
-		g.Password = true
-		g.Members = append(g.Members, credential.Username, credential.Password)
+	for _, member := range p.grantMembers(c) {
+		if !slices.Contains(g.Members, member) {
+			g.Members = append(g.Members, member)
+		}
 	}
 	if err := c.Require("the "+p.grant+" grant", g.Members...); err != nil {
 		return nil, err
 	}
+	// What is only sent beside the grant is checked too. It does not tell
+	// whether a session was opened by the same seed.
+	if err := c.Require("settings.extra or settings.headers", p.fromMembers()...); err != nil {
+		return nil, err
+	}
+	switch p.grant {
+	case grantRefresh:
+		g.Seed, g.Reusable = true, p.refreshTokensKept
+	case grantPassword:
+		g.Password = true
+	case grantJWT:
+		if err := p.checkKey(c); err != nil {
+			return nil, err
+		}
+	default:
+		g.Password = p.extra[credential.Password].member != ""
+	}
 	return []exchange.Grant{g}, nil
+}
+
+// grantMembers are the members of the credential that the grant itself sends.
+func (p *oauth2) grantMembers(c credential.Credential) []string {
+	switch p.grant {
+	case grantRefresh:
+		return []string{p.named(credential.RefreshToken)}
+	case grantPassword:
+		return []string{p.named(credential.Username), p.named(credential.Password)}
+	case grantJWT:
+		return p.assertionMembers(c)
+	case grantExchange:
+		members := []string{p.named(credential.SubjectToken)}
+		if actor := p.named(credential.ActorToken); c.Has(actor) {
+			members = append(members, actor)
+		}
+		return append(members, p.fromMembers()...)
+	case grantClient:
+		return nil
+	}
+	return p.fromMembers()
+}
+
+// fromMembers are the members that extra and headers send, in name order.
+func (p *oauth2) fromMembers() []string {
+	var out []string
+	for _, sources := range []map[string]source{p.extra, p.headers} {
+		for _, s := range sources {
+			if s.member != "" {
+				out = append(out, s.member)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // clientMembers are the members by which the client authenticates.
 func (p *oauth2) clientMembers(c credential.Credential) ([]string, error) {
+	id := p.named(credential.ClientID)
 	var members []string
 	switch p.auth {
-	case authPost, authBasic:
-		members = []string{credential.ClientID, credential.ClientSecret}
+	case authPost, authBasic, authPlainBasic:
+		members = []string{id, p.named(credential.ClientSecret)}
 	case authKey:
-		members = []string{credential.ClientID, credential.PrivateKey}
-		if c.Has(credential.KeyID) {
-			members = append(members, credential.KeyID)
-		}
+		members = p.assertionMembers(c)
+	case authTLS, authSelfTLS:
+		members = []string{id}
 	case authPublic:
 		// RFC 6749 section 3.2.1: a public client "MAY" name itself.
-		if c.Has(credential.ClientID) {
-			members = []string{credential.ClientID}
+		if c.Has(id) {
+			members = []string{id}
 		}
 	}
-	if err := c.Require(p.auth, members...); err != nil {
+	purpose := p.auth
+	if p.mutualTLS {
+		members = append(members, p.named(credential.Certificate), p.named(credential.PrivateKey))
+		purpose += " with mutual TLS"
+	}
+	if err := c.Require(strings.TrimSpace(purpose), members...); err != nil {
 		return nil, err
 	}
-	if p.auth == authKey {
-		if _, err := assertionKey(c); err != nil {
+	if p.auth == authKey || p.mutualTLS {
+		if err := p.checkKey(c); err != nil {
 			return nil, err
 		}
 	}
@@ -189,81 +340,31 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	if err != nil {
 		return exchange.Issued{}, err
 	}
-	request := p.request(r)
-	request.TokenURL = endpoint
-	if err := p.authenticate(&request, r.Credential); err != nil {
+	request, err := p.request(r, endpoint)
+	if err != nil {
 		return exchange.Issued{}, err
 	}
 	out, err := p.client.Exchange(ctx, request)
 	if err != nil {
 		return out, err
 	}
-	if p.grant == grantClient && !out.RefreshToken.IsZero() {
-		// RFC 6749 section 4.4.3: it should not be there, and the client's
-		// secret is all that is needed.
+	if p.session() == exchange.NoSession && !out.RefreshToken.IsZero() {
+		// RFC 6749 section 4.4.3 and RFC 7521 section 4.1: it should not be
+		// there, and what is stored is all that is needed.
 		out.RefreshToken, out.RefreshExpiresAt = redact.Secret{}, time.Time{}
-		out.Hints = append(out.Hints, "The provider returned a refresh token for client_credentials: it is not used.")
+		out.Hints = append(out.Hints, "The provider returned a refresh token for "+p.grant+": it is not used.")
 	}
 	return out, nil
 }
 
 // ready checks the credential before anything is sent.
 func (p *oauth2) ready(r exchange.Request) error {
-	if r.Grant.FromSession() {
-		_, err := p.clientMembers(r.Credential)
+	if !r.Grant.FromSession() {
+		_, err := p.Grants(r.Credential)
 		return err
 	}
-	_, err := p.Grants(r.Credential)
-	return err
-}
-
-// request makes the grant's part of the request.
-func (p *oauth2) request(r exchange.Request) oauth.Request {
-	out := oauth.Request{Form: url.Values{}, ClientAuth: p.auth}
-	for name, values := range p.parameters {
-		out.Form[name] = values
+	if _, err := p.clientMembers(r.Credential); err != nil {
+		return err
 	}
-	// RFC 6749 section 6: a refresh without a scope keeps the one granted,
-	// which may be less than was asked for. Only where the operator brings the
-	// refresh token is the setting a wish about the refresh itself.
-	if p.scope != "" && (p.grant == grantRefresh || !r.Grant.FromSession()) {
-		out.Form.Set("scope", p.scope)
-	}
-	switch {
-	case r.Grant.FromSession():
-		out.Kind = oauth.RefreshGrant
-		out.Form.Set("grant_type", grantRefresh)
-		out.Form.Set("refresh_token", r.RefreshToken.Reveal())
-	case p.grant == grantRefresh:
-		out.Kind = oauth.RefreshGrant
-		out.Form.Set("grant_type", grantRefresh)
-		out.Form.Set("refresh_token", r.Credential.Get(credential.RefreshToken).Reveal())
-	case p.grant == grantPassword:
-		out.Kind = oauth.PasswordGrant
-		out.Form.Set("grant_type", grantPassword)
-		out.Form.Set("username", r.Credential.Get(credential.Username).Reveal())
-		out.Form.Set("password", r.Credential.Get(credential.Password).Reveal())
-	default:
-		out.Form.Set("grant_type", grantClient)
-	}
-	return out
-}
-
-// authenticate adds the client's part.
-func (p *oauth2) authenticate(request *oauth.Request, c credential.Credential) error {
-	request.ClientID, request.ClientSecret = c.Get(credential.ClientID), c.Get(credential.ClientSecret)
-	switch p.auth {
-	case authPost:
-		request.Auth = oauth.AuthBody
-	case authBasic:
-		request.Auth = oauth.AuthBasic
-	case authKey:
-		assertion, err := clientAssertion(c, request.TokenURL, p.now())
-		if err != nil {
-			return err
-		}
-		request.Form.Set("client_assertion_type", assertionType)
-		request.Form.Set("client_assertion", assertion.Reveal())
-	}
-	return nil
+	return r.Credential.Require("settings.extra or settings.headers", p.sentOnRefresh()...)
 }

@@ -68,13 +68,13 @@ func TestSettings(t *testing.T) {
 
 		{"oauth2", `{"grant":"password"}`, "settings.token_url", "is missing"},
 		{"oauth2", `{` + oauth2Least + `,"issuer":"https://x"}`, "settings.issuer", "one of the two"},
-		{"oauth2", `{"token_url":"https://x"}`, "settings.grant", "client_credentials, refresh_token or password"},
-		{"oauth2", `{"token_url":"https://x","grant":"authorization_code"}`, "settings.grant", "client_credentials, refresh_token or password"},
-		{"oauth2", `{` + oauth2Least + `,"client_auth":"tls_client_auth"}`, "settings.client_auth", "private_key_jwt or none"},
+		{"oauth2", `{"token_url":"https://x"}`, "settings.grant", "is missing"},
+		{"oauth2", `{"token_url":"https://x","grant":"authorization_code"}`, "settings.grant", "needs a person"},
+		{"oauth2", `{` + oauth2Least + `,"client_auth":"client_secret_jwt"}`, "settings.client_auth", "private_key_jwt"},
 		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","client_auth":"none"}`, "settings.client_auth", "confidential"},
 		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","session_max":"1h"}`, "settings.session_max", "no meaning"},
 		{"oauth2", `{` + oauth2Least + `,"remint_before":"1h"}`, "settings.remint_before", "session_max"},
-		{"oauth2", `{` + oauth2Least + `,"extra":{"grant_type":"x"}}`, "settings.extra", "must not set"},
+		{"oauth2", `{` + oauth2Least + `,"extra":{"grant_type":"x"}}`, "settings.extra.grant_type", "must not be set"},
 		{"oauth2", `{"issuer":"https://x/?y=1","grant":"password"}`, "settings.issuer", "no query"},
 		{"oauth2", `{"issuer":"ftp://x","grant":"password"}`, "settings.issuer", "https"},
 	} {
@@ -161,6 +161,9 @@ func FuzzSettings(f *testing.F) {
 	f.Add("sharetribe", `{"access":"trusted","auth_url":"https://x","session_max":"180d","remint_before":"1d"}`)
 	f.Add("apiax", `{"token_url":"https://x","client_id":"i","session_max":"1h","remint_before":"1m","extra":{"a":"b"}}`)
 	f.Add("oauth2", `{"issuer":"https://x","grant":"refresh_token","client_auth":"none","scope":"s","audience":"a","resource":"r","extra":{}}`)
+	f.Add("oauth2", `{"token_url":"https://x","grant":"jwt_bearer","subject":"u","assertion_audience":["a","b"],"assertion_claims":{"n":1},"assertion_alg":"PS256","assertion_life":"5m"}`)
+	f.Add("oauth2", `{"token_url":"https://x","grant":"saml","extra":{"assertion":{"credential":"a"}},"headers":{"X-A":"b","X-C":{"credential":"d"}},"answer":{"access_token":"a.b"}}`)
+	f.Add("oauth2", `{"token_url":"https://x","grant":"password","publish":["a.b"],"token_types":["bot"],"token_life":"1h","refresh_token_life":"1d","reuse_grace":"1m","credential_members":{"password":"pw"}}`)
 	f.Fuzz(func(t *testing.T, provider, settings string) {
 		c := connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(settings)}
 		p, err := New(c, Options{Now: now})
@@ -175,7 +178,7 @@ func FuzzSettings(f *testing.F) {
 		if traits.SessionMax != 0 && traits.RemintBefore >= traits.SessionMax || traits.SessionMax == 0 && traits.RemintBefore != 0 {
 			t.Errorf("%+v", traits)
 		}
-		if traits.SingleUse && traits.Session != exchange.RequiredSession {
+		if traits.SingleUse && traits.Session == exchange.NoSession {
 			t.Errorf("a single-use refresh token without a session: %+v", traits)
 		}
 		if _, err := p.Grants(creds()); err == nil {

@@ -1,0 +1,239 @@
+package providers
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 thumbprint
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+)
+
+// pemCertificate is a self-signed certificate of the key.
+func pemCertificate(t *testing.T, key crypto.Signer) (text string, der []byte) {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client-1"},
+		NotBefore: testNow.Add(-time.Hour), NotAfter: testNow.Add(1000 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), der
+}
+
+// signed reads an assertion: its header and claims, verified, without jti.
+func signed(t *testing.T, assertion string, algorithm jose.SignatureAlgorithm, key crypto.PublicKey) (jose.Header, map[string]any) {
+	t.Helper()
+	parsed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{algorithm})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := parsed.Verify(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[string]any{}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if id, _ := claims["jti"].(string); len(id) < 16 {
+		t.Errorf("jti %v", claims["jti"])
+	}
+	delete(claims, "jti")
+	return parsed.Signatures[0].Header, claims
+}
+
+func TestOAuth2AssertionSettings(t *testing.T) {
+	t.Parallel()
+	rsaKey, ecKey := generated(t, "rsa"), generated(t, "p256")
+	iat, exp := float64(testNow.Unix()), float64(testNow.Add(time.Minute).Unix())
+	for _, tt := range []struct {
+		name, settings string
+		key            crypto.Signer
+		algorithm      jose.SignatureAlgorithm
+		form, claims   map[string]any
+	}{
+		{"DocuSign", `"grant":"jwt_bearer","subject":"user-1","assertion_audience":"account.docusign.com","scope":"signature impersonation","assertion_scope":true`,
+			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT]},
+			map[string]any{"iss": "client-1", "sub": "user-1", "aud": "account.docusign.com", "scope": "signature impersonation", "iat": iat, "exp": exp}},
+		{"Box, with a client's secret", `"grant":"jwt_bearer","client_auth":"client_secret_post","subject":"e1","assertion_claims":{"box_sub_type":"enterprise"}`,
+			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT], "client_id": "client-1", "client_secret": "s"},
+			map[string]any{"iss": "client-1", "sub": "e1", "aud": "SERVER/t", "box_sub_type": "enterprise", "iat": iat, "exp": exp}},
+		{"an issuer of its own, no subject, five minutes", `"grant":"jwt_bearer","assertion_claims":{"iss":"other","roles":["a","b"]},"assertion_life":"5m"`,
+			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT]},
+			map[string]any{"iss": "other", "aud": "SERVER/t", "roles": []any{"a", "b"}, "iat": iat, "exp": exp + 240}},
+		{"both assertions", `"grant":"jwt_bearer","client_auth":"private_key_jwt","subject":"u","assertion_audience":["https://as","x"],"assertion_claims":{"n":1}`,
+			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT], "client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "u", "aud": []any{"https://as", "x"}, "n": 1.0, "iat": iat, "exp": exp}},
+		{"NetSuite", `"grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256","scope":"rest_webservices","assertion_scope":true`,
+			rsaKey, jose.PS256, map[string]any{"grant_type": "client_credentials", "client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "SERVER/t", "scope": "rest_webservices", "iat": iat, "exp": exp}},
+		{"a server that takes its issuer alone", `"grant":"client_credentials","client_auth":"private_key_jwt","assertion_audience":"https://as.example.com"`,
+			ecKey, jose.ES256, map[string]any{"grant_type": "client_credentials", "client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "https://as.example.com", "iat": iat, "exp": exp}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
+			p := open(t, "oauth2", `{"token_url":"SERVER/t",`+tt.settings+`}`, w.URL)
+			c := creds("client_id", "client-1", "client_secret", "s", "key_id", "kid-1", "private_key", pemKey(t, tt.key))
+			if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
+				t.Fatal(err)
+			}
+			_, body, _ := strings.Cut(w.requests()[0], formType+"\n")
+			form, err := url.ParseQuery(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]any{}
+			for name := range form {
+				if name != "assertion" && name != "client_assertion" {
+					got[name] = form.Get(name)
+				}
+			}
+			if diff := cmp.Diff(tt.form, got); diff != "" {
+				t.Error(diff)
+			}
+			if tt.claims["aud"] == "SERVER/t" {
+				tt.claims["aud"] = w.URL + "/t"
+			}
+			assertion := form.Get("assertion")
+			if client := form.Get("client_assertion"); assertion == "" {
+				assertion = client
+			} else if client != "" {
+				_, claims := signed(t, client, tt.algorithm, tt.key.Public())
+				want := map[string]any{"iss": "client-1", "sub": "client-1", "aud": tt.claims["aud"], "iat": iat, "exp": exp}
+				if diff := cmp.Diff(want, claims); diff != "" {
+					t.Errorf("the client's: %s", diff)
+				}
+			}
+			header, claims := signed(t, assertion, tt.algorithm, tt.key.Public())
+			if diff := cmp.Diff(tt.claims, claims); diff != "" {
+				t.Error(diff)
+			}
+			if header.KeyID != "kid-1" || header.ExtraHeaders["typ"] != "JWT" || header.ExtraHeaders["x5t"] != nil {
+				t.Errorf("header %+v", header)
+			}
+		})
+	}
+}
+
+// A certificate in the credential is named in the assertion's header, as Entra
+// and AD FS find the key by it.
+func TestOAuth2AssertionThumbprint(t *testing.T) {
+	t.Parallel()
+	key := generated(t, "rsa")
+	text, der := pemCertificate(t, key)
+	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
+	p := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256"}`, w.URL)
+	c := creds("client_id", "client-1", "private_key", pemKey(t, key), "certificate", text)
+	if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(w.requests()[0], formType+"\n")
+	form, err := url.ParseQuery(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, claims := signed(t, form.Get("client_assertion"), jose.PS256, key.Public())
+	one, two := sha1.Sum(der), sha256.Sum256(der) //nolint:gosec // see the import
+	want := map[jose.HeaderKey]any{"typ": "JWT", "x5t": base64.RawURLEncoding.EncodeToString(one[:]), "x5t#S256": base64.RawURLEncoding.EncodeToString(two[:])}
+	if diff := cmp.Diff(want, header.ExtraHeaders); diff != "" {
+		t.Error(diff)
+	}
+	if claims["nbf"] != float64(testNow.Unix()) {
+		t.Errorf("nbf %v", claims["nbf"])
+	}
+}
+
+func TestOAuth2WrongCertificates(t *testing.T) {
+	t.Parallel()
+	key := generated(t, "rsa")
+	other, _ := pemCertificate(t, generated(t, "p256"))
+	for name, tt := range map[string]struct{ certificate, problem string }{
+		"no PEM":           {"canaryCertificate", "is not a PEM certificate"},
+		"no certificate":   {"-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----", "can be read"},
+		"of another key":   {other, "is not that of the private key"},
+		"a key, no certif": {pemKey(t, key), "is not a PEM certificate"},
+	} {
+		for _, auth := range []string{"private_key_jwt", "tls_client_auth"} {
+			p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")
+			_, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key), "certificate", tt.certificate))
+			if err == nil || !strings.Contains(err.Error(), tt.problem) || !strings.Contains(err.Error(), `"certificate"`) {
+				t.Errorf("%s, %s: %v", name, auth, err)
+			}
+			leaks(t, err, "canaryCertificate", "Y2FuYXJ5")
+		}
+	}
+	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"ES256"}`, "")
+	if _, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key))); err == nil || !strings.Contains(err.Error(), "does not fit settings.assertion_alg") {
+		t.Errorf("an algorithm of another kind of key: %v", err)
+	}
+}
+
+// A server that wants mutual TLS is shown the credential's certificate, and no
+// request is answered without it.
+func TestOAuth2MutualTLS(t *testing.T) {
+	t.Parallel()
+	key := generated(t, "p256")
+	text, der := pemCertificate(t, key)
+	var got string
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if len(r.TLS.PeerCertificates) != 1 || string(r.TLS.PeerCertificates[0].Raw) != string(der) {
+			rw.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		got = string(body)
+		_, _ = io.WriteString(rw, `{"access_token":"at","expires_in":600}`)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	try := func(settings string, c credential.Credential) (exchange.Issued, error) {
+		p, err := New(connectionFor("oauth2", `{"token_url":"`+s.URL+`/t","grant":"client_credentials",`+settings+`}`),
+			Options{Now: now, Client: &oauth.Client{Now: now, RootCAs: roots}, AllowLoopbackHTTP: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c})
+	}
+	c := creds("client_id", "i", "client_secret", "s", "private_key", pemKey(t, key), "certificate", text)
+	for settings, want := range map[string]string{
+		`"client_auth":"tls_client_auth"`:             "client_id=i&grant_type=client_credentials",
+		`"client_auth":"self_signed_tls_client_auth"`: "client_id=i&grant_type=client_credentials",
+		`"mutual_tls":true`:                           "client_id=i&client_secret=s&grant_type=client_credentials",
+	} {
+		if _, err := try(settings, c); err != nil || got != want {
+			t.Errorf("%s: %q, %v", settings, got, err)
+		}
+	}
+	_, err := try(`"client_auth":"client_secret_post"`, c)
+	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || !strings.Contains(e.Hint, "mutual TLS") {
+		t.Errorf("without the certificate: %+v", e)
+	}
+}

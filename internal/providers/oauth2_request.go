@@ -1,0 +1,165 @@
+package providers
+
+import (
+	"net/url"
+	"slices"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
+)
+
+// get is one of the standard members of a credential, whatever the credential
+// calls it, trimmed unless it is the password.
+func (p *oauth2) get(c credential.Credential, standard string) redact.Secret {
+	value := c.Get(p.named(standard))
+	if standard == credential.Password {
+		return value
+	}
+	return value.Trim()
+}
+
+// request makes the request of an exchange at the token endpoint.
+func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, error) {
+	c := r.Credential
+	out := oauth.Request{
+		TokenURL: endpoint, Form: url.Values{}, JSON: p.json, Headers: map[string]redact.Secret{},
+		ClientAuth: p.auth, PlainBasic: p.auth == authPlainBasic,
+		Answer: oauth.AnswerNames{AccessToken: p.answer.AccessToken, RefreshToken: p.answer.RefreshToken,
+			ExpiresIn: p.answer.ExpiresIn},
+		Publish: p.publish, TokenTypes: p.types, Life: p.life, RefreshLife: p.refreshLife,
+	}
+	p.addParameters(out.Form, r)
+	for name, s := range p.headers {
+		out.Headers[name] = redact.New(p.value(s, c))
+	}
+	if p.mutualTLS {
+		certificate, err := p.clientCertificate(c)
+		if err != nil {
+			return oauth.Request{}, err
+		}
+		out.Certificate = certificate
+	}
+	switch {
+	case r.Grant.FromSession():
+		out.Kind = oauth.RefreshGrant
+		out.Form.Set("grant_type", grantRefresh)
+		out.Form.Set("refresh_token", r.RefreshToken.Reveal())
+	case p.grant == grantRefresh:
+		out.Kind = oauth.RefreshGrant
+		out.Form.Set("grant_type", grantRefresh)
+		out.Form.Set("refresh_token", p.get(c, credential.RefreshToken).Reveal())
+	case p.grant == grantPassword:
+		out.Kind = oauth.PasswordGrant
+		out.Form.Set("grant_type", grantPassword)
+		out.Form.Set("username", p.get(c, credential.Username).Reveal())
+		out.Form.Set("password", p.get(c, credential.Password).Reveal())
+	case p.grant == grantJWT:
+		assertion, err := p.sign(c, p.grantClaims(c, endpoint))
+		if err != nil {
+			return oauth.Request{}, err
+		}
+		out.Form.Set("grant_type", grantTypes[grantJWT])
+		out.Form.Set("assertion", assertion.Reveal())
+	case p.grant == grantExchange:
+		p.exchangeTokens(out.Form, c)
+	default:
+		out.Form.Set("grant_type", p.grant)
+		if r.Grant.Password {
+			out.Kind = oauth.PasswordGrant
+		}
+	}
+	return out, p.authenticate(&out, c)
+}
+
+// addParameters adds the scope and what the settings want sent besides.
+func (p *oauth2) addParameters(form url.Values, r exchange.Request) {
+	for name, values := range map[string][]string{"audience": p.audience, "resource": p.resource} { // RFC 8693 section 2.1, RFC 8707 section 2
+		if len(values) > 0 {
+			form[name] = slices.Clone(values)
+		}
+	}
+	for name, s := range p.extra {
+		if s.member == "" {
+			form.Set(name, s.text)
+		} else if !r.Grant.FromSession() || !fromCredential[name] {
+			form.Set(name, p.value(s, r.Credential))
+		}
+	}
+	// RFC 6749 section 6: a refresh without a scope keeps the one granted,
+	// which may be less than was asked for. Only where the operator brings the
+	// refresh token is the setting a wish about the refresh itself.
+	if p.scope != "" && !p.assertion.scope && (p.grant == grantRefresh || !r.Grant.FromSession()) {
+		form.Set("scope", p.scope)
+	}
+}
+
+// sentOnRefresh are the members that extra and headers send with the session's
+// refresh token too: what opens a session is left out.
+func (p *oauth2) sentOnRefresh() []string {
+	var out []string
+	for name, s := range p.extra {
+		if s.member != "" && !fromCredential[name] {
+			out = append(out, s.member)
+		}
+	}
+	for _, s := range p.headers {
+		if s.member != "" {
+			out = append(out, s.member)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// value is what a parameter or header is to have. A password is sent as it is
+// stored, all else without white space around it.
+func (p *oauth2) value(s source, c credential.Credential) string {
+	switch {
+	case s.member == "":
+		return s.text
+	case p.purpose(s.member) == credential.Password:
+		return c.Get(s.member).Reveal()
+	}
+	return c.Get(s.member).Trim().Reveal()
+}
+
+// tokenType is what RFC 8693 section 3 calls a token of no other kind.
+const tokenType = "urn:ietf:params:oauth:token-type:access_token"
+
+// exchangeTokens makes the request of RFC 8693 section 2.1. The types of the
+// tokens are those of extra, or access_token.
+func (p *oauth2) exchangeTokens(form url.Values, c credential.Credential) {
+	form.Set("grant_type", grantTypes[grantExchange])
+	for _, member := range []string{credential.SubjectToken, credential.ActorToken} {
+		if value := p.get(c, member); !value.IsZero() {
+			form.Set(member, value.Reveal())
+			if !form.Has(member + "_type") {
+				form.Set(member+"_type", tokenType)
+			}
+		}
+	}
+}
+
+// authenticate adds the client's part.
+func (p *oauth2) authenticate(request *oauth.Request, c credential.Credential) error {
+	if p.auth == authAssertion {
+		return nil
+	}
+	request.ClientID, request.ClientSecret = p.get(c, credential.ClientID), p.get(c, credential.ClientSecret)
+	switch p.auth {
+	case authPost:
+		request.Auth = oauth.AuthBody
+	case authBasic, authPlainBasic:
+		request.Auth = oauth.AuthBasic
+	case authKey:
+		assertion, err := p.sign(c, p.clientClaims(c, request.TokenURL))
+		if err != nil {
+			return err
+		}
+		request.Form.Set("client_assertion_type", assertionType)
+		request.Form.Set("client_assertion", assertion.Reveal())
+	}
+	return nil
+}
