@@ -193,8 +193,8 @@ func TestREADMEReferences(t *testing.T) {
 			t.Errorf("there is no make %s", target[1])
 		}
 	}
-	for _, name := range []string{"Checked", "Issued", "Failed", "Blocked", "Deferred", "RunDuration", "CredentialSecondsLeft", "RemainingOfPromise"} {
-		if !strings.Contains(readme, "`"+name+"`") || !strings.Contains(read(t, "internal/issue/report.go"), `Name: "`+name+`"`) {
+	for _, name := range []string{"Checked", "Issued", "Failed", "Blocked", "Deferred", "CredentialRefused", "RunDuration", "RemainingOfPromise", "NeedsPersonSeconds", "Trouble"} {
+		if !strings.Contains(readme, "`"+name+"`") || !strings.Contains(read(t, "internal/issue/metrics.go"), `Name: "`+name+`"`) {
 			t.Errorf("the metric %s is not both in the README and in the code", name)
 		}
 	}

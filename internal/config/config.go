@@ -28,6 +28,9 @@ type Config struct {
 	// Secrets Manager that a run makes in a second (50, all that the account
 	// has). A run begins with half of it and follows AWS's throttles.
 	WritesPerSecond int
+	// ConnectionMetrics is EVERTOKEN_CONNECTION_METRICS, how many connections
+	// have metrics of their own (100); 0 for none. CloudWatch charges for each.
+	ConnectionMetrics int
 	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a provider on this
 	// very machine may be spoken to without TLS.
 	AllowLoopbackHTTP bool
@@ -38,14 +41,18 @@ type Config struct {
 // Names are the variables that [Load] reads, the SDK's AWS_REGION aside.
 var Names = []string{
 	"EVERTOKEN_CONNECTIONS_PATH", "EVERTOKEN_PARAMETER_PREFIX", "EVERTOKEN_EVERY",
-	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
+	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_CONNECTION_METRICS", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
 }
+
+// mostConnectionMetrics is how many time series an alarm on a Metrics Insights
+// query looks at (CloudWatch user guide, "Limits", of alarms).
+const mostConnectionMetrics = 500
 
 // Load reads the settings through getenv.
 func Load(getenv func(string) string) (Config, error) {
 	c := Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, Region: getenv("AWS_REGION"),
+		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, ConnectionMetrics: 100, Region: getenv("AWS_REGION"),
 	}
 	var problems []error
 	path := func(name string, to *string) {
@@ -59,22 +66,23 @@ func Load(getenv func(string) string) (Config, error) {
 		}
 		*to = v
 	}
-	number := func(name string, most int, to *int) {
+	number := func(name string, least, most int, to *int) {
 		v := getenv(name)
 		if v == "" {
 			return
 		}
 		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > most {
-			problems = append(problems, fmt.Errorf("%s must be a whole number from 1 to %d", name, most))
+		if err != nil || n < least || n > most {
+			problems = append(problems, fmt.Errorf("%s must be a whole number from %d to %d", name, least, most))
 			return
 		}
 		*to = n
 	}
 	path("EVERTOKEN_CONNECTIONS_PATH", &c.ConnectionsPath)
 	path("EVERTOKEN_PARAMETER_PREFIX", &c.ParameterPrefix)
-	number("EVERTOKEN_CONCURRENCY", 500, &c.Concurrency)
-	number("EVERTOKEN_WRITES_PER_SECOND", 50, &c.WritesPerSecond)
+	number("EVERTOKEN_CONCURRENCY", 1, 500, &c.Concurrency)
+	number("EVERTOKEN_WRITES_PER_SECOND", 1, 50, &c.WritesPerSecond)
+	number("EVERTOKEN_CONNECTION_METRICS", 0, mostConnectionMetrics, &c.ConnectionMetrics)
 	if v := getenv("EVERTOKEN_EVERY"); v != "" {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < time.Minute || d > time.Hour {

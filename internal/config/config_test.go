@@ -14,7 +14,7 @@ import (
 func defaults() config.Config {
 	return config.Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, Region: "eu-central-1",
+		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, ConnectionMetrics: 100, Region: "eu-central-1",
 	}
 }
 
@@ -45,11 +45,11 @@ func TestLoad(t *testing.T) {
 		}},
 		{"every, least", map[string]string{"EVERTOKEN_EVERY": "1m"}, func(c *config.Config) { c.Every = time.Minute }},
 		{"every, most", map[string]string{"EVERTOKEN_EVERY": "1h"}, func(c *config.Config) { c.Every = time.Hour }},
-		{"numbers, least", map[string]string{"EVERTOKEN_CONCURRENCY": "1", "EVERTOKEN_WRITES_PER_SECOND": "1"}, func(c *config.Config) {
-			c.Concurrency, c.WritesPerSecond = 1, 1
+		{"numbers, least", map[string]string{"EVERTOKEN_CONCURRENCY": "1", "EVERTOKEN_WRITES_PER_SECOND": "1", "EVERTOKEN_CONNECTION_METRICS": "0"}, func(c *config.Config) {
+			c.Concurrency, c.WritesPerSecond, c.ConnectionMetrics = 1, 1, 0
 		}},
-		{"numbers, most", map[string]string{"EVERTOKEN_CONCURRENCY": "500", "EVERTOKEN_WRITES_PER_SECOND": "50"}, func(c *config.Config) {
-			c.Concurrency, c.WritesPerSecond = 500, 50
+		{"numbers, most", map[string]string{"EVERTOKEN_CONCURRENCY": "500", "EVERTOKEN_WRITES_PER_SECOND": "50", "EVERTOKEN_CONNECTION_METRICS": "500"}, func(c *config.Config) {
+			c.Concurrency, c.WritesPerSecond, c.ConnectionMetrics = 500, 50, 500
 		}},
 		{"http on loopback", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}, func(c *config.Config) { c.AllowLoopbackHTTP = true }},
 		{"http off", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "0"}, func(*config.Config) {}},
@@ -78,6 +78,7 @@ func TestLoadRefuses(t *testing.T) {
 		"EVERTOKEN_EVERY":               {"59s", "61m", "5", "1d", "-5m", "x"},
 		"EVERTOKEN_CONCURRENCY":         {"0", "501", "-1", "1.5", "x", " 8"},
 		"EVERTOKEN_WRITES_PER_SECOND":   {"0", "51", "x"},
+		"EVERTOKEN_CONNECTION_METRICS":  {"-1", "501", "x"},
 		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": {"true", "yes", "2"},
 	}
 	for name, values := range tests {

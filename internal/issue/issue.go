@@ -83,7 +83,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		r.logResult(ctx, result, now)
 	}
 	if len(e.Connections) == 0 && !e.DryRun { // a run over a few says nothing of the fleet
-		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began))); err != nil {
+		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)...); err != nil {
 			r.Log.ErrorContext(ctx, "metrics were not written", "error", err.Error())
 		}
 	}

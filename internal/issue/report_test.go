@@ -9,7 +9,6 @@ import (
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/renew"
-	"evertoken/internal/telemetry"
 )
 
 var now = time.Date(2026, 11, 21, 16, 0, 0, 500e6, time.UTC)
@@ -52,65 +51,6 @@ func TestReport(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, string(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	const every = 5 * time.Minute
-	results := oneOfEach()
-	got := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond)
-	want := []telemetry.Metric{
-		{Name: "Checked", Unit: "Count", Value: 6}, {Name: "Issued", Unit: "Count", Value: 1}, {Name: "Failed", Unit: "Count", Value: 1},
-		{Name: "Blocked", Unit: "Count", Value: 1}, {Name: "Deferred", Unit: "Count", Value: 1},
-		{Name: "RemainingOfPromise", Unit: "None", Value: 0}, {Name: "RunDuration", Unit: "Milliseconds", Value: 1234},
-		{Name: "CredentialSecondsLeft", Unit: "Seconds", Value: 36 * 3600},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("metrics (-want +got):\n%s", diff)
-	}
-	results = []renew.Result{{Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}}
-	for _, m := range metrics(results, newReport(results, now, false), now, every, 0) {
-		if m.Name == "CredentialSecondsLeft" {
-			t.Errorf("the end of no credential is known, and %v is told", m.Value)
-		}
-	}
-	results[0].CredentialEnds = now.Add(-time.Hour)
-	got = metrics(results, newReport(results, now, false), now, every, 0)
-	if last := got[len(got)-1]; last.Name != "CredentialSecondsLeft" || last.Value != 0 {
-		t.Errorf("a credential past its end: %+v", last)
-	}
-}
-
-func TestRemainingOfPromise(t *testing.T) {
-	t.Parallel()
-	const every = 5 * time.Minute
-	token := func(left time.Duration) renew.Result {
-		return renew.Result{Outcome: renew.Fresh, ExpiresAt: now.Add(left), MinRemaining: 10 * time.Minute}
-	}
-	waiting := renew.Result{Outcome: renew.Waiting}
-	tests := []struct {
-		name    string
-		results []renew.Result
-		want    float64
-	}{
-		{"nothing declared", nil, 100},
-		{"nothing but a connection that waits", []renew.Result{waiting}, 100},
-		{"one hour, promised ten minutes", []renew.Result{token(time.Hour)}, 5},
-		{"after two runs just what is promised", []renew.Result{token(20 * time.Minute)}, 1},
-		{"after two runs half of it", []renew.Result{token(15 * time.Minute)}, 0.5},
-		{"after two runs dead", []renew.Result{token(10 * time.Minute)}, 0},
-		{"dead", []renew.Result{token(-time.Hour)}, 0},
-		{"the least counts", []renew.Result{token(time.Hour), token(15 * time.Minute), token(2 * time.Hour)}, 0.5},
-		{"no token though it should have one", []renew.Result{token(time.Hour), {Outcome: renew.Failed}}, 0},
-		{"a bad declaration", []renew.Result{misconfigured("x", "r", "h")}, 0},
-		{"waiting beside a good one", []renew.Result{token(time.Hour), waiting}, 5},
-		{"waiting for another credential while the token lives", []renew.Result{{Outcome: renew.Waiting, ExpiresAt: now.Add(15 * time.Minute), MinRemaining: 10 * time.Minute}}, 0.5},
-	}
-	for _, tt := range tests {
-		if got := remainingOfPromise(tt.results, now, every); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -332,31 +332,44 @@ func TestATokenInAParameter(t *testing.T) {
 func TestTheMetricsOfARun(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
+	w.Config.ConnectionMetrics = 1
 	w.Apiax("a")
+	w.Apiax("b")
 	w.Run(issue.Event{})
-	var line struct {
-		Checked, Issued, Failed, RemainingOfPromise, CredentialSecondsLeft float64
-		FunctionName                                                       string
+	type metrics struct {
+		Checked, Issued, Failed, RemainingOfPromise float64
+		FunctionName, Connection                    string
 	}
-	if err := json.Unmarshal([]byte(w.Metrics.String()), &line); err != nil {
+	var fleet, one metrics
+	d := json.NewDecoder(strings.NewReader(w.Metrics.String()))
+	if err := errors.Join(d.Decode(&fleet), d.Decode(&one)); err != nil {
 		t.Fatalf("metrics %q: %v", w.Metrics, err)
-	}
-	if line.Checked != 1 || line.Issued != 1 || line.Failed != 0 || line.FunctionName != "test" {
-		t.Errorf("metrics %+v", line)
 	}
 	token, _ := w.Token("a")
 	life := token.ExpiresAt.Sub(fakeworld.Start)
-	if want := float64(life-10*time.Minute) / float64(life/6); line.RemainingOfPromise != want {
-		t.Errorf("RemainingOfPromise = %v, want %v", line.RemainingOfPromise, want)
+	want := metrics{Checked: 2, Issued: 2, RemainingOfPromise: float64(life-10*time.Minute) / float64(life/6), FunctionName: "test"}
+	if diff := cmp.Diff(want, fleet); diff != "" {
+		t.Errorf("the fleet (-want +got):\n%s", diff)
 	}
-	if want := (14 * 24 * time.Hour).Seconds(); line.CredentialSecondsLeft != want {
-		t.Errorf("CredentialSecondsLeft = %v, want %v", line.CredentialSecondsLeft, want)
+	want = metrics{RemainingOfPromise: want.RemainingOfPromise, FunctionName: "test", Connection: "a"}
+	if diff := cmp.Diff(want, one); diff != "" {
+		t.Errorf("the connection (-want +got):\n%s", diff)
+	}
+	if d.More() {
+		t.Errorf("more than one connection has metrics: %s", w.Metrics)
+	}
+	w.Metrics.Reset()
+	w.Config.ConnectionMetrics = 100
+	w.Run(issue.Event{}) // fresh connections have metrics too
+	if lines := strings.Count(w.Metrics.String(), "\n"); lines != 3 {
+		t.Errorf("%d lines of metrics of two fresh connections", lines)
 	}
 }
 
 func TestNoTokenOrCredentialIsLogged(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
+	w.Config.ConnectionMetrics = 100
 	names := w.All()
 	reports, err := json.Marshal([]issue.Report{w.Run(issue.Event{}), w.Run(issue.Event{Connections: names, Force: true})})
 	if err != nil {

@@ -164,6 +164,12 @@ type Result struct {
 	// MinRemaining is the life promised to a reader of the published token; 0
 	// if there is none.
 	MinRemaining time.Duration
+	// RenewAfter is when the published token is to be renewed; zero if there is
+	// none.
+	RenewAfter time.Time
+	// CredentialRefused is set where a changed or stronger credential was
+	// refused in this run although the token lives.
+	CredentialRefused bool
 	// Grant is the grant that was used, for the log.
 	Grant string
 }
@@ -180,7 +186,8 @@ func (e *Engine) Renew(ctx context.Context, j Job) Result {
 		result.ExpiresAt = r.token.ExpiresAt
 	}
 	if r.token != nil {
-		result.MinRemaining = r.facts().minRemaining()
+		facts := r.facts()
+		result.MinRemaining, result.RenewAfter = facts.minRemaining(), facts.RenewAfter()
 	}
 	if result.NeedsPersonAt.IsZero() {
 		result.NeedsPersonAt = r.needsPerson

@@ -183,7 +183,8 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	for _, h := range issued.Hints {
 		r.hint(h)
 	}
-	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt}
+	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt,
+		CredentialRefused: f.refused != nil}
 	finisher, twoRequests := r.job.Provider.(Finisher)
 	session, write := r.nextSession(a.grant, issued)
 	if write {

@@ -36,8 +36,19 @@ type Metric struct {
 	Value float64
 }
 
-// Metrics writes metrics. Its dimension is the function alone: a dimension per
-// connection would be charged per connection, and the log has those figures.
+// Dimension is a name and a value that, beside the function's name, tell whose
+// metrics a line holds. CloudWatch charges for each metric of each value.
+type Dimension struct{ Name, Value string }
+
+// Line is what becomes one line of the embedded metric format: metrics that
+// share their dimensions.
+type Line struct {
+	// Dimensions come beside FunctionName, which every line has.
+	Dimensions []Dimension
+	Metrics    []Metric
+}
+
+// Metrics writes metrics.
 type Metrics struct {
 	mu       sync.Mutex
 	w        io.Writer
@@ -64,26 +75,39 @@ type emfDirective struct {
 	Metrics    []emfMetric `json:"Metrics"`
 }
 
-// Write writes one line with all the metrics. The line has a level and a
-// timestamp of its own: Lambda drops what is below the log level, and takes a
-// line without one for INFO.
-func (m *Metrics) Write(metrics []Metric) error {
+// Write writes the lines, or none of them where one cannot be encoded.
+func (m *Metrics) Write(lines ...Line) error {
 	now := m.now().UTC()
-	directive := emfDirective{Namespace: Namespace, Dimensions: [][]string{{"FunctionName"}}}
-	line := map[string]any{"FunctionName": m.function, "level": "INFO", "timestamp": now.Format(time.RFC3339)}
-	for _, metric := range metrics {
-		directive.Metrics = append(directive.Metrics, emfMetric{metric.Name, metric.Unit})
-		line[metric.Name] = metric.Value
-	}
-	line["_aws"] = map[string]any{"Timestamp": now.UnixMilli(), "CloudWatchMetrics": []emfDirective{directive}}
-	b, err := json.Marshal(line)
-	if err != nil {
-		return fmt.Errorf("encoding metrics: %w", err)
+	var out []byte
+	for _, line := range lines {
+		b, err := m.encode(line, now)
+		if err != nil {
+			return fmt.Errorf("encoding metrics: %w", err)
+		}
+		out = append(append(out, b...), '\n')
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, err := m.w.Write(append(b, '\n')); err != nil {
+	if _, err := m.w.Write(out); err != nil {
 		return fmt.Errorf("writing metrics: %w", err)
 	}
 	return nil
+}
+
+// encode encodes a line. It has a level and a timestamp of its own: Lambda drops
+// what is below the log level, and takes a line without a level for INFO.
+func (m *Metrics) encode(line Line, now time.Time) ([]byte, error) {
+	root := map[string]any{"FunctionName": m.function, "level": "INFO", "timestamp": now.Format(time.RFC3339)}
+	names := []string{"FunctionName"}
+	for _, d := range line.Dimensions {
+		names = append(names, d.Name)
+		root[d.Name] = d.Value
+	}
+	directive := emfDirective{Namespace: Namespace, Dimensions: [][]string{names}}
+	for _, metric := range line.Metrics {
+		directive.Metrics = append(directive.Metrics, emfMetric{metric.Name, metric.Unit})
+		root[metric.Name] = metric.Value
+	}
+	root["_aws"] = map[string]any{"Timestamp": now.UnixMilli(), "CloudWatchMetrics": []emfDirective{directive}}
+	return json.Marshal(root)
 }

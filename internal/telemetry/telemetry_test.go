@@ -5,100 +5,158 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"evertoken/internal/telemetry"
 )
 
 func now() time.Time { return time.Date(2026, 11, 21, 17, 0, 0, 123456789, time.FixedZone("", 3600)) }
 
-var run = []telemetry.Metric{
+var run = telemetry.Line{Metrics: []telemetry.Metric{
 	{Name: "Issued", Unit: telemetry.Count, Value: 3},
 	{Name: "RemainingOfPromise", Unit: telemetry.None, Value: 1.5},
-	{Name: "CredentialSecondsLeft", Unit: telemetry.Seconds, Value: 0},
+	{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: 0},
 	{Name: "RunDuration", Unit: telemetry.Milliseconds, Value: 182},
+}}
+
+var one = telemetry.Line{
+	Dimensions: []telemetry.Dimension{{Name: "Connection", Value: "apiax-prod"}},
+	Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: 2}},
 }
 
 func TestMetricsLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := telemetry.NewMetrics(&out, "evertoken-issue", now).Write(run); err != nil {
+	if err := telemetry.NewMetrics(&out, "evertoken-issue", now).Write(run, one); err != nil {
 		t.Fatalf("Write: %v", err)
 	}
-	want := `{"CredentialSecondsLeft":0,"FunctionName":"evertoken-issue","Issued":3,"RemainingOfPromise":1.5,"RunDuration":182,` +
+	want := `{"FunctionName":"evertoken-issue","Issued":3,"NeedsPersonSeconds":0,"RemainingOfPromise":1.5,"RunDuration":182,` +
 		`"_aws":{"CloudWatchMetrics":[{"Namespace":"Evertoken","Dimensions":[["FunctionName"]],"Metrics":[` +
-		`{"Name":"Issued","Unit":"Count"},{"Name":"RemainingOfPromise","Unit":"None"},{"Name":"CredentialSecondsLeft","Unit":"Seconds"},{"Name":"RunDuration","Unit":"Milliseconds"}]}],` +
+		`{"Name":"Issued","Unit":"Count"},{"Name":"RemainingOfPromise","Unit":"None"},{"Name":"NeedsPersonSeconds","Unit":"Seconds"},{"Name":"RunDuration","Unit":"Milliseconds"}]}],` +
+		`"Timestamp":1795276800123},"level":"INFO","timestamp":"2026-11-21T16:00:00Z"}` + "\n" +
+		`{"Connection":"apiax-prod","FunctionName":"evertoken-issue","Trouble":2,` +
+		`"_aws":{"CloudWatchMetrics":[{"Namespace":"Evertoken","Dimensions":[["FunctionName","Connection"]],"Metrics":[{"Name":"Trouble","Unit":"None"}]}],` +
 		`"Timestamp":1795276800123},"level":"INFO","timestamp":"2026-11-21T16:00:00Z"}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
 	}
 }
 
-// The rules of the embedded metric format, from its specification
-// (CloudWatch_Embedded_Metric_Format_Specification in the CloudWatch user guide).
-func TestMetricsKeepTheRulesOfTheFormat(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	if err := telemetry.NewMetrics(&out, "", now).Write(run); err != nil {
-		t.Fatalf("Write: %v", err)
+// emfSchema is AWS's schema. It names no draft; its fragments as $id are those of
+// draft 7 and before.
+func emfSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft7)
+	schema, err := compiler.Compile("testdata/emf.schema.json")
+	if err != nil {
+		t.Fatalf("the schema: %v", err)
 	}
-	line := out.String()
-	if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || len(line) > 256*1024 {
-		t.Fatalf("not one line of at most 256 KiB: %q", line)
+	return schema
+}
+
+// keepsTheFormat holds a line against the JSON Schema that AWS publishes, and
+// against what the schema leaves to the specification's words.
+func keepsTheFormat(t *testing.T, line string) {
+	t.Helper()
+	schema := emfSchema(t)
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+	if err != nil {
+		t.Fatalf("not one JSON value: %v in %q", err, line)
+	}
+	if err := schema.Validate(document); err != nil {
+		t.Errorf("%v in %s", err, line)
 	}
 	var root map[string]any
-	if err := json.Unmarshal([]byte(line), &root); err != nil {
-		t.Fatalf("not one JSON object: %v", err)
-	}
 	var meta struct {
 		AWS struct {
-			Timestamp         *int64
 			CloudWatchMetrics []struct {
-				Namespace  string
 				Dimensions [][]string
-				Metrics    []struct{ Name, Unit string }
+				Metrics    []struct{ Name string }
 			}
 		} `json:"_aws"`
 	}
-	if err := json.Unmarshal([]byte(line), &meta); err != nil {
-		t.Fatalf("the metadata has another shape: %v", err)
-	}
-	if meta.AWS.Timestamp == nil || *meta.AWS.Timestamp != now().UnixMilli() {
-		t.Errorf("Timestamp is not the time in milliseconds: %v", meta.AWS.Timestamp)
+	if err := errors.Join(json.Unmarshal([]byte(line), &root), json.Unmarshal([]byte(line), &meta)); err != nil {
+		t.Fatal(err)
 	}
 	if len(meta.AWS.CloudWatchMetrics) == 0 {
-		t.Fatal("no directive")
+		t.Error("no directive")
 	}
-	units := regexp.MustCompile(`^(Seconds|Microseconds|Milliseconds|Bytes|Kilobytes|Megabytes|Gigabytes|Terabytes|Bits|Kilobits|Megabits|Gigabits|Terabits|Percent|Count|(Bytes|Kilobytes|Megabytes|Gigabytes|Terabytes|Bits|Kilobits|Megabits|Gigabits|Terabits|Count)/Second|None)$`)
 	for _, d := range meta.AWS.CloudWatchMetrics {
-		if len(d.Namespace) < 1 || len(d.Namespace) > 1024 || len(d.Dimensions) < 1 || len(d.Metrics) > 100 {
-			t.Errorf("directive out of bounds: %+v", d)
+		if len(d.Metrics) > 100 {
+			t.Errorf("%d metrics in a directive", len(d.Metrics))
 		}
-		for _, set := range d.Dimensions {
-			if len(set) > 30 {
-				t.Errorf("%d dimensions in a set", len(set))
-			}
-			for _, name := range set {
-				value, ok := root[name].(string)
-				if !ok || value == "" || len(value) > 1024 {
-					t.Errorf("dimension %s has the value %v", name, root[name])
-				}
+		for _, name := range slices.Concat(d.Dimensions...) {
+			if value, ok := root[name].(string); !ok || value == "" || len(value) > 1024 {
+				t.Errorf("dimension %s has the value %v", name, root[name])
 			}
 		}
 		for _, m := range d.Metrics {
-			if _, ok := root[m.Name].(float64); !ok || !units.MatchString(m.Unit) {
-				t.Errorf("metric %s in %s has the value %v", m.Name, m.Unit, root[m.Name])
+			if _, ok := root[m.Name].(float64); !ok {
+				t.Errorf("metric %s has the value %v", m.Name, root[m.Name])
 			}
 		}
 	}
+	if len(line) > 256*1024 {
+		t.Errorf("%d bytes", len(line))
+	}
+	// Lambda drops what is below the log level and takes no level for INFO.
 	if root["level"] != "INFO" || root["timestamp"] != "2026-11-21T16:00:00Z" {
-		t.Errorf("level %v, timestamp %v: Lambda may drop the line", root["level"], root["timestamp"])
+		t.Errorf("level %v, timestamp %v", root["level"], root["timestamp"])
+	}
+}
+
+func TestMetricsKeepTheFormat(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := telemetry.NewMetrics(&out, "", now).Write(run, one); err != nil {
+		t.Fatalf("Write: %v", err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("%d lines in %q", len(lines), out.String())
+	}
+	for _, line := range lines {
+		keepsTheFormat(t, line)
+	}
+}
+
+// TestTheSchemaRefuses: a schema that accepts everything would hold nothing.
+func TestTheSchemaRefuses(t *testing.T) {
+	t.Parallel()
+	schema := emfSchema(t)
+	for _, line := range []string{
+		`{}`, `[]`,
+		`{"_aws":{"CloudWatchMetrics":[]}}`,
+		`{"_aws":{"Timestamp":1.5,"CloudWatchMetrics":[]}}`,
+		`{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"","Dimensions":[["F"]],"Metrics":[]}]}}`,
+		`{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[],"Metrics":[]}]}}`,
+		`{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["F"]],"Metrics":[{"Unit":"Count"}]}]}}`,
+		`{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["F"]],"Metrics":[{"Name":"M","Unit":"Tokens"}]}]}}`,
+	} {
+		document, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if schema.Validate(document) == nil {
+			t.Errorf("accepted: %s", line)
+		}
+	}
+}
+
+func TestNothingIsWrittenWhereOneLineCannotBe(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	bad := telemetry.Line{Metrics: []telemetry.Metric{{Name: "N", Unit: telemetry.Count, Value: math.NaN()}}}
+	if err := telemetry.NewMetrics(&out, "f", now).Write(run, bad); err == nil || out.Len() > 0 {
+		t.Errorf("error %v, wrote %q", err, out.String())
 	}
 }
 
@@ -134,10 +192,5 @@ func TestMetricsErrors(t *testing.T) {
 	t.Parallel()
 	if err := telemetry.NewMetrics(full{}, "f", now).Write(run); err == nil || err.Error() != "writing metrics: no space" {
 		t.Errorf("error of a full device: %v", err)
-	}
-	var out bytes.Buffer
-	err := telemetry.NewMetrics(&out, "f", now).Write([]telemetry.Metric{{Name: "N", Unit: telemetry.Count, Value: math.NaN()}})
-	if err == nil || out.Len() > 0 {
-		t.Errorf("a value that JSON cannot hold: %v, wrote %q", err, out.String())
 	}
 }

@@ -1,0 +1,126 @@
+package issue
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"evertoken/internal/renew"
+	"evertoken/internal/telemetry"
+)
+
+// What a connection's metric Trouble says.
+const (
+	noTrouble      = 0
+	failedTrouble  = 1
+	blockedTrouble = 2
+)
+
+// metrics are what a run over all connections tells CloudWatch: one line for the
+// fleet, and one for each of at most perConnection connections.
+//
+// A line of the fleet leaves out what nothing is known of. RemainingOfPromise in
+// particular is left out where no connection has a token: a run over nothing is
+// not a healthy fleet, and a connection that never had a token has failed, it has
+// broken no promise.
+func metrics(results []renew.Result, report Report, now time.Time, every, took time.Duration, perConnection int) []telemetry.Line {
+	fleet := []telemetry.Metric{
+		{Name: "Checked", Unit: telemetry.Count, Value: float64(report.Checked)},
+		{Name: "Issued", Unit: telemetry.Count, Value: float64(report.Issued)},
+		{Name: "Failed", Unit: telemetry.Count, Value: float64(report.Failed)},
+		{Name: "Blocked", Unit: telemetry.Count, Value: float64(report.Blocked)},
+		{Name: "Deferred", Unit: telemetry.Count, Value: float64(report.Deferred)},
+	}
+	refused := 0
+	var promise, needsPerson []float64
+	for _, r := range results {
+		if r.CredentialRefused {
+			refused++
+		}
+		if v, ok := remainingOfPromise(r, now, every); ok {
+			promise = append(promise, v)
+		}
+		if v, ok := needsPersonSeconds(r, now); ok {
+			needsPerson = append(needsPerson, v)
+		}
+	}
+	fleet = append(fleet, telemetry.Metric{Name: "CredentialRefused", Unit: telemetry.Count, Value: float64(refused)})
+	if len(promise) > 0 {
+		fleet = append(fleet, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: slices.Min(promise)})
+	}
+	if len(needsPerson) > 0 {
+		fleet = append(fleet, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: slices.Min(needsPerson)})
+	}
+	fleet = append(fleet, telemetry.Metric{Name: "RunDuration", Unit: telemetry.Milliseconds, Value: float64(took.Milliseconds())})
+	return append([]telemetry.Line{{Metrics: fleet}}, connectionLines(results, now, every, perConnection)...)
+}
+
+// connectionLines are the lines of the connections that have the least life
+// left, at most so many. Where not all have a line, those that never had a token
+// come last: the fleet's Failed counts them, and they must not take the place of
+// one whose token is about to die.
+func connectionLines(results []renew.Result, now time.Time, every time.Duration, most int) []telemetry.Line {
+	byLife := slices.Clone(results)
+	slices.SortStableFunc(byLife, func(a, b renew.Result) int {
+		if a.ExpiresAt.IsZero() != b.ExpiresAt.IsZero() {
+			if a.ExpiresAt.IsZero() {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.Name, b.Name))
+	})
+	lines := make([]telemetry.Line, 0, min(most, len(byLife)))
+	for _, r := range byLife[:min(most, len(byLife))] {
+		line := telemetry.Line{
+			Dimensions: []telemetry.Dimension{{Name: "Connection", Value: r.Name}},
+			Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: trouble(r.Outcome)}},
+		}
+		if v, ok := remainingOfPromise(r, now, every); ok {
+			line.Metrics = append(line.Metrics, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: v})
+		}
+		if v, ok := needsPersonSeconds(r, now); ok {
+			line.Metrics = append(line.Metrics, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: v})
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func trouble(o renew.Outcome) float64 {
+	switch o {
+	case renew.Failed:
+		return failedTrouble
+	case renew.Blocked:
+		return blockedTrouble
+	case renew.Issued, renew.Fresh, renew.Waiting, renew.Deferred:
+	}
+	return noTrouble
+}
+
+// remainingOfPromise is the life that the published token will have left two
+// heartbeats from now, as a multiple of the life promised to its readers. Under 1
+// somebody must act, and two heartbeats remain to do it in. Where the token's life
+// leaves less than two heartbeats between its renewal and its promise, that is
+// what is looked ahead: a token that is not due yet is never under 1. ok is false
+// where there is no token.
+func remainingOfPromise(r renew.Result, now time.Time, every time.Duration) (value float64, ok bool) {
+	if r.ExpiresAt.IsZero() || r.MinRemaining <= 0 {
+		return 0, false
+	}
+	ahead := 2 * every
+	if !r.RenewAfter.IsZero() {
+		ahead = max(0, min(ahead, r.ExpiresAt.Sub(r.RenewAfter)-r.MinRemaining))
+	}
+	left := r.ExpiresAt.Sub(now) - ahead
+	return max(0, float64(left)/float64(r.MinRemaining)), true
+}
+
+// needsPersonSeconds is how long until something ends that only a person can
+// renew; ok is false where nothing such is known.
+func needsPersonSeconds(r renew.Result, now time.Time) (value float64, ok bool) {
+	if r.NeedsPersonAt.IsZero() {
+		return 0, false
+	}
+	return max(0, r.NeedsPersonAt.Sub(now).Truncate(time.Second).Seconds()), true
+}

@@ -1,0 +1,196 @@
+package issue
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/renew"
+	"evertoken/internal/telemetry"
+)
+
+const every = 5 * time.Minute
+
+// values are a line's metrics by name.
+func values(l telemetry.Line) map[string]float64 {
+	out := map[string]float64{}
+	for _, m := range l.Metrics {
+		out[m.Name] = m.Value
+	}
+	return out
+}
+
+// told are the metrics of a run over the results: the fleet's, and each
+// connection's by name.
+func told(results []renew.Result, perConnection int) (fleet map[string]float64, connections map[string]map[string]float64) {
+	lines := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond, perConnection)
+	connections = map[string]map[string]float64{}
+	for _, l := range lines[1:] {
+		connections[l.Dimensions[0].Value] = values(l)
+	}
+	return values(lines[0]), connections
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	results := oneOfEach()
+	results[1].NeedsPersonAt = now.Add(40 * 24 * time.Hour)
+	results[4].NeedsPersonAt = now.Add(6 * 24 * time.Hour)
+	results[4].CredentialRefused = true
+	lines := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond, 100)
+	want := []telemetry.Line{
+		{Metrics: []telemetry.Metric{
+			{Name: "Checked", Unit: "Count", Value: 6}, {Name: "Issued", Unit: "Count", Value: 1}, {Name: "Failed", Unit: "Count", Value: 1},
+			{Name: "Blocked", Unit: "Count", Value: 1}, {Name: "Deferred", Unit: "Count", Value: 1}, {Name: "CredentialRefused", Unit: "Count", Value: 1},
+			{Name: "RemainingOfPromise", Unit: "None", Value: 0}, {Name: "NeedsPersonSeconds", Unit: "Seconds", Value: 6 * 24 * 3600},
+			{Name: "RunDuration", Unit: "Milliseconds", Value: 1234},
+		}},
+		line("blocked", 2, 0, 40*24*3600),
+		line("flexera-eu", 1, 0),
+		line("apiax-prod", 0, 1190.0/300),
+		line("deferred", 0, 3),
+		line("fresh", 0, 5, 6*24*3600),
+		{Dimensions: []telemetry.Dimension{{Name: "Connection", Value: "waiting"}}, Metrics: []telemetry.Metric{{Name: "Trouble", Unit: "None"}}},
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func line(name string, trouble, promise float64, needsPerson ...float64) telemetry.Line {
+	l := telemetry.Line{
+		Dimensions: []telemetry.Dimension{{Name: "Connection", Value: name}},
+		Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: "None", Value: trouble}, {Name: "RemainingOfPromise", Unit: "None", Value: promise}},
+	}
+	for _, v := range needsPerson {
+		l.Metrics = append(l.Metrics, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: "Seconds", Value: v})
+	}
+	return l
+}
+
+// TestARunOverNothingIsNoHealthyFleet: an empty path, or one that was declared
+// wrong, must not look like a fleet whose tokens all live.
+func TestARunOverNothingIsNoHealthyFleet(t *testing.T) {
+	t.Parallel()
+	for name, results := range map[string][]renew.Result{
+		"nothing is declared":           nil,
+		"nothing but one that waits":    {{Name: "new", Outcome: renew.Waiting}},
+		"nothing but a bad declaration": {misconfigured("x", "r", "h")},
+	} {
+		fleet, _ := told(results, 100)
+		if v, ok := fleet["RemainingOfPromise"]; ok {
+			t.Errorf("%s: RemainingOfPromise %v", name, v)
+		}
+		if got, ok := fleet["Checked"]; !ok || got != float64(len(results)) {
+			t.Errorf("%s: Checked %v", name, got)
+		}
+		if _, ok := fleet["NeedsPersonSeconds"]; ok {
+			t.Errorf("%s: the end of nothing is told", name)
+		}
+	}
+}
+
+// TestANewcomersTypoHidesNothing: a connection that never had a token has failed
+// and broken no promise, so that the fleet's minimum still tells of the others.
+func TestANewcomersTypoHidesNothing(t *testing.T) {
+	t.Parallel()
+	good := renew.Result{Name: "good", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}
+	typo := misconfigured("typo", "r", "h")
+	fleet, connections := told([]renew.Result{good, typo}, 100)
+	if fleet["RemainingOfPromise"] != 5 || fleet["Failed"] != 1 {
+		t.Errorf("fleet %v", fleet)
+	}
+	if diff := cmp.Diff(map[string]float64{"Trouble": 1}, connections["typo"]); diff != "" {
+		t.Errorf("the newcomer (-want +got):\n%s", diff)
+	}
+	good.ExpiresAt = now.Add(12 * time.Minute)
+	if fleet, _ = told([]renew.Result{good, typo}, 100); fleet["RemainingOfPromise"] != 0.2 {
+		t.Errorf("a later failure is hidden: %v", fleet)
+	}
+}
+
+// TestWhatEvertokenRenewsItselfNeedsNobody: fourteen days of a session that is
+// opened anew by itself do not mask the yearly end of a refresh token.
+func TestWhatEvertokenRenewsItselfNeedsNobody(t *testing.T) {
+	t.Parallel()
+	fleet, connections := told([]renew.Result{
+		{Name: "apiax", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: time.Minute, CredentialEnds: now.Add(2 * 24 * time.Hour)},
+		{Name: "flexera", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: time.Minute, CredentialEnds: now.Add(29 * 24 * time.Hour), NeedsPersonAt: now.Add(29 * 24 * time.Hour)},
+	}, 100)
+	if got := fleet["NeedsPersonSeconds"]; got != 29*24*3600 {
+		t.Errorf("NeedsPersonSeconds %v", got)
+	}
+	if _, ok := connections["apiax"]["NeedsPersonSeconds"]; ok {
+		t.Error("apiax needs nobody")
+	}
+	fleet, _ = told([]renew.Result{{NeedsPersonAt: now.Add(-time.Hour)}}, 100)
+	if got, ok := fleet["NeedsPersonSeconds"]; !ok || got != 0 {
+		t.Errorf("past its end: %v", got)
+	}
+}
+
+func TestHowManyConnectionsHaveMetrics(t *testing.T) {
+	t.Parallel()
+	var results []renew.Result
+	for i := range 5 {
+		results = append(results, renew.Result{Name: fmt.Sprintf("c-%d", i), Outcome: renew.Fresh, ExpiresAt: now.Add(time.Duration(10-i) * time.Hour), MinRemaining: time.Hour})
+	}
+	results = append(results, misconfigured("newcomer", "r", "h"))
+	for _, tt := range []struct {
+		most int
+		want []string
+	}{
+		{0, nil},
+		{2, []string{"c-4", "c-3"}},
+		{5, []string{"c-4", "c-3", "c-2", "c-1", "c-0"}},
+		{500, []string{"c-4", "c-3", "c-2", "c-1", "c-0", "newcomer"}},
+	} {
+		var got []string
+		for _, l := range connectionLines(results, now, every, tt.most) {
+			got = append(got, l.Dimensions[0].Value)
+			if len(l.Metrics) > 3 {
+				t.Errorf("%d metrics of %s", len(l.Metrics), l.Dimensions[0].Value)
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("at most %d (-want +got):\n%s", tt.most, diff)
+		}
+	}
+}
+
+func TestRemainingOfPromise(t *testing.T) {
+	t.Parallel()
+	token := func(left, min time.Duration) renew.Result {
+		return renew.Result{ExpiresAt: now.Add(left), MinRemaining: min}
+	}
+	due := func(r renew.Result, left time.Duration) renew.Result {
+		r.RenewAfter = r.ExpiresAt.Add(-left)
+		return r
+	}
+	const m = time.Minute
+	tests := []struct {
+		name   string
+		result renew.Result
+		want   float64
+	}{
+		{"one hour, promised ten minutes", token(60*m, 10*m), 5},
+		{"after two heartbeats just what is promised", token(20*m, 10*m), 1},
+		{"after two heartbeats half of it", token(15*m, 10*m), 0.5},
+		{"after two heartbeats dead", token(10*m, 10*m), 0},
+		{"dead", token(-60*m, 10*m), 0},
+		{"renewed 25 minutes before its end, two heartbeats are looked ahead", due(token(25*m, 10*m), 25*m), 1.5},
+		{"just not due, and less than two heartbeats to its promise", due(token(15*m, 10*m), 15*m), 1},
+		{"due, and not renewed", due(token(14*m, 10*m), 15*m), 0.9},
+		{"renewed when the promise is already broken", due(token(8*m, 10*m), 8*m), 0.8},
+	}
+	for _, tt := range tests {
+		if got, ok := remainingOfPromise(tt.result, now, every); got != tt.want || !ok {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if _, ok := remainingOfPromise(renew.Result{Outcome: renew.Failed}, now, every); ok {
+		t.Error("without a token there is no promise")
+	}
+}
