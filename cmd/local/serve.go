@@ -13,8 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-
-	fakelambda "evertoken/internal/fake/lambda"
 )
 
 // envFile is in SAM's format of --env-vars.
@@ -26,9 +24,8 @@ const heartbeat = 5 * time.Minute
 // served is a world that stays up.
 type served struct {
 	*world
-	lambda *fakelambda.Server
-	logs   *os.File
-	out    io.Writer
+	logs *os.File
+	out  io.Writer
 }
 
 // startServing starts the demonstration's world, has the first tokens issued,
@@ -45,14 +42,9 @@ func startServing(ctx context.Context, port int, root, dir string, built bootstr
 	if s.logs, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if s.world, err = newWorld(ctx, setup{built: built, port: port, logs: s.logs}); err != nil {
+	if s.world, err = newWorld(ctx, setup{built: built, port: port, logs: s.logs, serve: true}); err != nil {
 		return nil, err
 	}
-	if s.lambda, err = fakelambda.NewServer(address(port, 2)); err != nil {
-		return nil, err
-	}
-	s.lambda.Add(issueName, s.issue)
-	s.lambda.Add(rotateName, s.rotate)
 	fleet, err := newFleet(s.idp)
 	if err != nil {
 		return nil, err
@@ -74,9 +66,6 @@ func startServing(ctx context.Context, port int, root, dir string, built bootstr
 }
 
 func (s *served) close() {
-	if s.lambda != nil {
-		_ = s.lambda.Close() // the command ends
-	}
 	if s.world != nil {
 		s.world.close()
 	}
@@ -154,6 +143,7 @@ func writeEnvironment(path, endpoint string) error {
 // explain prints commands that work as they stand, from the folder of go.mod.
 func (s *served) explain() {
 	const keys = "AWS_ACCESS_KEY_ID=" + localKey + " AWS_SECRET_ACCESS_KEY=" + localKey
+	command := keys + " AWS_REGION=" + region + " AWS_ENDPOINT_URL=" + s.aws.URL() + " go run ./cmd/evertoken "
 	cli := func(endpoint string) string { return keys + " aws --endpoint-url " + endpoint + " --region " + region }
 	sam := func(function, event string) string {
 		return keys + " sam local invoke " + function + " --region " + region + " --docker-network host -n " + envFile + " -e events/" + event
@@ -164,6 +154,7 @@ func (s *served) explain() {
 		title    string
 		commands []string
 	}{
+		{"Look after connections with Evertoken's own command", []string{command + "status", command + "add my-first"}},
 		{"Read a token as an application does", []string{
 			cli(s.aws.URL()) + " secretsmanager get-secret-value --secret-id evertoken/flexera-user/token",
 		}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	fakelambda "evertoken/internal/fake/lambda"
+	fakestack "evertoken/internal/fake/stack"
 	"evertoken/internal/issue"
 )
 
@@ -35,7 +37,8 @@ const (
 )
 
 const (
-	region = "us-east-1"
+	region  = "us-east-1"
+	account = "123456789012"
 	// localKey is both halves of the AWS credentials: the fake takes any.
 	localKey = "local"
 	// arnSuffix ends the ARN of every secret, so that events/rotate-*.json can
@@ -48,6 +51,7 @@ type world struct {
 	aws           *fakeaws.Server
 	idp           *fakeidp.Server // nil where the providers are the real ones
 	issue, rotate *fakelambda.Function
+	lambda        *fakelambda.Server // nil unless it is served
 	secrets       *secretsmanager.Client
 	parameters    *ssm.Client
 
@@ -66,6 +70,9 @@ type setup struct {
 	// port is that of AWS, the one after it that of the providers; 0 means free
 	// ones.
 	port int
+	// serve adds Lambda's Invoke, and the stack, so that the command evertoken
+	// finds the functions.
+	serve bool
 	// real leaves out the fake providers.
 	real bool
 	// env is added to the functions' environment.
@@ -82,8 +89,15 @@ func newWorld(ctx context.Context, s setup) (_ *world, err error) {
 			w.close()
 		}
 	}()
+	var other http.Handler
+	if s.serve {
+		if w.lambda, err = fakelambda.NewServer(address(s.port, 2)); err != nil {
+			return nil, err
+		}
+		other = w.rest()
+	}
 	w.aws, err = fakeaws.New(fakeaws.Options{
-		Addr: address(s.port, 0), Region: region, Invoke: w.invokeRotation,
+		Addr: address(s.port, 0), Region: region, Invoke: w.invokeRotation, Other: other,
 		Suffix: func(string) string { return arnSuffix },
 	})
 	if err != nil {
@@ -109,9 +123,33 @@ func newWorld(ctx context.Context, s setup) (_ *world, err error) {
 	if w.rotate, err = start(rotateName, s.built.rotate, rotateTimeout); err != nil {
 		return nil, err
 	}
+	if w.lambda != nil {
+		w.lambda.Add(issueName, w.issue)
+		w.lambda.Add(rotateName, w.rotate)
+	}
 	config := w.aws.AWSConfig()
 	w.secrets, w.parameters = secretsmanager.NewFromConfig(config), ssm.NewFromConfig(config)
 	return w, nil
+}
+
+// rest is what a client of all of AWS finds besides secrets and parameters:
+// Invoke, and the stack as deployed by template.yaml.
+func (w *world) rest() http.Handler {
+	stacks := &fakestack.Server{Region: region, Account: account}
+	stacks.Add(fakestack.Stack{
+		Name: "evertoken", Description: "Evertoken keeps OAuth access tokens fresh in AWS Secrets Manager. This one is on this machine.",
+		Parameters: map[string]string{"ConnectionsPath": connectionsPath, "ParameterPrefix": parameterPrefix, "SecretPrefix": "evertoken/",
+			"KmsKeyArn": "", "Every": "5m", "AllowedHosts": ""},
+		Outputs: map[string]string{"IssueFunctionArn": functionARN(issueName), "RotateFunctionArn": functionARN(rotateName)},
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/2015-03-31/functions/", w.lambda.Handler())
+	mux.Handle("/", stacks)
+	return mux
+}
+
+func functionARN(name string) string {
+	return "arn:aws:lambda:" + region + ":" + account + ":function:" + name
 }
 
 func address(port, offset int) string {
@@ -130,6 +168,9 @@ func environment(endpoint string) []string {
 }
 
 func (w *world) close() {
+	if w.lambda != nil {
+		_ = w.lambda.Close() // the command ends
+	}
 	for _, f := range []*fakelambda.Function{w.issue, w.rotate} {
 		if f != nil {
 			_ = f.Close() // always nil

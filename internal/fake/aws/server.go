@@ -39,6 +39,9 @@ type Options struct {
 	// name; random ones when nil. On AWS they are random always: it is for a
 	// local run whose ARNs stand in files.
 	Suffix func(name string) string
+	// Other answers the requests that are not of these two services, so that one
+	// endpoint can be all of AWS. When nil they are refused.
+	Other http.Handler
 }
 
 // Call is one request the server received.
@@ -166,6 +169,10 @@ func (s *Server) ResetCalls() {
 
 // serve answers one AWS request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if s.options.Other != nil && r.Header.Get("X-Amz-Target") == "" {
+		s.options.Other.ServeHTTP(w, r)
+		return
+	}
 	call := Call{Time: s.options.Now(), Client: r.Header.Get("X-Evertoken-Client")}
 	if call.Client == "" {
 		call.Client = r.UserAgent()

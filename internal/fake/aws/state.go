@@ -43,6 +43,7 @@ type secret struct {
 	inRotation      string // version id of the rotation that is not complete
 
 	primaryRegion string // of a replica
+	policy        string // the resource policy; "" for none
 }
 
 type version struct {

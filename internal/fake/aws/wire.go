@@ -69,6 +69,8 @@ var operations = map[string]operation{
 	"secretsmanager.ListSecretVersionIds":     {bind: bind[listSecretVersionIDs], read: true},
 	"secretsmanager.DeleteSecret":             {bind: bind[deleteSecret]},
 	"secretsmanager.RestoreSecret":            {bind: bind[restoreSecret]},
+	"secretsmanager.GetResourcePolicy":        {bind: bind[getResourcePolicy], read: true},
+	"secretsmanager.PutResourcePolicy":        {bind: bind[putResourcePolicy]},
 	"secretsmanager.TagResource":              {bind: bind[tagResource]},
 	"secretsmanager.UntagResource":            {bind: bind[untagResource]},
 	"secretsmanager.RotateSecret":             {bind: bind[rotateSecret]},

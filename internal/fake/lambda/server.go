@@ -46,11 +46,16 @@ func NewServer(addr string) (*Server, error) {
 		return nil, fmt.Errorf("listening for invocations: %w", err)
 	}
 	s := &Server{url: "http://" + listener.Addr().String(), functions: map[string]*Function{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", s.handleInvoke)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.http.Serve(listener) }() // ends with ErrServerClosed
 	return s, nil
+}
+
+// Handler answers Invoke, for whoever serves it at an address of his own.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", s.handleInvoke)
+	return mux
 }
 
 // URL is what to set as the endpoint of Lambda, without a final slash.

@@ -1,0 +1,102 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"evertoken/internal/secrets"
+)
+
+// callTimeout ends one try of a call to AWS.
+const callTimeout = 10 * time.Second
+
+var (
+	errConfiguration = errors.New("the AWS configuration cannot be read")
+	errRegion        = errors.New("no AWS Region is set")
+	errCredentials   = errors.New("no usable AWS credentials were found")
+)
+
+// refused turns an error of AWS into what a person can act on: the action, the
+// resource and what to do. AWS's own messages hold ARNs, and are not told. action
+// is the IAM action, as secretsmanager:GetSecretValue. nil stays nil.
+func refused(err error, action, resource string) error {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	on := action + " on " + resource
+	switch code := awsCode(err); {
+	case errors.Is(err, context.Canceled):
+		return &failure{exitAWS, fmt.Errorf("interrupted during %s", on), ""}
+	case code == "NoAnswer" || code == "NoTimeLeft" || code == "":
+		return &failure{exitAWS, fmt.Errorf("AWS did not answer %s: %s", on, network(err)),
+			"Check the network, the proxy and the Region's name, then run this again."}
+	case expired[code]:
+		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
+			"They may have expired, or be of another partition. Sign in again (aws sso login), or give --profile."}
+	case denied(code):
+		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code),
+			"Ask for that right, or give a --profile that has it."}
+	case throttles[code]:
+		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code), "Run this again in a minute."}
+	}
+	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), ""}
+}
+
+var expired = map[string]bool{
+	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "UnrecognizedClientException": true,
+	"InvalidClientTokenId": true, "InvalidSignatureException": true, "SignatureDoesNotMatch": true,
+	"MissingAuthenticationToken": true, "MissingAuthenticationTokenException": true, "IncompleteSignature": true,
+}
+
+var throttles = map[string]bool{
+	"ThrottlingException": true, "Throttling": true, "ThrottledException": true, "TooManyRequestsException": true,
+	"RequestLimitExceeded": true, "TooManyUpdates": true,
+}
+
+// denied reports whether a right is missing, of the call or of the KMS key.
+func denied(code string) bool {
+	return strings.HasPrefix(code, "AccessDenied") || strings.HasPrefix(code, "KMSAccessDenied") ||
+		code == "UnauthorizedOperation" || code == "DecryptionFailure" || code == "EncryptionFailure"
+}
+
+// awsCode is AWS's error code, or "" where there was no answer.
+func awsCode(err error) string {
+	if e, ok := errors.AsType[*secrets.Error](err); ok {
+		return e.Code
+	}
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// network says why there was no answer.
+func network(err error) string {
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &dns):
+		return "the host " + dns.Name + " is not known"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it took too long"
+	}
+	return "no connection"
+}
+
+// missing reports whether AWS says that a thing is not there.
+func missing(err error) bool {
+	switch awsCode(err) {
+	case "ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound":
+		return true
+	}
+	return false
+}
