@@ -94,7 +94,7 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 		}
 		return next, nil
 	}
-	made, err := m.iam.Clients(m.account.ID).CreateClient(ctx, m.access)
+	made, err := m.iam.Clients(m.account.ID).CreateClient(ctx, m.current.doc, m.access)
 	if err != nil {
 		hint := runAgain
 		if e, ok := errors.AsType[*exchange.Error](err); ok && e.Lost {
@@ -117,7 +117,7 @@ const deleteTries = 4
 func (m *migration) undo(ctx context.Context, client string, why error) error {
 	var err error
 	for n := range deleteTries {
-		if err = m.iam.Clients(m.account.ID).DeleteClient(ctx, m.access, client); err == nil {
+		if err = m.iam.Clients(m.account.ID).DeleteClient(ctx, m.current.doc, m.access, client); err == nil {
 			return stop(runAgain, fmt.Errorf("the client %s was made, its secret could not be stored, and it was deleted again: %w", client, why))
 		}
 		if passing(err) == 0 || m.sleep(ctx, time.Second<<n) != nil {

@@ -128,7 +128,7 @@ func (w *world) organization() (*providers.FlexeraOrganization, redact.Secret) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	org, ok := providers.NewFlexeraOrganization(p, testOrg)
+	org, ok := providers.NewFlexeraOrganization(p, credential.Credential{}, testOrg)
 	if !ok {
 		w.t.Fatal("no organization")
 	}

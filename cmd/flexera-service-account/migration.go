@@ -117,7 +117,7 @@ func (m *migration) userToken(ctx context.Context) error {
 		return stop("store one: "+m.putCommand(), errNoRefreshToken)
 	}
 	sent := source.doc.Get(credential.RefreshToken)
-	issued, err := m.exchange(ctx, credential.Credential{}.With(credential.RefreshToken, sent))
+	issued, err := m.exchange(ctx, source.doc.Only(credential.RefreshToken))
 	if err != nil {
 		return err
 	}
@@ -141,9 +141,7 @@ func (m *migration) exchange(ctx context.Context, members credential.Credential)
 
 // clientToken gets an access token by the client that a version holds.
 func (m *migration) clientToken(ctx context.Context, v version) (exchange.Issued, error) {
-	return m.exchange(ctx, credential.Credential{}.
-		With(credential.ClientID, v.doc.Get(credential.ClientID)).
-		With(credential.ClientSecret, v.doc.Get(credential.ClientSecret)))
+	return m.exchange(ctx, v.doc.Only(credential.ClientID, credential.ClientSecret))
 }
 
 // dead reports whether the provider refuses what was sent.

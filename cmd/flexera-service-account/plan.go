@@ -48,7 +48,7 @@ func (m *migration) look(ctx context.Context) error {
 		return err
 	}
 	if m.account.ID != 0 {
-		m.clients, err = m.iam.Clients(m.account.ID).ListClients(ctx, m.access)
+		m.clients, err = m.iam.Clients(m.account.ID).ListClients(ctx, m.current.doc, m.access)
 	}
 	return err
 }

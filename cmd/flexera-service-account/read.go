@@ -76,6 +76,7 @@ func (m *migration) openProvider() error {
 	var err error
 	m.provider, err = providers.New(m.conn, providers.Options{
 		Client: &oauth.Client{Now: m.now}, Now: m.now, AllowLoopbackHTTP: m.config.AllowLoopbackHTTP,
+		AllowedHosts: m.config.AllowedHosts,
 	})
 	if err != nil {
 		return err
@@ -91,11 +92,6 @@ func (m *migration) openProvider() error {
 	case m.settings.OrgID != 0 && m.settings.OrgID != m.org:
 		return fmt.Errorf("-org is %d, and the connection's settings.org_id is %d: one of them is wrong", m.org, m.settings.OrgID)
 	}
-	iam, ok := providers.NewFlexeraOrganization(m.provider, m.org)
-	if !ok {
-		return fmt.Errorf("connection %s is not of flexera", m.conn.Name)
-	}
-	m.iam = iam
 	return nil
 }
 
@@ -127,6 +123,11 @@ func (m *migration) readCredential(ctx context.Context) error {
 		return fail(err)
 	}
 	m.current = version{current.ID, doc}
+	iam, ok := providers.NewFlexeraOrganization(m.provider, doc, m.org)
+	if !ok {
+		return fmt.Errorf("connection %s is not of flexera", m.conn.Name)
+	}
+	m.iam = iam
 	versions, err := m.secrets.Versions(ctx, id)
 	if err != nil {
 		return fail(err)

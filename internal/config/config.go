@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"evertoken/internal/hosts"
 )
 
 // Config is every setting of both functions. An empty variable counts as unset.
@@ -34,6 +36,9 @@ type Config struct {
 	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a provider on this
 	// very machine may be spoken to without TLS.
 	AllowLoopbackHTTP bool
+	// AllowedHosts is EVERTOKEN_ALLOWED_HOSTS: hosts, besides the providers'
+	// own, to which a credential without a member "hosts" may be sent.
+	AllowedHosts hosts.List
 	// Region is AWS_REGION, where everything is read and written.
 	Region string
 }
@@ -41,7 +46,8 @@ type Config struct {
 // Names are the variables that [Load] reads, the SDK's AWS_REGION aside.
 var Names = []string{
 	"EVERTOKEN_CONNECTIONS_PATH", "EVERTOKEN_PARAMETER_PREFIX", "EVERTOKEN_EVERY",
-	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_CONNECTION_METRICS", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
+	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_CONNECTION_METRICS",
+	"EVERTOKEN_ALLOWED_HOSTS", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
 }
 
 // mostConnectionMetrics is how many time series an alarm on a Metrics Insights
@@ -90,6 +96,11 @@ func Load(getenv func(string) string) (Config, error) {
 		} else {
 			c.Every = d
 		}
+	}
+	var err error
+	if c.AllowedHosts, err = hosts.Parse(getenv("EVERTOKEN_ALLOWED_HOSTS")); err != nil {
+		problems = append(problems, fmt.Errorf(
+			"EVERTOKEN_ALLOWED_HOSTS must be hosts with commas between them (the template's parameter AllowedHosts): %w", err))
 	}
 	switch getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") {
 	case "", "0":

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/config"
+	"evertoken/internal/hosts"
 )
 
 func defaults() config.Config {
@@ -52,6 +53,9 @@ func TestLoad(t *testing.T) {
 			c.Concurrency, c.WritesPerSecond, c.ConnectionMetrics = 500, 50, 500
 		}},
 		{"http on loopback", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}, func(c *config.Config) { c.AllowLoopbackHTTP = true }},
+		{"allowed hosts", map[string]string{"EVERTOKEN_ALLOWED_HOSTS": "login.example.com, *.example.org,fno.example.net:8443"}, func(c *config.Config) {
+			c.AllowedHosts = hosts.Must("login.example.com", "*.example.org", "fno.example.net:8443")
+		}},
 		{"http off", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "0"}, func(*config.Config) {}},
 	}
 	for _, tt := range tests {
@@ -63,7 +67,7 @@ func TestLoad(t *testing.T) {
 			}
 			want := defaults()
 			tt.change(&want)
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(hosts.Entry{})); diff != "" {
 				t.Errorf("Load (-want +got):\n%s", diff)
 			}
 		})
@@ -79,12 +83,13 @@ func TestLoadRefuses(t *testing.T) {
 		"EVERTOKEN_CONCURRENCY":         {"0", "501", "-1", "1.5", "x", " 8"},
 		"EVERTOKEN_WRITES_PER_SECOND":   {"0", "51", "x"},
 		"EVERTOKEN_CONNECTION_METRICS":  {"-1", "501", "x"},
+		"EVERTOKEN_ALLOWED_HOSTS":       {"https://a.example.com", "a.example.com,,b.example.com", "*.com", "10.0.0.5", "a.example.com\x1b[2J\n"},
 		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": {"true", "yes", "2"},
 	}
 	for name, values := range tests {
 		for _, value := range values {
 			_, err := load(map[string]string{name: value})
-			if err == nil || !strings.HasPrefix(err.Error(), name+" must ") || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.HasPrefix(err.Error(), name+" must ") || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "\x1b") {
 				t.Errorf("%s=%q: error %v", name, value, err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"evertoken/internal/hosts"
 	"evertoken/internal/redact"
 )
 
@@ -28,6 +29,8 @@ const (
 	Certificate  = "certificate"
 	SubjectToken = "subject_token"
 	ActorToken   = "actor_token"
+	// Hosts are where the credential may be sent; see [Credential.Hosts].
+	Hosts = "hosts"
 )
 
 var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password,
@@ -53,6 +56,7 @@ func (e *Error) Error() string {
 type Credential struct {
 	raw     map[string]json.RawMessage
 	members map[string]redact.Secret
+	hosts   hosts.List
 }
 
 // Parse reads a credential document. Its error is an [*Error].
@@ -85,7 +89,27 @@ func Parse(document redact.Secret) (Credential, error) {
 			c.members[name] = redact.New(*s)
 		}
 	}
+	if value, ok := raw[Hosts]; ok {
+		if c.hosts, err = hosts.ParseMember(value); err != nil {
+			return Credential{}, &Error{"credential", Hosts, err.Error()}
+		}
+	}
 	return c, nil
+}
+
+// Hosts are those that the credential is bound to by its own member "hosts":
+// where there are any, it is sent to no others.
+func (c Credential) Hosts() hosts.List { return c.hosts }
+
+// Only returns a copy with the named members alone, bound to the same hosts.
+func (c Credential) Only(names ...string) Credential {
+	out := Credential{hosts: c.hosts}
+	for _, name := range names {
+		if value := c.Get(name); !value.IsZero() {
+			out = out.With(name, value)
+		}
+	}
+	return out
 }
 
 // Names are the members that are strings and not empty, in name order.
@@ -130,7 +154,7 @@ func (c Credential) Require(purpose string, names ...string) error {
 // With returns a copy in which one member has a new value; all other members,
 // known or not, stay as they are.
 func (c Credential) With(name string, value redact.Secret) Credential {
-	out := Credential{raw: maps.Clone(c.raw), members: maps.Clone(c.members)}
+	out := Credential{raw: maps.Clone(c.raw), members: maps.Clone(c.members), hosts: c.hosts}
 	if out.raw == nil {
 		out.raw, out.members = map[string]json.RawMessage{}, map[string]redact.Secret{}
 	}

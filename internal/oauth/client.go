@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/hosts"
 	"evertoken/internal/redact"
 )
 
@@ -43,6 +44,8 @@ type Client struct {
 	// RootCAs are the certificate authorities to trust; nil means the
 	// system's.
 	RootCAs *x509.CertPool
+
+	resolver *net.Resolver // for tests; nil means the system's
 
 	once sync.Once
 	http *http.Client
@@ -77,7 +80,7 @@ func (c *Client) client() *http.Client {
 	c.once.Do(func() {
 		transport := &http.Transport{
 			Proxy:              http.ProxyFromEnvironment,
-			DialContext:        (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			DialContext:        c.dial,
 			DisableKeepAlives:  true,
 			DisableCompression: true,
 			// A non-nil, empty map turns HTTP/2 off.
@@ -118,16 +121,26 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 // Do sends a request once and returns the answer, whatever its status. doing
 // says what the request is for, as "refresh_token grant at login.flexera.com".
 //
-// Its error is an [*exchange.Error]: misconfigured for a certificate that is
-// not trusted, otherwise transient, and Lost if the request may have arrived.
+// It is the one place that every request with a credential, a session, an
+// assertion or a token passes: a host that policy does not allow is sent
+// nothing, and neither is an address that the host's name must not resolve to.
+// The zero policy allows no host.
+//
+// Its error is an [*exchange.Error]: misconfigured for a host that is not
+// allowed and for a certificate that is not trusted, otherwise transient, and
+// Lost if the request may have arrived.
 // A redirect is an answer. An answer other than 2xx counts even if its body
 // cannot be read whole.
-func (c *Client) Do(ctx context.Context, r *http.Request, doing string) (Answer, error) {
-	return c.send(ctx, r, doing, nil)
+func (c *Client) Do(ctx context.Context, policy hosts.Policy, r *http.Request, doing string) (Answer, error) {
+	return c.send(ctx, policy, r, doing, nil)
 }
 
 // send is Do, with the client's certificate where there is one.
-func (c *Client) send(ctx context.Context, r *http.Request, doing string, certificate *tls.Certificate) (Answer, error) {
+func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request, doing string,
+	certificate *tls.Certificate) (Answer, error) {
+	if err := allowed(policy, r, doing); err != nil {
+		return Answer{}, err
+	}
 	timeout, limit := c.Timeout, c.MaxBody
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -143,6 +156,7 @@ func (c *Client) send(ctx context.Context, r *http.Request, doing string, certif
 		// Called with TLS in place, before the first byte of the request.
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
+	ctx = context.WithValue(ctx, destinationKey{}, destination{policy, r.URL})
 	r = r.Clone(ctx)
 	r.GetBody = nil // what cannot be read again cannot be sent again
 	if r.Header.Get("User-Agent") == "" {
@@ -178,6 +192,9 @@ func (c *Client) send(ctx context.Context, r *http.Request, doing string, certif
 func unanswered(err error, connected bool, doing string) *exchange.Error {
 	e := &exchange.Error{Class: exchange.Transient, Doing: doing, Lost: connected}
 	var dns *net.DNSError
+	if refused, ok := errors.AsType[*hosts.Refused](err); ok {
+		return refusedHost(refused, doing)
+	}
 	switch {
 	case refusedByTLS(err):
 		e.Class = exchange.Misconfigured
@@ -244,5 +261,5 @@ func Doing(what, rawURL string) string {
 	if err != nil || u.Host == "" {
 		return what
 	}
-	return what + " at " + u.Host
+	return what + " at " + hosts.Printable(u.Host)
 }

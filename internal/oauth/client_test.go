@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/hosts"
 )
 
 const (
@@ -27,6 +28,9 @@ const (
 )
 
 var testNow = time.Date(2026, time.November, 21, 16, 0, 0, 0, time.UTC)
+
+// loopback lets requests go to the servers of these tests.
+var loopback = hosts.Policy{Loopback: true}
 
 func newClient() *Client { return &Client{Now: func() time.Time { return testNow }} }
 
@@ -100,7 +104,7 @@ func TestDoNeverSendsTwice(t *testing.T) {
 			for range 3 {
 				r := post(t, s.URL)
 				r.Method = method
-				if _, err := c.Do(t.Context(), r, "x"); err != nil {
+				if _, err := c.Do(t.Context(), loopback, r, "x"); err != nil {
 					t.Fatalf("a new connection each time, but: %v", err)
 				}
 			}
@@ -119,7 +123,7 @@ func TestDoHangingUpServerSeesOneRequest(t *testing.T) {
 		requests.Add(1)
 		hangUp(w)
 	})
-	_, err := newClient().Do(t.Context(), post(t, s.URL), "trying")
+	_, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "trying")
 	want := exchange.Error{Class: exchange.Transient, Doing: "trying", Lost: true, Problem: "the connection broke before the answer"}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
@@ -190,7 +194,7 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 			}
 			c := newClient()
 			c.Timeout, c.MaxBody = tt.timeout, tt.maxBody
-			_, err := c.Do(t.Context(), post(t, url+"/"+canary), "trying")
+			_, err := c.Do(t.Context(), loopback, post(t, url+"/"+canary), "trying")
 			tt.want.Doing = "trying"
 			if diff := cmp.Diff(tt.want, failure(t, err)); diff != "" {
 				t.Error(diff)
@@ -204,7 +208,7 @@ func TestDoDefaultLimit(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", size)) })
-		if _, err := newClient().Do(t.Context(), post(t, s.URL), "x"); (err == nil) != ok {
+		if _, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "x"); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
@@ -218,7 +222,7 @@ func TestDoRefusalWithABrokenBody(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "half")
 	})
-	a, err := newClient().Do(t.Context(), post(t, s.URL), "x")
+	a, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "x")
 	if err != nil || a.Status != 503 || a.Body.Reveal() != "half" {
 		t.Errorf("Do = %d %q, %v", a.Status, a.Body.Reveal(), err)
 	}
@@ -230,7 +234,7 @@ func TestDoFollowsNoRedirect(t *testing.T) {
 	other := serve(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, status) })
-		a, err := newClient().Do(t.Context(), post(t, s.URL), "x")
+		a, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "x")
 		if err != nil || a.Status != status {
 			t.Errorf("%d: Do = %d, %v", status, a.Status, err)
 		}
@@ -260,20 +264,20 @@ func TestDoTLS(t *testing.T) {
 
 	trusting := newClient()
 	trusting.RootCAs = pool
-	a, err := trusting.Do(t.Context(), post(t, good.URL), "x")
+	a, err := trusting.Do(t.Context(), loopback, post(t, good.URL), "x")
 	if err != nil || a.Body.Reveal() != "HTTP/1.1" {
 		t.Errorf("Do = %q, %v; want HTTP/1.1 even where HTTP/2 is offered", a.Body.Reveal(), err)
 	}
 
-	_, err = newClient().Do(t.Context(), post(t, good.URL), "x")
+	_, err = newClient().Do(t.Context(), loopback, post(t, good.URL), "x")
 	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server's certificate is not trusted" {
 		t.Errorf("an untrusted certificate: %+v", e)
 	}
-	_, err = trusting.Do(t.Context(), post(t, old.URL), "x")
+	_, err = trusting.Do(t.Context(), loopback, post(t, old.URL), "x")
 	if e := failure(t, err); e.Class != exchange.Transient || e.Lost {
 		t.Errorf("TLS 1.1: %+v", e)
 	}
-	_, err = trusting.Do(t.Context(), post(t, strings.Replace(plain.URL, "http:", "https:", 1)), "x")
+	_, err = trusting.Do(t.Context(), loopback, post(t, strings.Replace(plain.URL, "http:", "https:", 1)), "x")
 	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server does not speak TLS" {
 		t.Errorf("https to a port without TLS: %+v", e)
 	}
@@ -303,7 +307,7 @@ func TestDoEndsWithItsContext(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	_, err := newClient().Do(ctx, post(t, s.URL), "x")
+	_, err := newClient().Do(ctx, loopback, post(t, s.URL), "x")
 	if e := failure(t, err); !e.Lost || e.Class != exchange.Transient {
 		t.Errorf("%+v", e)
 	}

@@ -82,7 +82,7 @@ func TestExchangeOnTheWire(t *testing.T) {
 			before := fmt.Sprint(tt.request.Form)
 			var got func() string
 			tt.request.TokenURL, got = raw(t)
-			issued, err := newClient().Exchange(t.Context(), tt.request)
+			issued, err := newClient().Exchange(t.Context(), loopback, tt.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,11 +162,16 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 			t.Parallel()
 			ourURL, ours := raw(t)
 			tt.ours.TokenURL = ourURL
-			if _, err := newClient().Exchange(t.Context(), tt.ours); err != nil {
+			if _, err := newClient().Exchange(t.Context(), loopback, tt.ours); err != nil {
 				t.Fatal(err)
 			}
 			theirURL, theirs := raw(t)
-			ctx := context.WithValue(t.Context(), xoauth2.HTTPClient, &http.Client{Transport: newClient().client().Transport})
+			their, err := url.Parse(theirURL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := context.WithValue(t.Context(), destinationKey{}, destination{loopback, their})
+			ctx = context.WithValue(ctx, xoauth2.HTTPClient, &http.Client{Transport: newClient().client().Transport})
 			if err := tt.their(ctx, theirURL); err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +187,7 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 
 func TestExchangeUnusableURL(t *testing.T) {
 	t.Parallel()
-	_, err := newClient().Exchange(t.Context(), Request{TokenURL: "http://[::" + canary, Form: url.Values{"grant_type": {"password"}}})
+	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary, Form: url.Values{"grant_type": {"password"}}})
 	want := exchange.Error{Class: exchange.Misconfigured, Doing: "password grant", Problem: "the URL cannot be used"}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
@@ -196,7 +201,7 @@ func TestExchangeRefused(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`, r.FormValue("refresh_token"))
 	})
-	_, err := newClient().Exchange(t.Context(), Request{TokenURL: s.URL + "/x", Kind: RefreshGrant,
+	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL + "/x", Kind: RefreshGrant,
 		Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}}})
 	want := "refresh_token grant at " + strings.TrimPrefix(s.URL, "http://") + ": HTTP 400: invalid_grant"
 	if err == nil || err.Error() != want {

@@ -88,6 +88,9 @@ func newApiax(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token endpoint.
 func (p *apiax) Host() string { return hostOf(p.tokenURL) }
 
+// Allowed implements [Provider].
+func (p *apiax) Allowed(c credential.Credential) error { return p.allowed(c, p.tokenURL) }
+
 func (p *apiax) Traits() exchange.Traits { return p.traits }
 
 func (p *apiax) Grants(c credential.Credential) ([]exchange.Grant, error) {
@@ -120,5 +123,5 @@ func (p *apiax) Exchange(ctx context.Context, r exchange.Request) (exchange.Issu
 	for name, value := range p.extra {
 		request.Form.Set(name, value)
 	}
-	return p.client.Exchange(ctx, request)
+	return p.client.Exchange(ctx, p.policy(r.Credential), request)
 }

@@ -28,7 +28,7 @@ func TestDocumentedHints(t *testing.T) {
 			}
 		}
 	}
-	page := strings.ReplaceAll(readFile(t, "../../docs/providers.md"), "**", "")
+	page := strings.NewReplacer("**", "", "`*.", "`").Replace(readFile(t, "../../docs/providers.md")) // bold, and names of hosts
 	hints := regexp.MustCompile(`\*([^*\n]+)\*`).FindAllStringSubmatch(page, -1)
 	if len(hints) < 30 {
 		t.Errorf("only %d hints were found", len(hints))
@@ -60,6 +60,27 @@ func TestDocumentedProviders(t *testing.T) {
 			if !found || !strings.Contains(section, row) {
 				t.Errorf("%s: nothing is documented under %q", name, row)
 			}
+		}
+	}
+}
+
+// TestDocumentedHosts has every host that a credential may go to without anybody
+// naming it.
+func TestDocumentedHosts(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Where a credential may go\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for provider := range constructors {
+		want := "none: name the provider's host"
+		var entries []string
+		for _, e := range vendorHosts[provider] {
+			entries = append(entries, "`"+e.String()+"`")
+		}
+		if len(entries) > 0 {
+			want = strings.Join(entries, ", ")
+		}
+		if row := "| `" + provider + "` | " + want + " |\n"; !strings.Contains(section, row) {
+			t.Errorf("not documented: %s", row)
 		}
 	}
 }

@@ -171,21 +171,21 @@ func rotateFlexeraClient(t *testing.T, s *issuers, p Provider, clientID string, 
 	if !ok {
 		t.Fatal("not a ClientManager")
 	}
-	created, err := m.CreateClient(t.Context(), access)
+	created, err := m.CreateClient(t.Context(), credential.Credential{}, access)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := creds("client_id", created.ID, "client_secret", created.Secret.Reveal())
 	s.must(t, fakeidp.ProviderFlexera, p, exchange.Request{Grant: only(t, p, c), Credential: c})
-	listed, err := m.ListClients(t.Context(), access)
+	listed, err := m.ListClients(t.Context(), credential.Credential{}, access)
 	if err != nil || len(listed) != 2 {
 		t.Errorf("clients %v, %v", listed, err)
 	}
-	if _, err := m.CreateClient(t.Context(), access); err == nil {
+	if _, err := m.CreateClient(t.Context(), credential.Credential{}, access); err == nil {
 		t.Error("a third client was made")
 	}
 	for range 2 { // gone is gone
-		if err := m.DeleteClient(t.Context(), access, clientID); err != nil {
+		if err := m.DeleteClient(t.Context(), credential.Credential{}, access, clientID); err != nil {
 			t.Error(err)
 		}
 	}

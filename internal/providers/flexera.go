@@ -96,6 +96,10 @@ func (p *flexera) override(member string, set *string, fallback string) (string,
 // Host is the host of the token endpoint.
 func (p *flexera) Host() string { return hostOf(p.tokenURL) }
 
+// Allowed implements [Provider]. Readers send the token to api_url, which is
+// published with it: it is held to the same rule.
+func (p *flexera) Allowed(c credential.Credential) error { return p.allowed(c, p.tokenURL, p.apiURL) }
+
 // Traits: the token endpoint echoes the refresh token it was sent (same file),
 // so a session is of use only where Flexera should begin to rotate.
 func (p *flexera) Traits() exchange.Traits {
@@ -122,6 +126,9 @@ func (p *flexera) Grants(c credential.Credential) ([]exchange.Grant, error) {
 }
 
 func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error) {
+	if err := p.Allowed(r.Credential); err != nil {
+		return exchange.Issued{}, err
+	}
 	// 400 is as likely as 401 for a dead credential: the file declares both
 	// and names no code.
 	request := oauth.Request{TokenURL: p.tokenURL, DefaultLife: flexeraLife, DeadOn400: true}
@@ -143,13 +150,13 @@ func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 		request.ClientID, request.ClientSecret = r.Credential.Get(credential.ClientID), r.Credential.Get(credential.ClientSecret)
 		request.Form = form("grant_type", "client_credentials")
 	}
-	out, err := p.client.Exchange(ctx, request)
+	out, err := p.client.Exchange(ctx, p.policy(r.Credential), request)
 	if err != nil {
 		return out, p.hinted(err)
 	}
 	out.APIURL = p.apiURL
 	if request.Kind == oauth.RefreshGrant && p.refreshTokenID != "" {
-		p.watch(ctx, &out)
+		p.watch(ctx, r.Credential, &out)
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
 )
@@ -21,8 +22,9 @@ import (
 // organization, with a user's access token. Each method's error is an
 // [*exchange.Error].
 type FlexeraOrganization struct {
-	p  *flexera
-	id int64
+	p          *flexera
+	id         int64
+	credential credential.Credential // whose hosts the calls go to
 }
 
 // ServiceAccount is a service account of an organization.
@@ -32,13 +34,15 @@ type ServiceAccount struct {
 }
 
 // NewFlexeraOrganization returns the organization with that id, in the zone of
-// the connection that p is of. ok is false if that is no flexera connection.
-func NewFlexeraOrganization(p Provider, id int64) (o *FlexeraOrganization, ok bool) {
+// the connection that p is of. The access tokens of the calls were obtained with
+// c, and go only where that may go. ok is false if p is of no flexera
+// connection.
+func NewFlexeraOrganization(p Provider, c credential.Credential, id int64) (o *FlexeraOrganization, ok bool) {
 	switch p := p.(type) {
 	case *flexera:
-		return &FlexeraOrganization{p, id}, true
+		return &FlexeraOrganization{p, id, c}, true
 	case *flexeraAccount:
-		return &FlexeraOrganization{p.flexera, id}, true
+		return &FlexeraOrganization{p.flexera, id, c}, true
 	}
 	return nil, false
 }
@@ -60,7 +64,7 @@ type flexeraServiceAccount struct {
 // ServiceAccounts lists the service accounts.
 func (o *FlexeraOrganization) ServiceAccounts(ctx context.Context, access redact.Secret) ([]ServiceAccount, error) {
 	const what = "listing the organization's service accounts"
-	body, err := o.p.iam(ctx, http.MethodGet, o.path("/service-accounts"), access, what)
+	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/service-accounts"), access, what)
 	if err != nil {
 		return nil, o.privilege(err, "iam:service_account:index")
 	}
@@ -86,7 +90,7 @@ var locationRE = regexp.MustCompile(`/service-accounts/([1-9][0-9]{0,17})/?$`)
 // an organization at any one time.
 func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access redact.Secret, name, description string) (int64, error) {
 	const what = "creating a service account"
-	a, err := o.p.iamWith(ctx, http.MethodPost, o.path("/service-accounts"), struct {
+	a, err := o.p.iamWith(ctx, o.credential, http.MethodPost, o.path("/service-accounts"), struct {
 		Name        string `json:"name"`
 		Description string `json:"description,omitempty"`
 	}{name, description}, access, what)
@@ -110,7 +114,7 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 // ServiceAccount shows one service account.
 func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.Secret, id int64) (ServiceAccount, error) {
 	const what = "showing the service account"
-	body, err := o.p.iam(ctx, http.MethodGet, o.path("/service-accounts/"+strconv.FormatInt(id, 10)), access, what)
+	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/service-accounts/"+strconv.FormatInt(id, 10)), access, what)
 	if err != nil {
 		return ServiceAccount{}, o.privilege(err, "iam:service_account:show")
 	}
@@ -124,7 +128,7 @@ func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.
 // RoleNames lists the names of the organization's roles.
 func (o *FlexeraOrganization) RoleNames(ctx context.Context, access redact.Secret) ([]string, error) {
 	const what = "listing the organization's roles"
-	body, err := o.p.iam(ctx, http.MethodGet, o.path("/roles"), access, what)
+	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/roles"), access, what)
 	if err != nil {
 		return nil, o.privilege(err, "iam:role:index")
 	}
@@ -155,7 +159,7 @@ func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secre
 	}
 	body.Role.Name = role
 	body.Subject.Ref = "ref::::iam:service-account:" + strconv.FormatInt(account, 10)
-	_, err := o.p.iamWith(ctx, http.MethodPut, o.path("/access-rules/grant"), body, access, "granting a role")
+	_, err := o.p.iamWith(ctx, o.credential, http.MethodPut, o.path("/access-rules/grant"), body, access, "granting a role")
 	return o.privilege(err, "iam:access_rule:grant")
 }
 

@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
 )
 
 func organization(t *testing.T, w *wire, settings string) *FlexeraOrganization {
 	t.Helper()
-	o, ok := NewFlexeraOrganization(open(t, "flexera", settings, w.URL), 1105)
+	o, ok := NewFlexeraOrganization(open(t, "flexera", settings, w.URL), credential.Credential{}, 1105)
 	if !ok {
 		t.Fatal("flexera has no organization")
 	}
@@ -65,7 +66,7 @@ func TestFlexeraOrganizationOnTheWire(t *testing.T) {
 		}, reply{status: 204}, "PUT " + base + "/access-rules/grant" + asJSON +
 			`{"role":{"name":"iam_admin"},"subject":{"ref":"ref::::iam:service-account:2263"}}`, nil},
 		{"clients", func(ctx context.Context, o *FlexeraOrganization) (any, error) {
-			return o.Clients(2263).ListClients(ctx, access)
+			return o.Clients(2263).ListClients(ctx, credential.Credential{}, access)
 		}, reply{status: 200, body: `[]`}, "GET " + clientsPath + bearer, []Client{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,7 +147,7 @@ func TestFlexeraOrganizationRefused(t *testing.T) {
 func TestFlexeraOrganizationOfProvider(t *testing.T) {
 	t.Parallel()
 	organization(t, newWire(t), `{"zone":"nam","api_url":"SERVER","org_id":1,"service_account_id":2}`)
-	if _, ok := NewFlexeraOrganization(open(t, "apiax", `{}`, ""), 1105); ok {
+	if _, ok := NewFlexeraOrganization(open(t, "apiax", `{}`, ""), credential.Credential{}, 1105); ok {
 		t.Error("apiax has an organization")
 	}
 }

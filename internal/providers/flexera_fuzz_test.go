@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/hosts"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 )
@@ -79,22 +81,23 @@ const iamCanary = "canaryIAMAccess"
 // checkIAM makes each call and holds for every answer.
 func checkIAM(t *testing.T, url string) {
 	t.Helper()
-	p := &flexera{base: base{client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, now: now}, apiURL: url, refreshTokenID: "r1"}
-	o, access := &FlexeraOrganization{p, 1105}, redact.New(iamCanary)
+	p := &flexera{base: base{client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, now: now,
+		destinations: hosts.Policy{Loopback: true}}, apiURL: url, refreshTokenID: "r1"}
+	o, access := &FlexeraOrganization{p, 1105, credential.Credential{}}, redact.New(iamCanary)
 	clients := o.Clients(2263)
 
-	list, err := clients.ListClients(t.Context(), access)
+	list, err := clients.ListClients(t.Context(), credential.Credential{}, access)
 	checkIAMError(t, err)
 	if slices.ContainsFunc(list, func(c Client) bool { return c.ID == "" || !c.Secret.IsZero() }) {
 		t.Error("a client is listed without an id, or with a secret")
 	}
-	created, err := clients.CreateClient(t.Context(), access)
+	created, err := clients.CreateClient(t.Context(), credential.Credential{}, access)
 	if e := checkIAMError(t, err); e == nil && (created.ID == "" || created.Secret.IsZero()) {
 		t.Error("a client was created that cannot be used")
 	} else if e != nil && e.Status >= 200 && e.Status <= 299 && !e.Lost {
 		t.Errorf("a client may exist, and the error does not say so: %+v", e)
 	}
-	checkIAMError(t, clients.DeleteClient(t.Context(), access, "c1"))
+	checkIAMError(t, clients.DeleteClient(t.Context(), credential.Credential{}, access, "c1"))
 
 	accounts, err := o.ServiceAccounts(t.Context(), access)
 	checkIAMError(t, err)
@@ -115,7 +118,7 @@ func checkIAM(t *testing.T, url string) {
 	checkIAMError(t, p.Prove(t.Context(), creds(), access))
 
 	out := exchange.Issued{AccessToken: access}
-	p.watch(t.Context(), &out)
+	p.watch(t.Context(), creds(), &out)
 	if out.CredentialExpiresAt.IsZero() == (len(out.Hints) == 0) {
 		t.Errorf("the refresh token's end is neither told nor missed: %+v", out.Hints)
 	}

@@ -28,14 +28,15 @@ type flexeraAccount struct {
 }
 
 // iam makes one call of the IAM API and returns what it answers with a 2xx.
-func (p *flexera) iam(ctx context.Context, method, path string, access redact.Secret, what string) (redact.Secret, error) {
-	a, err := p.iamWith(ctx, method, path, nil, access, what)
+func (p *flexera) iam(ctx context.Context, c credential.Credential, method, path string, access redact.Secret, what string) (redact.Secret, error) {
+	a, err := p.iamWith(ctx, c, method, path, nil, access, what)
 	return a.Body, err
 }
 
 // iamWith is iam with a body, sent as JSON unless it is nil, and with the
 // answer's headers.
-func (p *flexera) iamWith(ctx context.Context, method, path string, body any, access redact.Secret, what string) (oauth.Answer, error) {
+func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, path string, body any,
+	access redact.Secret, what string) (oauth.Answer, error) {
 	doing := oauth.Doing(what, p.apiURL)
 	var content []byte
 	if body != nil {
@@ -52,7 +53,7 @@ func (p *flexera) iamWith(ctx context.Context, method, path string, body any, ac
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Authorization", "Bearer "+access.Reveal())
-	a, err := p.client.Do(ctx, r, doing)
+	a, err := p.client.Do(ctx, p.policy(c), r, doing)
 	if err != nil {
 		return oauth.Answer{}, err
 	}
@@ -82,8 +83,8 @@ func list[T any](body redact.Secret) (values []T, ok bool) {
 // 2026-03-18 end after 365 days, whatever their use:
 // https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token
 // A failure costs the warning, not the token.
-func (p *flexera) watch(ctx context.Context, out *exchange.Issued) {
-	body, err := p.iam(ctx, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID, out.AccessToken, "reading the refresh token's end")
+func (p *flexera) watch(ctx context.Context, c credential.Credential, out *exchange.Issued) {
+	body, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID, out.AccessToken, "reading the refresh token's end")
 	var token struct {
 		ExpiresAt time.Time `json:"expiresAt"`
 	}
@@ -99,8 +100,8 @@ func (p *flexera) watch(ctx context.Context, out *exchange.Issued) {
 
 // Prove lists the caller's refresh tokens, which needs no privilege in an
 // organization. A 403 still shows that the token is known.
-func (p *flexera) Prove(ctx context.Context, _ credential.Credential, access redact.Secret) error {
-	_, err := p.iam(ctx, http.MethodGet, "/iam/v1/refresh-tokens", access, "proving the access token")
+func (p *flexera) Prove(ctx context.Context, c credential.Credential, access redact.Secret) error {
+	_, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens", access, "proving the access token")
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
 		e.Lost = false
 		if e.Status == http.StatusForbidden {
@@ -140,9 +141,9 @@ func (w flexeraClient) client() Client {
 }
 
 // ListClients implements [ClientManager].
-func (p *flexeraAccount) ListClients(ctx context.Context, access redact.Secret) ([]Client, error) {
+func (p *flexeraAccount) ListClients(ctx context.Context, c credential.Credential, access redact.Secret) ([]Client, error) {
 	const what = "listing the service account's clients"
-	body, err := p.iam(ctx, http.MethodGet, p.clients(), access, what)
+	body, err := p.iam(ctx, c, http.MethodGet, p.clients(), access, what)
 	if err != nil {
 		return nil, p.privilege(err, "index")
 	}
@@ -162,9 +163,9 @@ func (p *flexeraAccount) ListClients(ctx context.Context, access redact.Secret) 
 
 // CreateClient implements [ClientManager]. The request has no body, and no
 // X-Recipient-Public-Key, with which the secret would come encrypted.
-func (p *flexeraAccount) CreateClient(ctx context.Context, access redact.Secret) (Client, error) {
+func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credential, access redact.Secret) (Client, error) {
 	const what = "creating a client of the service account"
-	body, err := p.iam(ctx, http.MethodPost, p.clients(), access, what)
+	body, err := p.iam(ctx, c, http.MethodPost, p.clients(), access, what)
 	if err != nil {
 		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
 			e.Hint = "A service account has at most two clients at a time: delete one that is not in use."
@@ -178,14 +179,14 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, access redact.Secret)
 		e.Hint = "A client may exist whose secret nobody has: it takes one of two places until it is deleted."
 		return Client{}, e
 	}
-	c := w.client()
-	c.Secret = redact.New(w.ClientSecret).Trim()
-	return c, nil
+	made := w.client()
+	made.Secret = redact.New(w.ClientSecret).Trim()
+	return made, nil
 }
 
 // DeleteClient implements [ClientManager].
-func (p *flexeraAccount) DeleteClient(ctx context.Context, access redact.Secret, id string) error {
-	_, err := p.iam(ctx, http.MethodDelete, p.clients()+"/"+url.PathEscape(id), access, "deleting a client of the service account")
+func (p *flexeraAccount) DeleteClient(ctx context.Context, c credential.Credential, access redact.Secret, id string) error {
+	_, err := p.iam(ctx, c, http.MethodDelete, p.clients()+"/"+url.PathEscape(id), access, "deleting a client of the service account")
 	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Status == http.StatusNotFound && e.Code == "not_found" {
 		return nil
 	}

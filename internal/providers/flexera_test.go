@@ -236,7 +236,7 @@ func TestFlexeraClients(t *testing.T) {
 		`[]`: {}, `[` + one + `]`: listed, `{"values":[` + one + `]}`: listed, `{"values":[]}`: {},
 	} {
 		w := newWire(t, reply{status: 200, body: body})
-		got, err := manager(t, w).ListClients(t.Context(), redact.New("at"))
+		got, err := manager(t, w).ListClients(t.Context(), credential.Credential{}, redact.New("at"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +247,7 @@ func TestFlexeraClients(t *testing.T) {
 	}
 	w := newWire(t, reply{status: 201, body: one}, reply{status: 204}, reply{status: 404, body: `{"name":"not_found"}`})
 	m := manager(t, w)
-	got, err := m.CreateClient(t.Context(), redact.New("at"))
+	got, err := m.CreateClient(t.Context(), credential.Credential{}, redact.New("at"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestFlexeraClients(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, id := range []string{"0oa9", "a/b c"} {
-		if err := m.DeleteClient(t.Context(), redact.New("at"), id); err != nil {
+		if err := m.DeleteClient(t.Context(), credential.Credential{}, redact.New("at"), id); err != nil {
 			t.Error(err)
 		}
 	}
@@ -269,15 +269,15 @@ func TestFlexeraClients(t *testing.T) {
 func TestFlexeraClientsRefused(t *testing.T) {
 	t.Parallel()
 	list := func(m ClientManager) error {
-		_, err := m.ListClients(t.Context(), redact.New("canaryAccess"))
+		_, err := m.ListClients(t.Context(), credential.Credential{}, redact.New("canaryAccess"))
 		return err
 	}
 	create := func(m ClientManager) error {
-		_, err := m.CreateClient(t.Context(), redact.New("canaryAccess"))
+		_, err := m.CreateClient(t.Context(), credential.Credential{}, redact.New("canaryAccess"))
 		return err
 	}
 	remove := func(m ClientManager) error {
-		return m.DeleteClient(t.Context(), redact.New("canaryAccess"), "canaryID")
+		return m.DeleteClient(t.Context(), credential.Credential{}, redact.New("canaryAccess"), "canaryID")
 	}
 	for _, tt := range []struct {
 		name  string

@@ -98,6 +98,9 @@ func newFlexNet(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token controller.
 func (p *flexnet) Host() string { return hostOf(p.baseURL) }
 
+// Allowed implements [Provider].
+func (p *flexnet) Allowed(c credential.Credential) error { return p.allowed(c, p.baseURL) }
+
 // Traits: no session, and nothing is spent: a value whose answer was lost is
 // replaced by the next exchange.
 func (p *flexnet) Traits() exchange.Traits { return exchange.Traits{} }
@@ -206,7 +209,7 @@ func (s *flexnetSession) call(ctx context.Context, method, path string, body any
 	// Providing__Credentials.htm: base64 of user:password. In UTF-8, and not
 	// form-encoded: this is no OAuth. A user name may be user##domain.
 	r.SetBasicAuth(s.credential.Get(credential.Username).Reveal(), s.credential.Get(credential.Password).Reveal())
-	a, err := s.client.Do(ctx, r, doing)
+	a, err := s.client.Do(ctx, s.policy(s.credential), r, doing)
 	if err != nil {
 		return nil, err
 	}

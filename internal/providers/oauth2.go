@@ -219,6 +219,15 @@ func (p *oauth2) session() exchange.SessionUse {
 	return exchange.OptionalSession
 }
 
+// Allowed implements [Provider]. A token endpoint that the issuer tells is not
+// known before it is asked for: [oauth.Client.Do] holds it to the same rule.
+func (p *oauth2) Allowed(c credential.Credential) error {
+	if p.discovery.issuer != "" {
+		return p.allowed(c, p.discovery.issuer)
+	}
+	return p.allowed(c, p.discovery.endpoint)
+}
+
 func (p *oauth2) Traits() exchange.Traits {
 	t := exchange.Traits{Session: p.session(), RenewLate: p.renewLate}
 	if t.Session == exchange.NoSession {
@@ -336,7 +345,7 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	if err := p.ready(r); err != nil {
 		return exchange.Issued{}, err
 	}
-	endpoint, err := p.tokenURL(ctx)
+	endpoint, err := p.tokenURL(ctx, r.Credential)
 	if err != nil {
 		return exchange.Issued{}, err
 	}
@@ -344,7 +353,7 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	if err != nil {
 		return exchange.Issued{}, err
 	}
-	out, err := p.client.Exchange(ctx, request)
+	out, err := p.client.Exchange(ctx, p.policy(r.Credential), request)
 	if err != nil {
 		return out, err
 	}

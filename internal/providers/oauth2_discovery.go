@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
@@ -25,7 +26,7 @@ type discovery struct {
 
 // tokenURL is the token endpoint. Its error is an [*exchange.Error]; nothing
 // was sent that could be lost.
-func (p *oauth2) tokenURL(ctx context.Context) (string, error) {
+func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string, error) {
 	d := &p.discovery
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -34,7 +35,7 @@ func (p *oauth2) tokenURL(ctx context.Context) (string, error) {
 	}
 	var err error
 	for _, where := range wellKnown(d.issuer) {
-		d.endpoint, err = p.discover(ctx, where)
+		d.endpoint, err = p.discover(ctx, c, where)
 		if e, ok := errors.AsType[*exchange.Error](err); !ok || e.Class != exchange.Misconfigured {
 			break // found, or no answer to the question whether it is there
 		}
@@ -59,13 +60,13 @@ func wellKnown(issuer string) []string {
 }
 
 // discover reads one metadata document.
-func (p *oauth2) discover(ctx context.Context, where string) (string, error) {
+func (p *oauth2) discover(ctx context.Context, c credential.Credential, where string) (string, error) {
 	doing := oauth.Doing("reading the issuer's metadata", where)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
 	if err != nil { // quotes the URL
 		return "", &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
 	}
-	a, err := p.client.Do(ctx, r, doing)
+	a, err := p.client.Do(ctx, p.policy(c), r, doing)
 	if err != nil {
 		if e, ok := errors.AsType[*exchange.Error](err); ok {
 			e.Lost = false

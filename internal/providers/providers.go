@@ -16,6 +16,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/hosts"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
@@ -29,6 +30,9 @@ type Options struct {
 	Now func() time.Time
 	// AllowLoopbackHTTP accepts http URLs to a loopback host.
 	AllowLoopbackHTTP bool
+	// AllowedHosts are those that a credential may be sent to besides the
+	// provider's own; see [hosts.Policy].
+	AllowedHosts hosts.List
 }
 
 // Provider is one connection's token issuer. It is safe for concurrent use.
@@ -49,6 +53,11 @@ type Provider interface {
 	// Host is the host that is spoken to: connections with the same host share
 	// its limits.
 	Host() string
+	// Allowed returns nil if everything that the settings name may be sent this
+	// credential and what is obtained with it. With the zero credential, one
+	// that cannot be read, it is told for a refresh, which needs none. Its error
+	// is the [*exchange.Error] that an exchange would return, unsent.
+	Allowed(c credential.Credential) error
 }
 
 // Finisher is a [Provider] whose Exchange yields the session's token only, and
@@ -67,7 +76,9 @@ type Prover interface {
 	Prove(ctx context.Context, c credential.Credential, accessToken redact.Secret) error
 }
 
-// ClientManager is a [Provider] that can replace a client's secret by API.
+// ClientManager is a [Provider] that can replace a client's secret by API. The
+// credential is the one that the access token was obtained with: the token goes
+// only where that may go.
 type ClientManager interface {
 	// Account names the account whose clients these are, in the words by which
 	// people find it at the provider. Connections with the same Account share
@@ -78,11 +89,11 @@ type ClientManager interface {
 	// TokenLife is how long an access token lives that a client was given.
 	TokenLife() time.Duration
 	// ListClients returns the clients, without their secrets.
-	ListClients(ctx context.Context, accessToken redact.Secret) ([]Client, error)
+	ListClients(ctx context.Context, c credential.Credential, accessToken redact.Secret) ([]Client, error)
 	// CreateClient makes a client. Its secret is told only here.
-	CreateClient(ctx context.Context, accessToken redact.Secret) (Client, error)
+	CreateClient(ctx context.Context, c credential.Credential, accessToken redact.Secret) (Client, error)
 	// DeleteClient deletes a client; one that is already gone is no error.
-	DeleteClient(ctx context.Context, accessToken redact.Secret, id string) error
+	DeleteClient(ctx context.Context, c credential.Credential, accessToken redact.Secret, id string) error
 }
 
 // Client is an OAuth client of a service account.
@@ -125,6 +136,26 @@ type base struct {
 	client *oauth.Client
 	now    func() time.Time
 	http   bool // loopback http is allowed
+	// destinations is the policy of this connection, without the credential's
+	// own hosts.
+	destinations hosts.Policy
+}
+
+// policy says where the credential, and what is obtained with it, may be sent.
+func (b base) policy(c credential.Credential) hosts.Policy {
+	p := b.destinations
+	p.Bound = c.Hosts()
+	return p
+}
+
+// allowed holds URLs of the settings against the policy.
+func (b base) allowed(c credential.Credential, urls ...string) error {
+	for _, u := range urls {
+		if err := oauth.Allowed(b.policy(c), u, b.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hostOf returns the host of a URL that was checked before.
@@ -137,7 +168,10 @@ func hostOf(raw string) string {
 }
 
 func newBase(c connection.Connection, o Options) base {
-	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP}
+	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP, destinations: hosts.Policy{
+		Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
+		Secret: connection.SecretName(c.Credential),
+	}}
 }
 
 // wrong says what is wrong with a setting.

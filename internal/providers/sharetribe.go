@@ -114,6 +114,9 @@ func newSharetribe(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token endpoint.
 func (p *sharetribe) Host() string { return hostOf(p.access.url) }
 
+// Allowed implements [Provider].
+func (p *sharetribe) Allowed(c credential.Credential) error { return p.allowed(c, p.access.url) }
+
 func (p *sharetribe) Traits() exchange.Traits { return p.access.traits }
 
 func (p *sharetribe) Grants(c credential.Credential) ([]exchange.Grant, error) {
@@ -146,7 +149,7 @@ func (p *sharetribe) Exchange(ctx context.Context, r exchange.Request) (exchange
 		// scope keeps the one the session has.
 		request.Kind = oauth.RefreshGrant
 		request.Form = form("grant_type", "refresh_token", "refresh_token", r.RefreshToken.Reveal())
-		return p.client.Exchange(ctx, request)
+		return p.client.Exchange(ctx, p.policy(c), request)
 	case p.access.grant.Password:
 		request.Kind = oauth.PasswordGrant
 		request.Form = form("grant_type", "password", "scope", p.access.scope,
@@ -160,7 +163,7 @@ func (p *sharetribe) Exchange(ctx context.Context, r exchange.Request) (exchange
 	if _, err := p.Grants(c); err != nil {
 		return exchange.Issued{}, err
 	}
-	return p.client.Exchange(ctx, request)
+	return p.client.Exchange(ctx, p.policy(c), request)
 }
 
 // Finish makes the trusted token from the user's access token (sharetribe/
@@ -173,7 +176,7 @@ func (p *sharetribeTrusted) Finish(ctx context.Context, r exchange.Request, user
 		return exchange.Issued{}, err
 	}
 	const scope = "trusted:user"
-	trusted, err := p.client.Exchange(ctx, oauth.Request{
+	trusted, err := p.client.Exchange(ctx, p.policy(c), oauth.Request{
 		TokenURL: p.access.url, Auth: oauth.AuthBody, Kind: oauth.ClientGrant,
 		ClientID: c.Get(credential.ClientID), ClientSecret: c.Get(credential.ClientSecret),
 		DefaultLife: sharetribeLife, Scope: scope,

@@ -17,6 +17,7 @@ import (
 type manager struct {
 	user
 	providers.ClientManager
+	doc credential.Credential // AWSCURRENT: its tokens go only where it may go
 }
 
 // manager finds the connection by whose account the client is replaced, or says
@@ -25,7 +26,7 @@ func (r *rotation) manager() (manager, error) {
 	var found []manager
 	for _, u := range r.users {
 		if m, ok := u.provider.(providers.ClientManager); ok {
-			found = append(found, manager{u, m})
+			found = append(found, manager{user: u, ClientManager: m})
 		}
 	}
 	if len(found) == 0 {
@@ -124,6 +125,7 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	if err != nil {
 		return r.misconfigured(err.Error(), "store it again: "+putCommand(r.name))
 	}
+	m.doc = doc
 	access, err := r.access(ctx, m, doc)
 	if err != nil {
 		return err
@@ -173,7 +175,7 @@ func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secr
 func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (providers.Client, error) {
 	bounded, cancel := bounded(ctx)
 	defer cancel()
-	made, err := m.CreateClient(bounded, access)
+	made, err := m.CreateClient(bounded, m.doc, access)
 	if err == nil {
 		return made, nil
 	}
@@ -190,7 +192,7 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (left string) {
 	ctx, cancel := context.WithTimeout(ctx, max(remaining(ctx)-tellReserve, 0))
 	defer cancel()
-	err := m.DeleteClient(ctx, access, id)
+	err := m.DeleteClient(ctx, m.doc, access, id)
 	if err == nil {
 		return ""
 	}

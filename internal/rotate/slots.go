@@ -73,7 +73,7 @@ func described(clients []providers.Client) string {
 func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) ([]providers.Client, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	clients, err := m.ListClients(ctx, access)
+	clients, err := m.ListClients(ctx, m.doc, access)
 	if err != nil {
 		x := asExchange(err)
 		return nil, r.classified(x.Class, x.Error(), x.Hint)
@@ -84,7 +84,7 @@ func (r *rotation) listClients(ctx context.Context, m manager, access redact.Sec
 func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Secret, id string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := m.DeleteClient(ctx, access, id); err != nil {
+	if err := m.DeleteClient(ctx, m.doc, access, id); err != nil {
 		x := asExchange(err)
 		return r.classified(x.Class, x.Error(), x.Hint)
 	}

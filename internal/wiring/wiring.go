@@ -69,7 +69,7 @@ func (p Parts) Engine() renew.Engine {
 // Provider makes a connection's provider. Its error names the setting.
 func (p Parts) Provider(c connection.Connection) (renew.Provider, error) {
 	return providers.New(c, providers.Options{
-		Client: p.OAuth, Now: p.Now, AllowLoopbackHTTP: p.Config.AllowLoopbackHTTP,
+		Client: p.OAuth, Now: p.Now, AllowLoopbackHTTP: p.Config.AllowLoopbackHTTP, AllowedHosts: p.Config.AllowedHosts,
 	})
 }
 
