@@ -8,17 +8,18 @@ import (
 
 // Apiax is a Keycloak realm with one public client and direct access grants, as
 // https://docs.apiax.io/hc/en-gb/articles/4402382856337 describes it. Rules,
-// statuses and texts are those of Keycloak's source (keycloak/keycloak:
-// services/src/main/java/org/keycloak/protocol/oidc/, TokenManager,
-// RefreshTokenGrantType, TokenRevocationEndpoint, and authentication/). Its
-// version and settings at Apiax are not known, so they are options.
+// statuses and texts are those of real servers, versions 26.5.6 and 26.7.3:
+// verify/keycloak asks them and this fake the same questions. The version and
+// the settings at Apiax are not known, so they are options.
 type Apiax struct {
 	s        *Server
 	opts     ApiaxOptions
-	users    map[string]*apiaxUser
+	users    map[string]*apiaxUser // :: user name in lower case → the user
 	sessions []*apiaxSession
 	refresh  map[string]*apiaxRefresh // :: refresh token → its record
 	logins   []time.Time
+	// notBefore is the earliest time of issue of a token that is not stale.
+	notBefore time.Time
 }
 
 // ApiaxClientID is the realm's public client.
@@ -46,7 +47,7 @@ type ApiaxOptions struct {
 	// NoRefreshTokens switches the client's "use refresh tokens" off.
 	NoRefreshTokens bool
 	// BadCredentialsStatus is 401 before Keycloak 26.6 (the default) and 400
-	// since (keycloak/keycloak#45812).
+	// since (keycloak/keycloak#45812); it stands for the version.
 	BadCredentialsStatus int
 	// LowercaseBearer answers token_type bearer, as the vendor's page prints
 	// it; on by default.
@@ -55,6 +56,17 @@ type ApiaxOptions struct {
 	// with each further multiple. 0 means never. 3 and 15 minutes.
 	LockoutAfter int
 	LockoutFor   time.Duration
+	// LockoutForEver disables the user instead.
+	LockoutForEver bool
+	// Two wrong passwords within QuickLogin lock a user for a minute, where
+	// LockoutAfter is not 0. One second; 0 means never.
+	QuickLogin time.Duration
+	// SessionLimit denies a user who has that many sessions another; 0 means
+	// no limit.
+	SessionLimit int
+	// RealmDisabled, ClientDisabled and ConsentRequired are what an
+	// administrator may set.
+	RealmDisabled, ClientDisabled, ConsentRequired bool
 }
 
 type apiaxUser struct {
@@ -62,12 +74,15 @@ type apiaxUser struct {
 	disabled    bool
 	notSetUp    bool // a required action is pending
 	failures    int
+	lastFailure time.Time
 	lockedUntil time.Time
+	lockedOut   bool // for ever
 }
 
 type apiaxSession struct {
 	id, user string
 	scope    string
+	offline  bool
 	started  time.Time
 	// refreshed is the time of the last refresh, or of the login.
 	refreshed time.Time
@@ -84,7 +99,9 @@ type apiaxRefresh struct {
 	id      string
 	session *apiaxSession
 	serial  int // in order of issue
-	expires time.Time
+	issued  time.Time
+	expires time.Time // zero for an offline token
+	forged  bool      // its key was replaced
 }
 
 func newApiax(s *Server) *Apiax {
@@ -97,6 +114,7 @@ func newApiax(s *Server) *Apiax {
 			LowercaseBearer:      true,
 			LockoutAfter:         3,
 			LockoutFor:           15 * time.Minute,
+			QuickLogin:           time.Second,
 		},
 		users:   make(map[string]*apiaxUser),
 		refresh: make(map[string]*apiaxRefresh),
@@ -124,20 +142,51 @@ func (a *Apiax) SetPassword(username, password string) string {
 	if password == "" {
 		password = a.s.mintPassword(ProviderApiax, "password")
 	}
-	u := a.users[username]
+	u := a.user(username)
 	if u == nil {
 		u = &apiaxUser{}
-		a.users[username] = u
+		a.users[strings.ToLower(username)] = u
 	}
 	u.password, u.failures, u.lockedUntil = a.s.register(password), 0, time.Time{}
 	return password
+}
+
+// user is the user of a name; Keycloak does not tell capitals apart.
+func (a *Apiax) user(name string) *apiaxUser { return a.users[strings.ToLower(name)] }
+
+// DeleteUser deletes a user and the user's sessions.
+func (a *Apiax) DeleteUser(username string) {
+	a.EndSessions(username)
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	delete(a.users, strings.ToLower(username))
+}
+
+// PushNotBefore makes all tokens stale that were issued so far.
+func (a *Apiax) PushNotBefore() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.notBefore = a.s.now().Add(time.Second) // JWT times are whole seconds
+}
+
+// ReplaceKeys gives the realm new keys: no token issued so far is known any
+// more.
+func (a *Apiax) ReplaceKeys() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for _, r := range a.refresh {
+		r.forged = true
+	}
+	for _, t := range a.s.access {
+		t.revoked = t.revoked || t.provider == ProviderApiax
+	}
 }
 
 // SetDisabled disables or enables a user.
 func (a *Apiax) SetDisabled(username string, disabled bool) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	if u := a.users[username]; u != nil {
+	if u := a.user(username); u != nil {
 		u.disabled = disabled
 	}
 }
@@ -147,7 +196,7 @@ func (a *Apiax) SetDisabled(username string, disabled bool) {
 func (a *Apiax) SetRequiredAction(username string, pending bool) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	if u := a.users[username]; u != nil {
+	if u := a.user(username); u != nil {
 		u.notSetUp = pending
 	}
 }
@@ -172,21 +221,27 @@ func (a *Apiax) Sessions() int {
 	return n
 }
 
-// EndSessions logs a user out everywhere, as an administrator or a restart of
-// the server does.
+// EndSessions logs a user out everywhere, as an administrator does.
 func (a *Apiax) EndSessions(username string) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	for _, ses := range a.sessions {
-		if ses.user == username {
+		if strings.EqualFold(ses.user, username) {
 			ses.ended = true
 		}
 	}
 }
 
+// offlineIdle ends an offline session without a refresh (the realm's Offline
+// Session Idle, 30 days unless changed); by itself it has no other end.
+const offlineIdle = 30 * 24 * time.Hour
+
 // sessionEnd is when a session ends: by its maximum, which refreshing does not
 // move, or by idling (TokenManager.getExpiration).
 func (a *Apiax) sessionEnd(ses *apiaxSession) time.Time {
+	if ses.offline {
+		return ses.refreshed.Add(offlineIdle)
+	}
 	end := ses.started.Add(a.opts.SSOMax)
 	if idle := ses.refreshed.Add(a.opts.SSOIdle); a.opts.SSOIdle > 0 && idle.Before(end) {
 		end = idle
@@ -205,8 +260,12 @@ func (a *Apiax) liveRefreshTokens() []string {
 }
 
 func (a *Apiax) serve(c *call) reply {
-	path, ok := strings.CutPrefix(strings.Join(c.segments, "/"), apiaxRealm+"/")
-	if !ok {
+	path := strings.Join(c.segments, "/")
+	path, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), apiaxRealm+"/")
+	switch {
+	case !ok && strings.HasPrefix(strings.Join(c.segments, "/"), "auth/realms/"):
+		return jsonReply(http.StatusNotFound, map[string]string{"error": "Realm does not exist"})
+	case !ok:
 		return htmlReply(http.StatusNotFound, "Page not found")
 	}
 	const oidc = "protocol/openid-connect/"
@@ -217,19 +276,39 @@ func (a *Apiax) serve(c *call) reply {
 		oidc + "token": a.token, oidc + "revoke": a.revoke, oidc + "logout": a.logout,
 	}[path]
 	switch {
-	case handle == nil:
+	case handle == nil && c.r.Method == http.MethodGet:
 		return jsonReply(http.StatusNotFound, map[string]string{"error": "HTTP 404 Not Found"})
-	case c.r.Method != http.MethodPost:
+	case handle == nil, c.r.Method != http.MethodPost:
 		return jsonReply(http.StatusMethodNotAllowed, map[string]string{"error": "HTTP 405 Method Not Allowed"})
-	case c.form == nil:
-		return jsonReply(http.StatusUnsupportedMediaType, map[string]string{"error": "HTTP 415 Unsupported Media Type"})
-	case c.repeated() != "":
+	case a.opts.RealmDisabled:
+		return a.refuse(http.StatusForbidden, "access_denied", "Realm not enabled")
+	case path == oidc+"token":
+		if refused := a.grantType(c); refused != nil {
+			return *refused
+		}
+	}
+	if c.repeated() != "" {
 		return a.refuse(http.StatusBadRequest, "invalid_request", "duplicated parameter")
 	}
 	if refused := a.client(c); refused != nil {
 		return *refused
 	}
 	return handle(c)
+}
+
+// grantType refuses what is no grant, before the client is looked at. A body
+// that is no form has no parameters.
+func (a *Apiax) grantType(c *call) *reply {
+	var out reply
+	switch grant := c.param("grant_type"); grant {
+	case "password", "refresh_token", "client_credentials":
+		return nil
+	case "":
+		out = a.refuse(http.StatusBadRequest, "invalid_request", "Missing form parameter: grant_type")
+	default:
+		out = a.refuse(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type", grant)
+	}
+	return &out
 }
 
 func (a *Apiax) discovery() reply {
@@ -250,21 +329,18 @@ func (a *Apiax) refuse(status int, code, description string, sent ...string) rep
 	return oauthError(status, code, a.s.describe(description, sent...))
 }
 
-// client settles the public client by client_id. A client_assertion_type
-// without an assertion has no effect (ClientAuthenticationFlow falls back to
-// the id), which is how the vendor's page sends it. Keycloak also reads the id
-// from HTTP Basic; that is refused here.
+// client settles the public client by client_id, in the form or by HTTP Basic.
+// A client_assertion has no effect, whatever it holds (ClientAuthenticationFlow
+// falls back to the id).
 func (a *Apiax) client(c *call) *reply {
 	id := c.param("client_id")
-	var out reply
-	switch {
-	case id == "":
-		out = a.refuse(http.StatusBadRequest, "invalid_client", "Missing client_id parameter")
-	case id != ApiaxClientID, c.r.Header.Get("Authorization") != "", c.form.Has("client_assertion"):
-		out = a.refuse(http.StatusUnauthorized, "invalid_client", "Invalid client or Invalid client credentials", id)
-	default:
+	if basic, _, ok := c.r.BasicAuth(); ok && id == "" {
+		id = basic
+	}
+	if id == ApiaxClientID && !a.opts.ClientDisabled {
 		return nil
 	}
+	out := a.refuse(http.StatusUnauthorized, "invalid_client", "Invalid client or Invalid client credentials", id)
 	return &out
 }
 
@@ -274,10 +350,9 @@ func (a *Apiax) token(c *call) reply {
 		return a.password(c)
 	case "refresh_token":
 		return a.refreshGrant(c)
-	case "":
-		return a.refuse(http.StatusBadRequest, "invalid_request", "Missing form parameter: grant_type")
 	}
-	return a.refuse(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type", c.param("grant_type"))
+	return a.refuse(http.StatusUnauthorized, "unauthorized_client",
+		"Public client not allowed to retrieve service account")
 }
 
 // password opens a new session.
@@ -292,12 +367,40 @@ func (a *Apiax) password(c *call) reply {
 	if refused != nil {
 		return *refused
 	}
+	if a.opts.ConsentRequired {
+		return a.refuse(http.StatusBadRequest, "invalid_client", "Client requires user consent")
+	}
+	user := strings.ToLower(c.param("username"))
+	if a.opts.SessionLimit > 0 && a.sessionsOf(user) >= a.opts.SessionLimit {
+		return tooManySessions(c)
+	}
 	ses := &apiaxSession{
-		id: randomHex(32), user: c.param("username"), scope: scope, started: c.now, refreshed: c.now,
+		id: randomHex(32), user: user, scope: scope, started: c.now, refreshed: c.now,
+		offline: spaceSet(scope)["offline_access"],
 	}
 	a.sessions = append(a.sessions, ses)
 	a.logins = append(a.logins, c.now)
 	return a.answer(ses, false)
+}
+
+// sessionsOf is how many sessions of a user live.
+func (a *Apiax) sessionsOf(user string) int {
+	n := 0
+	for _, ses := range a.sessions {
+		if ses.user == user && !ses.ended && a.s.now().Before(a.sessionEnd(ses)) {
+			n++
+		}
+	}
+	return n
+}
+
+// tooManySessions is a page for those who do not ask for JSON.
+func tooManySessions(c *call) reply {
+	const text = "There are too many sessions"
+	if !strings.Contains(c.r.Header.Get("Accept"), "application/json") {
+		return htmlReply(http.StatusForbidden, text)
+	}
+	return jsonReply(http.StatusForbidden, map[string]string{"error": text})
 }
 
 // authenticate checks a user's password. An unknown user, a wrong password and
@@ -306,23 +409,19 @@ func (a *Apiax) password(c *call) reply {
 func (a *Apiax) authenticate(c *call) *reply {
 	bad := a.refuse(a.opts.BadCredentialsStatus, "invalid_grant", "Invalid user credentials",
 		c.param("username"), c.param("password"))
-	u := a.users[c.param("username")]
+	disabled := a.refuse(http.StatusBadRequest, "invalid_grant", "Account disabled")
+	u := a.user(c.param("username"))
+	passwordFirst := a.opts.BadCredentialsStatus == http.StatusBadRequest // since 26.6
 	switch {
-	case u == nil:
+	case u == nil, u.lockedOut, c.now.Before(u.lockedUntil):
+		return &bad
+	case u.disabled && !passwordFirst:
+		return &disabled
+	case u.password != c.param("password"):
+		a.fail(u, c.now)
 		return &bad
 	case u.disabled:
-		bad = a.refuse(http.StatusBadRequest, "invalid_grant", "Account disabled")
-		return &bad
-	case c.now.Before(u.lockedUntil):
-		return &bad
-	case u.password != c.param("password"):
-		u.failures++
-		// DefaultBruteForceProtector: the wait grows with each multiple of the
-		// failure factor.
-		if a.opts.LockoutAfter > 0 {
-			u.lockedUntil = c.now.Add(a.opts.LockoutFor * time.Duration(u.failures/a.opts.LockoutAfter))
-		}
-		return &bad
+		return &disabled
 	case u.notSetUp:
 		bad = a.refuse(http.StatusBadRequest, "invalid_grant", "Account is not fully set up")
 		return &bad
@@ -331,20 +430,36 @@ func (a *Apiax) authenticate(c *call) *reply {
 	return nil
 }
 
-// scope grants the client's default scopes and openid on request.
+// fail counts a wrong password (DefaultBruteForceProtector): the wait grows
+// with each multiple of the failure factor, and two that come fast cost one too.
+func (a *Apiax) fail(u *apiaxUser, now time.Time) {
+	fast := !u.lastFailure.IsZero() && now.Sub(u.lastFailure) < a.opts.QuickLogin
+	u.failures++
+	u.lastFailure = now
+	switch {
+	case a.opts.LockoutAfter == 0:
+	case a.opts.LockoutForEver:
+		u.lockedOut = u.failures >= a.opts.LockoutAfter
+	case u.failures >= a.opts.LockoutAfter:
+		u.lockedUntil = now.Add(a.opts.LockoutFor * time.Duration(u.failures/a.opts.LockoutAfter))
+	case fast:
+		u.lockedUntil = now.Add(time.Minute)
+	}
+}
+
+// scope grants the client's default scopes, and openid and offline access on
+// request.
 func (a *Apiax) scope(asked string) (string, *reply) {
 	set := spaceSet(asked)
 	granted := "profile email"
-	if set["openid"] {
-		granted = "openid " + granted
+	for _, optional := range []string{"offline_access", "openid"} {
+		if set[optional] {
+			granted = optional + " " + granted
+		}
+		delete(set, optional)
 	}
-	delete(set, "openid")
 	delete(set, "profile")
 	delete(set, "email")
-	if set["offline_access"] {
-		out := a.refuse(http.StatusBadRequest, "not_allowed", "Offline tokens not allowed for the user or client")
-		return "", &out
-	}
 	if len(set) > 0 {
 		out := a.refuse(http.StatusBadRequest, "invalid_scope", "Invalid scopes: "+asked)
 		return "", &out

@@ -24,8 +24,11 @@ func (a *Apiax) refreshGrant(c *call) reply {
 		return a.refuse(http.StatusBadRequest, "invalid_request", "No refresh token")
 	}
 	r := a.refresh[value]
-	if problem := a.refreshProblem(r, c.param("client_id")); problem != "" {
+	if problem := a.refreshProblem(r, ApiaxClientID); problem != "" {
 		return a.refuse(http.StatusBadRequest, "invalid_grant", problem, value)
+	}
+	if a.opts.ConsentRequired {
+		return a.refuse(http.StatusBadRequest, "invalid_scope", "Client no longer has requested consent from user")
 	}
 	if problem := a.reuseProblem(r); problem != "" {
 		// The client session goes, and the token that replaced this one with it.
@@ -45,17 +48,19 @@ func (a *Apiax) refreshGrant(c *call) reply {
 func (a *Apiax) refreshProblem(r *apiaxRefresh, clientID string) string {
 	now := a.s.now()
 	switch {
-	case r == nil:
+	case r == nil, r.forged:
 		return apiaxInvalid
-	case !now.Before(r.expires):
+	case !r.expires.IsZero() && !now.Before(r.expires):
 		return apiaxInactive
 	case clientID != ApiaxClientID:
 		return apiaxWrongClient
-	case r.session.ended, !now.Before(a.sessionEnd(r.session)):
+	case r.issued.Before(a.notBefore):
+		return apiaxStale
+	case r.session.ended, !now.Before(a.sessionEnd(r.session)), a.user(r.session.user) == nil:
 		return apiaxNoSession
 	case r.session.detached:
 		return apiaxDetached
-	case a.users[r.session.user] == nil, a.users[r.session.user].disabled:
+	case a.user(r.session.user).disabled, a.user(r.session.user).lockedOut:
 		return apiaxDisabled
 	}
 	return ""
@@ -84,7 +89,8 @@ func (a *Apiax) reuseProblem(r *apiaxRefresh) string {
 func (a *Apiax) answer(ses *apiaxSession, refreshed bool) reply {
 	now := a.s.now()
 	end := a.sessionEnd(ses)
-	expires := now.Add(a.opts.AccessLife)
+	// A JWT's times are whole seconds: of 1800 seconds 1799 may be left.
+	expires := now.Truncate(time.Second).Add(a.opts.AccessLife)
 	if end.Before(expires) {
 		expires = end
 	}
@@ -109,7 +115,7 @@ func (a *Apiax) answer(ses *apiaxSession, refreshed bool) reply {
 	}
 	if !a.opts.NoRefreshTokens {
 		out["refresh_token"] = a.newRefresh(ses, now, end)
-		if !a.opts.RefreshExpiresInZero {
+		if !a.opts.RefreshExpiresInZero && !ses.offline {
 			out["refresh_expires_in"] = seconds(end.Sub(now))
 		}
 	}
@@ -119,35 +125,34 @@ func (a *Apiax) answer(ses *apiaxSession, refreshed bool) reply {
 // newRefresh issues a refresh token; Keycloak does so at every refresh, whatever
 // the realm's settings.
 func (a *Apiax) newRefresh(ses *apiaxSession, now, end time.Time) string {
-	r := &apiaxRefresh{id: randomHex(32), session: ses, serial: len(a.refresh), expires: end}
-	v := a.s.mintJWT(ProviderApiax, "refresh", map[string]any{
-		"typ": "Refresh", "jti": r.id, "iat": now.Unix(), "exp": end.Unix(), "sub": ses.user,
+	r := &apiaxRefresh{id: randomHex(32), session: ses, serial: len(a.refresh), issued: now}
+	claims := map[string]any{
+		"typ": "Offline", "jti": r.id, "iat": now.Unix(), "sub": ses.user,
 		"azp": ApiaxClientID, "iss": a.RealmURL(), "aud": a.RealmURL(), "sid": ses.id, "scope": ses.scope,
-	})
+	}
+	if !ses.offline {
+		r.expires, claims["typ"], claims["exp"] = end, "Refresh", end.Unix()
+	}
+	v := a.s.mintJWT(ProviderApiax, "refresh", claims)
 	a.refresh[v] = r
 	return v
 }
 
-// revoke detaches the client from all sessions of the token's user, not only
-// from the one (TokenRevocationEndpoint.revokeClient). A token that is no good
-// gets status 200 all the same, with an error for a body.
+// revoke ends the session of the token, and no other session of the user's. A
+// token that is no good gets status 200 all the same, with an error for a body.
 func (a *Apiax) revoke(c *call) reply {
 	r := a.refresh[c.param("token")]
-	if a.refreshProblem(r, c.param("client_id")) != "" {
+	if a.refreshProblem(r, ApiaxClientID) != "" {
 		return a.refuse(http.StatusOK, "invalid_token", "Invalid token", c.param("token"))
 	}
-	for _, ses := range a.sessions {
-		if ses.user == r.session.user {
-			ses.detached = true
-		}
-	}
+	r.session.ended = true
 	return reply{status: http.StatusOK}
 }
 
-// logout ends the session of a refresh token.
+// logout ends the session of a refresh token; one that has ended is no error.
 func (a *Apiax) logout(c *call) reply {
 	r := a.refresh[c.param("refresh_token")]
-	if problem := a.refreshProblem(r, c.param("client_id")); problem != "" {
+	if problem := a.refreshProblem(r, ApiaxClientID); problem != "" && problem != apiaxNoSession {
 		return a.refuse(http.StatusBadRequest, "invalid_grant", problem, c.param("refresh_token"))
 	}
 	r.session.ended = true
