@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Holds Evertoken against what others wrote: moto, the SAM CLI and cfn-lint, AWS's
-# CLI and SDKs, an OAuth 2 server and Sharetribe's SDKs. Needs Linux, Go, Python
-# 3.10 and Node 20 or later; sets up the rest in .venv, .venv-sam and
-# verify/node/node_modules, pinned by the lock files beside this script. What
+# CLI and SDKs, Keycloak, an OAuth 2 server and Sharetribe's SDKs. Needs Linux, Go,
+# Python 3.10, Node 20, Java 17 or later and Maven; sets up the rest in .venv,
+# .venv-sam, verify/node/node_modules and build/keycloak, pinned by the lock files
+# beside this script. What
 # cannot run fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,7 +29,7 @@ trap finish EXIT
 
 section "what is there"
 [ "$(uname -s)" = Linux ] || die "the functions are built for Linux and are run here, so this must be Linux"
-for tool in go python3 node npm make; do
+for tool in go python3 node npm make java mvn; do
   command -v "$tool" >/dev/null || die "$tool is missing"
 done
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.10 or later is needed, this is $(python3 --version)"
@@ -73,6 +74,30 @@ export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_M
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL
 export SAM_CLI_TELEMETRY=0
 
+section "setting up Keycloak"
+# keycloak VERSION SHA256 unpacks one version. Apiax runs a Keycloak.
+keycloak() {
+  local home=build/keycloak/keycloak-$1 archive=build/keycloak/$1.tar.gz
+  if up_to_date "$home/.stamp" "$2"; then
+    echo "$home is up to date"
+    return
+  fi
+  rm -rf "$home" && mkdir -p build/keycloak
+  mvn --quiet --batch-mode "$maven_copy" -Dartifact="org.keycloak:keycloak-quarkus-dist:$1:tar.gz" \
+    -Dmdep.stripVersion=true -DoutputDirectory="$root/build/keycloak/download" ||
+    die "Maven does not deliver Keycloak $1"
+  mv build/keycloak/download/keycloak-quarkus-dist.tar.gz "$archive"
+  echo "$2  $archive" | sha256sum --check --quiet || die "Keycloak $1 is not the one that was pinned"
+  tar -xzf "$archive" -C build/keycloak
+  rm -rf "$archive" build/keycloak/download
+  echo "$2" >"$home/.stamp"
+}
+maven_copy=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
+while read -r version sum; do
+  keycloak "$version" "$sum"
+done <verify/keycloak/versions.txt
+export EVERTOKEN_KEYCLOAK=$root/build/keycloak
+
 section "SAM: sam validate --lint, cfn-lint"
 .venv-sam/bin/sam validate --lint
 .venv/bin/cfn-lint --template template.yaml
@@ -113,4 +138,5 @@ section "lint of what only runs here"
 go tool -modfile=tools/go.mod golangci-lint run --build-tags verify,conformance_aws ./verify/...
 
 section "the checks"
-go test -tags verify -count=1 ./verify/...
+# A start of Keycloak takes long on a busy machine: no limit of time is a verdict.
+go test -tags verify -count=1 -timeout 40m ./verify/...

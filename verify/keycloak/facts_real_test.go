@@ -2,20 +2,35 @@
 
 package keycloak
 
-import "testing"
-
-// The versions that verify/run.sh installs: the last of the line before a wrong
-// password became 400 (keycloak/keycloak#45812), and the newest.
-const (
-	olderVersion = "26.5.6"
-	version      = "26.7.3"
+import (
+	"os"
+	"strings"
+	"testing"
 )
 
+// versions are those that verify/run.sh installs: the last of the line before a
+// wrong password became 400 (keycloak/keycloak#45812), and the newest.
+func versions(t *testing.T) (older, newest string) {
+	t.Helper()
+	list, err := os.ReadFile("versions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(string(list)) // each version with its checksum
+	if len(words) != 4 {
+		t.Fatalf("versions.txt has %d words, want two versions with their checksums", len(words))
+	}
+	return words[0], words[2]
+}
+
 func TestFactsOfTheOlderServer(t *testing.T) {
-	s := start(t, olderVersion)
+	older, _ := versions(t)
+	s := start(t, older)
 	hold(t, true, func(t *testing.T) realm { return newRealm(t, s) })
 }
+
 func TestFactsOfTheServer(t *testing.T) {
-	s := start(t, version)
+	_, newest := versions(t)
+	s := start(t, newest)
 	hold(t, false, func(t *testing.T) realm { return newRealm(t, s) })
 }

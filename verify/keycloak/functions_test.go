@@ -45,7 +45,8 @@ func (r *real) sent(event string) int {
 // TestFunctions runs the built function against the newer server, whose event
 // log judges what was sent and whose introspection judges what lives.
 func TestFunctions(t *testing.T) {
-	s := start(t, version)
+	_, newest := versions(t)
+	s := start(t, newest)
 	for name, test := range map[string]func(*testing.T, *server){
 		"login and refresh":                  loginAndRefresh,
 		"a session that the server ends":     sessionEnds,
