@@ -151,7 +151,7 @@ func (b base) policy(c credential.Credential) hosts.Policy {
 // allowed holds URLs of the settings against the policy.
 func (b base) allowed(c credential.Credential, urls ...string) error {
 	for _, u := range urls {
-		if err := oauth.Allowed(b.policy(c), u, b.name); err != nil {
+		if err := oauth.Allowed(b.policy(c), u, "connection "+b.name); err != nil {
 			return err
 		}
 	}

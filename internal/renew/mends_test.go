@@ -362,6 +362,8 @@ type rotating struct{}
 
 func (rotating) Host() string { return "" }
 
+func (rotating) Allowed(credential.Credential) error { return nil }
+
 func (rotating) Traits() exchange.Traits {
 	return exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
 }

@@ -40,6 +40,11 @@ func (r *renewal) readCredential(ctx context.Context) *Result {
 	if err != nil {
 		return r.documentFailure(err)
 	}
+	// Before anything is claimed, and in a dry run too.
+	if err := r.job.Provider.Allowed(r.credential); err != nil {
+		result := exchangeFailure(err)
+		return &result
+	}
 	return nil
 }
 

@@ -30,6 +30,9 @@ type Provider interface {
 	// Host is the host that is spoken to, empty if unknown: connections with
 	// the same host share its limits.
 	Host() string
+	// Allowed returns nil if everything that the settings name may be sent the
+	// credential, and otherwise what an exchange would return, unsent.
+	Allowed(credential.Credential) error
 }
 
 // Finisher is a provider whose access token takes a second request, made after

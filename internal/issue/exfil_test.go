@@ -1,0 +1,135 @@
+package issue_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/issue"
+)
+
+// attacker is a server of somebody who may write connections and nothing else.
+// It must be sent nothing at all.
+func attacker(t *testing.T) string {
+	t.Helper()
+	var mu sync.Mutex
+	var got []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.Method+" "+r.URL.Path+" "+string(body))
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(func() {
+		s.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, request := range got {
+			t.Errorf("the attacker was sent: %s", request)
+		}
+	})
+	return s.URL
+}
+
+// bind adds to the victim's credential the host that it may be sent to.
+func bind(t *testing.T, w *fakeworld.World, name string) {
+	t.Helper()
+	u, err := url.Parse(w.IDP.Apiax().TokenURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, _ := w.AWS.Secret("evertoken/" + name + "/credential").Labelled("AWSCURRENT")
+	w.PutSecret("evertoken/"+name+"/credential", strings.Replace(v.Value, "{", `{"hosts":["`+u.Host+`"],`, 1))
+}
+
+// Whoever may write connections can have nothing that is stored sent elsewhere:
+// not by a connection of theirs over the victim's credential, not by changing the
+// victim's own.
+func TestAConnectionObtainsNoSecret(t *testing.T) {
+	t.Parallel()
+	const credential = "evertoken/victim/credential"
+	for name, tt := range map[string]struct {
+		connection string
+		declared   map[string]any // URL stands for the attacker's
+	}{
+		"the same provider":        {"zz-report", map[string]any{"provider": "apiax", "credential": credential, "settings": map[string]any{"token_url": "URL"}}},
+		"another, first by name":   {"aaa", map[string]any{"provider": "flexnet", "credential": credential, "token_parameter": "/evertoken/tokens/aaa", "settings": map[string]any{"base_url": "URL", "token_name": "xxx"}}},
+		"oauth2 by password":       {"zz", map[string]any{"provider": "oauth2", "credential": credential, "settings": map[string]any{"token_url": "URL", "grant": "password", "client_auth": "none"}}},
+		"oauth2 by an issuer":      {"zz", map[string]any{"provider": "oauth2", "credential": credential, "settings": map[string]any{"issuer": "URL", "grant": "password", "client_auth": "none"}}},
+		"the victim's own changed": {"victim", map[string]any{"provider": "apiax", "settings": map[string]any{"token_url": "URL"}}},
+		"the victim's own, other provider": {"victim", map[string]any{"provider": "oauth2", "settings": map[string]any{
+			"token_url": "URL", "grant": "password", "client_auth": "none"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := fakeworld.New(t)
+			w.Apiax("victim")
+			bind(t, w, "victim")
+			w.Run(issue.Event{})
+			if _, ok := w.Token("victim"); !ok {
+				t.Fatal("a credential that is bound to its provider's host is not sent there")
+			}
+			settings, ok := tt.declared["settings"].(map[string]any)
+			if !ok {
+				t.Fatal("no settings")
+			}
+			host := attacker(t)
+			for member, value := range settings {
+				if value == "URL" {
+					settings[member] = host
+				}
+			}
+			w.Declare(tt.connection, tt.declared)
+			if tt.connection != "victim" {
+				w.AWS.CreateSecret("evertoken/"+tt.connection+"/session", nil, nil)
+				w.AWS.CreateSecret("evertoken/"+tt.connection+"/token", nil, nil)
+			}
+			for range 8 {
+				w.Tick()
+			}
+			e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{tt.connection}, Force: true}), tt.connection)
+			if e.Outcome != "failed" || e.ErrorClass != "misconfigured" {
+				t.Errorf("forced: %+v", e)
+			}
+			dry := fakeworld.Entry(w.Run(issue.Event{DryRun: true}), tt.connection)
+			if dry.Outcome != "failed" || dry.ErrorClass != "misconfigured" {
+				t.Errorf("dry run: %+v", dry)
+			}
+			if strings.Contains(dry.Reason, "may not be sent to") && !strings.Contains(dry.Reason+dry.Hint, strings.TrimPrefix(host, "http://")) {
+				t.Errorf("the host is not named: %+v", dry)
+			}
+		})
+	}
+}
+
+// A refusal says in a dry run and in a run what would allow the host, and
+// nothing is claimed or marked by it.
+func TestAHostThatIsNotAllowedIsTold(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.Apiax("victim")
+	bind(t, w, "victim")
+	w.Declare("victim", map[string]any{"provider": "apiax", "settings": map[string]any{"token_url": "https://login.example.com/token"}})
+	dry := fakeworld.Entry(w.Run(issue.Event{DryRun: true}), "victim")
+	w.AWS.ResetCalls()
+	e := fakeworld.Entry(w.Run(issue.Event{}), "victim")
+	for _, want := range []string{"login.example.com", `"hosts"`, "put-secret-value --secret-id evertoken/victim/credential"} {
+		for _, entry := range []issue.Entry{dry, e} {
+			if entry.Outcome != "failed" || !strings.Contains(entry.Reason+" "+entry.Hint, want) {
+				t.Errorf("%q is not told: %+v", want, entry)
+			}
+		}
+	}
+	if got := writes(w); len(got) > 0 {
+		t.Errorf("the refusal wrote %v", got)
+	}
+	if n := len(w.IDP.Requests()); n > 0 {
+		t.Errorf("%d requests", n)
+	}
+}
