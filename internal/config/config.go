@@ -20,6 +20,9 @@ type Config struct {
 	// ParameterPrefix is EVERTOKEN_PARAMETER_PREFIX, where Evertoken may write
 	// parameters (/evertoken/).
 	ParameterPrefix string
+	// RescueKey is EVERTOKEN_RESCUE_KEY, the KMS key of the parameters to which
+	// sessions go that cannot be stored; empty for the account's default key.
+	RescueKey string
 	// Every is EVERTOKEN_EVERY, the interval of the schedule (5m).
 	Every time.Duration
 	// Concurrency is EVERTOKEN_CONCURRENCY, a cap on how many connections are
@@ -45,7 +48,7 @@ type Config struct {
 
 // Names are the variables that [Load] reads, the SDK's AWS_REGION aside.
 var Names = []string{
-	"EVERTOKEN_CONNECTIONS_PATH", "EVERTOKEN_PARAMETER_PREFIX", "EVERTOKEN_EVERY",
+	"EVERTOKEN_CONNECTIONS_PATH", "EVERTOKEN_PARAMETER_PREFIX", "EVERTOKEN_RESCUE_KEY", "EVERTOKEN_EVERY",
 	"EVERTOKEN_CONCURRENCY", "EVERTOKEN_WRITES_PER_SECOND", "EVERTOKEN_CONNECTION_METRICS",
 	"EVERTOKEN_ALLOWED_HOSTS", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
 }
@@ -102,6 +105,10 @@ func Load(getenv func(string) string) (Config, error) {
 		problems = append(problems, fmt.Errorf(
 			"EVERTOKEN_ALLOWED_HOSTS must be hosts with commas between them (the template's parameter AllowedHosts): %w", err))
 	}
+	c.RescueKey = getenv("EVERTOKEN_RESCUE_KEY")
+	if len(c.RescueKey) > 256 || strings.ContainsFunc(c.RescueKey, notInKeyID) {
+		problems = append(problems, errors.New("EVERTOKEN_RESCUE_KEY must be a KMS key's ARN, id or alias, as alias/rescue"))
+	}
 	switch getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") {
 	case "", "0":
 	case "1":
@@ -110,4 +117,10 @@ func Load(getenv func(string) string) (Config, error) {
 		problems = append(problems, errors.New("EVERTOKEN_ALLOW_LOOPBACK_HTTP must be 1, 0 or empty"))
 	}
 	return c, errors.Join(problems...)
+}
+
+// notInKeyID reports whether a key's id, ARN or alias never has the letter
+// (botocore model, ssm PutParameter: ParameterKeyId).
+func notInKeyID(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":/_-", r)
 }

@@ -44,6 +44,7 @@ func TestLoad(t *testing.T) {
 		{"paths", map[string]string{"EVERTOKEN_CONNECTIONS_PATH": "/a/b/", "EVERTOKEN_PARAMETER_PREFIX": "/a/"}, func(c *config.Config) {
 			c.ConnectionsPath, c.ParameterPrefix = "/a/b/", "/a/"
 		}},
+		{"a key for what is rescued", map[string]string{"EVERTOKEN_RESCUE_KEY": "alias/rescue"}, func(c *config.Config) { c.RescueKey = "alias/rescue" }},
 		{"every, least", map[string]string{"EVERTOKEN_EVERY": "1m"}, func(c *config.Config) { c.Every = time.Minute }},
 		{"every, most", map[string]string{"EVERTOKEN_EVERY": "1h"}, func(c *config.Config) { c.Every = time.Hour }},
 		{"numbers, least", map[string]string{"EVERTOKEN_CONCURRENCY": "1", "EVERTOKEN_WRITES_PER_SECOND": "1", "EVERTOKEN_CONNECTION_METRICS": "0"}, func(c *config.Config) {
@@ -85,6 +86,7 @@ func TestLoadRefuses(t *testing.T) {
 		"EVERTOKEN_CONNECTION_METRICS":  {"-1", "501", "x"},
 		"EVERTOKEN_ALLOWED_HOSTS":       {"https://a.example.com", "a.example.com,,b.example.com", "*.com", "10.0.0.5", "a.example.com\x1b[2J\n"},
 		"EVERTOKEN_ALLOW_LOOPBACK_HTTP": {"true", "yes", "2"},
+		"EVERTOKEN_RESCUE_KEY":          {"two words", "key=x", strings.Repeat("a", 257)},
 	}
 	for name, values := range tests {
 		for _, value := range values {
@@ -100,7 +102,7 @@ func TestLoadTellsEveryProblemTogether(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{}
 	for _, name := range config.Names {
-		env[name] = "wrong"
+		env[name] = "wrong!"
 	}
 	_, err := load(env)
 	if err == nil {

@@ -97,6 +97,9 @@ type Engine struct {
 	// RescuePrefix is where a session goes that cannot be stored; the
 	// connection's name is appended.
 	RescuePrefix string
+	// RescueKey is the KMS key of what is put there; empty for the account's
+	// default key.
+	RescueKey string
 	// RunLasts is the longest that a run can last: a claim older than that has
 	// nobody behind it.
 	RunLasts time.Duration

@@ -14,6 +14,7 @@ import (
 func TestRescueAfterAReplay(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
+	w.Config.RescueKey = "alias/rescue"
 	w.OAuth2(name, "refresh_token")
 	want(t, w, "issued", "")
 	advance(t, w)
@@ -26,8 +27,12 @@ func TestRescueAfterAReplay(t *testing.T) {
 	for range 3 {
 		outcomes[fakeworld.Entry(w.Tick(), name).Outcome]++
 	}
-	if _, ok := w.AWS.Parameter("/evertoken/rescue/c"); !ok {
+	rescued, ok := w.AWS.Parameter("/evertoken/rescue/c")
+	if !ok {
 		t.Fatalf("nothing was rescued: %v\n%s", outcomes, w.Log)
+	}
+	if rescued.Type != "SecureString" || rescued.KeyID != "alias/rescue" {
+		t.Errorf("the rescued session is a %s under the key %q", rescued.Type, rescued.KeyID)
 	}
 	w.AWS.ClearFaults()
 	advance(t, w)

@@ -136,7 +136,7 @@ func (r *renewal) rescue(ctx context.Context, s credential.Session, why string) 
 	b, err := json.Marshal(rescued{r.sessionVersion.ID, json.RawMessage(s.Encode().Reveal())})
 	if err == nil {
 		err = r.writeHard(ctx, 0, func(ctx context.Context) error {
-			return r.Parameters.Put(ctx, r.rescueName(), "", redact.New(string(b)))
+			return r.Parameters.Put(ctx, r.rescueName(), r.RescueKey, redact.New(string(b)))
 		})
 	}
 	r.claimed = nil

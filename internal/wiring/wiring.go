@@ -62,7 +62,7 @@ func FromEnvironment(ctx context.Context) (Parts, error) {
 func (p Parts) Engine() renew.Engine {
 	return renew.Engine{
 		Secrets: p.Secrets, Parameters: p.Parameters, Now: p.Now, Sleep: p.Sleep, Log: p.Log,
-		Every: p.Config.Every, RescuePrefix: p.Config.ParameterPrefix + "rescue/",
+		Every: p.Config.Every, RescuePrefix: p.Config.ParameterPrefix + "rescue/", RescueKey: p.Config.RescueKey,
 	}
 }
 

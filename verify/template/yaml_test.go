@@ -61,7 +61,7 @@ func uncomment(text string) string {
 	return text
 }
 
-var keyRE = regexp.MustCompile(`^([A-Za-z0-9_:.-]+):( +(.*))?$`)
+var keyRE = regexp.MustCompile(`^([A-Za-z0-9_:./-]+):( +(.*))?$`)
 
 func isItem(text string) bool { return text == "-" || strings.HasPrefix(text, "- ") }
 
@@ -127,6 +127,9 @@ func (r *reader) value(text string, indent int) any {
 		}
 		return strings.Join(words, " ")
 	}
+	if tag, rest := tagOf(text); tag != "" && rest == "" { // its value stands below
+		return long(tag, r.block(r.deeper(indent)))
+	}
 	f := &flow{text: text}
 	out := f.value(false)
 	if f.rest() != "" {
@@ -173,7 +176,7 @@ func (f *flow) value(inside bool) any {
 	case f.take("{"):
 		out := map[string]any{}
 		for !f.take("}") {
-			key, rest, found := strings.Cut(f.rest(), ":")
+			key, rest, found := strings.Cut(f.rest(), ": ")
 			if !found {
 				panic("no key in " + f.text)
 			}
