@@ -26,8 +26,8 @@ type Config struct {
 	// Every is EVERTOKEN_EVERY, the interval of the schedule (5m).
 	Every time.Duration
 	// Concurrency is EVERTOKEN_CONCURRENCY, a cap on how many connections are
-	// renewed at a time (100): enough to use up the write quota where a provider
-	// takes two seconds to answer. A provider's host has a bound of its own.
+	// renewed at a time (128): enough to use up the write quota where providers
+	// take two seconds to answer. A provider's host has a bound of its own.
 	Concurrency int
 	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, a cap on the writes to
 	// Secrets Manager that a run makes in a second (50, all that the account
@@ -61,7 +61,7 @@ const mostConnectionMetrics = 500
 func Load(getenv func(string) string) (Config, error) {
 	c := Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, ConnectionMetrics: 100, Region: getenv("AWS_REGION"),
+		Every: 5 * time.Minute, Concurrency: 128, WritesPerSecond: 50, ConnectionMetrics: 100, Region: getenv("AWS_REGION"),
 	}
 	var problems []error
 	path := func(name string, to *string) {

@@ -15,7 +15,7 @@ import (
 func defaults() config.Config {
 	return config.Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 100, WritesPerSecond: 50, ConnectionMetrics: 100, Region: "eu-central-1",
+		Every: 5 * time.Minute, Concurrency: 128, WritesPerSecond: 50, ConnectionMetrics: 100, Region: "eu-central-1",
 	}
 }
 

@@ -149,6 +149,9 @@ type Traits struct {
 	// RenewLate is set where a refresh ends the access token before it: it is
 	// made as late as the promise to readers allows.
 	RenewLate bool
+	// AtOnce is how many exchanges the provider's host is given at a time at
+	// most; 0 for the default.
+	AtOnce int
 }
 
 // Request is what an exchange is made from.

@@ -1,6 +1,7 @@
 package issue_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,16 +14,16 @@ import (
 // TestWhatARenewalCosts pins the calls to AWS that docs/architecture.md names.
 func TestWhatARenewalCosts(t *testing.T) {
 	t.Parallel()
-	read := []string{"GetParametersByPath", "BatchGetSecretValue"}
+	read := []string{"GetParametersByPath", "BatchGetSecretValue token"}
 	tests := []struct {
 		name    string
 		connect func(*fakeworld.World)
 		want    []string
 	}{
-		{"flexera, a user's refresh token", func(w *fakeworld.World) { w.Flexera("a", false) }, []string{"DescribeSecret token", "PutSecretValue token"}},
-		{"oauth2, client_credentials", func(w *fakeworld.World) { w.OAuth2("a", "client_credentials") }, []string{"DescribeSecret token", "PutSecretValue token"}},
+		{"flexera, a user's refresh token", func(w *fakeworld.World) { w.Flexera("a", false) }, []string{"BatchGetSecretValue", "DescribeSecret token", "PutSecretValue token"}},
+		{"oauth2, client_credentials", func(w *fakeworld.World) { w.OAuth2("a", "client_credentials") }, []string{"BatchGetSecretValue credential", "DescribeSecret token", "PutSecretValue token"}},
 		{"apiax, a single-use refresh token", func(w *fakeworld.World) { w.Apiax("a") }, []string{
-			"DescribeSecret token", "DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
+			"BatchGetSecretValue", "DescribeSecret token", "DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
 		}},
 	}
 	for _, tt := range tests {
@@ -40,7 +41,7 @@ func TestWhatARenewalCosts(t *testing.T) {
 			w.Clock.Advance(token.RenewAfter.Sub(token.IssuedAt) + time.Minute)
 			w.AWS.ResetCalls()
 			w.Run(issue.Event{})
-			if diff := cmp.Diff(append(read[:2:2], tt.want...), made(w)); diff != "" {
+			if diff := cmp.Diff(append(slices.Clip(read), tt.want...), made(w)); diff != "" {
 				t.Errorf("calls of a renewal (-want +got):\n%s", diff)
 			}
 		})

@@ -8,93 +8,112 @@ import (
 	"evertoken/internal/renew"
 )
 
-// silences is how many exchanges at one provider may go unanswered in a run
-// before it is left alone: each takes as long as an exchange may last, which is
-// taken from the connections of other providers.
-const silences = 3
-
-// host is what a run has learned of one provider's host, shared by the
-// connections that use it. It is closed for the rest of the run when the
-// provider asks for fewer requests or does not answer. The zero host is open.
-type host struct {
-	mu     sync.Mutex
-	silent int
-	closed *exchange.Error
+// gate is a connection's way to its provider; see [renew.Gate]. It serves one
+// task.
+type gate struct {
+	host   *host
+	shared *shared // nil where no other connection uses the credential
+	// pressing is asked whether the connection would miss its promise.
+	pressing func() bool
+	// late is set once there was no time left for an exchange.
+	late bool
 }
 
-// closedBy returns why the host is closed, or nil.
-func (h *host) closedBy() *exchange.Error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.closed
-}
+var _ renew.Gate = (*gate)(nil)
 
-// told takes in how an exchange went; x is nil for one that succeeded.
-func (h *host) told(x *exchange.Error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case x == nil || (x.Status != 0 && x.Class != exchange.Throttled):
-		h.silent = 0
-	case x.Class == exchange.Throttled:
-		h.closed = x
-	case x.Class == exchange.Transient:
-		if h.silent++; h.silent >= silences {
-			h.closed = x
+// Closed says why nothing is to be begun at the host.
+func (g *gate) Closed() *exchange.Error { return g.host.closedTo(g.pressing()) }
+
+// Enter waits for the turn at a credential that others use too.
+func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.Error), *exchange.Error) {
+	leave := func(x *exchange.Error) { g.host.told(ctx, x) }
+	if g.shared == nil || grant.FromSession() {
+		return leave, nil
+	}
+	done, refused := g.shared.enter(ctx, grant)
+	if refused == nil && remaining(ctx) < renew.LeastTime { // the turn was long in coming
+		done(notSent)
+		refused = outOfTime
+	}
+	if refused == nil {
+		if x := g.Closed(); x != nil { // what has changed meanwhile
+			done(notSent)
+			refused = notTried(x, x.Class, "another connection to this provider was just answered so")
 		}
+	}
+	if refused != nil {
+		g.late = g.late || refused == outOfTime
+		return nil, refused
+	}
+	return func(x *exchange.Error) { leave(x); done(x) }, nil
+}
+
+var (
+	// notSent is told to what others share where nothing was sent.
+	notSent   = &exchange.Error{}
+	outOfTime = &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: noTimeLeft}
+)
+
+func notTried(x *exchange.Error, class exchange.Class, why string) *exchange.Error {
+	return &exchange.Error{
+		Class: class, Doing: x.Doing, Status: x.Status, Code: x.Code, Hint: x.Hint, RetryAfter: x.RetryAfter,
+		Problem: "not tried, because " + why,
 	}
 }
 
-// turn lets the connections that share a credential send its password one after
-// the other in a run, and once it was refused no more: tries at the same moment
-// lock an account. The zero turn is ready for use.
-type turn struct {
+// shared lets the connections that share a credential find out with one
+// exchange whether the provider takes it. A password is sent one at a time in
+// any case, for tries at the same moment lock an account. Once a credential was
+// refused, no other connection sends it in this run.
+type shared struct {
+	alone chan struct{} // holds an element while one has its turn
+
 	mu      sync.Mutex
+	taken   bool // by the provider, in this run
 	refused *exchange.Error
 }
 
-// gate is a connection's way to its provider; see [renew.Gate]. Both parts may
-// be nil.
-type gate struct {
-	host *host
-	turn *turn
+func newShared() *shared { return &shared{alone: make(chan struct{}, 1)} }
+
+// enter waits until the grant may be sent and returns what is told how it went.
+func (s *shared) enter(ctx context.Context, grant exchange.Grant) (done func(*exchange.Error), refused *exchange.Error) {
+	if _, taken := s.known(); taken && !grant.Password {
+		return s.learn, nil
+	}
+	select {
+	case s.alone <- struct{}{}:
+	case <-ctx.Done():
+		return nil, outOfTime
+	}
+	x, taken := s.known()
+	switch {
+	case x == nil && (grant.Password || !taken):
+		return func(x *exchange.Error) { s.learn(x); <-s.alone }, nil
+	case x == nil:
+		<-s.alone
+		return s.learn, nil
+	case grant.Password:
+		<-s.alone
+		return nil, x
+	}
+	<-s.alone
+	// The other's settings may be the cause: it is no proof against this one.
+	return nil, notTried(x, exchange.Transient, "the provider just refused this credential to another connection")
 }
 
-var _ renew.Gate = gate{}
-
-func (g gate) Closed() *exchange.Error {
-	if g.host == nil {
-		return nil
-	}
-	return g.host.closedBy()
+func (s *shared) known() (refused *exchange.Error, taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused, s.taken
 }
 
-func (g gate) Enter(_ context.Context, grant exchange.Grant) (func(*exchange.Error), *exchange.Error) {
-	shared := g.turn != nil && grant.Password
-	if shared {
-		g.turn.mu.Lock()
-		refused := g.turn.refused
-		if refused == nil { // what has changed while others had their turn
-			if x := g.Closed(); x != nil {
-				refused = &exchange.Error{Class: x.Class, Doing: x.Doing, Status: x.Status, Hint: x.Hint,
-					Problem: "not tried, because another connection to this provider was just answered so"}
-			}
-		}
-		if refused != nil {
-			g.turn.mu.Unlock()
-			return nil, refused
-		}
+func (s *shared) learn(x *exchange.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case x == nil:
+		s.taken = true
+	case x.Class == exchange.CredentialDead && !s.taken:
+		s.refused = x
 	}
-	return func(x *exchange.Error) {
-		if g.host != nil {
-			g.host.told(x)
-		}
-		if !shared {
-			return
-		}
-		if x != nil && x.Class == exchange.CredentialDead {
-			g.turn.refused = x
-		}
-		g.turn.mu.Unlock()
-	}, nil
 }

@@ -1,34 +1,75 @@
 package issue
 
 import (
+	"cmp"
 	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/renew"
 )
 
-// compare orders jobs by what is left of the published token's life, least
-// first, so that what is urgent is done while there is time; dead and missing
-// tokens come last, since those of a provider that does not answer would take
-// the time of all others.
-func compare(a, b renew.Job, now time.Time) int {
-	aEnds, bEnds := tokenEnds(a), tokenEnds(b)
-	switch aDead, bDead := !aEnds.After(now), !bEnds.After(now); {
-	case aDead && bDead:
-		return 0
-	case aDead:
-		return 1
-	case bDead:
-		return -1
-	}
-	return aEnds.Compare(bEnds)
+// task is one connection on its way through a run.
+type task struct {
+	job  renew.Job
+	host *host
+	// ends is the end of the published token; zero where none can be read.
+	ends time.Time
+	dead bool // it has ended, or there is none
+	// promise is the life that readers of the published token are promised.
+	promise time.Duration
+	gate    *gate
+	// turn orders tasks that are equally urgent, another way in each run.
+	turn int
 }
 
-// tokenEnds is the end of the published token, zero where none can be read.
-func tokenEnds(j renew.Job) time.Time {
-	token, err := credential.ParseToken(j.Token.Version.Value)
-	if err != nil {
-		return time.Time{}
+// looked takes in the published token, once it was read.
+func (t *task) looked(now time.Time) {
+	if t.job.Token.Err == nil {
+		if token, err := credential.ParseToken(t.job.Token.Version.Value); err == nil && token.Connection == t.job.Connection.Name {
+			t.ends = token.ExpiresAt
+			t.promise = cmp.Or(t.job.Connection.MinRemaining, token.ExpiresAt.Sub(token.IssuedAt)/6)
+		}
 	}
-	return token.ExpiresAt
+	t.dead = !t.ends.After(now)
+}
+
+// pressing reports whether the connection would miss the promise to its readers
+// if this run and the next did not renew it.
+func (t *task) pressing(every time.Duration, now time.Time) bool {
+	return t.ends.After(now) && t.ends.Sub(now) < t.promise+2*every
+}
+
+// before orders tasks by what is left of the published token's life, least
+// first, so that what is urgent is done while there is time. Those that are dead
+// or missing come after those that live: they have missed their promise already.
+func (t *task) before(other *task) bool {
+	switch {
+	case t.dead != other.dead:
+		return other.dead
+	case !t.dead && !t.ends.Equal(other.ends):
+		return t.ends.Before(other.ends)
+	}
+	return t.turn < other.turn
+}
+
+// tasks are the tasks that wait for a host, the most urgent first; a
+// container/heap.
+type tasks []*task
+
+func (q tasks) Len() int           { return len(q) }
+func (q tasks) Less(i, j int) bool { return q[i].before(q[j]) }
+func (q tasks) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+
+func (q *tasks) Push(x any) {
+	if t, ok := x.(*task); ok {
+		*q = append(*q, t)
+	}
+}
+
+func (q *tasks) Pop() any {
+	last := len(*q) - 1
+	t := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return t
 }

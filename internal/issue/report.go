@@ -18,6 +18,9 @@ type Report struct {
 	// Connections has an entry for each that was not simply fresh; for every
 	// one in a dry run and where connections were named.
 	Connections []Entry `json:"connections"`
+	// LeftOut is how many entries were left out, because Lambda takes 6 MB:
+	// those that need nobody first. Each is counted above and logged.
+	LeftOut int `json:"left_out,omitempty"`
 }
 
 // Entry tells of one connection.

@@ -42,7 +42,7 @@ func story(w *fakeworld.World, e issue.Event) []string {
 func TestOrderOfARenewal(t *testing.T) {
 	t.Parallel()
 	renewal := []string{
-		"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token",
+		"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token",
 		"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
 		"exchange", "PutSecretValue session", "PutSecretValue token",
 	}
@@ -55,7 +55,7 @@ func TestOrderOfARenewal(t *testing.T) {
 		{
 			name: "apiax", connect: func(w *fakeworld.World) { w.Apiax("c") },
 			first: []string{
-				"GetParametersByPath", "BatchGetSecretValue",
+				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", // no value: is there a secret?
 				"DescribeSecret credential", // was this password refused before?
 				"DescribeSecret token",
@@ -67,7 +67,7 @@ func TestOrderOfARenewal(t *testing.T) {
 		{
 			name: "oauth2 refresh", connect: func(w *fakeworld.World) { w.OAuth2("c", "refresh_token") },
 			first: []string{
-				"GetParametersByPath", "BatchGetSecretValue",
+				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
 				"DescribeSecret session", "PutSecretValue session",
 				"exchange", "PutSecretValue session", "PutSecretValue token",
@@ -76,19 +76,19 @@ func TestOrderOfARenewal(t *testing.T) {
 		},
 		{
 			name: "flexera service account", connect: func(w *fakeworld.World) { w.Flexera("c", true) },
-			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret token", "exchange", "PutSecretValue token"},
-			renewal: []string{"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token", "exchange", "PutSecretValue token"},
+			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret token", "exchange", "PutSecretValue token"},
+			renewal: []string{"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token", "exchange", "PutSecretValue token"},
 		},
 		{
 			name: "sharetribe trusted", connect: func(w *fakeworld.World) { w.Sharetribe("c", "trusted") },
 			first: []string{
-				"GetParametersByPath", "BatchGetSecretValue",
+				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
 				"DescribeSecret session", "PutSecretValue session",
 				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
 			},
 			renewal: []string{
-				"GetParametersByPath", "BatchGetSecretValue", "DescribeSecret token",
+				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token",
 				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
 				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
 			},

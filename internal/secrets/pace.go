@@ -129,6 +129,14 @@ func (p *Pace) take() time.Duration {
 	return time.Duration(-p.saved / p.rate * float64(time.Second))
 }
 
+// Delay is how long a call would wait now.
+func (p *Pace) Delay() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := -(p.saved + p.now().Sub(p.filled).Seconds()*p.rate)
+	return time.Duration(max(0, waiting) / p.rate * float64(time.Second))
+}
+
 func (p *Pace) giveBack() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

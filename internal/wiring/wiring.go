@@ -28,6 +28,8 @@ type Parts struct {
 	Config     config.Config
 	Secrets    *secrets.Store
 	Parameters *secrets.Parameters
+	// Paces are those that both keep to; nil for none.
+	Paces *secrets.Paces
 	// OAuth sends the exchanges.
 	OAuth *oauth.Client
 	Log   *slog.Logger
@@ -52,6 +54,7 @@ func FromEnvironment(ctx context.Context) (Parts, error) {
 		Config:     c,
 		Secrets:    secrets.NewStore(secretsmanager.NewFromConfig(sdk), paces),
 		Parameters: secrets.NewParameters(ssm.NewFromConfig(sdk)).Paced(paces),
+		Paces:      paces,
 		OAuth:      &oauth.Client{},
 		Log:        telemetry.NewLogger(),
 		Now:        time.Now, Sleep: secrets.Sleep,
@@ -75,10 +78,14 @@ func (p Parts) Provider(c connection.Connection) (renew.Provider, error) {
 
 // Runner is what the function issue runs.
 func (p Parts) Runner(metrics *telemetry.Metrics) *issue.Runner {
-	return &issue.Runner{
+	r := &issue.Runner{
 		Config: p.Config, Secrets: p.Secrets, Parameters: p.Parameters, Engine: p.Engine(),
 		Provider: p.Provider, Metrics: metrics, Log: p.Log, Now: p.Now,
 	}
+	if p.Paces != nil {
+		r.WriteDelay = p.Paces.Writes.Delay
+	}
+	return r
 }
 
 // Rotator is what the function rotate serves.

@@ -1,0 +1,57 @@
+package issue
+
+import (
+	"context"
+	"log/slog"
+
+	"evertoken/internal/renew"
+)
+
+// logResult logs what became of a connection as soon as it is known. What is
+// fresh is logged at DEBUG alone, and so is what no time was left for: there may
+// be thousands of both.
+func (r *Runner) logResult(ctx context.Context, result renew.Result) {
+	level := slog.LevelInfo
+	switch result.Outcome {
+	case renew.Fresh:
+		level = slog.LevelDebug
+	case renew.Failed, renew.Blocked:
+		level = slog.LevelError
+	case renew.Deferred, renew.Waiting:
+		level = slog.LevelWarn
+		if result.Reason == noTimeLeft {
+			level = slog.LevelDebug
+		}
+	}
+	if !r.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []any{"connection", result.Name, "outcome", string(result.Outcome), "reason", result.Reason}
+	if result.Class != "" {
+		attrs = append(attrs, "error_class", string(result.Class))
+	}
+	if result.Hint != "" {
+		attrs = append(attrs, "hint", result.Hint)
+	}
+	if result.Grant != "" {
+		attrs = append(attrs, "grant_type", result.Grant)
+	}
+	if !result.ExpiresAt.IsZero() {
+		attrs = append(attrs, "expires_in", *secondsUntil(result.ExpiresAt, r.Now()))
+	}
+	r.Log.Log(ctx, level, "connection", attrs...)
+}
+
+// logLeft tells in one line of all that no time was left for.
+func (r *Runner) logLeft(ctx context.Context, results []renew.Result) {
+	n := 0
+	for _, result := range results {
+		if result.Outcome == renew.Deferred && result.Reason == noTimeLeft {
+			n++
+		}
+	}
+	if n > 0 {
+		r.Log.WarnContext(ctx, "some connections are left to the next run, which begins with the most urgent",
+			"outcome", string(renew.Deferred), "reason", noTimeLeft, "connections", n)
+	}
+}

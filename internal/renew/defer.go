@@ -1,0 +1,21 @@
+package renew
+
+import "time"
+
+// LeastTime is the least time in which an exchange can be made and stored: with
+// less, nothing is begun.
+const LeastTime time.Duration = leastExchange + storeReserve
+
+// Defer is the answer for a connection that is left to a later run: what its
+// token tells, and the reason.
+func (e *Engine) Defer(j Job, reason string) Result {
+	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits()}
+	if j.Token.Err == nil {
+		r.parseToken(j.Token.Version)
+	}
+	result := Result{Name: j.Connection.Name, Outcome: Deferred, Reason: reason, NeedsPersonAt: r.needsPerson}
+	if r.token != nil {
+		result.ExpiresAt, result.MinRemaining = r.token.ExpiresAt, r.facts().minRemaining()
+	}
+	return result
+}
