@@ -46,6 +46,9 @@ type Connection struct {
 	// token's life.
 	MinRemaining time.Duration
 	RenewedBy    RenewedBy
+	// Account is the account that Evertoken runs in; empty if not known. A
+	// secret that is given by its name is in it.
+	Account string
 	// Settings is the provider's own object, parsed by the provider.
 	Settings json.RawMessage
 }
@@ -159,17 +162,24 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	return c, c.distinct()
 }
 
+// document is one thing that a connection uses, by the member that names it.
+type document struct{ member, id string }
+
+// secrets are the connection's secrets.
+func (c Connection) secrets() []document {
+	all := []document{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}}
+	return slices.DeleteFunc(all, func(d document) bool { return d.id == "" })
+}
+
 // distinct refuses a connection whose documents are one secret.
 func (c Connection) distinct() error {
-	seen := map[string]string{}
-	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}} {
-		if d.id == "" {
-			continue
+	all := c.secrets()
+	for i, d := range all {
+		for _, other := range all[:i] {
+			if SecretName(d.id) == SecretName(other.id) && sameAccount(accountOf(d.id, ""), accountOf(other.id, "")) {
+				return &Error{c.Name, d.member, "is the same secret as \"" + other.member + "\": each document needs its own"}
+			}
 		}
-		if other, ok := seen[SecretName(d.id)]; ok {
-			return &Error{c.Name, d.member, "is the same secret as \"" + other + "\": each document needs its own"}
-		}
-		seen[SecretName(d.id)] = d.member
 	}
 	return nil
 }

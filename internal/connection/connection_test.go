@@ -143,6 +143,11 @@ func TestSecretNameAndRegion(t *testing.T) {
 		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-secret-AbCdEf", "a-secret", "eu-west-1"},
 		{"arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a-AbCdEf", "a", "us-gov-west-1"},
 		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:ab", "ab", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secret", "crm-secret", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secret-AbCdEf", "crm-secret", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secre7", "crm", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/session-abcdef", "evertoken/a/session", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/api-secret", "evertoken/a/api-secret", "eu-west-1"},
 	}
 	for _, tt := range tests {
 		if got := connection.SecretName(tt.id); got != tt.name {

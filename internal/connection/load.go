@@ -23,6 +23,9 @@ type Rules struct {
 	// Region is where Evertoken runs; a secret's ARN must be in it. Empty
 	// means any.
 	Region string
+	// Account is the account that Evertoken runs in; empty if not known. Then a
+	// secret's name and an ARN with that name are taken for one secret.
+	Account string
 }
 
 // Declared is one entry of what the operator declared: a connection, or what
@@ -40,6 +43,7 @@ type Declared struct {
 // entries are in name order, one for each name.
 func Load(parameters []Parameter, rules Rules) []Declared {
 	entries := map[string]*Declared{}
+	where := map[string][]string{} // :: connection → the parameters that it is declared in
 	for _, p := range parameters {
 		for name, one := range split(p, rules.Path) {
 			d := &Declared{Name: name, Parameter: p.Name, Err: one.err}
@@ -47,10 +51,12 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 				d.Connection, d.Err = Parse(name, one.json, rules.ParameterPrefix)
 			}
 			if d.Err == nil {
+				d.Connection.Account = rules.Account
 				d.Err = d.Connection.keeps(rules)
 			}
-			if entries[name] != nil {
-				d = &Declared{Name: name, Parameter: p.Name, Err: &Error{name, "", declaredTwice}}
+			if where[name] = append(where[name], p.Name); len(where[name]) > 1 {
+				slices.Sort(where[name])
+				d = &Declared{Name: name, Parameter: where[name][0], Err: declaredTwice(name, where[name])}
 			}
 			entries[name] = d
 		}
@@ -60,11 +66,25 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 		out = append(out, *d)
 	}
 	slices.SortFunc(out, func(a, b Declared) int { return strings.Compare(a.Name, b.Name) })
-	shared(out)
+	keepRoles(out)
 	return out
 }
 
-const declaredTwice = "is declared twice: remove one of the two, neither is used"
+// declaredTwice names the parameters that a connection is declared in, or the
+// one that declares it more than once.
+func declaredTwice(name string, parameters []string) error {
+	where := "in the parameters " + strings.Join(parameters, " and ")
+	if len(parameters) == 1 {
+		where = "in the parameter " + parameters[0]
+	}
+	return &Error{name, "", "is declared twice, " + where + ": neither is used. Leave one of the two: " +
+		putCommand(parameters[len(parameters)-1])}
+}
+
+// putCommand is how an operator stores a corrected parameter.
+func putCommand(parameter string) string {
+	return "aws ssm put-parameter --overwrite --type String --value file://connection.json --name " + parameter
+}
 
 type declaration struct {
 	json []byte
@@ -85,7 +105,7 @@ func split(p Parameter, path string) map[string]declaration {
 	var several struct {
 		Connections map[string]json.RawMessage `json:"connections"`
 	}
-	if member, problem := strictjson.Decode([]byte(p.Value), &several); problem != "" {
+	if member, problem := strictjson.DecodeOuter([]byte(p.Value), &several); problem != "" {
 		return map[string]declaration{name: {err: &Error{name, member, problem}}}
 	}
 	if several.Connections == nil {
@@ -95,7 +115,7 @@ func split(p Parameter, path string) map[string]declaration {
 	twice := strictjson.Repeated(members["connections"])
 	for inner, raw := range several.Connections {
 		if twice[inner] {
-			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", declaredTwice}}
+			out[strictjson.Printable(inner)] = declaration{err: declaredTwice(strictjson.Printable(inner), []string{p.Name})}
 			continue
 		}
 		if !ValidName(inner) {
@@ -107,58 +127,12 @@ func split(p Parameter, path string) map[string]declaration {
 	return out
 }
 
-// shared refuses connections whose session or token is also another document's:
-// each belongs to one connection, and what Evertoken writes would destroy the
-// other. All that would write it are refused, since nothing tells whose it is. A
-// credential may serve several connections of one provider.
-func shared(all []Declared) {
-	type use struct {
-		entry  int
-		member string
-	}
-	uses := map[string][]use{}
-	provider := map[string]string{} // :: credential → the provider of the first that uses it
-	for i, d := range all {
-		if d.Err != nil {
-			continue
-		}
-		c := d.Connection
-		credential := SecretName(c.Credential)
-		if other, ok := provider[credential]; ok && other != c.Provider {
-			all[i].Err = &Error{c.Name, "credential", "also serves a connection of another provider: a credential serves one provider"}
-			continue
-		}
-		provider[credential] = c.Provider
-		token := use{i, "token"}
-		id := "secret " + SecretName(c.Token)
-		if c.Token == "" {
-			token.member, id = "token_parameter", "parameter "+c.TokenParameter
-		}
-		uses[id] = append(uses[id], token)
-		for member, name := range map[string]string{"credential": credential, "session": SecretName(c.Session), "plain_copy": SecretName(c.PlainCopy)} {
-			if name != "" {
-				uses["secret "+name] = append(uses["secret "+name], use{i, member})
-			}
-		}
-	}
-	for _, users := range uses {
-		if len(users) < 2 {
-			continue
-		}
-		for _, u := range users {
-			if u.member != "credential" {
-				all[u.entry].Err = &Error{all[u.entry].Name, u.member, "is also another connection's: a session, a token and its copy belong to one connection"}
-			}
-		}
-	}
-}
-
 // keeps refuses what depends on where Evertoken runs.
 func (c Connection) keeps(rules Rules) error {
 	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
 		return &Error{c.Name, "token_parameter", "is among the declared connections: put it beside them"}
 	}
-	for _, d := range []struct{ member, id string }{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}} {
+	for _, d := range c.secrets() {
 		if r := Region(d.id); r != "" && rules.Region != "" && r != rules.Region {
 			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in its own Region only"}
 		}

@@ -3,6 +3,7 @@ package connection_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,16 +44,19 @@ func load(t *testing.T, pairs ...string) (problems map[string]string) {
 		if strings.Contains(d.Err.Error(), canary) {
 			t.Errorf("%s: the error holds a value: %v", d.Name, d.Err)
 		}
-		problem, _, _ := strings.Cut(e.Problem, ":")
+		problem, _, _ := strings.Cut(whereRE.ReplaceAllString(e.Problem, ""), ":")
 		problems[d.Name] = strings.TrimSpace(e.Member + " " + problem)
 	}
 	return problems
 }
 
 const (
-	alsoAnothers = "is also another connection's"
-	twice        = "is declared twice"
+	also  = "is also connection "
+	twice = "is declared twice"
 )
+
+// whereRE is the part of a problem that says where connections are declared.
+var whereRE = regexp.MustCompile(` \(parameter [^)]*\)|, in the parameters? [^:]*`)
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
@@ -88,27 +92,65 @@ func TestLoad(t *testing.T) {
 			map[string]string{"a": twice, "b": ""}},
 		{"declared twice, once badly", []string{"a", canary, "all", `{"connections":{"a":{"provider":"apiax"}}}`}, map[string]string{"a": twice}},
 		{"one token for two", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t"}`, "c", `{"provider":"apiax"}`},
-			map[string]string{"a": "token " + alsoAnothers, "b": "token " + alsoAnothers, "c": ""}},
+			map[string]string{"a": "token " + also + "b's token", "b": "token " + also + "a's token", "c": ""}},
 		{"one token for two, by name and ARN", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"` + arn("eu-central-1", "t") + `"}`},
-			map[string]string{"a": "token " + alsoAnothers, "b": "token " + alsoAnothers}},
+			map[string]string{"a": "token " + also + "b's token", "b": "token " + also + "a's token"}},
 		{"one session for two", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","session":"s"}`},
-			map[string]string{"a": "session " + alsoAnothers, "b": "session " + alsoAnothers}},
+			map[string]string{"a": "session " + also + "b's session", "b": "session " + also + "a's session"}},
 		{"one parameter for two", []string{"a", `{"provider":"apiax","token_parameter":"/evertoken/t"}`, "b", `{"provider":"apiax","token_parameter":"/evertoken/t"}`},
-			map[string]string{"a": "token_parameter " + alsoAnothers, "b": "token_parameter " + alsoAnothers}},
+			map[string]string{"a": "token_parameter " + also + "b's token_parameter", "b": "token_parameter " + also + "a's token_parameter"}},
 		{"a session that is another's token", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","token":"s"}`},
-			map[string]string{"a": "session " + alsoAnothers, "b": "token " + alsoAnothers}},
+			map[string]string{"a": "session " + also + "b's token", "b": "token " + also + "a's session"}},
 		{"a token that is another's credential", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","token":"c"}`},
-			map[string]string{"a": "", "b": "token " + alsoAnothers}},
+			map[string]string{"a": "credential " + also + "b's token", "b": "token " + also + "a's credential"}},
 		{"a session that is another's credential", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","session":"c"}`},
-			map[string]string{"a": "", "b": "session " + alsoAnothers}},
+			map[string]string{"a": "credential " + also + "b's session", "b": "session " + also + "a's credential"}},
 		{"a secret and a parameter of one name", []string{"a", `{"provider":"apiax","token":"/evertoken/t"}`, "b", `{"provider":"apiax","token_parameter":"/evertoken/t"}`},
 			map[string]string{"a": "", "b": ""}},
 		{"a credential for two of one provider", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","credential":"c"}`},
 			map[string]string{"a": "", "b": ""}},
 		{"a credential for two providers", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"flexera","credential":"c"}`},
-			map[string]string{"a": "", "b": "credential also serves a connection of another provider"}},
+			map[string]string{
+				"a": "credential is also the credential of connection b of provider flexera, and a credential serves one provider",
+				"b": "credential is also the credential of connection a of provider apiax, and a credential serves one provider"}},
 		{"a bad connection shares nothing", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t","format":"?"}`},
 			map[string]string{"a": "", "b": "format is no longer known"}},
+		{"an intruder's credential is the owner's session", []string{"own", `{"provider":"apiax"}`, "zz", `{"provider":"flexera","credential":"evertoken/own/session"}`},
+			map[string]string{"own": "", "zz": "credential " + also + "own's session"}},
+		{"an intruder's credential is the owner's token", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/token"}`},
+			map[string]string{"own": "", "aa": "credential " + also + "own's token"}},
+		{"an intruder's credential is the owner's copy", []string{"own", `{"provider":"apiax","plain_copy":"evertoken/own/copy"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/copy"}`},
+			map[string]string{"own": "", "aa": "credential " + also + "own's plain_copy"}},
+		{"an intruder's session is the owner's, by ARN", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"apiax","session":"` + arn("eu-central-1", "evertoken/own/session") + `"}`},
+			map[string]string{"own": "", "aa": "session " + also + "own's session"}},
+		{"an intruder's token is the owner's credential", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"apiax","token":"evertoken/own/credential"}`},
+			map[string]string{"own": "", "aa": "token " + also + "own's credential"}},
+		{"an intruder's copy is the owner's session", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"apiax","plain_copy":"evertoken/own/session"}`},
+			map[string]string{"own": "", "aa": "plain_copy " + also + "own's session"}},
+		{"an intruder of another provider, first by name", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/credential"}`},
+			map[string]string{"own": "", "aa": "credential is also the credential of connection own of provider apiax, and a credential serves one provider"}},
+		{"an intruder's parameter is the owner's", []string{"own", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`, "aa", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`},
+			map[string]string{"own": "", "aa": "token_parameter " + also + "own's token_parameter"}},
+		{"an intruder stops no third one", []string{"own", `{"provider":"apiax"}`, "zz", `{"provider":"apiax","session":"evertoken/own/session","token":"t"}`, "other", `{"provider":"apiax","token":"t"}`},
+			map[string]string{"own": "", "other": "", "zz": "session " + also + "own's session"}},
+		{"a name in the default form of a connection that does not use it", []string{"own", `{"provider":"apiax","session":"s"}`, "a", `{"provider":"apiax","token":"evertoken/own/session"}`, "b", `{"provider":"apiax","token":"evertoken/own/session"}`},
+			map[string]string{"own": "", "a": "token " + also + "b's token", "b": "token " + also + "a's token"}},
+		{"one FlexNet token for two", []string{"a", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com/flexnet","token_name":"lambda"}}`,
+			"b", `{"provider":"flexnet","settings":{"base_url":"https://X.flexnetoperations.com:443/flexnet/","token_name":"lambda"}}`,
+			"c", `{"provider":"flexnet","settings":{"base_url":"https://y.flexnetoperations.com/flexnet","token_name":"lambda"}}`},
+			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name", "b": "settings.token_name " + also + "a's settings.token_name", "c": ""}},
+		{"one name in two accounts", []string{"a", `{"provider":"apiax","token":"` + arn("eu-central-1", "t") + `"}`, "b", `{"provider":"apiax","token":"` + strings.Replace(arn("eu-central-1", "t"), "123456789012", "210987654321", 1) + `"}`},
+			map[string]string{"a": "", "b": ""}},
+		{"a name that ends as an ARN does", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm"}`, "c", `{"provider":"apiax","token":"crm-tokens"}`},
+			map[string]string{"a": "", "b": "", "c": ""}},
+		{"that name beside itself", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm-secret"}`},
+			map[string]string{
+				"a": "credential is also the credential of connection b of provider flexera, and a credential serves one provider",
+				"b": "credential is also the credential of connection a of provider apiax, and a credential serves one provider"}},
+		{"a member twice", []string{"a", `{"provider":"apiax","session":"s1","session":"s2"}`, "b", `{"provider":"apiax","settings":{"extra":{"x":"1","x":"2"}}}`},
+			map[string]string{"a": "session is declared twice", "b": "settings.extra.x is declared twice"}},
+		{"connections twice in a parameter", []string{"all", `{"connections":{"b":{"provider":"apiax"}},"connections":{"c":{"provider":"apiax"}}}`},
+			map[string]string{"all": "connections is declared twice"}},
 		{"ARNs of this Region", []string{"a", `{"provider":"apiax","credential":"` + arn("eu-central-1", "x") + `"}`}, map[string]string{"a": ""}},
 		{"credential of another Region", []string{"a", `{"provider":"apiax","credential":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "credential is in another Region"}},
 		{"session of another Region", []string{"a", `{"provider":"apiax","session":"` + arn("us-east-1", canary) + `"}`}, map[string]string{"a": "session is in another Region"}},
@@ -132,6 +174,70 @@ func TestLoadKeepsTokensOutOfTheConnectionsPath(t *testing.T) {
 		t.Fatalf("%d entries", len(got))
 	}
 	checkError(t, got[0].Err, "a", "token_parameter", "is among the declared connections")
+}
+
+// What is refused names the other connection, both parameters and the command.
+func TestLoadNamesBothSides(t *testing.T) {
+	t.Parallel()
+	parameters := []connection.Parameter{
+		{Name: rules.Path + "own", Value: `{"provider":"apiax"}`},
+		{Name: rules.Path + "team/all", Value: `{"connections":{"zz":{"provider":"flexera","credential":"evertoken/own/session"},"twice":{"provider":"apiax"}}}`},
+		{Name: rules.Path + "twice", Value: `{"provider":"apiax"}`},
+	}
+	got := map[string]error{}
+	for _, d := range connection.Load(parameters, rules) {
+		got[d.Name] = d.Err
+	}
+	const put = "aws ssm put-parameter --overwrite --type String --value file://connection.json --name "
+	for name, want := range map[string]string{
+		"zz": `connection zz: "credential" is also connection own's session (parameter /evertoken/connections/own): the secret has that connection's name, which keeps it. ` +
+			"Name another one in the parameter /evertoken/connections/team/all: " + put + "/evertoken/connections/team/all",
+		"twice": "connection twice: is declared twice, in the parameters /evertoken/connections/team/all and /evertoken/connections/twice: neither is used. " +
+			"Leave one of the two: " + put + "/evertoken/connections/twice",
+	} {
+		if got[name] == nil || got[name].Error() != want {
+			t.Errorf("got  %v\nwant %s", got[name], want)
+		}
+	}
+	if got["own"] != nil {
+		t.Errorf("the owner is refused: %v", got["own"])
+	}
+}
+
+// With its account known, a name is the secret of that account alone.
+func TestLoadKnowsItsAccount(t *testing.T) {
+	t.Parallel()
+	const own, foreign = "123456789012", "210987654321"
+	arn := func(account string) string {
+		return "arn:aws:secretsmanager:eu-central-1:" + account + ":secret:crm-AbCdEf"
+	}
+	for _, tt := range []struct {
+		account, id string
+		conflict    bool
+	}{{own, arn(own), true}, {own, arn(foreign), false}, {"", arn(foreign), true}} {
+		r := rules
+		r.Account = tt.account
+		got := connection.Load([]connection.Parameter{
+			{Name: rules.Path + "a", Value: `{"provider":"apiax","token":"crm"}`},
+			{Name: rules.Path + "b", Value: `{"provider":"apiax","token":"` + tt.id + `"}`},
+		}, r)
+		if (got[0].Err != nil) != tt.conflict || (got[1].Err != nil) != tt.conflict {
+			t.Errorf("account %q, %s: %v, %v", tt.account, tt.id, got[0].Err, got[1].Err)
+		}
+	}
+	c := connection.Connection{Account: own}
+	for id, want := range map[string]string{arn(own): "crm", arn(foreign): arn(foreign), "crm": "crm"} {
+		if got := c.SecretName(id); got != want {
+			t.Errorf("SecretName(%s) = %s, want %s", id, got, want)
+		}
+	}
+	for id, same := range map[string]bool{
+		"crm": true, "crm-AbCdEf": false, arn(own): true, "arn:aws:secretsmanager:eu-central-1:" + own + ":secret:crm": true, arn(foreign): false, "": false,
+	} {
+		if c.SameSecret(id, arn(own)) != same {
+			t.Errorf("SameSecret(%s) is not %t", id, same)
+		}
+	}
 }
 
 func TestLoadTellsTheParameter(t *testing.T) {

@@ -33,7 +33,7 @@ func validSecretID(s string) bool {
 }
 
 // arn is what counts in a secret's ARN.
-type arn struct{ region, resource string }
+type arn struct{ region, account, resource string }
 
 // parseARN takes a secret's ARN apart, arn:<partition>:secretsmanager:<Region>:
 // <twelve digits>:secret:<name and six characters>.
@@ -45,7 +45,7 @@ func parseARN(s string) (arn, bool) {
 	if !ok {
 		return arn{}, false
 	}
-	return arn{region: parts[3], resource: parts[6]}, true
+	return arn{region: parts[3], account: parts[4], resource: parts[6]}, true
 }
 
 func validParameter(s, prefix string) bool {
@@ -64,17 +64,79 @@ func validParameter(s, prefix string) bool {
 
 // SecretName returns the name in a secret's ARN, without the hyphen and the six
 // characters that Secrets Manager appends, or the name itself.
+//
+// An ARN may also be given without them, and then a name such as crm-secret
+// looks as if it had them. They are random letters of both cases and digits, so
+// that small letters alone are taken for the name's own, but behind the default
+// name of a connection's document.
 func SecretName(id string) string {
 	a, ok := parseARN(id)
 	if !ok {
 		return id
 	}
 	const suffix = len("-AbCdEf")
-	name := a.resource
-	if n := len(name) - suffix; n >= 0 && name[n] == '-' && madeOf(name[n+1:], alnum, suffix) {
-		return name[:n]
+	n := len(a.resource) - suffix
+	if n < 0 || a.resource[n] != '-' || !madeOf(a.resource[n+1:], alnum, suffix) {
+		return a.resource
+	}
+	name, six := a.resource[:n], a.resource[n+1:]
+	_, document, _ := strings.Cut(strings.TrimPrefix(name, "evertoken/"), "/")
+	ours := defaultOf(name) != "" && (document == "credential" || document == "session" || document == "token")
+	if strings.Trim(six, lower) == "" && !ours {
+		return a.resource
 	}
 	return name
+}
+
+// SecretName is how messages and commands call a secret of the connection: by
+// its name, or by its ARN as given where it is another account's.
+func (c Connection) SecretName(id string) string {
+	if a, ok := parseARN(id); ok && c.Account != "" && a.account != c.Account {
+		return id
+	}
+	return SecretName(id)
+}
+
+// SameSecret reports whether an id that a connection gives may name the secret
+// that has this ARN: by its name, its ARN, or its ARN without the last six
+// characters. In another account the same name is another secret.
+func (c Connection) SameSecret(id, secretARN string) bool {
+	if id == "" {
+		return false
+	}
+	return id == secretARN || SecretName(id) == SecretName(secretARN) && sameAccount(accountOf(id, c.Account), accountOf(secretARN, c.Account))
+}
+
+// accountOf is the account that a secret is in: that of its ARN, or else the one
+// that Evertoken runs in, empty if that is not known.
+func accountOf(id, own string) string {
+	if a, ok := parseARN(id); ok {
+		return a.account
+	}
+	return own
+}
+
+// AccountIn returns the account in an ARN of any service, or "".
+func AccountIn(arn string) string {
+	parts := strings.Split(arn, ":")
+	if len(parts) < 6 || parts[0] != "arn" || len(parts[4]) != 12 || !madeOf(parts[4], digits, 12) {
+		return ""
+	}
+	return parts[4]
+}
+
+// sameAccount reports whether two accounts are or may be one.
+func sameAccount(a, b string) bool { return a == "" || b == "" || a == b }
+
+// defaultOf is the connection whose default name a document's name has,
+// evertoken/<connection>/…, or "".
+func defaultOf(name string) string {
+	rest, ok := strings.CutPrefix(name, "evertoken/")
+	owner, document, found := strings.Cut(rest, "/")
+	if !ok || !found || document == "" || !ValidName(owner) {
+		return ""
+	}
+	return owner
 }
 
 // Region returns the Region in a secret's ARN, or "" for a name.

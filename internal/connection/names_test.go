@@ -13,6 +13,8 @@ var (
 	nameRE      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	secretRE    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
 	arnRE       = regexp.MustCompile(`^arn:[a-z0-9-]+:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:([A-Za-z0-9/_+=.@!-]{1,519})$`)
+	smallRE     = regexp.MustCompile(`-[a-z]{6}$`)
+	oursRE      = regexp.MustCompile(`^evertoken/[a-z0-9][a-z0-9-]{0,62}/(credential|session|token)-[a-z]{6}$`)
 	arnSuffixRE = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 	parameterRE = regexp.MustCompile(`^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$`)
 )
@@ -21,7 +23,7 @@ func TestNamesAreCheckedAsThePatternsSay(t *testing.T) {
 	t.Parallel()
 	pieces := rapid.SampledFrom([]string{
 		"a", "Z", "9", "-", "_", ".", "/", "@", "!", "+", "=", ":", " ", "\n", "é", "arn", "aws", "aws-cn", "secretsmanager", "us-east-1",
-		"123456789012", "12345678901", "secret", "evertoken/c/token", "-AbCdEf", "arn:aws:secretsmanager:us-east-1:123456789012:secret:",
+		"123456789012", "12345678901", "secret", "evertoken/c/token", "-AbCdEf", "-abcdef", "arn:aws:secretsmanager:us-east-1:123456789012:secret:",
 		"/evertoken/", "connections/", "rescue/", strings.Repeat("x", 62), strings.Repeat("x", 511), strings.Repeat("/a", 14),
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -29,7 +31,10 @@ func TestNamesAreCheckedAsThePatternsSay(t *testing.T) {
 		m := arnRE.FindStringSubmatch(s)
 		name, region := s, ""
 		if m != nil {
-			name, region = arnSuffixRE.ReplaceAllString(m[2], ""), m[1]
+			name, region = m[2], m[1]
+			if !smallRE.MatchString(m[2]) || oursRE.MatchString(m[2]) {
+				name = arnSuffixRE.ReplaceAllString(m[2], "")
+			}
 		}
 		const prefix = "/evertoken/"
 		parameter := parameterRE.MatchString(s) && len(s) <= 1011 && strings.HasPrefix(s, prefix) &&

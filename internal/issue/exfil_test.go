@@ -133,3 +133,68 @@ func TestAHostThatIsNotAllowedIsTold(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// A session, a token or a copy is nobody's credential, and no other connection
+// writes over it: the intruder is refused and told, and the owner goes on.
+func TestDocumentsKeepTheirRole(t *testing.T) {
+	t.Parallel()
+	for name, declared := range map[string]map[string]any{
+		"the session as a credential":   {"provider": "flexera", "credential": "evertoken/victim/session", "settings": map[string]any{"zone": "eu", "login_url": "URL"}},
+		"the token as a credential":     {"provider": "flexera", "credential": "evertoken/victim/token", "settings": map[string]any{"zone": "eu", "login_url": "URL"}},
+		"the session as a token":        {"provider": "oauth2", "token": "evertoken/victim/session", "settings": map[string]any{"token_url": "URL", "grant": "client_credentials"}},
+		"the credential as a session":   {"provider": "apiax", "session": "evertoken/victim/credential", "settings": map[string]any{"token_url": "URL"}},
+		"the session as a plain copy":   {"provider": "apiax", "plain_copy": "evertoken/victim/session", "settings": map[string]any{"token_url": "URL"}},
+		"the token as a token":          {"provider": "apiax", "token": "evertoken/victim/token", "settings": map[string]any{"token_url": "URL"}},
+		"the credential for another":    {"provider": "flexnet", "credential": "evertoken/victim/credential", "settings": map[string]any{"base_url": "URL", "token_name": "xxx"}},
+		"the session as a session":      {"provider": "apiax", "session": "evertoken/victim/session", "settings": map[string]any{"token_url": "URL"}},
+		"two roles in one declaration":  {"provider": "oauth2", "session": "evertoken/victim/token", "token": "evertoken/victim/session", "settings": map[string]any{"token_url": "URL", "grant": "client_credentials"}},
+		"the credential as a parameter": {"provider": "apiax", "credential": "evertoken/victim/session", "token_parameter": "/evertoken/tokens/x", "settings": map[string]any{"token_url": "URL"}},
+	} {
+		for _, intruder := range []string{"aa", "zz"} { // before and behind the owner by name
+			t.Run(name+" by "+intruder, func(t *testing.T) {
+				t.Parallel()
+				w := fakeworld.New(t)
+				w.Apiax("victim")
+				w.Run(issue.Event{})
+				first, ok := w.Token("victim")
+				if !ok {
+					t.Fatal("no token")
+				}
+				settings, _ := declared["settings"].(map[string]any)
+				mine := map[string]any{}
+				for member, value := range settings {
+					if mine[member] = value; value == "URL" {
+						mine[member] = attacker(t)
+					}
+				}
+				theirs := map[string]any{"settings": mine}
+				for member, value := range declared {
+					if member != "settings" {
+						theirs[member] = value
+					}
+				}
+				for _, document := range []string{"credential", "session", "token"} {
+					value := `{"client_id":"i","client_secret":"s","username":"u","password":"p"}`
+					w.AWS.CreateSecret("evertoken/"+intruder+"/"+document, map[bool]*string{true: &value}[document == "credential"], nil)
+				}
+				w.Declare(intruder, theirs)
+				for range 8 {
+					w.Tick()
+				}
+				e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{intruder}, Force: true}), intruder)
+				if e.Outcome != "failed" || e.ErrorClass != "misconfigured" {
+					t.Errorf("the intruder: %+v", e)
+				}
+				for _, want := range []string{"victim", "/evertoken/connections/victim", "/evertoken/connections/" + intruder, "aws ssm put-parameter --overwrite"} {
+					if !strings.Contains(e.Reason, want) {
+						t.Errorf("%q is not told: %s", want, e.Reason)
+					}
+				}
+				second, ok := w.Token("victim")
+				if !ok || !second.IssuedAt.After(first.IssuedAt) {
+					t.Error("the owner's token was not renewed")
+				}
+			})
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/renew"
@@ -78,7 +80,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		return Report{}, RunFailed{"reading the connections", err}
 	}
 	declared := connection.Load(asParameters(parameters), connection.Rules{
-		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region, Account: account(ctx),
 	})
 	working, cancel := keepTime(ctx, tellReserve+time.Duration(len(declared))*tellReserveForEach)
 	defer cancel()
@@ -112,6 +114,14 @@ func remaining(ctx context.Context) time.Duration {
 		return time.Hour
 	}
 	return time.Until(deadline)
+}
+
+// account is the account that the function runs in, "" outside Lambda.
+func account(ctx context.Context) string {
+	if l, ok := lambdacontext.FromContext(ctx); ok {
+		return connection.AccountIn(l.InvokedFunctionArn)
+	}
+	return ""
 }
 
 func asParameters(m map[string]string) []connection.Parameter {

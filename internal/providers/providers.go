@@ -170,7 +170,7 @@ func hostOf(raw string) string {
 func newBase(c connection.Connection, o Options) base {
 	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP, destinations: hosts.Policy{
 		Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
-		Secret: connection.SecretName(c.Credential),
+		Secret: c.SecretName(c.Credential),
 	}}
 }
 

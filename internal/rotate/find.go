@@ -91,6 +91,7 @@ func (r *rotation) alone(declared []connection.Declared) error {
 func (r *rotation) load(parameters []connection.Parameter) []connection.Declared {
 	return connection.Load(parameters, connection.Rules{
 		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+		Account: connection.AccountIn(r.event.SecretID),
 	})
 }
 
@@ -116,6 +117,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	declared := r.load(parameters)
 	r.users, r.role = nil, ""
 	var faulty []string
+	var intruder error // a connection that may not use the secret; it stops nobody who may
 	for _, d := range declared {
 		if d.Err != nil && d.Connection.Name == "" { // nothing tells which secrets it would name
 			faulty = append(faulty, d.Err.Error())
@@ -126,7 +128,10 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 		case found == "":
 			continue
 		case d.Err != nil:
-			return "", r.misconfigured(d.Err.Error(), "correct it in the parameter "+d.Parameter)
+			if intruder == nil {
+				intruder = r.misconfigured(d.Err.Error(), "correct it in the parameter "+d.Parameter)
+			}
+			continue
 		case r.role != "" && r.role != found:
 			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "each document needs a secret of its own")
 		}
@@ -141,6 +146,8 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	case r.role != "":
 		slices.SortFunc(r.users, func(a, b user) int { return cmp.Compare(a.conn.Name, b.conn.Name) })
 		return r.role, nil
+	case intruder != nil:
+		return "", intruder
 	case len(faulty) > 0:
 		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "), "correct them")
 	}
@@ -153,7 +160,7 @@ func (r *rotation) roleIn(c connection.Connection) role {
 		role role
 		id   string
 	}{{credentialRole, c.Credential}, {sessionRole, c.Session}, {tokenRole, c.Token}} {
-		if d.id != "" && (d.id == r.secret.ARN || connection.SecretName(d.id) == r.name) {
+		if c.SameSecret(d.id, r.secret.ARN) {
 			return d.role
 		}
 	}

@@ -17,11 +17,32 @@ import (
 )
 
 // Decode reads one JSON object into the struct that v points to. A member that
-// the struct has no tag for, in exactly its spelling, is refused by name. What
+// the struct has no tag for, in exactly its spelling, is refused by name, and so
+// is one that stands twice in its object, at any level. What
 // is wrong comes back as the member at fault, empty for the whole, and the
 // problem, empty if there is none; never with a value, which may be a secret in
 // the wrong place.
 func Decode(data []byte, v any) (member, problem string) {
+	if path := RepeatedAt(data); path != "" {
+		return path, twice
+	}
+	return decode(data, v)
+}
+
+// DecodeOuter is [Decode] for an object whose members are decoded one by one
+// afterwards: a member that stands twice further in is left to that.
+func DecodeOuter(data []byte, v any) (member, problem string) {
+	for name, repeated := range Repeated(data) {
+		if repeated {
+			return Printable(name), twice
+		}
+	}
+	return decode(data, v)
+}
+
+const twice = "is declared twice: remove one of the two"
+
+func decode(data []byte, v any) (member, problem string) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil || members == nil {
 		return "", "is not a JSON object" + position(err)
@@ -61,6 +82,50 @@ func Repeated(object json.RawMessage) map[string]bool {
 		seen[name] = true
 	}
 	return twice
+}
+
+// RepeatedAt returns the path of the first member that stands twice in its
+// object, at any level, as settings.extra.x; "" if there is none, or if the
+// document is no JSON.
+func RepeatedAt(document []byte) string {
+	d := json.NewDecoder(bytes.NewReader(document))
+	path, _ := repeated(d, "")
+	return path
+}
+
+// repeated reads one value. ok is false where it cannot be read.
+func repeated(d *json.Decoder, at string) (path string, ok bool) {
+	t, err := d.Token()
+	if err != nil {
+		return "", false
+	}
+	open, isOpen := t.(json.Delim)
+	if !isOpen {
+		return "", true
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		inner := at
+		if open == '{' {
+			t, err := d.Token()
+			name, isName := t.(string)
+			if err != nil || !isName {
+				return "", false
+			}
+			if inner = Printable(name); at != "" {
+				inner = at + "." + inner
+			}
+			if seen[name] {
+				return inner, true
+			}
+			seen[name] = true
+		}
+		if path, ok := repeated(d, inner); path != "" || !ok {
+			return path, ok
+		}
+	}
+	_, err = d.Token() // the closing bracket
+	return "", err == nil
 }
 
 // wrongDuration finds the member whose value is the duration that failed: the

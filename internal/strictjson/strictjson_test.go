@@ -29,3 +29,54 @@ func TestParseDuration(t *testing.T) {
 		}
 	}
 }
+
+func TestRepeatedAt(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		`{"a":1,"b":2}`:                         "",
+		`{"a":1,"a":2}`:                         "a",
+		`{"a":1,"\u0061":2}`:                    "a",
+		`{"a":{"b":1},"b":1}`:                   "",
+		`{"a":{"b":{"c":1,"c":2}}}`:             "a.b.c",
+		`{"a":[{"b":1},{"b":2}]}`:               "",
+		`{"a":[{"b":1},{"b":2,"b":3}]}`:         "a.b",
+		`{"a b\n":1,"a b\n":2}`:                 "a?b?",
+		`{"A":1,"a":2}`:                         "",
+		`{"a":1,"a`:                             "",
+		``:                                      "",
+		`[1,2]`:                                 "",
+		strings.Repeat(`{"a":`, 20000):          "",
+		`{"a":"x","c":[1,[2,{"d":1,"d":{}}]]} `: "c.d",
+	} {
+		if got := strictjson.RepeatedAt([]byte(document)); got != want {
+			t.Errorf("%.60s: %q, want %q", document, got, want)
+		}
+	}
+}
+
+func TestDecodeRefusesWhatStandsTwice(t *testing.T) {
+	t.Parallel()
+	var v struct {
+		A map[string]string `json:"a"`
+	}
+	const inner = `{"a":{"x":"1","x":"cAnArY-51f0"}}`
+	if member, problem := strictjson.Decode([]byte(inner), &v); member != "a.x" || !strings.Contains(problem, "twice") {
+		t.Errorf("%q %q", member, problem)
+	}
+	if member, problem := strictjson.DecodeOuter([]byte(inner), &v); problem != "" {
+		t.Errorf("%q %q", member, problem)
+	}
+	if member, problem := strictjson.DecodeOuter([]byte(`{"a":{},"a":null}`), &v); member != "a" || !strings.Contains(problem, "twice") {
+		t.Errorf("%q %q", member, problem)
+	}
+}
+
+func FuzzRepeatedAt(f *testing.F) {
+	f.Add([]byte(`{"a":[{"b":1,"b":2}]}`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		path := strictjson.RepeatedAt(document)
+		if strings.ContainsAny(path, "\n\x1b ") {
+			t.Errorf("%q would break a log line", path)
+		}
+	})
+}

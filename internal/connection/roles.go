@@ -1,0 +1,193 @@
+package connection
+
+import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// use is one connection's use of a document.
+type use struct {
+	entry  int    // in the list of what is declared
+	member string // that names the document
+	id     string // as the connection gives it
+}
+
+// wanted is a document that several connections want, in roles that exclude each
+// other.
+type wanted struct {
+	what string // "secret", "parameter" or "FlexNet token"
+	name string
+	uses []use
+}
+
+// keepRoles refuses connections that want a document in a role that another
+// connection's use of it excludes: each session, token, copy and FlexNet token
+// belongs to one connection and is nobody's credential, and a credential serves
+// connections of one provider.
+//
+// The connection whose name is in the document's default name keeps it, so that
+// nobody can stop a connection by declaring another. Where neither is, nothing
+// tells whose it is, and all are refused. What is refused wants nothing any
+// more: it can stop no third one.
+func keepRoles(all []Declared) {
+	for _, w := range conflicts(all) {
+		owner := w.owner(all)
+		for _, u := range w.uses {
+			if owner != nil && u.entry != owner.entry && w.excludes(all, u, *owner) {
+				refuse(all, w, u, *owner, true)
+			}
+		}
+	}
+	errs := map[int]func(){}
+	for _, w := range conflicts(all) {
+		for _, u := range w.uses {
+			if other, ok := w.rival(all, u); ok {
+				errs[u.entry] = func() { refuse(all, w, u, other, false) }
+			}
+		}
+	}
+	for _, refuse := range errs {
+		refuse()
+	}
+}
+
+// conflicts are the documents that more than one connection wants.
+func conflicts(all []Declared) []wanted {
+	byName := map[[2]string][]use{}
+	for i, d := range all {
+		if d.Err != nil {
+			continue
+		}
+		for what, documents := range d.Connection.documents() {
+			for _, document := range documents {
+				key := [2]string{what, document.id}
+				if what == secret {
+					key[1] = SecretName(document.id)
+				}
+				byName[key] = append(byName[key], use{i, document.member, document.id})
+			}
+		}
+	}
+	var out []wanted
+	for _, key := range slices.SortedFunc(maps.Keys(byName), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		for _, uses := range byAccount(all, key[0], byName[key]) {
+			if len(uses) > 1 {
+				out = append(out, wanted{key[0], key[1], uses})
+			}
+		}
+	}
+	return out
+}
+
+const (
+	secret       = "secret"
+	parameter    = "parameter"
+	flexnetToken = "FlexNet token"
+)
+
+// documents are what the connection uses, by kind.
+func (c Connection) documents() map[string][]document {
+	out := map[string][]document{secret: c.secrets()}
+	if c.TokenParameter != "" {
+		out[parameter] = []document{{"token_parameter", c.TokenParameter}}
+	}
+	if name := c.flexnetToken(); name != "" {
+		out[flexnetToken] = []document{{"settings.token_name", name}}
+	}
+	return out
+}
+
+// flexnetToken is the place of the connection's token at FlexNet Operations,
+// where a name is one token whoever asks for it; "" for another provider.
+func (c Connection) flexnetToken() string {
+	if c.Provider != "flexnet" {
+		return ""
+	}
+	var s struct {
+		BaseURL   string `json:"base_url"`
+		TokenName string `json:"token_name"`
+	}
+	if json.Unmarshal(c.Settings, &s) != nil || s.TokenName == "" { // the provider says what is wrong
+		return ""
+	}
+	u, err := url.Parse(s.BaseURL)
+	if err != nil {
+		return ""
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	return strings.ToLower(s.TokenName) + " at " + host + strings.TrimRight(u.EscapedPath(), "/")
+}
+
+// byAccount parts uses of secrets of one name by the account that each is in.
+// Where an account is not known, they may all be one.
+func byAccount(all []Declared, what string, uses []use) [][]use {
+	if what != secret {
+		return [][]use{uses}
+	}
+	parts := map[string][]use{}
+	for _, u := range uses {
+		account := accountOf(u.id, all[u.entry].Connection.Account)
+		parts[account] = append(parts[account], u)
+	}
+	if len(parts[""]) > 0 {
+		return [][]use{uses}
+	}
+	return slices.Collect(maps.Values(parts))
+}
+
+// excludes reports whether two uses by different connections exclude each other.
+func (w wanted) excludes(all []Declared, a, b use) bool {
+	if a.entry == b.entry {
+		return false
+	}
+	return a.member != "credential" || b.member != "credential" ||
+		all[a.entry].Connection.Provider != all[b.entry].Connection.Provider
+}
+
+// rival is another use that excludes u.
+func (w wanted) rival(all []Declared, u use) (use, bool) {
+	for _, other := range w.uses {
+		if w.excludes(all, u, other) {
+			return other, true
+		}
+	}
+	return use{}, false
+}
+
+// owner is the use of the connection whose name is in the document's default
+// name: evertoken/<name>/… of a secret, …/<name> of a parameter. A FlexNet token
+// has no default name.
+func (w wanted) owner(all []Declared) *use {
+	name := ""
+	switch w.what {
+	case secret:
+		name = defaultOf(w.name)
+	case parameter:
+		name = w.name[strings.LastIndexByte(w.name, '/')+1:]
+	}
+	for i, u := range w.uses {
+		if name != "" && all[u.entry].Name == name {
+			return &w.uses[i]
+		}
+	}
+	return nil
+}
+
+// refuse says which connection wants the document too, where both are declared,
+// and what to do.
+func refuse(all []Declared, w wanted, u, other use, owned bool) {
+	d, o := &all[u.entry], all[other.entry]
+	also := "is also connection " + o.Name + "'s " + other.member + " (parameter " + o.Parameter + "): "
+	if u.member == "credential" && other.member == "credential" {
+		also = "is also the credential of connection " + o.Name + " of provider " + o.Connection.Provider +
+			" (parameter " + o.Parameter + "), and a credential serves one provider: "
+	}
+	keeps := "nothing tells whose it is, so neither connection is used"
+	if owned {
+		keeps = "the " + w.what + " has that connection's name, which keeps it"
+	}
+	d.Err = &Error{d.Name, u.member, also + keeps + ". Name another one in the parameter " + d.Parameter + ": " + putCommand(d.Parameter)}
+}
