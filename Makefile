@@ -22,7 +22,7 @@ RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connec
 SOAK_CHECKS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local conformance-aws clean
+.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release conformance-aws clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -92,5 +92,8 @@ conformance-aws: ## ask a real account what the AWS fake assumes (costs cents; n
 	@test "$$EVERTOKEN_CONFORMANCE_AWS" = 1 || { echo "this creates and deletes secrets in the AWS account of your credentials: set EVERTOKEN_CONFORMANCE_AWS=1"; exit 1; }
 	$(GO) test -tags conformance_aws -count=1 -v -timeout 30m -run "^TestConformanceAWS$$" ./verify/conformance
 
+release: ## dist/: what a version consists of, for those who have neither Go nor a clone (VERSION=v1.2.3)
+	$(GO) run ./cmd/release -version '$(VERSION)' -out dist
+
 clean: ## remove what was built
-	rm -rf build .aws-sam
+	rm -rf build dist .aws-sam

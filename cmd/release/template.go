@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// functions are those that the template deploys, by their folder.
+var functions = []string{"issue", "rotate"}
+
+// bundleTemplate is template.yaml as a bundle has it: each function's code is a
+// finished zip beside the template, in place of a build from source, and the
+// processor is the bundle's.
+func bundleTemplate(architecture string) ([]byte, error) {
+	source, err := os.ReadFile("template.yaml")
+	if err != nil {
+		return nil, err
+	}
+	text := string(source)
+	for _, function := range functions {
+		resource := strings.ToUpper(function[:1]) + function[1:] + "Function"
+		from := resource + ":\n    Type: AWS::Serverless::Function\n    Metadata:\n      BuildMethod: makefile\n" +
+			"    Properties:\n      CodeUri: .\n"
+		to := resource + ":\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: " + function + ".zip\n"
+		if text, err = replaceOnce(text, from, to); err != nil {
+			return nil, err
+		}
+	}
+	text, err = replaceOnce(text, "    Default: arm64\n    AllowedValues: [arm64, x86_64]\n"+
+		"    Description: For x86_64 the build needs GOARCH_LAMBDA=amd64 in its environment.\n",
+		"    Default: "+architecture+"\n    AllowedValues: ["+architecture+"]\n"+
+			"    Description: This bundle's functions are built for it.\n")
+	return []byte(text), err
+}
+
+// replaceOnce fails where the template has changed and this file has not.
+func replaceOnce(text, from, to string) (string, error) {
+	if n := strings.Count(text, from); n != 1 {
+		return "", fmt.Errorf("template.yaml has %d places like this one, want 1:\n%s", n, from)
+	}
+	return strings.Replace(text, from, to, 1), nil
+}

@@ -1,0 +1,177 @@
+package template
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// evaluator puts a stack's parameters into a template, as CloudFormation does. A
+// reference to a resource is its logical id in angle brackets.
+type evaluator struct {
+	t          *testing.T
+	template   node
+	parameters map[string]any // texts, and lists of texts
+}
+
+// resolved are a template's resources and outputs for a stack: those whose
+// condition holds, with every function resolved.
+func resolved(t *testing.T, template node, stack string, parameters map[string]string) (resources, outputs map[string]any) {
+	t.Helper()
+	r := &evaluator{t, template, map[string]any{
+		"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012",
+		"AWS::URLSuffix": "amazonaws.com", "AWS::StackName": stack,
+	}}
+	declared := template.get("Parameters")
+	for _, name := range declared.members() {
+		p, _ := declared.get(name).value.(map[string]any)
+		value, given := parameters[name]
+		if !given {
+			if p["Default"] == nil {
+				t.Fatalf("the parameter %s has no default and was not given", name)
+			}
+			value, _ = p["Default"].(string)
+		}
+		if pattern, ok := p["AllowedPattern"].(string); ok && !regexp.MustCompile(pattern).MatchString(value) {
+			t.Fatalf("the parameter %s does not take %q", name, value)
+		}
+		r.parameters[name] = value
+		if p["Type"] == "CommaDelimitedList" {
+			list := []any{}
+			for item := range strings.SplitSeq(value, ",") {
+				if item != "" {
+					list = append(list, strings.TrimSpace(item))
+				}
+			}
+			r.parameters[name] = list
+		}
+	}
+	for name := range parameters {
+		if _, ok := r.parameters[name]; !ok {
+			t.Fatalf("the template has no parameter %s", name)
+		}
+	}
+	return r.section("Resources"), r.section("Outputs")
+}
+
+func (r *evaluator) section(name string) map[string]any {
+	out := map[string]any{}
+	section := r.template.get(name)
+	for _, id := range section.members() {
+		entry, _ := section.get(id).value.(map[string]any)
+		if condition, ok := entry["Condition"].(string); ok && !r.holds(condition) {
+			continue
+		}
+		out[id] = r.value(entry)
+	}
+	return out
+}
+
+// none is AWS::NoValue: what has it is left out.
+type none struct{}
+
+func (r *evaluator) value(v any) any {
+	switch v := v.(type) {
+	case []any:
+		out := []any{}
+		for _, item := range v {
+			if got := r.value(item); got != (any)(none{}) {
+				out = append(out, got)
+			}
+		}
+		return out
+	case map[string]any:
+		if len(v) == 1 {
+			for name, argument := range v {
+				if name == "Ref" || strings.HasPrefix(name, "Fn::") {
+					return r.function(name, argument)
+				}
+			}
+		}
+		out := map[string]any{}
+		for name, member := range v {
+			if got := r.value(member); got != (any)(none{}) {
+				out[name] = got
+			}
+		}
+		return out
+	}
+	return v
+}
+
+var variableRE = regexp.MustCompile(`\$\{([A-Za-z0-9:.]+)\}`)
+
+func (r *evaluator) function(name string, argument any) any {
+	switch name {
+	case "Ref":
+		return r.ref(fmt.Sprint(argument))
+	case "Fn::Sub":
+		return variableRE.ReplaceAllStringFunc(fmt.Sprint(argument), func(m string) string {
+			return fmt.Sprint(r.ref(m[2 : len(m)-1]))
+		})
+	case "Fn::GetAtt":
+		return fmt.Sprintf("<%v>", argument)
+	}
+	list, _ := argument.([]any)
+	switch {
+	case name == "Fn::If" && len(list) == 3:
+		if r.holds(fmt.Sprint(list[0])) {
+			return r.value(list[1])
+		}
+		return r.value(list[2])
+	case name == "Fn::Join" && len(list) == 2:
+		parts, _ := r.value(list[1]).([]any)
+		texts := make([]string, len(parts))
+		for i, part := range parts {
+			texts[i] = fmt.Sprint(part)
+		}
+		return strings.Join(texts, fmt.Sprint(list[0]))
+	case name == "Fn::FindInMap" && len(list) == 3:
+		var keys []string
+		for _, key := range list {
+			keys = append(keys, fmt.Sprint(r.value(key)))
+		}
+		return r.template.get(append([]string{"Mappings"}, keys...)...).value
+	}
+	r.t.Fatalf("%s is not known here, or has too few arguments", name)
+	return nil
+}
+
+func (r *evaluator) ref(name string) any {
+	switch v, ok := r.parameters[name]; {
+	case name == "AWS::NoValue":
+		return none{}
+	case ok:
+		return v
+	}
+	return "<" + name + ">"
+}
+
+func (r *evaluator) holds(condition string) bool {
+	return r.truth(r.template.get("Conditions", condition).value)
+}
+
+func (r *evaluator) truth(v any) bool {
+	members, _ := v.(map[string]any)
+	for name, argument := range members {
+		list, _ := argument.([]any)
+		switch name {
+		case "Condition":
+			return r.holds(fmt.Sprint(argument))
+		case "Fn::Not":
+			return !r.truth(list[0])
+		case "Fn::Equals":
+			return fmt.Sprint(r.value(list[0])) == fmt.Sprint(r.value(list[1]))
+		case "Fn::And", "Fn::Or":
+			for _, one := range list {
+				if r.truth(one) != (name == "Fn::And") {
+					return name == "Fn::Or"
+				}
+			}
+			return name == "Fn::And"
+		}
+	}
+	r.t.Fatalf("%v is no condition that is known here", v)
+	return false
+}
