@@ -2,14 +2,16 @@ package oauth
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 	"time"
 )
 
-// claims are the times a JWT states of itself (RFC 7519 section 4.1). Nothing
-// is verified: the token came over TLS from its issuer, and is not for us.
-type claims struct{ expires, issued time.Time }
+// claims are what a JWT states of itself (RFC 7519 section 4.1). Nothing is
+// verified: the token came over TLS from its issuer, and is not for us.
+type claims struct {
+	expires, issued time.Time
+	scope           string
+}
 
 // readClaims reads a token's claims, if it is a signed JWT in compact form. An
 // opaque or encrypted token has none to read.
@@ -22,16 +24,20 @@ func readClaims(token string) (claims, bool) {
 	if err != nil {
 		return claims{}, false
 	}
-	var m members
-	if json.Unmarshal(payload, &m) != nil || m == nil {
+	m := object(payload)
+	if m == nil {
 		return claims{}, false
 	}
-	return claims{expires: m.epoch("exp"), issued: m.epoch("iat")}, true
+	c := claims{expires: m.epoch("exp"), issued: m.epoch("iat"), scope: words(m.get("scope"))}
+	if c.scope == "" {
+		c.scope = words(m.get("scp"))
+	}
+	return c, true
 }
 
 // epoch is a member in seconds since the Unix epoch, or the zero time.
 func (m members) epoch(name string) time.Time {
-	s, ok := number(m[name])
+	s, ok := number(m.get(name))
 	if !ok || s <= 0 || s > latestEpoch {
 		return time.Time{}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -171,20 +170,7 @@ func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request,
 		return Answer{}, unanswered(err, connected.Load(), doing)
 	}
 	defer func() { _ = response.Body.Close() }() // read as far as it is wanted
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
-	a := Answer{Status: response.StatusCode, Header: response.Header}
-	if a.OK() {
-		switch {
-		case err != nil:
-			return Answer{}, &exchange.Error{Class: exchange.Transient, Doing: doing, Status: a.Status, Lost: true,
-				Problem: "the answer broke off"}
-		case int64(len(body)) > limit:
-			return Answer{}, &exchange.Error{Class: exchange.Transient, Doing: doing, Status: a.Status, Lost: true,
-				Problem: "the answer is too long for a token's"}
-		}
-	}
-	a.Body = redact.New(string(body[:min(int64(len(body)), limit)]))
-	return a, nil
+	return readAnswer(response, limit, doing)
 }
 
 // unanswered puts a failure without an answer into our words. The error itself

@@ -2,26 +2,54 @@ package oauth
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/hosts"
+	"evertoken/internal/redact"
 )
 
 // Exchange sends the request, once, and reads the answer. policy says where it
-// may go; see [Client.Do]. Its error is an [*exchange.Error]. A refresh token that came with an answer of no other use
-// is returned beside the error.
+// may go; see [Client.Do]. Its error is an [*exchange.Error]. A refresh token
+// that came with an answer of no other use is returned beside the error.
 func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (exchange.Issued, error) {
 	doing := Doing(r.Form.Get("grant_type")+" grant", r.TokenURL)
 	request, sent, err := r.build(ctx, doing)
 	if err != nil {
 		return exchange.Issued{}, err
 	}
+	from := c.now()
 	answer, err := c.send(ctx, policy, request, doing, r.Certificate)
 	if err != nil {
-		return exchange.Issued{}, err
+		return rescued(answer, r, sent, from, err)
 	}
 	if !answer.OK() {
-		return exchange.Issued{}, c.Refused(answer, Refusal{Doing: doing, Kind: r.Kind, DeadOn400: r.DeadOn400, Sent: sent})
+		return exchange.Issued{}, c.Refused(answer, r.refusal(doing, sent))
 	}
-	return c.issued(answer, r, doing, sent)
+	return c.issued(answer, r, doing, sent, from)
+}
+
+// rescued takes the refresh token out of a success that could not be read
+// whole.
+func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err error) (exchange.Issued, error) {
+	x, ok := errors.AsType[*exchange.Error](err)
+	if !ok || a.Body.IsZero() {
+		return exchange.Issued{}, err
+	}
+	g := &reading{request: r, sent: sent, now: from, from: from, body: parseBody(a.Body.Reveal())}
+	g.kept.IssuedAt = from
+	holder, _, _ := g.accessToken()
+	if g.keepRefreshToken(holder); g.kept.RefreshToken.IsZero() {
+		return exchange.Issued{}, err
+	}
+	x.Unusable = true
+	return g.kept, err
+}
+
+// refusal is what is to be known of the request to classify its refusal.
+func (r Request) refusal(doing string, sent []redact.Secret) Refusal {
+	id, secret := r.ClientID.Reveal(), r.ClientSecret.Reveal()
+	return Refusal{Doing: doing, Kind: r.Kind, DeadOn400: r.DeadOn400, Sent: sent, ClientAuth: r.ClientAuth,
+		encoded: r.Auth == AuthBasic && !r.PlainBasic && basicEncode(id)+basicEncode(secret) != id+secret}
 }

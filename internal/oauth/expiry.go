@@ -28,89 +28,243 @@ const (
 	clockOff = 5 * time.Minute
 )
 
+// The names, folded, by which answers tell a token's life, the surest first.
+// Zoho's expires_in_sec stands beside an expires_in in milliseconds
+// (https://www.zoho.com/accounts/protocol/oauth/web-apps/authorization.html);
+// Apiax prints expires_at where Keycloak sends expires_in; Facebook has
+// expires; Microsoft's first endpoint expires_on; ASP.NET .expires.
+var lifeNames = []string{
+	"expiresinsec", "expiresinsecs", "expiresinseconds", "expiresin", "accesstokenexpiresin", "tokenexpiresin", "expirein",
+	"accesstokenexpirein", "expiresinms", "expiresat", "expireson", "expires", "expirestime", "expirationtime", "expirationdate",
+	"expiration", "expirydate", "expiry", "expiretime", "expireat", "expiredat", "accesstokenexpiresat", "accesstokenexpireson",
+	"accesstokenexpiration", "accesstokenexpirationtime", "accesstokenexpiretime", "accesstokenexpiry", "tokenexpiresat",
+	"tokenexpiration", "validuntil", "validto", "validfor", "lifetime", "ttl", "exp",
+}
+
 // life is what all the readings of a token's lifetime come to.
 type life struct {
 	ends   time.Time
+	over   bool // a token at its end
 	absurd bool
 	hints  []string
 }
 
-// lifetime reads how long a token lives: expires_in, else expires_at, else the
-// token's own exp, else the default. The token's exp, where it has one, cuts a
-// longer statement short.
-func lifetime(m members, access string, now time.Time, fallback time.Duration) life {
+// stated is what an answer itself says of an end.
+type stated struct {
+	ends time.Time
+	told bool // there was something that could be read
+	odd  bool // there was something that could not be read
+	hint string
+}
+
+// lifetime reads how long a token lives: what the answer says, else the token's
+// own exp, else what the operator says, else the default. The token's exp,
+// where it has one, cuts a longer statement short.
+func (g *reading) lifetime(holder members, access string) life {
+	r := g.request
+	fallback := r.Life
+	if fallback == 0 {
+		fallback = max(r.DefaultLife, 0)
+	}
 	if fallback == 0 {
 		fallback = defaultLife
 	}
 	var l life
-	var told bool
-	l.ends, told, l.absurd = stated(m, now, &l.hints)
-	if l.absurd {
-		return l
+	said := g.stated(holder)
+	if said.hint != "" {
+		l.hints = append(l.hints, said.hint)
 	}
-	own, ok := readClaims(access)
-	if ok && !own.issued.IsZero() && own.issued.Sub(now).Abs() > clockOff {
+	own, isJWT := readClaims(access)
+	usable := isJWT && believable(own.expires, g.now)
+	if isJWT && !own.issued.IsZero() && own.issued.Sub(g.now).Abs() > clockOff {
 		l.hints = append(l.hints, "The provider's clock and ours are more than 5 minutes apart, or the token was issued earlier.")
 	}
-	usable := ok && believable(own.expires, now)
+	left := said.ends.Sub(g.now)
 	switch {
-	case !told && usable:
+	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that means nothing
 		l.ends = own.expires
 		l.hints = append(l.hints, "The answer does not tell the token's lifetime: taken from the token itself.")
-	case !told:
-		l.ends = now.Add(fallback)
-		l.hints = append(l.hints, fmt.Sprintf("The answer does not tell the token's lifetime: taken to be %s.", fallback))
-	case usable && own.expires.Before(l.ends):
-		if l.ends.Sub(own.expires) > differs {
+	case said.told && left < minLife && r.Life > 0:
+		l.ends = g.from.Add(r.Life)
+	case said.told && left < minLife:
+		l.over = true
+	case said.told && left > maxLife && r.Life > 0:
+		l.ends = g.from.Add(r.Life)
+	case said.told && left > maxLife:
+		l.absurd = true
+	case !said.told && usable:
+		l.ends = own.expires
+		l.hints = append(l.hints, "The answer does not tell the token's lifetime: taken from the token itself.")
+	case !said.told:
+		l.ends = g.from.Add(fallback)
+		if r.Life == 0 {
+			l.hints = append(l.hints, g.untold(said, fallback))
+		}
+	case usable && own.expires.Before(said.ends):
+		l.ends = own.expires
+		if said.ends.Sub(own.expires) > differs {
 			l.hints = append(l.hints, "The token itself ends earlier than the answer says: the earlier end is taken.")
 		}
-		l.ends = own.expires
-	case ok && !own.expires.IsZero() && !usable:
-		// Not taken: by our clock such a token is over or as good as eternal,
-		// and the answer's own figure does not hang on clocks.
-		l.hints = append(l.hints, "The token itself states another end than the answer, one that cannot be: the answer's is taken.")
+	default:
+		l.ends = said.ends
+		if isJWT && !own.expires.IsZero() && !usable {
+			// Not taken: by our clock such a token is over or as good as
+			// eternal, and the answer's own figure does not hang on clocks.
+			l.hints = append(l.hints, "The token itself states another end than the answer, one that cannot be: the answer's is taken.")
+		}
+	}
+	if !l.over && !l.absurd && !believable(l.ends, g.now) {
+		l.over = l.ends.Sub(g.now) < minLife
+		l.absurd = !l.over
 	}
 	return l
 }
 
-// stated is what the answer itself says of the token's end.
-func stated(m members, now time.Time, hints *[]string) (ends time.Time, told, absurd bool) {
-	if raw, there := m["expires_in"]; there && string(raw) != "null" {
-		s, ok := number(raw)
-		if !ok || s <= 0 {
-			return time.Time{}, false, false
-		}
-		if s <= tenYears {
-			ends = now.Add(seconds(s))
-			return ends, true, !believable(ends, now)
-		}
-		if ends, ok = date(s, now); !ok {
-			return time.Time{}, false, true
-		}
-		*hints = append(*hints, `The answer's "expires_in" is a date, not a number of seconds, and is read as such.`)
-		return ends, true, false
+func (g *reading) untold(said stated, fallback time.Duration) string {
+	if said.odd {
+		return fmt.Sprintf("The token's lifetime in the answer cannot be read: taken to be %s.", fallback) +
+			g.ifSettings(" If it is another, set settings.token_life.")
 	}
-	// Apiax prints expires_at where Keycloak sends expires_in (same page).
-	if raw, there := m["expires_at"]; there {
-		if s, ok := number(raw); ok && s > 0 {
-			ends, ok = date(s, now)
-			return ends, true, !ok
+	return fmt.Sprintf("The answer does not tell the token's lifetime: taken to be %s.", fallback)
+}
+
+// stated finds what the answer says of the token's end.
+func (g *reading) stated(holder members) stated {
+	if path := g.request.Answer.ExpiresIn; path != "" {
+		return g.read(holder, g.body.path(path), "")
+	}
+	var odd stated
+	for _, m := range []members{holder, g.body.members} {
+		for _, name := range lifeNames {
+			value, ok := m.folded(name)
+			if !ok {
+				continue
+			}
+			s := g.read(m, value, name)
+			if s.told {
+				return s
+			}
+			odd.odd = odd.odd || s.odd
 		}
-		if t, ok := m.text("expires_at"); ok && t != "" {
-			parsed, err := time.Parse(time.RFC3339, t)
-			if err == nil {
-				return parsed.UTC(), true, !believable(parsed, now)
+	}
+	return odd
+}
+
+// read reads one statement of an end, under a folded name.
+func (g *reading) read(beside members, value json.RawMessage, name string) stated {
+	if s, ok := number(value); ok {
+		return g.readNumber(s, name)
+	}
+	s, ok := text(value)
+	switch {
+	case len(value) == 0 || string(value) == "null" || ok && s == "":
+		return stated{}
+	case !ok:
+		return stated{odd: true}
+	}
+	if d, err := time.ParseDuration(strings.TrimPrefix(strings.ToLower(s), "pt")); err == nil { // "3600s", "PT1H"
+		return stated{told: true, ends: g.from.Add(d)}
+	}
+	ends, zoned, ok := parseDate(s)
+	if !ok {
+		return stated{odd: true}
+	}
+	if zoned {
+		return stated{told: true, ends: ends}
+	}
+	// Without a zone: where the time of issue stands beside it, written alike,
+	// the difference is the life whatever the zone.
+	for _, name := range []string{"issuedat", "issued", "createdat", "created"} {
+		if raw, ok := beside.folded(name); ok {
+			t, _ := text(raw)
+			if issued, zoned, ok := parseDate(t); ok && !zoned && issued.Before(ends) {
+				return stated{told: true, ends: g.from.Add(ends.Sub(issued))}
 			}
 		}
 	}
-	return time.Time{}, false, false
+	if !believable(ends, g.now) {
+		return stated{odd: true} // another zone, most likely
+	}
+	return stated{told: true, ends: ends, hint: "The token's end in the answer has no time zone: it is read as UTC."}
+}
+
+// readNumber reads a number: seconds, milliseconds or a date in either.
+func (g *reading) readNumber(s float64, name string) stated {
+	inSeconds := g.from.Add(seconds(min(max(s, -tenYears), tenYears)))
+	switch {
+	case s <= 0:
+		return stated{told: true, ends: g.from}
+	case strings.HasSuffix(name, "ms") || s <= tenYears && milliseconds(s):
+		return stated{told: true, ends: g.from.Add(seconds(s / 1000)), hint: hintMilliseconds}
+	case s <= tenYears && strings.Contains(name, "sec"), s <= tenYears && inSeconds.Sub(g.now) <= maxLife:
+		return stated{told: true, ends: inSeconds}
+	}
+	if ends, ok := date(s, g.now); ok {
+		if name != "" && strings.HasSuffix(name, "in") {
+			return stated{told: true, ends: ends, hint: `The answer's "expires_in" is a date, not a number of seconds, and is read as such.`}
+		}
+		return stated{told: true, ends: ends}
+	}
+	for _, t := range epochs(s) { // a date that is over
+		if t.Before(g.now) && t.After(g.now.AddDate(-10, 0, 0)) {
+			return stated{told: true, ends: t}
+		}
+	}
+	if ms := s / 1000; ms >= minLife.Seconds() && ms <= maxLife.Seconds() {
+		return stated{told: true, ends: g.from.Add(seconds(ms)), hint: hintMilliseconds}
+	}
+	return stated{told: true, ends: g.from.Add(2 * maxLife)}
+}
+
+const hintMilliseconds = `The token's lifetime in the answer is in milliseconds, and is read as such.`
+
+// milliseconds reports whether a number that could be seconds is milliseconds
+// all the same: from half an hour up, whole minutes and not whole days. Zoho's
+// 3600000 is one; 41 days and 16 hours would be an odd life. The shorter reading
+// does no harm where it is wrong.
+func milliseconds(s float64) bool {
+	const half, minute, day = 1_800_000, 60_000, 86_400
+	return s >= half && math.Mod(s, minute) == 0 && math.Mod(s, day) != 0
+}
+
+// refreshEnds is when a refresh token ends, told by the object it stands in or
+// by the token itself; zero if neither tells. refresh_expires_in is Keycloak's,
+// refresh_token_expires_in GitHub's
+// (https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens),
+// x_refresh_token_expires_in Intuit's.
+func refreshEnds(beside members, token string, from, now time.Time) time.Time {
+	for _, m := range beside {
+		name := fold(m.name)
+		if !strings.Contains(name, "refresh") || !strings.Contains(name, "expir") {
+			continue
+		}
+		// Keycloak's 0 means that there is no limit to tell, not that it is
+		// over: https://github.com/keycloak/keycloak/issues/8919.
+		if s, ok := number(m.value); ok && s > 0 {
+			if ends, ok := refreshEnd(s, from, now); ok {
+				return ends
+			}
+			continue
+		}
+		if s, ok := text(m.value); ok {
+			if ends, _, ok := parseDate(s); ok && ends.After(now) && ends.Sub(now) <= seconds(tenYears) {
+				return ends
+			}
+		}
+	}
+	// Not told by the answer: the token's own claim, unverified, is better than
+	// nothing. It only ever makes a refresh come earlier.
+	if claims, ok := readClaims(token); ok && claims.expires.After(now) {
+		return claims.expires
+	}
+	return time.Time{}
 }
 
 // refreshEnd is when a refresh token ends, from seconds or a date. Refresh
 // tokens may live for many years, so there is no upper bound but that of dates.
-func refreshEnd(s float64, now time.Time) (time.Time, bool) {
+func refreshEnd(s float64, from, now time.Time) (time.Time, bool) {
 	if s <= tenYears {
-		return now.Add(seconds(s)), true
+		return from.Add(seconds(s)), true
 	}
 	for _, t := range epochs(s) {
 		if t.After(now) && t.Sub(now) <= seconds(tenYears) {
@@ -141,6 +295,32 @@ func epochs(s float64) []time.Time {
 		}
 	}
 	return out
+}
+
+// The forms in which answers write dates: RFC 3339, ISO 8601 in its variants,
+// RFC 9110's (ASP.NET's .expires), and without a zone.
+var (
+	zonedDates = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700",
+		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST"}
+	bareDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405"}
+)
+
+// parseDate reads a date. zoned says that it has a zone; without one it is read
+// as UTC. A zone by name other than UTC or GMT is none: its offset is not known.
+func parseDate(s string) (t time.Time, zoned, ok bool) {
+	s = strings.TrimSpace(s)
+	for _, layout := range zonedDates {
+		if t, err := time.Parse(layout, s); err == nil {
+			name, offset := t.Zone()
+			return t.UTC(), offset != 0 || name == "" || name == "UTC" || name == "GMT" || name == "Z", true
+		}
+	}
+	for _, layout := range bareDates {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), false, true
+		}
+	}
+	return time.Time{}, false, false
 }
 
 func believable(ends, now time.Time) bool {

@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,157 +21,262 @@ type Refusal struct {
 	// Sent are the secrets that the request carried: a code that repeats one
 	// is no code.
 	Sent []redact.Secret
+	// ClientAuth is as in [Request].
+	ClientAuth string
+
+	encoded bool // HTTP Basic carried characters that had to be encoded
 }
 
 // maxRetryAfter caps what a provider may ask for: a token must not be lost to a
 // clerical error in a header.
 const maxRetryAfter = time.Hour
 
-// Refused classifies an answer that is no success. Codes count before the
+// Refused classifies an answer that is no success. Words count before the
 // status: Keycloak answers the same failure with 401 before version 26.6 and
 // with 400 since (https://github.com/keycloak/keycloak/pull/46528). The server
 // did answer, so Lost is not set.
 func (c *Client) Refused(a Answer, r Refusal) *exchange.Error {
-	p := parseProblem(a.Body)
-	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.Header)}
-	e.Code, e.Problem = p.shown(r.Sent), p.form
-	e.Class, e.Hint = classify(a.Status, p, r)
-	if known, ok := descriptionHint(p.description); ok {
-		e.Hint = known
+	b := parseBody(a.Body.Reveal())
+	return c.refused(a, b.said(), r)
+}
+
+func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
+	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.Header), Code: s.shown(r.Sent), Problem: s.form}
+	status := a.Status
+	if a.OK() { // the body's own status, where there is one
+		status = s.status
+		if words := lookUp(s).known || saysDead(s.texts, true); status == 0 || status >= 500 && words {
+			status = http.StatusBadRequest // Withings says 503 where it means 400
+		}
 	}
+	v := judge(status, s, r)
+	e.Class, e.Hint, e.Unsure = v.class, v.hint, v.unsure
 	return e
 }
 
-// classify follows the closed list of classes; its order matters.
-func classify(status int, p problem, r Refusal) (exchange.Class, string) {
+// verdict is what a refusal comes to.
+type verdict struct {
+	class  exchange.Class
+	hint   string
+	unsure bool
+}
+
+// judge follows the closed list of classes; its order matters.
+//
+// What is clear and what is not (exchange.Error.Unsure): a word of the table, a
+// 401, and for a password any 4xx are clear. A page, a redirect, a path that is
+// not there, and words that nobody knows are not.
+func judge(status int, s said, r Refusal) verdict {
+	if status == http.StatusTooManyRequests {
+		return verdict{class: exchange.Throttled}
+	}
+	found := lookUp(s)
 	switch {
-	case status == http.StatusTooManyRequests, p.code == "too_many_requests":
-		return exchange.Throttled, ""
-	case p.temporary, status == http.StatusRequestTimeout, status >= 500 && !ours[p.code]:
-		return exchange.Transient, ""
-	case p.code == "invalid_grant":
-		return dead(r.Kind)
-	case p.code == "invalid_client", p.code == "unauthorized_client":
-		return exchange.CredentialDead, "The provider refuses the client: check the client id, its secret or key, and that this grant is allowed for it."
-	case p.code == "server_error", p.code == "temporarily_unavailable":
-		return exchange.Transient, ""
-	case ours[p.code]:
-		return exchange.Misconfigured, misconfiguredHints[p.code]
+	case found.means == meansThrottled:
+		return verdict{class: exchange.Throttled, hint: found.hint}
+	case found.means == meansPassing && (status < 500 || !r.password()):
+		return verdict{class: exchange.Transient, hint: found.hint}
+	case s.temporary, status == http.StatusRequestTimeout, status == http.StatusTooEarly:
+		return verdict{class: exchange.Transient}
+	case status >= 500 && !found.byCode:
+		return verdict{class: exchange.Transient, unsure: r.password()}
+	}
+	if v, ok := byWord(status, s, r, found); ok {
+		return v
+	}
+	if !r.password() && slices.ContainsFunc(s.texts, containsAny(passingTexts)) {
+		return verdict{class: exchange.Transient}
+	}
+	return byStatus(status, s, r)
+}
+
+func (r Refusal) password() bool { return r.Kind == PasswordGrant }
+
+// byWord is the verdict where the refusal has a word that is known.
+func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
+	general := found.code == "invalid_request" || found.code == "access_denied" || found.code == "unauthorized_client" || found.code == "forbidden"
+	switch {
+	case r.Kind == RefreshGrant && found.means != meansClient && saysDead(s.texts, true),
+		r.Kind == RefreshGrant && found.means == meansClient && found.code != "" && saysDead(s.texts, true) && !namesClient(s.texts),
+		r.Kind == RefreshGrant && (general || found.means == meansNothing && !found.known) && saysDead(s.texts, false):
+		v := dead(r)
+		if found.means == meansToken || found.means == meansGrant {
+			v.hint = first(found.hint, v.hint)
+		}
+		return v, true
+	case found.means == meansClient && found.code == "unauthorized_client" && r.Kind == RefreshGrant:
+		// To a client that got this very refresh token it is the token that is
+		// refused (Exact Online, Atlassian).
+		return verdict{class: exchange.GrantDead, hint: hintRefused}, true
+	case found.means == meansClient:
+		return verdict{class: exchange.CredentialDead, hint: first(found.hint, clientHint(r))}, true
+	case found.means == meansGrant, found.means == meansToken, found.means == meansPassword:
+		v := dead(r)
+		if r.Kind == ClientGrant && found.means == meansGrant {
+			v.hint = hintGrant
+		}
+		v.hint = first(found.hint, v.hint)
+		return v, true
+	case general && status == http.StatusUnauthorized:
+		return dead(r), true // Auth0 answers a wrong password or secret with 401 access_denied
+	case found.means == meansSettings && found.code == "invalid_request" && r.password():
+		v := dead(r) // django-oauth-toolkit and others answer a wrong password so
+		v.hint += " Or the provider misses a parameter or does not know one: check the settings."
+		return v, true
+	case found.means == meansSettings && found.code == "forbidden":
+		return forbidden(r), true
+	case found.means == meansSettings:
+		return verdict{class: exchange.Misconfigured, hint: found.hint}, true
+	}
+	return verdict{}, false
+}
+
+// namesClient reports whether a text is about the client.
+func namesClient(texts []string) bool {
+	return slices.ContainsFunc(texts, containsAny([]string{"client authentication", "client credentials", "client secret", "client id"}))
+}
+
+func containsAny(parts []string) func(string) bool {
+	return func(s string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+	}
+}
+
+// byStatus is the verdict where no word is known.
+func byStatus(status int, s said, r Refusal) verdict {
+	page := s.form == formHTML
+	switch {
+	case status >= 500:
+		return verdict{class: exchange.Transient, unsure: r.password()}
 	case status >= 300 && status <= 399:
-		return exchange.Misconfigured, "The URL answers with a redirect, which is never followed with a credential: check the URL."
-	case p.form == formHTML:
-		return exchange.Misconfigured, hintHTML
+		return verdict{class: exchange.Misconfigured, unsure: true,
+			hint: "The URL answers with a redirect, which is never followed with a credential: check the URL."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
-		return dead(r.Kind)
-	case status == http.StatusForbidden && (r.Kind == ClientGrant || r.Kind == PasswordGrant):
-		return exchange.CredentialDead, "The provider knows the credential and forbids its use: check its rights, and from which addresses it may be used."
-	case status == http.StatusForbidden:
-		return exchange.Misconfigured, "The provider forbids this: check the rights of the user or client, and from which addresses it may be used."
+		return dead(r) // whatever stands in it
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return exchange.Misconfigured, "Check the URL: there is no such endpoint."
+		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no such endpoint.", unsure: !r.password()}
+	case r.password():
+		v := dead(r) // any other 4xx: to send it again may lock the user
+		if page {
+			v.hint += " " + hintHTML
+		}
+		return v
+	case status == http.StatusForbidden && page:
+		return verdict{class: exchange.Transient, hint: hintWall, unsure: true}
+	case page:
+		return verdict{class: exchange.Misconfigured, hint: hintHTML, unsure: true}
+	case status == http.StatusForbidden:
+		v := forbidden(r)
+		v.unsure = r.Kind == RefreshGrant
+		return v
+	case r.Kind == RefreshGrant && (status == http.StatusBadRequest || status == http.StatusConflict || status == http.StatusGone || status == http.StatusUnprocessableEntity):
+		v := dead(r)
+		v.unsure = true
+		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in anew and store the new refresh token."
+		return v
 	}
-	return exchange.Misconfigured, ""
+	return verdict{class: exchange.Misconfigured, hint: hintUnknown, unsure: true}
 }
 
-// dead is the class of a refused credential.
-func dead(k Kind) (exchange.Class, string) {
-	switch k {
+// forbidden is the verdict on a 403 in words.
+func forbidden(r Refusal) verdict {
+	if r.Kind == ClientGrant || r.Kind == PasswordGrant {
+		return verdict{class: exchange.CredentialDead,
+			hint: "The provider knows the credential and forbids its use: check its rights, and from which addresses it may be used."}
+	}
+	return verdict{class: exchange.Misconfigured,
+		hint: "The provider forbids this: check the rights of the user or client, and from which addresses it may be used."}
+}
+
+// dead is the verdict on a refused credential.
+func dead(r Refusal) verdict {
+	switch r.Kind {
 	case RefreshGrant:
-		return exchange.GrantDead, "The refresh token is expired, revoked or already used."
+		return verdict{class: exchange.GrantDead, hint: "The refresh token is expired, revoked or already used."}
 	case PasswordGrant:
-		return exchange.CredentialDead, "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."
+		return verdict{class: exchange.CredentialDead,
+			hint: "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."}
 	case Call:
-		return exchange.Misconfigured, "The API refuses the access token."
+		return verdict{class: exchange.Misconfigured, hint: "The API refuses the access token."}
 	}
-	return exchange.CredentialDead, "The provider refuses the client's credential: check the client id and its secret or key."
+	if r.ClientAuth != "" {
+		return verdict{class: exchange.CredentialDead, hint: clientHint(r)}
+	}
+	return verdict{class: exchange.CredentialDead, hint: "The provider refuses the client's credential: check the client id and its secret or key."}
 }
 
-// ours are the codes of RFC 6749 section 5.2 that a status of 5xx does not
-// override, and those that only a change of the connection can mend: RFC 8707
-// section 2 (invalid_target), RFC 6749 section 4.1.2.1 (access_denied, which
-// Keycloak also answers for a disabled realm).
-var ours = map[string]bool{
-	"invalid_grant": true, "invalid_client": true, "unauthorized_client": true,
-	"invalid_request": true, "unsupported_grant_type": true, "invalid_scope": true,
-	"invalid_target": true, "access_denied": true,
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
-var misconfiguredHints = map[string]string{
-	"invalid_request":        "The provider misses a parameter or does not know one: check the settings.",
-	"unsupported_grant_type": "The provider does not have this grant: check the URL and the settings.",
-	"invalid_scope":          "The provider does not grant the scope: check the settings, or the consent of the user.",
-	"invalid_target":         "The provider does not know the resource or audience: check the settings.",
-	"access_denied":          "The provider denies access: check that the client, the user and the realm are enabled.",
+// finding is the word that a refusal is recognised by.
+type finding struct {
+	known  bool
+	byCode bool // by a code of the table, not by a text
+	code   string
+	means  meaning
+	hint   string
 }
 
-const hintHTML = "Something other than a token endpoint answered: check the URL, and what stands between."
-
-// problem is what an error body says.
-type problem struct {
-	code        string // as sent
-	description string // never shown
-	temporary   bool
-	form        string // what the body is, where it has no code
-}
-
-const (
-	formHTML = "the answer is an HTML page"
-	formText = "the answer names no error code"
-)
-
-// parseProblem reads an error body in the forms that providers send, by its
-// content.
-func parseProblem(body redact.Secret) problem {
-	m := object(body)
-	if m == nil {
-		if html(body) {
-			return problem{form: formHTML}
-		}
-		return problem{form: formText}
-	}
-	var p problem
-	var ok bool
-	// RFC 6749 section 5.2.
-	if p.code, ok = m.text("error"); ok {
-		p.description, _ = m.text("error_description")
-		return p
-	}
-	// Goa's envelope, of Flexera's OpenAPI files: flexera-public/unified-openapi,
-	// generator/sources/flexera/okta_token_service/openapi.json.
-	if p.code, ok = m.text("name"); ok {
-		p.temporary = m.yes("temporary") || m.yes("timeout")
-		return p
-	}
-	// Okta's own, which may pass through Flexera's proxy:
-	// https://developer.okta.com/docs/reference/error-codes/.
-	if p.code, ok = m.text("errorCode"); ok {
-		return p
-	}
-	// The form of Sharetribe's other APIs.
-	var list []members
-	if m.into("errors", &list) && len(list) > 0 {
-		if p.code, ok = list[0].text("code"); ok {
-			return p
+// lookUp finds the words of a refusal: the first code of the table, with the
+// hint of a text that tells more; else the first text. A text that says that
+// it will pass wins over any code: Zoho and Exact Online answer access_denied.
+func lookUp(s said) finding {
+	var f finding
+	for _, code := range s.codes {
+		if w, ok := codesByWord[word(code)]; ok {
+			f = finding{known: true, byCode: true, code: w.code, means: w.means, hint: w.hint}
+			break
 		}
 	}
-	// {"errorSummary"} alone, FlexNet's {"statusMessage"} and anything else
-	// say nothing that could be shown.
-	return problem{form: formText}
+	for _, w := range textWords {
+		if !slices.ContainsFunc(s.texts, func(s string) bool { return strings.Contains(" "+s+" ", w.part) }) {
+			continue
+		}
+		passes := w.means == meansThrottled || w.means == meansPassing
+		switch {
+		case passes && f.means != meansPassword, !f.known && w.means != meansNothing:
+			return finding{known: true, means: w.means, hint: w.hint, code: f.code, byCode: f.byCode && !passes}
+		case passes:
+		case f.known && w.means == meansNothing && (f.means == meansClient || f.means == meansGrant || f.code == "invalid_request"):
+			f.hint = w.hint
+			return f
+		case f.known && w.means != meansNothing && w.hint != "" && f.means != meansThrottled && f.means != meansPassing:
+			f.hint = w.hint
+			if f.code == "invalid_request" || f.code == "access_denied" || f.code == "unauthorized_client" && w.means == meansToken {
+				f.means, f.code = w.means, "" // the text says which of many things it is
+			}
+			return f
+		}
+	}
+	return f
 }
 
 // codeRE is what a code looks like: words, or a letter and a number as Okta's
 // E0000011. A token that came back in its place does not.
 var codeRE = regexp.MustCompile(`^([A-Za-z]{1,20}([_.-][A-Za-z]{1,20}){0,5}|[A-Z]{1,8}[0-9]{1,8})$`)
 
-// shown is the code if it may be shown.
-func (p problem) shown(sent []redact.Secret) string {
-	if ours[p.code] {
-		return p.code
+// shown is the first code that may be shown.
+func (s said) shown(sent []redact.Secret) string {
+	for _, code := range s.codes {
+		if w, ok := codesByWord[code]; ok && rfcCode[w.code] {
+			return code
+		}
+		if codeRE.MatchString(code) && !echoes(code, sent) {
+			return exchange.Code(code)
+		}
 	}
-	if !codeRE.MatchString(p.code) || echoes(p.code, sent) {
-		return ""
-	}
-	return exchange.Code(p.code)
+	return ""
+}
+
+// rfcCode are the codes of RFC 6749, RFC 8707 and RFC 6750, which are shown even
+// where a client's name contains one.
+var rfcCode = map[string]bool{
+	"invalid_grant": true, "invalid_client": true, "unauthorized_client": true, "invalid_request": true,
+	"unsupported_grant_type": true, "invalid_scope": true, "invalid_target": true, "access_denied": true, "invalid_token": true,
 }
 
 // retryAfter reads the header as RFC 9110 section 10.2.3 has it: seconds or a

@@ -32,10 +32,13 @@ var compareIssued = []cmp.Option{
 // parse reads a 2xx body as the answer to a refresh.
 func parse(body string) (exchange.Issued, error) {
 	return newClient().issued(Answer{Status: http.StatusOK, Body: redact.New(body)},
-		Request{Kind: RefreshGrant, DefaultLife: 30 * time.Minute, Scope: "asked"}, "trying", []redact.Secret{redact.New(canary)})
+		Request{Kind: RefreshGrant, DefaultLife: 30 * time.Minute, Scope: "asked"}, "trying", []redact.Secret{redact.New(canary)}, testNow)
 }
 
 const (
+	hintUnread  = "The token's lifetime in the answer cannot be read: taken to be 30m0s."
+	hintBare    = "The token's end in the answer has no time zone: it is read as UTC."
+	hintMillis  = "The token's lifetime in the answer is in milliseconds, and is read as such."
 	hintUntold  = "The answer does not tell the token's lifetime: taken to be 30m0s."
 	hintFromJWT = "The answer does not tell the token's lifetime: taken from the token itself."
 	hintEarlier = "The token itself ends earlier than the answer says: the earlier end is taken."
@@ -61,11 +64,9 @@ func TestLifetime(t *testing.T) {
 		{name: "an exponent", members: `"expires_in":3.6e3`, want: hour},
 		{name: "absent", members: `"x":1`, want: half, hints: []string{hintUntold}},
 		{name: "null", members: `"expires_in":null`, want: half, hints: []string{hintUntold}},
-		{name: "zero", members: `"expires_in":0`, want: half, hints: []string{hintUntold}},
-		{name: "negative", members: `"expires_in":-1`, want: half, hints: []string{hintUntold}},
-		{name: "no number", members: `"expires_in":"soon"`, want: half, hints: []string{hintUntold}},
-		{name: "not a number", members: `"expires_in":"NaN"`, want: half, hints: []string{hintUntold}},
-		{name: "an object", members: `"expires_in":{"seconds":3}`, want: half, hints: []string{hintUntold}},
+		{name: "no number", members: `"expires_in":"soon"`, want: half, hints: []string{hintUnread}},
+		{name: "not a number", members: `"expires_in":"NaN"`, want: half, hints: []string{hintUnread}},
+		{name: "an object", members: `"expires_in":{"seconds":3}`, want: half, hints: []string{hintUnread}},
 		{name: "epoch seconds", members: fmt.Sprintf(`"expires_in":%d`, at(hour)), want: hour, hints: []string{hintDate}},
 		{name: "epoch milliseconds", members: fmt.Sprintf(`"expires_in":%d`, at(hour)*1000), want: hour, hints: []string{hintDate}},
 		{name: "quoted epoch milliseconds", members: fmt.Sprintf(`"expires_in":"%d"`, at(hour)*1000), want: hour, hints: []string{hintDate}},
@@ -74,8 +75,33 @@ func TestLifetime(t *testing.T) {
 		{name: "expires_at as RFC 3339", members: `"expires_at":"2026-11-21T18:00:00+01:00"`, want: hour},
 		{name: "expires_at beside expires_in", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
 		{name: "expires_at beside null", members: fmt.Sprintf(`"expires_in":null,"expires_at":%d`, at(hour)), want: hour},
-		{name: "expires_at beside zero", members: fmt.Sprintf(`"expires_in":0,"expires_at":%d`, at(hour)), want: half, hints: []string{hintUntold}},
-		{name: "unreadable expires_at", members: `"expires_at":"tomorrow"`, want: half, hints: []string{hintUntold}},
+		{name: "unreadable expires_at", members: `"expires_at":"tomorrow"`, want: half, hints: []string{hintUnread}},
+		{name: "Zoho's two", members: `"expires_in":3600000,"expires_in_sec":3600`, want: hour},
+		{name: "Zoho's two, the other way", members: `"expires_in_sec":3600,"expires_in":3600000`, want: hour},
+		{name: "milliseconds that could be seconds", members: `"expires_in":3600000`, want: hour, hints: []string{hintMillis}},
+		{name: "eight hours in milliseconds", members: `"expires_in":"28800000"`, want: 8 * hour, hints: []string{hintMillis}},
+		{name: "Adobe's milliseconds", members: `"expires_in":86399998`, want: 24*hour - 2*time.Millisecond, hints: []string{hintMillis}},
+		{name: "a year in milliseconds", members: `"expires_in":31536000000`, want: 365 * 24 * hour, hints: []string{hintMillis}},
+		{name: "sixty days are days", members: `"expires_in":5184000`, want: 60 * 24 * hour},
+		{name: "fifty days are days", members: `"expires_in":4320000`, want: 50 * 24 * hour},
+		{name: "a year is a year", members: `"expires_in":31536000`, want: 365 * 24 * hour},
+		{name: "expiresIn", members: `"expiresIn":3600`, want: hour},
+		{name: "ExpiresIn, quoted", members: `"ExpiresIn":"3600"`, want: hour},
+		{name: "access_token_expires_in", members: `"access_token_expires_in":3600`, want: hour},
+		{name: "Facebook's expires", members: `"expires":5183999`, want: 5183999 * time.Second},
+		{name: "Microsoft's expires_on", members: fmt.Sprintf(`"expires_on":"%d"`, at(hour)), want: hour},
+		{name: "expires_in beside expires_on", members: fmt.Sprintf(`"expires_on":"%d","expires_in":"1800"`, at(hour)), want: half},
+		{name: "Google's duration", members: `"expires_in":"3600s"`, want: hour},
+		{name: "an ISO duration", members: `"expires_in":"PT1H"`, want: hour},
+		{name: "expires_at without a zone", members: `"expires_at":"2026-11-21T17:00:00"`, want: hour, hints: []string{hintBare}},
+		{name: "expires_at with a blank", members: `"expires_at":"2026-11-21 17:00:00"`, want: hour, hints: []string{hintBare}},
+		{name: "expires_at in parts of a second", members: `"expires_at":"2026-11-21T17:00:00.1234567"`, want: hour + 123456700*time.Nanosecond, hints: []string{hintBare}},
+		{name: "expires_at in a zone of its own, beside issued_at", members: `"issued_at":"2026-11-21T18:00:00","expires_at":"2026-11-21T19:00:00"`, want: hour},
+		{name: "expires_at in a zone of its own", members: `"expires_at":"2026-11-21T09:00:00"`, want: half, hints: []string{hintUnread}},
+		{name: "expires_at of an offset without a colon", members: `"expires_at":"2026-11-21T18:00:00.000+0100"`, want: hour},
+		{name: "expires_at UTC by name", members: `"expires_at":"2026-11-21 17:00:00 UTC"`, want: hour},
+		{name: "ASP.NET's .expires", members: `".issued":"Sat, 21 Nov 2026 16:00:00 GMT",".expires":"Sat, 21 Nov 2026 17:00:00 GMT"`, want: hour},
+		{name: "zero, and a JWT that tells", members: `"expires_in":0`, access: jwt(fmt.Sprintf(`{"exp":%d}`, at(hour))), want: hour, hints: []string{hintFromJWT}},
 		{name: "the least", members: `"expires_in":30`, want: 30 * time.Second},
 		{name: "the most", members: `"expires_in":34560000`, want: 400 * 24 * hour},
 
@@ -117,10 +143,8 @@ func TestLifetime(t *testing.T) {
 func TestAbsurdLifetime(t *testing.T) {
 	t.Parallel()
 	for _, members := range []string{
-		`"expires_in":29`, `"expires_in":0.001`, `"expires_in":34560001`, `"expires_in":315360000`,
 		`"expires_in":1e18`, `"expires_in":1e300`, `"expires_in":"99999999999999999999"`,
-		fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)), fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)*1000),
-		`"expires_at":1`, `"expires_at":"2020-01-01T00:00:00Z"`, `"expires_at":"2126-01-01T00:00:00Z"`,
+		`"expires_at":"2126-01-01T00:00:00Z"`,
 	} {
 		_, err := parse(`{"access_token":"` + canary + `","refresh_token":"r",` + members + `}`)
 		e := failure(t, err)
@@ -128,6 +152,64 @@ func TestAbsurdLifetime(t *testing.T) {
 			t.Errorf("%s: %+v", members, e)
 		}
 		leaks(t, err)
+	}
+}
+
+// A token at its end is asked for again: it is never published for an hour, and
+// what stands beside it is kept.
+func TestTokenAtItsEnd(t *testing.T) {
+	t.Parallel()
+	for _, members := range []string{
+		`"expires_in":0`, `"expires_in":"0"`, `"expires_in":-1`, `"expires_in":29`, `"expires_in":0.001`, `"expires_in":11`,
+		fmt.Sprintf(`"expires_in":0,"expires_at":%d`, at(time.Hour)), fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)),
+		fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)*1000), `"expires_at":1`, `"expires_at":"2020-01-01T00:00:00Z"`,
+	} {
+		kept, err := parse(`{"access_token":"` + canary + `","refresh_token":"rt","refresh_expires_in":60,` + members + `}`)
+		e := failure(t, err)
+		if e.Class != exchange.Transient || e.Problem != "the token given is at its end" || !e.Unusable || e.Unsure {
+			t.Errorf("%s: %+v", members, e)
+		}
+		if kept.RefreshToken.Reveal() != "rt" || !kept.RefreshExpiresAt.Equal(testNow.Add(time.Minute)) || !kept.AccessToken.IsZero() {
+			t.Errorf("%s: kept %q until %s", members, kept.RefreshToken.Reveal(), kept.RefreshExpiresAt)
+		}
+		leaks(t, err)
+	}
+	ask := func(r Request, body string) (exchange.Issued, error) {
+		return newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying", nil, testNow)
+	}
+	_, err := ask(Request{Kind: ClientGrant, ClientAuth: "none"}, `{"access_token":"a","expires_in":5}`)
+	if e := failure(t, err); e.Unusable || e.Lost || !strings.Contains(e.Hint, "settings.token_life") {
+		t.Errorf("to ask again costs nothing: %+v", e)
+	}
+	got, err := ask(Request{Life: 2 * time.Hour}, `{"access_token":"a","expires_in":0}`)
+	if err != nil || !got.ExpiresAt.Equal(testNow.Add(2*time.Hour)) || len(got.Hints) != 0 {
+		t.Errorf("with a life in the settings: %v until %s, %q", err, got.ExpiresAt, got.Hints)
+	}
+}
+
+// What the operator says counts where the provider tells nothing that can be.
+func TestLifeOfTheSettings(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]time.Duration{
+		`"x":1`: 15 * time.Minute, `"expires_in":1800`: 30 * time.Minute, `"expires_in":1e18`: 15 * time.Minute, `"expires_in":"soon"`: 15 * time.Minute,
+	} {
+		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"a","refresh_token":"r",` + members + `}`)},
+			Request{Life: 15 * time.Minute, RefreshLife: 24 * time.Hour, DefaultLife: time.Hour}, "trying", nil, testNow)
+		if err != nil || got.ExpiresAt.Sub(testNow) != want || len(got.Hints) != 0 || got.RefreshExpiresAt.Sub(testNow) != 24*time.Hour {
+			t.Errorf("%s: %v, %s, refresh %s, hints %q", members, err, got.ExpiresAt, got.RefreshExpiresAt, got.Hints)
+		}
+	}
+}
+
+// Seconds count from when the request was sent: a slow answer's token is older
+// than the answer.
+func TestLifeCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
+	sent := testNow.Add(-15 * time.Second)
+	got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"a","expires_in":600,"refresh_token":"r","refresh_expires_in":900}`)},
+		Request{Kind: RefreshGrant}, "trying", nil, sent)
+	if err != nil || !got.IssuedAt.Equal(sent) || got.ExpiresAt.Sub(sent) != 10*time.Minute || got.RefreshExpiresAt.Sub(sent) != 15*time.Minute {
+		t.Errorf("%v: issued %s, until %s and %s", err, got.IssuedAt, got.ExpiresAt, got.RefreshExpiresAt)
 	}
 }
 
@@ -149,6 +231,7 @@ func TestIssued(t *testing.T) {
 			}
 		}
 	}
+	scoped := jwt(`{"scp":["x","y"]}`)
 	refreshJWT := jwt(fmt.Sprintf(`{"exp":%d}`, at(48*time.Hour)))
 	for _, tt := range []struct {
 		name, body string
@@ -159,10 +242,11 @@ func TestIssued(t *testing.T) {
 		{"an empty type", `{"access_token":"at","expires_in":3600,"token_type":""}`, issued(nil)},
 		{"white space", " {\"access_token\":\" at\\n\",\"expires_in\":3600}\n", issued(nil)},
 		{"its own scope", `{"access_token":"at","expires_in":3600,"scope":"a b"}`, issued(func(i *exchange.Issued) { i.Scope = "a b" })},
+		{"the scope of a JWT", `{"access_token":"` + scoped + `","expires_in":3600}`, issued(func(i *exchange.Issued) { i.AccessToken = redact.New(scoped) })},
 		{"an empty scope", `{"access_token":"at","expires_in":3600,"scope":""}`, issued(nil)},
-		{"a scope that is a list", `{"access_token":"at","expires_in":3600,"scope":["a"]}`, issued(nil)},
+		{"a scope that is a list", `{"access_token":"at","expires_in":3600,"scope":["a","b"]}`, issued(func(i *exchange.Issued) { i.Scope = "a b" })},
 		{"unknown members of any type", `{"access_token":"at","expires_in":3600,"not-before-policy":0,"session_state":null,"x":[{}]}`, issued(nil)},
-		{"a member spelled otherwise", `{"access_token":"at","expires_in":3600,"Refresh_Token":"other"}`, issued(nil)},
+		{"a member spelled otherwise", `{"access_token":"at","expires_in":3600,"Refresh_Token":"rt"}`, issued(refreshed(0))},
 		{"a refresh token", `{"access_token":"at","expires_in":3600,"refresh_token":"rt"}`, issued(refreshed(0))},
 		{"no refresh token: null", `{"access_token":"at","expires_in":3600,"refresh_token":null}`, issued(nil)},
 		{"an empty refresh token", `{"access_token":"at","expires_in":3600,"refresh_token":""}`, issued(func(i *exchange.Issued) { i.Hints = []string{hintEmpty} })},
@@ -201,12 +285,12 @@ func TestUnusableAnswers(t *testing.T) {
 		{"nothing", ``, "the answer is not a JSON object"},
 		{"a page", "\n<!DOCTYPE html><title>" + canaryOther + `</title>`, "the answer is an HTML page"},
 		{"text", canaryOther, "the answer is not a JSON object"},
-		{"a form, as some old servers", "access_token=" + canaryOther + "&expires_in=3600", "the answer is not a JSON object"},
+		{"a form of something else", "token=" + canaryOther + "&expires=3600", "the answer is not a JSON object"},
 		{"a list", `[]`, "the answer is not a JSON object"},
 		{"null", `null`, "the answer is not a JSON object"},
 		{"two objects", `{"access_token":"a"}{"access_token":"` + canaryOther + `"}`, "the answer is not a JSON object"},
-		{"no token", `{"token":"` + canaryOther + `"}`, `the answer has no "access_token"`},
-		{"an empty token", `{"access_token":" ","x":"` + canaryOther + `"}`, `the answer has no "access_token"`},
+		{"no token", `{"token":"` + canaryOther + `"}`, `the answer has no "access_token"; it has token`},
+		{"an empty token", `{"access_token":" ","x":"` + canaryOther + `"}`, `the answer has no "access_token"; it has x`},
 		{"a token that is a number", `{"access_token":12345}`, `the answer has no "access_token"`},
 		{"a token with a line break", `{"access_token":"` + canaryOther + `\r\nX: y","expires_in":60}`, `the answer's "access_token" has characters that no header can carry`},
 		{"a token with a space", `{"access_token":"a b","expires_in":60}`, `the answer's "access_token" has characters that no header can carry`},
@@ -217,7 +301,7 @@ func TestUnusableAnswers(t *testing.T) {
 			t.Parallel()
 			_, err := parse(tt.body)
 			e := failure(t, err)
-			if e.Class != exchange.Misconfigured || e.Problem != tt.problem || !e.Lost {
+			if e.Class != exchange.Misconfigured || e.Problem != tt.problem || !e.Unusable || e.Lost != strings.HasPrefix(tt.problem, "the answer is ") {
 				t.Errorf("%+v", e)
 			}
 			leaks(t, err)
@@ -280,12 +364,13 @@ func FuzzExpiry(f *testing.F) {
 		f.Add(s, s, s)
 	}
 	f.Fuzz(func(t *testing.T, in, atMember, exp string) {
-		m := members{"expires_in": []byte(in), "expires_at": []byte(atMember)}
+		m := members{{"expires_in", []byte(in)}, {"expires_at", []byte(atMember)}}
 		if strings.ContainsAny(in, "{") {
-			delete(m, "expires_in")
+			m = m[1:]
 		}
-		l := lifetime(m, jwt(`{"exp":`+exp+`}`), testNow, 0)
-		if !l.absurd && !believable(l.ends, testNow) {
+		g := &reading{now: testNow, from: testNow}
+		l := g.lifetime(m, jwt(`{"exp":`+exp+`}`))
+		if !l.absurd && !l.over && !believable(l.ends, testNow) {
 			t.Errorf("unbelievable end %s", l.ends)
 		}
 	})

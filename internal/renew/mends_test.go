@@ -95,7 +95,7 @@ func TestARefreshTokenBesideAnUnusableTokenIsKept(t *testing.T) {
 	t.Parallel()
 	for what, extra := range map[string]map[string]any{
 		"a life of seconds":       {"expires_in": 20},
-		"a life of centuries":     {"expires_in": 10_000_000_000},
+		"a life of centuries":     {"expires_in": 1e18},
 		"an empty access token":   {"access_token": ""},
 		"a token of another type": {"token_type": "mac"},
 		"no text for a token":     {"access_token": 5},

@@ -1,0 +1,255 @@
+package oauth
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// member is one of an object's.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// members are those of one object in their order, each read on its own: RFC
+// 6749 section 5.1 has unknown ones ignored, and a wrong type in one that is
+// not needed must not cost the token.
+type members []member
+
+// get is the value of a member by its very name, the last if it is repeated as
+// decoders have it; nil if there is none.
+func (m members) get(name string) json.RawMessage {
+	for i := len(m) - 1; i >= 0; i-- {
+		if m[i].name == name {
+			return m[i].value
+		}
+	}
+	return nil
+}
+
+// folded is the value of the first member whose name is one of those given,
+// which are in the form of [fold]; the earlier name counts more.
+func (m members) folded(names ...string) (json.RawMessage, bool) {
+	for _, name := range names {
+		for _, one := range m {
+			if fold(one.name) == name && string(one.value) != "null" {
+				return one.value, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// path is the value at a dotted path of names.
+func (m members) path(path string) json.RawMessage {
+	name, rest, deeper := strings.Cut(path, ".")
+	if value := m.get(path); value != nil || !deeper {
+		return value
+	}
+	return object(m.get(name)).path(rest)
+}
+
+// object is what a value holds that is an object, nil otherwise.
+func object(value json.RawMessage) members {
+	m, whole, _ := readObject(string(value))
+	if !whole {
+		return nil
+	}
+	return m
+}
+
+// list is what a value holds that is a list, nil otherwise.
+func list(value json.RawMessage) []json.RawMessage {
+	var l []json.RawMessage
+	if json.Unmarshal(value, &l) != nil {
+		return nil
+	}
+	return l
+}
+
+// text is a value's string, trimmed, and whether the value is one.
+func text(value json.RawMessage) (string, bool) {
+	var s *string
+	if json.Unmarshal(value, &s) != nil || s == nil {
+		return "", false
+	}
+	return strings.TrimSpace(*s), true
+}
+
+// fold brings the spellings of a name together: access_token, accessToken and
+// Access-Token are one.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, name)
+}
+
+// readObject reads the members of the JSON object that a text begins with, as
+// far as they go. whole says that its end was reached; rest is what follows it.
+func readObject(content string) (m members, whole bool, rest string) {
+	d := json.NewDecoder(strings.NewReader(content))
+	if brace, err := d.Token(); err != nil || brace != json.Delim('{') {
+		return nil, false, ""
+	}
+	m = members{}
+	for d.More() {
+		token, err := d.Token()
+		name, ok := token.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return m, false, ""
+		}
+		m = append(m, member{name, value})
+	}
+	if _, err := d.Token(); err != nil {
+		return m, false, ""
+	}
+	return m, true, content[d.InputOffset():]
+}
+
+// What a body is.
+type form int
+
+const (
+	formNothing form = iota // empty, or white space
+	formObject              // an object, in JSON or as good
+	formBroken              // the beginning of one
+	formPage                // an HTML page
+	formText                // anything else
+)
+
+// body is an answer's body, whatever its content type says: vendors send
+// "application/vnd.goa.error", "text/html" and worse.
+type body struct {
+	members
+	form form
+	text string // as it came
+}
+
+// parseBody reads a body as JSON, as a form or as XML, by what it is.
+func parseBody(content string) body {
+	trimmed := strings.Trim(content, " \t\r\n\x00")
+	b := body{form: formText, text: content}
+	if trimmed == "" {
+		b.form = formNothing
+		return b
+	}
+	switch trimmed[0] {
+	case '{':
+		var whole bool
+		var rest string
+		if b.members, whole, rest = readObject(trimmed); !whole {
+			b.form = formBroken
+		} else if !another(rest) {
+			b.form = formObject
+		} else {
+			b.members = nil
+		}
+		return b
+	case '"': // JSON in a JSON string
+		var inner string
+		if json.Unmarshal([]byte(trimmed), &inner) == nil && strings.HasPrefix(strings.TrimSpace(inner), "{") {
+			return parseBody(inner)
+		}
+	case '[': // a list of the one object
+		if l := list(json.RawMessage(trimmed)); len(l) == 1 && len(object(l[0])) > 0 {
+			return body{members: object(l[0]), form: formObject, text: content}
+		}
+	case '<':
+		return parseMarkup(b, trimmed)
+	}
+	if m := parseForm(trimmed); m != nil {
+		b.members, b.form = m, formObject
+		return b
+	}
+	// A warning of the server's own software before the object.
+	if i := strings.Index(trimmed, `{"`); i > 0 && trimmed[0] != '[' && trimmed[0] != '{' {
+		if m, whole, rest := readObject(trimmed[i:]); whole && !another(rest) && len(m) > 0 {
+			b.members, b.form = m, formObject
+		}
+	}
+	return b
+}
+
+// another reports whether something follows an object that may be a second
+// answer, rather than what is left of broken framing.
+func another(rest string) bool { return strings.ContainsAny(rest, `{}[]`) }
+
+// parseForm reads a form (application/x-www-form-urlencoded), which GitHub
+// sends by default and others for historical reasons; nil if the text is none.
+func parseForm(content string) members {
+	if strings.ContainsAny(content, " \t\r\n<{\"") || !strings.Contains(content, "=") {
+		return nil
+	}
+	values, err := url.ParseQuery(content)
+	if err != nil {
+		return nil
+	}
+	var m members
+	known := false
+	for name, all := range values {
+		value, err := json.Marshal(all[0])
+		if err != nil {
+			continue
+		}
+		m = append(m, member{name, value})
+		switch fold(name) {
+		case "accesstoken", "refreshtoken", "error", "errordescription", "expiresin", "tokentype":
+			known = true
+		}
+	}
+	if !known {
+		return nil
+	}
+	return m
+}
+
+// maxElements bounds what is read of an XML answer.
+const maxElements = 1000
+
+// parseMarkup tells a page from XML, whose elements without children are read
+// as members. Entities of a document's own are not expanded.
+func parseMarkup(b body, content string) body {
+	lower := strings.ToLower(content[:min(len(content), 2000)])
+	if strings.Contains(lower, "<html") || strings.Contains(lower, "<!doctype html") || strings.Contains(lower, "<head") || strings.Contains(lower, "<body") {
+		b.form = formPage
+		return b
+	}
+	d := xml.NewDecoder(strings.NewReader(content))
+	d.Strict = false
+	var name, value string
+	open := false
+	for range maxElements {
+		token, err := d.Token()
+		if err != nil {
+			break
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			name, value, open = t.Name.Local, "", true
+			for _, a := range t.Attr {
+				if raw, err := json.Marshal(a.Value); err == nil {
+					b.members = append(b.members, member{a.Name.Local, raw})
+				}
+			}
+		case xml.CharData:
+			value += string(t)
+		case xml.EndElement:
+			if raw, err := json.Marshal(strings.TrimSpace(value)); err == nil && open {
+				b.members = append(b.members, member{name, raw})
+			}
+			open = false
+		}
+	}
+	b.form = formObject
+	if len(b.members) == 0 {
+		b.form = formPage
+	}
+	return b
+}

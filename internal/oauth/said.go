@@ -1,0 +1,238 @@
+package oauth
+
+import (
+	"cmp"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// said is what a body tells of an error, wherever it stands in it.
+type said struct {
+	// codes are short words as they came, the most telling first.
+	codes []string
+	// texts are sentences, in the form of [plain]. They are matched and never
+	// shown: they may repeat what was sent.
+	texts []string
+	// status is a status from 400 that stands in the body, 0 if none.
+	status int
+	// temporary is set where the error says itself that it will pass.
+	temporary bool
+	// denies is set where the body says itself that it is no success.
+	denies bool
+	// form is what the body is, where it has no code.
+	form string
+
+	ranked []rankedCode
+}
+
+type rankedCode struct {
+	rank int
+	code string
+}
+
+const (
+	formHTML = "the answer is an HTML page"
+	formMute = "the answer names no error code"
+)
+
+// maxPageText is how much of a page or of plain text is searched for words.
+const maxPageText = 4 << 10
+
+// said collects what the body tells of an error.
+func (b body) said() said {
+	var s said
+	switch b.form {
+	case formObject, formBroken:
+		s.object(b.members, 0, false)
+	case formPage:
+		s.form = formHTML
+		s.texts = []string{plain(tags.ReplaceAllString(b.text[:min(len(b.text), maxPageText)], " "))}
+	case formText:
+		var list []json.RawMessage
+		if json.Unmarshal([]byte(b.text), &list) == nil { // Salesforce's APIs answer a list of errors
+			s.value(list, 0)
+		} else {
+			s.texts = []string{plain(b.text[:min(len(b.text), maxPageText)])}
+		}
+	}
+	slices.SortStableFunc(s.ranked, func(a, b rankedCode) int { return cmp.Compare(a.rank, b.rank) })
+	for _, r := range s.ranked {
+		s.codes = append(s.codes, r.code)
+	}
+	if s.form == "" && len(s.codes) == 0 {
+		s.form = formMute
+	}
+	return s
+}
+
+var tags = regexp.MustCompile(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
+
+// codeNames are the members, folded, whose value is a code, with how much each
+// tells. RFC 6749 section 5.2 has error; Goa (Flexera's OpenAPI files) has
+// name; Okta errorCode
+// (https://developer.okta.com/docs/reference/error-codes/); VMware
+// minorErrorCode; HubSpot status and category; Apigee ErrorCode and
+// fault.detail.errorcode; Zoom reason; Google error.status; Entra suberror.
+var codeNames = map[string]int{
+	"error": 1, "errorcode": 2, "errcode": 2, "minorerrorcode": 2, "errortype": 3, "errorid": 3, "code": 3, "type": 4, "name": 4,
+	"status": 5, "category": 5, "reason": 5, "errorreason": 5, "suberror": 6, "errorsubcode": 6, "faultcode": 6, "exception": 6,
+	"result": 7, "title": 8, "key": 8, "id": 9,
+}
+
+// textNames are those whose value is a sentence.
+var textNames = map[string]bool{
+	"errordescription": true, "description": true, "message": true, "errormessage": true, "errmsg": true, "errormsg": true, "msg": true,
+	"detail": true, "details": true, "errordetail": true, "errordetails": true, "errorsummary": true, "summary": true, "hint": true,
+	"faultstring": true, "statusmessage": true, "statustext": true, "developermessage": true, "usermessage": true, "cause": true,
+	"resource": true, "field": true, "parameter": true, "param": true, "property": true, "desc": true, "debugmessage": true,
+	"errorcauses": true, "moreinfo": true, "userdescription": true, "longmessage": true, "reasonphrase": true,
+}
+
+// holders are those whose value holds an error, or the object that does.
+var holders = map[string]bool{
+	"error": true, "errors": true, "fault": true, "faults": true, "detail": true, "details": true, "data": true, "body": true,
+	"response": true, "result": true, "meta": true, "exception": true, "errorcauses": true, "innererror": true, "envelope": true,
+	"oautherror": true, "status": true, "oauth": true,
+}
+
+const maxDepth = 4
+
+// object collects from one object. within is set inside an error.
+func (s *said) object(m members, depth int, within bool) {
+	if depth > maxDepth {
+		return
+	}
+	var sentence []string
+	for _, one := range m {
+		name := fold(one.name)
+		s.flags(name, one.value)
+		if value, ok := text(one.value); ok {
+			if value == "" {
+				continue
+			}
+			rank, isCode := codeNames[name]
+			switch {
+			case isCode && (rank < 8 || within):
+				s.code(name, rank, value)
+			case !textNames[name]:
+				continue
+			}
+			s.texts = append(s.texts, plain(value))
+			sentence = append(sentence, value)
+			continue
+		}
+		if holders[name] {
+			inner := strings.HasPrefix(name, "error") || name == "fault"
+			if o := object(one.value); o != nil {
+				s.denies = s.denies || inner && len(o) > 0
+				s.object(o, depth+1, within || inner)
+			} else if l := list(one.value); len(l) > 0 {
+				s.denies = s.denies || inner
+				s.value(l, depth+1)
+			}
+		}
+	}
+	if within && len(sentence) > 1 { // Strava: RefreshToken refresh_token invalid
+		s.texts = append(s.texts, plain(strings.Join(sentence, " ")))
+	}
+}
+
+// value collects from a list of errors.
+func (s *said) value(l []json.RawMessage, depth int) {
+	for i, raw := range l[:min(len(l), 8)] {
+		if value, ok := text(raw); ok && value != "" {
+			s.code("errors", 10+i, value)
+			s.texts = append(s.texts, plain(value))
+			continue
+		}
+		s.object(object(raw), depth, true)
+	}
+}
+
+// nothing are values of an error member that say that there is none.
+var nothing = map[string]bool{"none": true, "null": true, "nil": true, "ok": true, "success": true, "false": true, "0": true, "no error": true, "": true}
+
+// code takes a member's text as a code, or the code before a text: RFC 6749
+// section 5.2 wants a word alone, and some put the description behind it.
+func (s *said) code(name string, rank int, value string) {
+	lower := plain(value)
+	if nothing[lower] {
+		return
+	}
+	switch name {
+	case "error", "errorcode", "errcode", "minorerrorcode", "suberror":
+		s.denies = true
+	case "status", "result":
+		s.denies = s.denies || failed[lower]
+		if failed[lower] || lower == "approved" {
+			return
+		}
+	}
+	if head := headRE.FindStringSubmatch(value); head != nil {
+		value = head[1] + head[2]
+	}
+	s.ranked = append(s.ranked, rankedCode{rank, value})
+}
+
+// headRE is a code of several words with a text behind it.
+var headRE = regexp.MustCompile(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
+
+var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true, "ko": true, "nok": true}
+
+// flags reads what is no text: numbers and booleans.
+func (s *said) flags(name string, value json.RawMessage) {
+	var yes bool
+	isBool := json.Unmarshal(value, &yes) == nil && string(value) != "null"
+	n, isNumber := number(value)
+	switch name {
+	case "ok", "success", "succeeded", "issuccess":
+		s.denies = s.denies || isBool && !yes
+	case "error", "iserror", "haserror":
+		s.denies = s.denies || isBool && yes || isNumber && n != 0
+		s.httpStatus(n, isNumber)
+	case "temporary", "timeout", "retryable":
+		s.temporary = s.temporary || isBool && yes
+	case "errcode", "errorcode":
+		s.denies = s.denies || isNumber && n != 0
+		s.httpStatus(n, isNumber)
+	case "status", "statuscode", "code", "httpstatus", "httpcode", "httpstatuscode":
+		s.httpStatus(n, isNumber)
+	}
+}
+
+func (s *said) httpStatus(n float64, ok bool) {
+	if ok && n >= 400 && n <= 599 && s.status == 0 {
+		s.status = int(n)
+	}
+}
+
+// plain brings a text into the form that words are matched in: small letters
+// and digits, single blanks between them, the words of RefreshToken apart.
+func plain(s string) string {
+	var b strings.Builder
+	var last rune
+	for _, r := range s {
+		switch {
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			if unicode.IsUpper(r) && unicode.IsLower(last) {
+				b.WriteByte(' ')
+			}
+			b.WriteRune(unicode.ToLower(r))
+		case b.Len() > 0 && last != ' ':
+			b.WriteByte(' ')
+			r = ' '
+		}
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			r = ' '
+		}
+		last = r
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// word is a code in the form that codes are matched in: invalid_grant,
+// INVALID_GRANT, "Invalid Grant" and invalidGrant are one.
+func word(code string) string { return strings.ReplaceAll(plain(code), " ", "_") }

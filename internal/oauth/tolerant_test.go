@@ -1,0 +1,390 @@
+package oauth
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+)
+
+// speak is a server that reads one request and writes bytes of its own, then
+// closes the connection, or leaves it open until the test ends.
+func speak(t *testing.T, open bool, write func(io.Writer)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		write(conn)
+		if open {
+			_, _ = io.Copy(io.Discard, conn) // until the client gives up
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func refresh(url string) Request {
+	return Request{TokenURL: url, Kind: RefreshGrant, Form: map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {"sent"}}}
+}
+
+const goodBody = `{"access_token":"at","refresh_token":"the-only-copy","expires_in":3600,"token_type":"Bearer"}`
+
+// A whole answer is read, whatever its framing says.
+func TestWholeAnswerInBrokenFraming(t *testing.T) {
+	t.Parallel()
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(goodBody), goodBody)
+	for name, tt := range map[string]struct {
+		answer string
+		open   bool
+	}{
+		"length too large, closed":    {"Content-Length: 500\r\n\r\n" + goodBody, false},
+		"length too large, left open": {"Content-Length: 500\r\n\r\n" + goodBody, true},
+		"no last chunk, closed":       {"Transfer-Encoding: chunked\r\n\r\n" + chunk, false},
+		"no last chunk, left open":    {"Transfer-Encoding: chunked\r\n\r\n" + chunk, true},
+		"half a last chunk":           {"Transfer-Encoding: chunked\r\n\r\n" + chunk + "0\r", false},
+		"no length, left open":        {"\r\n" + goodBody, true},
+		"chunked twice":               {"Connection: close\r\n\r\n" + goodBody + "\r\n0\r\n\r\n", false},
+		"a byte order mark":           {"Connection: close\r\n\r\n\ufeff" + goodBody, false},
+		"NULs behind it":              {"Connection: close\r\n\r\n" + goodBody + "\x00\x00", false},
+		"a warning before it":         {"Connection: close\r\n\r\nDeprecated: x in y.php on line 3\n" + goodBody, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := speak(t, tt.open, func(w io.Writer) {
+				_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+tt.answer)
+			})
+			c := newClient()
+			c.Timeout = 300 * time.Millisecond
+			got, err := c.Exchange(t.Context(), loopback, refresh(url))
+			if err != nil || got.AccessToken.Reveal() != "at" || got.RefreshToken.Reveal() != "the-only-copy" || got.ExpiresAt.Sub(testNow) != time.Hour {
+				t.Errorf("%v: %q, %q until %s", err, got.AccessToken.Reveal(), got.RefreshToken.Reveal(), got.ExpiresAt)
+			}
+		})
+	}
+}
+
+// Of an answer that is not whole, the refresh token is kept.
+func TestRefreshTokenInABrokenAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		head, body, kept string
+	}{
+		"cut behind it":            {"Content-Length: 500\r\n", `{"access_token":"at","refresh_token":"the-only-copy","expi`, "the-only-copy"},
+		"cut before the end":       {"Content-Length: 500\r\n", `{"access_token":"at","refresh_token":"the-only-copy"`, "the-only-copy"},
+		"cut in a wrapper":         {"Content-Length: 500\r\n", `{"data":{"refresh_token":"the-only-copy","expi`, "the-only-copy"},
+		"cut in it":                {"Content-Length: 500\r\n", `{"access_token":"at","refresh_token":"the-on`, ""},
+		"escapes":                  {"Content-Length: 500\r\n", `{"refresh_token":"a\/b\u002b\"","x":`, `a/b+"`},
+		"cut, as a whole answer":   {"", `{"access_token":"at","refresh_token":"the-only-copy","expi`, "the-only-copy"},
+		"in a page":                {"", `<html><pre>{"access_token":"at","refresh_token":"the-only-copy"}</pre></html>`, "the-only-copy"},
+		"no JSON behind it":        {"", `{"refresh_token":"the-only-copy",,}`, "the-only-copy"},
+		"two answers":              {"", `{"refresh_token":"the-only-copy"}{"x":1}`, "the-only-copy"},
+		"a wrapper without access": {"", `{"answer":{"token":"x"},"refreshToken":"the-only-copy"}`, "the-only-copy"},
+		"an error beside it":       {"", `{"error":"weird","refresh_token":"the-only-copy"}`, "the-only-copy"},
+		"a type that is no bearer": {"", `{"access_token":"at","token_type":"mac","refresh_token":"the-only-copy"}`, "the-only-copy"},
+		"longer than any token's":  {"", `{"refresh_token":"the-only-copy","x":"` + strings.Repeat("x", 4000), "the-only-copy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := speak(t, false, func(w io.Writer) {
+				_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\n"+tt.head+"\r\n"+tt.body)
+			})
+			c := newClient()
+			c.MaxBody = 2000
+			got, err := c.Exchange(t.Context(), loopback, refresh(url))
+			e := failure(t, err)
+			if got.RefreshToken.Reveal() != tt.kept || !got.AccessToken.IsZero() || !e.Lost || e.Unusable != (tt.kept != "") {
+				t.Errorf("kept %q, %+v", got.RefreshToken.Reveal(), e)
+			}
+			if strings.Contains(err.Error()+e.Hint, "only-copy") {
+				t.Errorf("the error shows it: %v", err)
+			}
+		})
+	}
+}
+
+func compressed(t *testing.T, how, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch how {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "zlib":
+		w = zlib.NewWriter(&b)
+	default:
+		bare, err := flate.NewWriter(&b, flate.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = bare
+	}
+	_, _ = io.WriteString(w, text)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func utf16Text(text string, little bool) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune("\ufeff" + text)) {
+		if little {
+			b = append(b, byte(u), byte(u>>8))
+		} else {
+			b = append(b, byte(u>>8), byte(u))
+		}
+	}
+	return string(b)
+}
+
+func TestEncodedAnswers(t *testing.T) {
+	t.Parallel()
+	zipped := compressed(t, "gzip", goodBody)
+	for name, tt := range map[string]struct{ encoding, body string }{
+		"gzip":                      {"gzip", zipped},
+		"x-gzip, spelled otherwise": {"X-GZip", zipped},
+		"gzip without a header":     {"", zipped},
+		"gzip called identity":      {"identity", zipped},
+		"deflate":                   {"deflate", compressed(t, "zlib", goodBody)},
+		"deflate, bare":             {"deflate", compressed(t, "flate", goodBody)},
+		"a header that lies":        {"gzip", goodBody},
+		"a charset for an encoding": {"utf-8", goodBody},
+		"a byte order mark within":  {"gzip", compressed(t, "gzip", "\ufeff"+goodBody)},
+		"UTF-16, little-endian":     {"", utf16Text(goodBody, true)},
+		"UTF-16, big-endian":        {"", utf16Text(goodBody, false)},
+		"a JSON string":             {"", `"` + strings.ReplaceAll(goodBody, `"`, `\"`) + `"`},
+		"a list of the one":         {"", "[" + goodBody + "]"},
+		"XML":                       {"", `<?xml version="1.0"?><OAuth><access_token>at</access_token><refresh_token>the-only-copy</refresh_token><expires_in>3600</expires_in></OAuth>`},
+		"a form":                    {"", "access_token=at&refresh_token=the-only-copy&expires_in=3600&token_type=bearer"},
+		"a form with a line break":  {"", "access_token=at&refresh_token=the%2Donly%2Dcopy&expires_in=3600\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if tt.encoding != "" {
+					w.Header().Set("Content-Encoding", tt.encoding)
+				}
+				w.Header().Set("Content-Type", "text/html")
+				_, _ = io.WriteString(w, tt.body)
+			})
+			got, err := newClient().Exchange(t.Context(), loopback, refresh(s.URL))
+			if err != nil || got.AccessToken.Reveal() != "at" || got.RefreshToken.Reveal() != "the-only-copy" || got.ExpiresAt.Sub(testNow) != time.Hour {
+				t.Errorf("%v: %q, %q until %s", err, got.AccessToken.Reveal(), got.RefreshToken.Reveal(), got.ExpiresAt)
+			}
+		})
+	}
+	for name, tt := range map[string]struct{ encoding, body, problem string }{
+		"a bomb":          {"gzip", compressed(t, "gzip", strings.Repeat(" ", 8<<20)), "the answer is too long for a token's"},
+		"a bare bomb":     {"deflate", compressed(t, "flate", strings.Repeat(" ", 8<<20)), "the answer is too long for a token's"},
+		"half a gzip":     {"gzip", zipped[:len(zipped)/2], "the answer broke off"},
+		"no gzip at all":  {"gzip", "\x1f\x8b", "the answer broke off"},
+		"brotli":          {"br", "\x8b\x01\x80canaryBodyText5c1d\x03", "the answer is compressed in a way that was not asked for"},
+		"gzip of nothing": {"gzip", compressed(t, "gzip", ""), "the answer is not a JSON object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", tt.encoding)
+				_, _ = io.WriteString(w, tt.body)
+			})
+			_, err := newClient().Exchange(t.Context(), loopback, refresh(s.URL))
+			if e := failure(t, err); e.Problem != tt.problem || !e.Lost {
+				t.Errorf("%+v", e)
+			}
+			leaks(t, err)
+		})
+	}
+}
+
+// An answer in another shape: where the settings say, and where it is plain.
+func TestAnswersInAnotherShape(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body  string
+		names AnswerNames
+	}{
+		"camel case":           {`{"accessToken":"at","refreshToken":"rt","expiresIn":3600}`, AnswerNames{}},
+		"capitals":             {`{"AccessToken":"at","RefreshToken":"rt","ExpiresIn":"3600"}`, AnswerNames{}},
+		"body":                 {`{"status":0,"body":{"access_token":"at","refresh_token":"rt","expires_in":3600}}`, AnswerNames{}},
+		"data":                 {`{"code":0,"message":"success","data":{"access_token":"at","refresh_token":"rt","access_token_expire_in":3600}}`, AnswerNames{}},
+		"a wrapper, and above": {`{"refresh_token":"rt","expires_in":3600,"token":{"access_token":"at"}}`, AnswerNames{}},
+		"by the settings":      {`{"auth":{"jwt":"at","ttl_s":3600},"renewal":"rt"}`, AnswerNames{"auth.jwt", "renewal", "auth.ttl_s"}},
+		"the settings alone":   {`{"access_token":"other","refresh_token":"other","t":"at","r":"rt","e":3600}`, AnswerNames{"t", "r", "e"}},
+		"beside the token":     {`{"t":{"key":"at","refresh_token":"rt","expires_in":3600},"expires_in":5}`, AnswerNames{AccessToken: "t.key"}},
+		"a dot in a name":      {`{"a.b":"at","refresh_token":"rt","expires_in":3600}`, AnswerNames{AccessToken: "a.b"}},
+	} {
+		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(tt.body)}, Request{Kind: RefreshGrant, Answer: tt.names}, "trying", nil, testNow)
+		if err != nil || got.AccessToken.Reveal() != "at" || got.RefreshToken.Reveal() != "rt" || got.ExpiresAt.Sub(testNow) != time.Hour || len(got.Hints) != 0 {
+			t.Errorf("%s: %v: %q, %q until %s, %q", name, err, got.AccessToken.Reveal(), got.RefreshToken.Reveal(), got.ExpiresAt, got.Hints)
+		}
+	}
+	kept, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"session":"x","authed_user":{"access_token":"no"},"refresh_token":"rt"}`)},
+		Request{Kind: RefreshGrant, ClientAuth: "none"}, "trying", nil, testNow)
+	e := failure(t, err)
+	if e.Problem != `the answer has no "access_token"; it has session, authed_user, refresh_token` || !strings.Contains(e.Hint, "settings.answer") || kept.RefreshToken.Reveal() != "rt" {
+		t.Errorf("%+v, kept %q", e, kept.RefreshToken.Reveal())
+	}
+}
+
+func TestTokenTypes(t *testing.T) {
+	t.Parallel()
+	for kind, ok := range map[string]bool{
+		`"Bearer"`: true, `"bearer"`: true, `"BEARER "`: true, `"BearerToken"`: true, `"bearer_token"`: true, `"bot"`: true, `"user"`: true, `null`: true, `""`: true,
+		`7`: true, `"JWT"`: true, `"Session"`: true, `"mac"`: false, `"DPoP"`: false, `"N_A"`: false, `"pop"`: false, `"urn:ietf:params:oauth:token-type:saml2"`: false,
+	} {
+		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"at","expires_in":60,"token_type":` + kind + `}`)},
+			Request{TokenTypes: []string{"session"}}, "trying", nil, testNow)
+		if (err == nil) != ok || ok && got.TokenType != "Bearer" {
+			t.Errorf("%s: %v, %q", kind, err, got.TokenType)
+		}
+	}
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	body := `{"access_token":"at","refresh_token":"rt-secret","id_token":"idt","expires_in":3600,"instance_url":"https://a.example.com","n":12345678901234567890,
+		"yes":true,"user":{"id":"U1","token":"t"},"sneaky":"x rt-secret y","sent":"s3cr3t!","client":"id","list":[1],"null":null,"signature":"s","mySecret":"x"}`
+	got, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, Request{Kind: RefreshGrant, ClientID: redact.New("id"),
+		Publish: []string{"instance_url", "n", "yes", "user.id", "client", "id_token", "refresh_token", "user.token", "sneaky", "sent", "signature", "mySecret", "list", "null", "missing"}},
+		"trying", []redact.Secret{redact.New("s3cr3t!"), redact.New("id")}, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"instance_url": "https://a.example.com", "n": "12345678901234567890", "yes": "true", "user.id": "U1", "client": "id"}
+	if diff := cmp.Diff(want, got.Publish); diff != "" {
+		t.Error(diff)
+	}
+	hints := strings.Join(got.Hints, "\n")
+	if strings.Count(hints, "holds a secret") != 7 || strings.Count(hints, "no text or number") != 3 || strings.Contains(hints, "rt-secret") {
+		t.Errorf("hints: %s", hints)
+	}
+}
+
+// A server that means harm is bounded by the one deadline and the sizes, and
+// costs no more than a lost answer.
+func TestMaliciousServers(t *testing.T) {
+	t.Parallel()
+	const head = "HTTP/1.1 200 OK\r\n"
+	endless := func(bytes string) func(io.Writer) {
+		return func(w io.Writer) {
+			for {
+				if _, err := io.WriteString(w, bytes); err != nil {
+					return
+				}
+			}
+		}
+	}
+	drip := func(before, bytes string) func(io.Writer) {
+		return func(w io.Writer) {
+			_, _ = io.WriteString(w, before)
+			for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+				if _, err := io.WriteString(w, bytes); err != nil {
+					return
+				}
+			}
+		}
+	}
+	for name, write := range map[string]func(io.Writer){
+		"a flood of 1xx": endless("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+		"a flood of 100": endless("HTTP/1.1 100 Continue\r\n\r\n"),
+		"slow 1xx":       drip("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+		"endless headers": func(w io.Writer) {
+			_, _ = io.WriteString(w, head)
+			endless("X-A: " + strings.Repeat("a", 100) + "\r\n")(w)
+		},
+		"one endless header":   func(w io.Writer) { _, _ = io.WriteString(w, head+"X: "); endless(strings.Repeat("a", 1000))(w) },
+		"slow headers":         drip(head, "X-A: a\r\n"),
+		"an endless body":      func(w io.Writer) { _, _ = io.WriteString(w, head+"\r\n"); endless(strings.Repeat(" ", 1000))(w) },
+		"a slow body":          drip(head+"\r\n", " "),
+		"slow, nearly a token": drip(head+"\r\n"+`{"access_token":"`, "}"),
+		"endless chunk headers": func(w io.Writer) {
+			_, _ = io.WriteString(w, head+"Transfer-Encoding: chunked\r\n\r\n1;x=")
+			endless("aaaa")(w)
+		},
+		"an endless status": func(w io.Writer) { _, _ = io.WriteString(w, "HTTP/1.1 200 "); endless("a")(w) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient()
+			c.Timeout = 150 * time.Millisecond
+			_, err := c.Exchange(t.Context(), loopback, refresh(speak(t, false, write)))
+			if e := failure(t, err); e.Class != exchange.Transient || !e.Lost {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
+// FuzzAnswer holds for every 2xx body: no panic, a refresh token that stands in
+// a whole object is never thrown away, and an error shows nothing of the body.
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{goodBody, "\ufeff" + goodBody, "access_token=a&refresh_token=b", `"{\"access_token\":\"a\"}"`, "[" + goodBody + "]",
+		`<a><access_token>x</access_token></a>`, `<html>`, `{"data":{"refreshToken":"r"}}`, `{"error":{"code":"x"}}`, `{"errors":[{"code":1}]}`, `Warning {"access_token":"a"}`,
+		utf16Text(goodBody, true), "\x1f\x8b", "{", ""} {
+		f.Add([]byte(s), "", "")
+	}
+	f.Add([]byte(`{"a":{"b":"x"}}`), "a.b", "a")
+	f.Fuzz(func(t *testing.T, content []byte, access, publish string) {
+		inflated, _ := inflate(content, nil, 1<<16)
+		text := decodeText(inflated)
+		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(text)},
+			Request{Kind: RefreshGrant, Answer: AnswerNames{AccessToken: access}, Publish: []string{publish}}, "trying", nil, testNow)
+		var plainly struct {
+			RefreshToken string `json:"refresh_token"`
+		}
+		d := json.NewDecoder(strings.NewReader(text))
+		if d.Decode(&plainly) == nil && strings.TrimSpace(plainly.RefreshToken) != "" && !d.More() && got.RefreshToken.IsZero() {
+			t.Errorf("a refresh token was thrown away: %s", text)
+		}
+		if err == nil {
+			if got.AccessToken.IsZero() || !visible(got.AccessToken.Reveal()) || !believable(got.ExpiresAt, testNow) {
+				t.Errorf("an unusable token was taken from %s", text)
+			}
+			return
+		}
+		e := failure(t, err)
+		if !e.Unusable && !got.RefreshToken.IsZero() {
+			t.Errorf("a refresh token came beside %+v", e)
+		}
+	})
+}
+
+func FuzzForm(f *testing.F) {
+	f.Add("access_token=a&expires_in=1")
+	f.Add("error=x&error_description=y+z")
+	f.Fuzz(func(t *testing.T, content string) {
+		m := parseForm(content)
+		values, err := url.ParseQuery(content)
+		if m != nil && (err != nil || len(m) != len(values)) {
+			t.Errorf("%q: %d members, %v", content, len(m), err)
+		}
+	})
+}
