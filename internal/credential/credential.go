@@ -54,7 +54,7 @@ func (e *Error) Error() string {
 // Credential is the operator's document: the long-lived secrets of a
 // connection.
 type Credential struct {
-	raw     map[string]json.RawMessage
+	raw     map[string]redact.Secret // the JSON text of every member, as stored
 	members map[string]redact.Secret
 	hosts   hosts.List
 }
@@ -65,7 +65,10 @@ func Parse(document redact.Secret) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
-	c := Credential{raw: raw, members: map[string]redact.Secret{}}
+	c := Credential{raw: map[string]redact.Secret{}, members: map[string]redact.Secret{}}
+	for name, value := range raw {
+		c.raw[name] = redact.New(string(value))
+	}
 	for _, name := range knownMembers {
 		value, ok := raw[name]
 		if !ok {
@@ -156,18 +159,24 @@ func (c Credential) Require(purpose string, names ...string) error {
 func (c Credential) With(name string, value redact.Secret) Credential {
 	out := Credential{raw: maps.Clone(c.raw), members: maps.Clone(c.members), hosts: c.hosts}
 	if out.raw == nil {
-		out.raw, out.members = map[string]json.RawMessage{}, map[string]redact.Secret{}
+		out.raw, out.members = map[string]redact.Secret{}, map[string]redact.Secret{}
 	}
 	b, err := json.Marshal(value.Reveal())
 	if err != nil {
 		panic("marshaling a string cannot fail")
 	}
-	out.raw[name], out.members[name] = b, value
+	out.raw[name], out.members[name] = redact.New(string(b)), value
 	return out
 }
 
 // Encode returns the document, members in name order.
-func (c Credential) Encode() redact.Secret { return encode(c.raw) }
+func (c Credential) Encode() redact.Secret {
+	raw := make(map[string]json.RawMessage, len(c.raw))
+	for name, value := range c.raw {
+		raw[name] = json.RawMessage(value.Reveal())
+	}
+	return encode(raw)
+}
 
 // Fingerprint is the SHA-256, in hex, over the named members, each as name NUL
 // value NUL, in name order: it tells whether a session was opened by these very
