@@ -46,6 +46,9 @@ type Connection struct {
 	// token's life.
 	MinRemaining time.Duration
 	RenewedBy    RenewedBy
+	// Probe is how it is found out that the token was revoked; its Every is 0
+	// where nothing is declared.
+	Probe Probe
 	// Account is the account that Evertoken runs in; empty if not known. A
 	// secret that is given by its name is in it.
 	Account string
@@ -81,6 +84,7 @@ type wire struct {
 	PlainCopy         *string              `json:"plain_copy"`
 	MinRemaining      *strictjson.Duration `json:"min_remaining"`
 	RenewedBy         *string              `json:"renewed_by"`
+	Probe             json.RawMessage      `json:"probe"`
 	Settings          json.RawMessage      `json:"settings"`
 }
 
@@ -94,6 +98,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		return Connection{}, &Error{name, member, problem}
 	}
 	var w wire
+	var err error
 	if member, problem := strictjson.Decode(declared, &w); problem != "" {
 		if member == "format" {
 			problem = "is no longer known: leave it out, and for readers of a bare token name a further secret as \"plain_copy\""
@@ -158,6 +163,9 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		if c.MinRemaining <= 0 {
 			return fail("min_remaining", "must be more than zero, as 10m")
 		}
+	}
+	if c.Probe, err = parseProbe(name, w.Probe); err != nil {
+		return Connection{}, err
 	}
 	return c, c.distinct()
 }

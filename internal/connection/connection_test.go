@@ -38,7 +38,7 @@ func TestParseDefaults(t *testing.T) {
 func TestParseEveryMember(t *testing.T) {
 	t.Parallel()
 	got, err := connection.Parse("x", []byte(`{"provider":"flexera","credential":"team/cred","session":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
-		"token_parameter":"/evertoken/tokens/x","token_parameter_key":"alias/mine","plain_copy":"other/copy","min_remaining":"1d12h","renewed_by":"issue","settings":{"zone":"eu"}}`), prefix)
+		"token_parameter":"/evertoken/tokens/x","token_parameter_key":"alias/mine","plain_copy":"other/copy","min_remaining":"1d12h","renewed_by":"issue","probe":{"every":"1h","url":"https://api.example.com/me"},"settings":{"zone":"eu"}}`), prefix)
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
 	}
@@ -46,6 +46,7 @@ func TestParseEveryMember(t *testing.T) {
 		Name: "x", Provider: "flexera", Credential: "team/cred", SessionDeclared: true,
 		Session:        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
 		TokenParameter: "/evertoken/tokens/x", TokenParameterKey: "alias/mine", PlainCopy: "other/copy",
+		Probe:        connection.Probe{Every: time.Hour, URL: "https://api.example.com/me"},
 		MinRemaining: 36 * time.Hour, RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{"zone":"eu"}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -61,7 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		{"null", "null", "", "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "", "is not a JSON object"},
 		{"two objects", `{"provider":"apiax"}{"a":"` + canary + `"}`, "", "is not a JSON object"},
-		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword", "is not known here; known are credential, min_remaining, plain_copy, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
+		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword", "is not known here; known are credential, min_remaining, plain_copy, probe, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
 		{"another spelling", `{"Provider":"` + canary + `"}`, "Provider", "is not known here"},
 		{"a member with line breaks", `{"provider":"apiax","a\n\u001bb":1}`, "a??b", "is not known here"},
 		{"no provider", `{}`, "provider", "is missing"},
@@ -90,6 +91,13 @@ func TestParseRefuses(t *testing.T) {
 		{"min_remaining a number", `{"provider":"apiax","min_remaining":600}`, "min_remaining", "is not a duration"},
 		{"min_remaining negative", `{"provider":"apiax","min_remaining":"-10m"}`, "min_remaining", "is not a duration"},
 		{"min_remaining zero", `{"provider":"apiax","min_remaining":"0s"}`, "min_remaining", "must be more than zero"},
+		{"probe a string", `{"provider":"apiax","probe":"` + canary + `"}`, "probe", "is not a JSON object"},
+		{"probe with another member", `{"provider":"apiax","probe":{"every":"15m","uri":"` + canary + `"}}`, "probe.uri", "is not known here; known are every, url"},
+		{"probe without a period", `{"provider":"apiax","probe":{}}`, "probe.every", "is missing"},
+		{"probe too often", `{"provider":"apiax","probe":{"every":"14m"}}`, "probe.every", "from 15m to 24h"},
+		{"probe too seldom", `{"provider":"apiax","probe":{"every":"25h"}}`, "probe.every", "from 15m to 24h"},
+		{"probe by a number", `{"provider":"apiax","probe":{"every":15}}`, "probe.every", "is not a duration"},
+		{"probe of nothing", `{"provider":"apiax","probe":{"every":"15m","url":""}}`, "probe.url", "is empty"},
 		{"session is the token", `{"provider":"apiax","session":"` + canary + `","token":"` + canary + `"}`, "token", `is the same secret as "session"`},
 		{"credential is the session, by ARN", `{"provider":"apiax","credential":"` + canary + `","session":"arn:aws:secretsmanager:us-east-1:123456789012:secret:` + canary + `-AbCdEf"}`, "session", `is the same secret as "credential"`},
 	}

@@ -65,8 +65,15 @@ func newFlexera(c connection.Connection, o Options) (Provider, error) {
 	if s.RefreshTokenID != "" && !flexeraIDRE.MatchString(s.RefreshTokenID) {
 		return nil, p.wrong("refresh_token_id", "is not a refresh token's id, which has letters and digits only (and is not the refresh token)")
 	}
+	if p.probeURL == "" && c.Probe.Every > 0 {
+		p.probeURL = p.apiURL + flexeraProbe
+	}
 	return p.managed(s)
 }
+
+// flexeraProbe lists the caller's own refresh tokens, which needs no privilege in
+// an organization.
+const flexeraProbe = "/iam/v1/refresh-tokens"
 
 // managed adds the rotation of clients where the settings name the service
 // account.

@@ -101,7 +101,7 @@ func (p *flexera) watch(ctx context.Context, c credential.Credential, out *excha
 // Prove lists the caller's refresh tokens, which needs no privilege in an
 // organization. A 403 still shows that the token is known.
 func (p *flexera) Prove(ctx context.Context, c credential.Credential, access redact.Secret) error {
-	_, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens", access, "proving the access token")
+	_, err := p.iam(ctx, c, http.MethodGet, flexeraProbe, access, "proving the access token")
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
 		e.Lost = false
 		if e.Status == http.StatusForbidden {

@@ -127,7 +127,16 @@ func New(c connection.Connection, o Options) (Provider, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return construct(c, o)
+	p, err := construct(c, o)
+	if err != nil {
+		return nil, err
+	}
+	if probing, ok := p.(interface{ checkProbe(connection.Probe) error }); ok {
+		if err := probing.checkProbe(c.Probe); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // base is what all providers hold.
@@ -139,6 +148,9 @@ type base struct {
 	// destinations is the policy of this connection, without the credential's
 	// own hosts.
 	destinations hosts.Policy
+	// probeURL is where a probe goes: the connection's own, or the provider's;
+	// empty for none.
+	probeURL string
 }
 
 // policy says where the credential, and what is obtained with it, may be sent.
@@ -150,6 +162,9 @@ func (b base) policy(c credential.Credential) hosts.Policy {
 
 // allowed holds URLs of the settings against the policy.
 func (b base) allowed(c credential.Credential, urls ...string) error {
+	if b.probeURL != "" {
+		urls = append(urls, b.probeURL)
+	}
 	for _, u := range urls {
 		if err := oauth.Allowed(b.policy(c), u, "connection "+b.name); err != nil {
 			return err
@@ -171,7 +186,7 @@ func newBase(c connection.Connection, o Options) base {
 	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP, destinations: hosts.Policy{
 		Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
 		Secret: c.SecretName(c.Credential),
-	}}
+	}, probeURL: c.Probe.URL}
 }
 
 // wrong says what is wrong with a setting.

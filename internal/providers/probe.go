@@ -1,0 +1,66 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
+)
+
+// Prober is a [Provider] of a connection that declares a probe.
+type Prober interface {
+	// Probe makes a harmless call with an access token, once, and returns the
+	// status of the answer: 401 means that the token was revoked (RFC 6750
+	// section 3.1), and no other answer means anything. The credential says
+	// where the token may go; nothing of it is sent. Its error is an
+	// [*exchange.Error] and says that there was no answer.
+	Probe(ctx context.Context, c credential.Credential, accessToken redact.Secret) (status int, err error)
+}
+
+// Probe implements [Prober] for every provider.
+func (b base) Probe(ctx context.Context, c credential.Credential, access redact.Secret) (int, error) {
+	doing := oauth.Doing("probing the token", b.probeURL)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.probeURL, http.NoBody)
+	if err != nil { // quotes the URL
+		return 0, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+	}
+	r.Header.Set("Authorization", "Bearer "+access.Reveal())
+	a, err := b.client.Do(ctx, b.policy(c), r, doing)
+	if e, ok := errors.AsType[*exchange.Error](err); ok {
+		e.Lost = false // a GET changes nothing
+		if e.Status != 0 {
+			return e.Status, nil // the status tells, whatever became of the body
+		}
+		return 0, e
+	}
+	return a.Status, err
+}
+
+// checkProbe holds the probe that a connection declares against what is known
+// here.
+func (b base) checkProbe(p connection.Probe) error {
+	wrong := func(problem string) error {
+		return &connection.Error{Connection: b.name, Member: "probe.url", Problem: problem}
+	}
+	switch {
+	case p.Every == 0:
+		return nil
+	case b.probeURL == "":
+		return wrong("is missing: only flexera has a call of its own by which a token can be probed")
+	}
+	u, problem := parseURL(b.probeURL, b.http)
+	if problem != "" {
+		return wrong(problem)
+	}
+	for name := range u.Query() {
+		if reserved[name] {
+			return wrong("must not carry " + name + " in its query: URLs are logged")
+		}
+	}
+	return nil
+}
