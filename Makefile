@@ -3,8 +3,10 @@
 GO    ?= go
 TOOL  := $(GO) tool -modfile=tools/go.mod
 # What is deployed: static, without the RPC code of the retired go1.x runtime,
-# without paths of this machine, symbols and debug tables.
-BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -tags lambda.norpc -trimpath -ldflags "-s -w"
+# without paths of this machine, symbols and debug tables;
+# with the commit where git can tell it. The same commit gives the same bytes.
+VCS   := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
+BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build $(VCS) -tags lambda.norpc -trimpath -ldflags "-s -w"
 # The two processors Lambda has, in Go's words.
 ARCHES    := arm64 amd64
 FUNCTIONS := issue rotate
@@ -22,7 +24,7 @@ RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connec
 SOAK_CHECKS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release conformance-aws clean
+.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +96,15 @@ conformance-aws: ## ask a real account what the AWS fake assumes (costs cents; n
 
 release: ## dist/: what a version consists of, for those who have neither Go nor a clone (VERSION=v1.2.3)
 	$(GO) run ./cmd/release -version '$(VERSION)' -out dist
+
+sbom: build ## build/sbom: what is in each function (CycloneDX)
+	@set -e; mkdir -p build/sbom; for function in $(FUNCTIONS); do \
+		echo "build/sbom/$$function.cdx.json"; \
+		$(TOOL) cyclonedx-gomod bin -std -json -noserial -output build/sbom/$$function.cdx.json build/arm64/$$function/bootstrap; \
+	done
+
+vulnerabilities: ## known ones in what is called (asks vuln.go.dev)
+	$(TOOL) govulncheck ./...
 
 clean: ## remove what was built
 	rm -rf build dist .aws-sam

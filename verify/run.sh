@@ -2,9 +2,9 @@
 # Holds Evertoken against what others wrote: moto, the SAM CLI and cfn-lint, AWS's
 # CLI and SDKs, Keycloak, an OAuth 2 server and Sharetribe's SDKs. Needs Linux, Go,
 # Python 3.10, Node 20, Java 17 or later and Maven; sets up the rest in .venv,
-# .venv-sam, verify/node/node_modules and build/keycloak, pinned by the lock files
-# beside this script. What
-# cannot run fails.
+# .venv-sam, .venv-checkov, verify/node/node_modules and build/keycloak, pinned by
+# the lock files beside this script. What cannot run fails, except that known
+# vulnerabilities are asked for only where their database can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -58,6 +58,7 @@ venv() {
 section "setting up Python"
 venv .venv verify/requirements.txt
 venv .venv-sam verify/requirements-sam.txt
+venv .venv-checkov verify/requirements-checkov.txt
 
 section "setting up Node"
 wanted="$(node --version) $(sha256sum <verify/node/package-lock.json)"
@@ -101,6 +102,25 @@ export EVERTOKEN_KEYCLOAK=$root/build/keycloak
 section "SAM: sam validate --lint, cfn-lint"
 .venv-sam/bin/sam validate --lint
 .venv/bin/cfn-lint --template template.yaml
+
+section "checkov: the template against rules for a regulated account"
+# What is excepted has its reason in the template itself.
+.venv-checkov/bin/checkov --skip-download --compact --quiet --framework cloudformation --file template.yaml
+
+section "known vulnerabilities"
+if python3 -c 'import urllib.request; urllib.request.urlopen("https://vuln.go.dev/index/db.json", timeout=20)' 2>/dev/null; then
+  make --no-print-directory vulnerabilities
+else
+  printf '\n%s\n' \
+    '################################################################' \
+    '## vuln.go.dev cannot be reached from here: it was NOT checked ##' \
+    '## whether known vulnerabilities are called. The workflow      ##' \
+    '## "vulnerabilities" asks every day.                           ##' \
+    '################################################################' >&2
+fi
+
+section "reproducible builds"
+verify/reproducible.sh
 
 section "SAM: sam build for this machine"
 rm -rf "$out"

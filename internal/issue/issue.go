@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"evertoken/internal/build"
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/renew"
@@ -88,6 +89,9 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 
 	now := r.Now()
 	report := newReport(results, now, e.DryRun || len(e.Connections) > 0)
+	if e.DryRun {
+		report.Revision = build.Revision()
+	}
 	r.logLeft(ctx, results)
 	if len(e.Connections) == 0 && !e.DryRun { // a run over a few says nothing of the fleet
 		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)...); err != nil {

@@ -21,6 +21,9 @@ type Report struct {
 	// LeftOut is how many entries were left out, because Lambda takes 6 MB:
 	// those that need nobody first. Each is counted above and logged.
 	LeftOut int `json:"left_out,omitempty"`
+	// Revision is the commit that the function was built from; in a dry run
+	// alone.
+	Revision string `json:"revision,omitempty"`
 }
 
 // Entry tells of one connection.
