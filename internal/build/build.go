@@ -4,7 +4,7 @@ package build
 import "runtime/debug"
 
 // Unknown is the revision of a binary that was built outside a clone, or without
-// git.
+// git, and that is no released version either.
 const Unknown = "unknown"
 
 // Revision is the commit that this binary was built from, with "+changes" behind
@@ -15,12 +15,15 @@ func Revision() string {
 	if !ok {
 		return Unknown
 	}
-	return revision(info.Settings)
+	return revision(info)
 }
 
-func revision(settings []debug.BuildSetting) string {
+func revision(info *debug.BuildInfo) string {
 	commit, changed := Unknown, ""
-	for _, s := range settings {
+	if v := info.Main.Version; v != "" && v != "(devel)" { // built from the module proxy
+		commit = v
+	}
+	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision" && s.Value != "":
 			commit = s.Value

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"evertoken/internal/build"
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -127,6 +128,12 @@ func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 	}
 	if w.Metrics.String() != "" {
 		t.Errorf("a dry run wrote metrics: %s", w.Metrics)
+	}
+	if report.Revision != build.Revision() {
+		t.Errorf("a dry run answers the revision %q, this was built from %q", report.Revision, build.Revision())
+	}
+	if report := w.Run(issue.Event{}); report.Revision != "" {
+		t.Errorf("a run that is not dry answers the revision %q", report.Revision)
 	}
 	for _, e := range report.Connections {
 		if e.Reason != "missing" || !strings.Contains(e.Hint, "not proven writable: ") {

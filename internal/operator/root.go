@@ -2,11 +2,12 @@ package operator
 
 import (
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"evertoken/internal/build"
 )
 
 // app is one run of the command.
@@ -35,7 +36,7 @@ Exit codes:
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "evertoken", Short: "Keep access tokens fresh in AWS Secrets Manager", Long: longHelp,
-		SilenceUsage: true, SilenceErrors: true, Version: revision(),
+		SilenceUsage: true, SilenceErrors: true, Version: build.Revision(),
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
 	}
 	root.SetIn(a.Stdin)
@@ -118,18 +119,4 @@ func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]string
 		out = append(out, d.Name+"\t"+d.Connection.Provider)
 	}
 	return out, nothing
-}
-
-// revision is the commit that was built.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return info.Main.Version
 }
