@@ -22,7 +22,16 @@ type Event struct {
 	// IssuedAt, with Force, is that of the token that failed; a newer one is
 	// left alone. Zero means any.
 	IssuedAt time.Time
+	// Candidate tries the version of the one named connection's credential that
+	// has [LabelCandidate] in place of AWSCURRENT, as if forced. On success its
+	// session is stored and its token published, and the caller moves AWSCURRENT
+	// onto that version; a refusal changes nothing.
+	Candidate bool
 }
+
+// LabelCandidate is on the version of a credential that is to be tried before it
+// becomes AWSCURRENT.
+const LabelCandidate = "EVERTOKEN_CANDIDATE"
 
 // InvalidEvent is returned to whoever invoked the function; Lambda reports it
 // under this name.
@@ -39,6 +48,7 @@ type eventWire struct {
 	Force       bool     `json:"force"`
 	DryRun      bool     `json:"dry_run"`
 	IssuedAt    string   `json:"issued_at"`
+	Candidate   bool     `json:"candidate"`
 }
 
 // ParseEvent reads an event. Its error is an [InvalidEvent].
@@ -59,7 +69,7 @@ func ParseEvent(raw json.RawMessage) (Event, error) {
 		}
 		return Event{}, InvalidEvent{problem}
 	}
-	e := Event{Connections: w.Connections, Force: w.Force, DryRun: w.DryRun}
+	e := Event{Connections: w.Connections, Force: w.Force, DryRun: w.DryRun, Candidate: w.Candidate}
 	for _, name := range e.Connections {
 		if !connection.ValidName(name) {
 			return Event{}, InvalidEvent{`has a name in "connections" that no connection can have`}
@@ -67,6 +77,12 @@ func ParseEvent(raw json.RawMessage) (Event, error) {
 	}
 	if e.Force && len(e.Connections) == 0 {
 		return Event{}, InvalidEvent{`has "force" without "connections": name those to renew`}
+	}
+	switch {
+	case e.Candidate && len(e.Connections) != 1:
+		return Event{}, InvalidEvent{`has "candidate", which needs one name in "connections"`}
+	case e.Candidate && e.Force:
+		return Event{}, InvalidEvent{`has "force" beside "candidate": a candidate is always tried`}
 	}
 	if w.IssuedAt != "" {
 		at, err := time.Parse(time.RFC3339, strings.TrimSpace(w.IssuedAt))

@@ -34,6 +34,7 @@ func TestParseEvent(t *testing.T) {
 		{"dry run", `{"dry_run":true}`, issue.Event{DryRun: true}},
 		{"forced", `{"connections":["a"],"force":true}`, issue.Event{Connections: []string{"a"}, Force: true}},
 		{"forced if unchanged", `{"connections":["a"],"force":true,"issued_at":"2026-11-21T17:00:00+01:00"}`, issue.Event{Connections: []string{"a"}, Force: true, IssuedAt: at}},
+		{"candidate", `{"connections":["a"],"candidate":true,"dry_run":true}`, issue.Event{Connections: []string{"a"}, Candidate: true, DryRun: true}},
 		{"empty issued_at", `{"connections":["a"],"issued_at":""}`, issue.Event{Connections: []string{"a"}}},
 	}
 	for _, tt := range tests {
@@ -55,7 +56,7 @@ func TestParseEventRefuses(t *testing.T) {
 	tests := []struct{ name, event, problem string }{
 		{"not an object", `"` + canary + `"`, "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "is not a JSON object"},
-		{"unknown member", `{"conections":["` + canary + `"]}`, `has "conections", which is not known here; known are connections, dry_run, force, issued_at`},
+		{"unknown member", `{"conections":["` + canary + `"]}`, `has "conections", which is not known here; known are candidate, connections, dry_run, force, issued_at`},
 		{"another spelling", `{"Force":true}`, `has "Force", which is not known here`},
 		{"another source", `{"source":"` + canary + `"}`, `has "source", which is not known here`},
 		{"connections of another type", `{"connections":"` + canary + `"}`, `has "connections", which has the wrong type: it must be a list`},
@@ -63,6 +64,9 @@ func TestParseEventRefuses(t *testing.T) {
 		{"invalid name", `{"connections":["a","` + canary + `"]}`, `has a name in "connections" that no connection can have`},
 		{"force without connections", `{"force":true}`, `has "force" without "connections"`},
 		{"force with none", `{"force":true,"connections":[]}`, `has "force" without "connections"`},
+		{"candidate of all", `{"candidate":true}`, `has "candidate", which needs one name in "connections"`},
+		{"candidate of two", `{"candidate":true,"connections":["a","b"]}`, `has "candidate", which needs one name in "connections"`},
+		{"candidate forced", `{"candidate":true,"force":true,"connections":["a"]}`, `has "force" beside "candidate"`},
 		{"issued_at no time", `{"connections":["a"],"force":true,"issued_at":"` + canary + `"}`, `has an "issued_at" that is no RFC 3339 time`},
 		{"issued_at without force", `{"connections":["a"],"issued_at":"2026-11-21T16:00:00Z"}`, `has "issued_at" without "force"`},
 	}

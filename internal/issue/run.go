@@ -83,6 +83,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		}
 		t := &task{turn: len(all), job: renew.Job{
 			Connection: d.Connection, Provider: provider, Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
+			Candidate: r.event.Candidate,
 		}}
 		t.host = r.hostOf(t, hosts)
 		t.gate = &gate{host: t.host, pressing: func() bool { return t.pressing(r.Config.Every, r.Now()) }}
@@ -171,6 +172,11 @@ func (r *run) renew(ctx context.Context, t *task) (result renew.Result) {
 	}()
 	if r.scheduled() && r.tooLate(ctx) {
 		return r.engine.Defer(t.job, noTimeLeft)
+	}
+	if r.event.Candidate {
+		if none, ok := r.readCandidate(ctx, &t.job); !ok {
+			return none
+		}
 	}
 	result = r.engine.Renew(ctx, t.job)
 	if result.Outcome == renew.Failed && t.gate.late {
