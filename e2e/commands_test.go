@@ -103,6 +103,7 @@ func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 	h := state(ts)
 	h.world = newWorld(scriptTB{ts}, o)
 	ts.Setenv("IDP", h.IDP.URL())
+	ts.Setenv("AWS_URL", h.AWS.URL())
 	ts.Setenv("APIAX", h.IDP.Apiax().TokenURL())
 	ts.Setenv("OAUTH2", h.IDP.OAuth2().TokenURL())
 	events, err := filepath.Abs(filepath.Join("..", "events"))

@@ -25,6 +25,7 @@ import (
 type world struct {
 	*arranged
 	function *fakelambda.Function
+	others   *others
 	tb       fakeworld.TB
 
 	mu     sync.Mutex
@@ -47,9 +48,9 @@ type options struct {
 // all that was printed.
 func newWorld(tb fakeworld.TB, o options) *world {
 	tb.Helper()
-	w := &world{arranged: fakeworld.New(tb), tb: tb}
+	w := &world{arranged: fakeworld.New(tb), others: newOthers(tb), tb: tb}
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{Invoke: fakeworld.Stuck}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Invoke: w.others.invokeRotate, Other: w.others}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)
@@ -58,8 +59,15 @@ func newWorld(tb fakeworld.TB, o options) *world {
 	}
 	tb.Cleanup(w.IDP.Close)
 	w.function = w.start(o)
+	w.others.lambda.Add("issue", w.function)
 	tb.Cleanup(func() {
 		_ = w.function.Close()
+		shown := w.others.shown.String()
+		for i, canary := range w.IDP.Canaries() {
+			if strings.Contains(shown, canary) {
+				tb.Fatalf("the command printed secret %d", i)
+			}
+		}
 		for _, leak := range leaks(w.printed(), w.IDP.Canaries()) {
 			tb.Fatalf("leaked: %s", leak)
 		}

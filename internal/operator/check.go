@@ -140,9 +140,9 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 // wayTo leads to a member of a connection in a file of one or of several.
 func wayTo(text []byte, name, member string) []string {
 	if found, _ := memberAt(text, 0, "connections"); found >= 0 {
-		return append([]string{"connections", name}, way(member)...)
+		return append([]string{"connections", name}, pathOf(member)...)
 	}
-	return way(member)
+	return pathOf(member)
 }
 
 // trimMark takes off a byte order mark.

@@ -57,7 +57,7 @@ func (a *app) checkNames(ctx context.Context, names []string) ([]finding, error)
 	if err != nil {
 		return nil, err
 	}
-	s, stackErr := a.stack(ctx)
+	s, stackErr := a.findStack(ctx)
 	var findings []finding
 	for _, name := range names {
 		d, err := all.find(name)

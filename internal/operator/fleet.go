@@ -11,6 +11,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"
+	"evertoken/internal/strictjson"
 )
 
 // fleet is what is declared.
@@ -28,7 +29,7 @@ func (a *app) connectionsPath(ctx context.Context) (string, error) {
 	if path != "" || cmp.Or(a.stackName, a.Getenv("EVERTOKEN_STACK")) == "" {
 		return cmp.Or(path, defaultPath), nil
 	}
-	s, err := a.stack(ctx)
+	s, err := a.findStack(ctx)
 	return s.connectionsPath, err
 }
 
@@ -47,7 +48,7 @@ func (a *app) fleet(ctx context.Context) (fleet, error) {
 	if err != nil || len(f.declared) > 0 || a.path != "" {
 		return f, err
 	}
-	s, err := a.stack(ctx)
+	s, err := a.findStack(ctx)
 	if err != nil || s.connectionsPath == path {
 		return f, err
 	}
@@ -100,40 +101,14 @@ func (f fleet) connection(name string) (connection.Declared, error) {
 	return d, err
 }
 
-// nearest is the name closest to a mistyped one, or "" if none is close.
+// nearest is the name that a mistyped one most likely means, or "".
 func nearest(name string, all []string) string {
-	best, least := "", max(2, len(name)/3)+1
 	for _, one := range slices.Sorted(slices.Values(all)) {
-		d := distance(name, one)
-		if strings.HasPrefix(one, name) || strings.HasPrefix(name, one) {
-			d = min(d, 1)
-		}
-		if d < least {
-			best, least = one, d
+		if name != "" && (strings.HasPrefix(one, name) || strings.HasPrefix(name, one)) {
+			return one
 		}
 	}
-	return best
-}
-
-// distance is the number of letters to change, add or leave out (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return strictjson.Nearest(name, all)
 }
 
 // provider makes a connection's provider, as the functions do.

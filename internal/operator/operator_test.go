@@ -50,7 +50,7 @@ func TestQuote(t *testing.T) {
 func TestSpanAndBar(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 45 * time.Second: "45s", 24*time.Minute + 59*time.Second: "24m", 3*time.Hour + 10*time.Minute: "3h10m",
+		-time.Hour: "0s", 45 * time.Second: "45s", 24*time.Minute + 29*time.Second: "24m", 29*time.Minute + 58*time.Second: "30m", time.Hour - time.Second: "1h", 3*time.Hour + 10*time.Minute: "3h10m",
 		5 * time.Hour: "5h", 47*time.Hour + 59*time.Minute: "47h59m", 300 * time.Hour: "12d",
 	} {
 		if got := span(d); got != want {

@@ -74,9 +74,9 @@ func memberAt(text []byte, from int, name string) (found, value int) {
 	return -1, 0
 }
 
-// way splits a member as errors name it, settings.zone, and leaves out what is
+// pathOf splits a member as errors name it, settings.zone, and leaves out what is
 // not a name.
-func way(member string) []string {
+func pathOf(member string) []string {
 	if member == "" {
 		return nil
 	}

@@ -81,9 +81,12 @@ func (a *app) json(v any) error {
 	return nil
 }
 
-// span writes a duration with the two units that matter: 45s, 24m, 3h10m, 12d.
+// span writes a duration with the units that matter, rounded: 45s, 24m, 3h10m, 12d.
 func span(d time.Duration) string {
-	d = max(d, 0)
+	d = max(d, 0).Round(time.Second)
+	if d >= time.Minute {
+		d = d.Round(time.Minute)
+	}
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -18,6 +18,8 @@ type app struct {
 	dryRun, yes               bool
 	// aws is made by the first call of [app.cloud].
 	aws *cloud
+	// asks is made by the first call of [app.prompter].
+	asks *prompter
 }
 
 const longHelp = `Evertoken keeps access tokens in AWS Secrets Manager from expiring. This command
@@ -56,6 +58,7 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = groupLook
 		root.AddCommand(c)
 	}
+	root.AddCommand(a.addCommand(), a.credentialCommand(), a.renewCommand(), a.rotateCommand(), a.removeCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("Run `"+c.CommandPath()+" --help` for what there is.", "%w", err)
 	})

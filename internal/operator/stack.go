@@ -36,9 +36,9 @@ type stack struct {
 	allowedHosts    string
 }
 
-// stack finds the stack that --stack or EVERTOKEN_STACK names, or else the only
+// findStack finds the stack that --stack or EVERTOKEN_STACK names, or else the only
 // one there is.
-func (a *app) stack(ctx context.Context) (stack, error) {
+func (a *app) findStack(ctx context.Context) (stack, error) {
 	c, err := a.cloud(ctx)
 	if err != nil {
 		return stack{}, err

@@ -109,8 +109,8 @@ type seen struct {
 	credentialErr error
 }
 
-// reading at a time: DescribeSecret is good for some 40 requests a second.
-const readers = 8
+// readAtOnce is how many connections are read at a time: DescribeSecret is good for some 40 requests a second.
+const readAtOnce = 8
 
 // judgeAll reads the tokens in batches and the credentials' labels one by one.
 func (a *app) judgeAll(ctx context.Context, declared []connection.Declared) []entry {
@@ -124,7 +124,7 @@ func (a *app) judgeAll(ctx context.Context, declared []connection.Declared) []en
 		}
 	}
 	tokens, inParameters := a.aws.store.Batch(ctx, ids), a.aws.values.Batch(ctx, parameters)
-	slots := make(chan struct{}, readers)
+	slots := make(chan struct{}, readAtOnce)
 	var wait sync.WaitGroup
 	for i, d := range declared {
 		wait.Go(func() {

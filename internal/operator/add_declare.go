@@ -1,0 +1,303 @@
+package operator
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/redact"
+)
+
+// compose makes the declaration of flags and answers.
+func (x *addition) compose() error {
+	members, err := assignments("--member", x.o.member)
+	if err != nil {
+		return err
+	}
+	settings, err := assignments("--set", x.o.set)
+	if err != nil {
+		return err
+	}
+	o, err := x.chooseProvider()
+	if err != nil {
+		return err
+	}
+	w, err := x.chooseWay(o, settings)
+	if err != nil {
+		return err
+	}
+	for name, value := range w.set {
+		if settings[name] == nil {
+			settings[name] = quoted(value)
+		}
+	}
+	if err := x.askSettings(o, w, settings); err != nil {
+		return err
+	}
+	x.waysDoc = w
+	members["provider"] = quoted(o.provider)
+	if len(settings) > 0 {
+		members["settings"] = encoded(settings)
+	}
+	if x.stack.secretPrefix != defaultPrefix {
+		for _, role := range []string{"credential", "session", "token"} {
+			if members[role] == nil && (role != "token" || members["token_parameter"] == nil) {
+				members[role] = quoted(x.stack.secretPrefix + x.name + "/" + role)
+			}
+		}
+	}
+	x.json = string(encoded(members))
+	return nil
+}
+
+// assignments reads NAME=VALUE flags. A value is JSON where it looks like it,
+// and text otherwise.
+func assignments(flag string, all []string) (map[string]json.RawMessage, error) {
+	out := map[string]json.RawMessage{}
+	for _, one := range all {
+		name, value, ok := strings.Cut(one, "=")
+		if !ok || name == "" {
+			return nil, usage("", "%s takes NAME=VALUE, as %s zone=eu", flag, flag)
+		}
+		if out[name] != nil {
+			return nil, usage("", "%s %s stands twice", flag, name)
+		}
+		out[name] = quoted(value)
+		if value != "" && strings.ContainsRune(`{["0123456789tf`, rune(value[0])) && json.Valid([]byte(value)) {
+			out[name] = json.RawMessage(value)
+		}
+	}
+	return out, nil
+}
+
+func quoted(text string) json.RawMessage { return encoded(text) }
+
+// encoded writes JSON; members are in name order.
+func encoded(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("encoding texts cannot fail")
+	}
+	return b
+}
+
+func (x *addition) chooseProvider() (offer, error) {
+	if x.o.provider != "" {
+		return findOffer(x.o.provider)
+	}
+	p, err := x.prompter()
+	if err != nil {
+		return offer{}, usage("`evertoken add --list` shows all there are.", "--provider is missing")
+	}
+	all := offers()
+	var known []string
+	for _, o := range all {
+		known = append(known, o.provider)
+	}
+	x.errorf("Which provider is %s of?\n", x.name)
+	for i, o := range all {
+		x.errorf("  %2d  %-12s %s\n", i+1, o.provider, o.title)
+	}
+	name, err := p.choose("provider: ", known)
+	if err != nil {
+		return offer{}, err
+	}
+	return findOffer(name)
+}
+
+// chooseWay takes the way that the flag names, that the settings mean, or that a
+// person chooses.
+func (x *addition) chooseWay(o offer, settings map[string]json.RawMessage) (way, error) {
+	if x.o.way != "" {
+		return o.way(x.o.way)
+	}
+	if len(o.ways) == 1 {
+		return o.ways[0], nil
+	}
+	for _, w := range o.ways {
+		for name, value := range w.set {
+			if string(settings[name]) == string(quoted(value)) {
+				return w, nil
+			}
+		}
+	}
+	if x.o.file != "" && len(o.ways[0].set) == 0 {
+		return way{}, nil // the credential's own members tell
+	}
+	p, err := x.prompter()
+	if err != nil {
+		return way{}, usage("Name one of "+strings.Join(o.wayNames(), ", ")+".", "--way is missing")
+	}
+	x.errorf("How does %s give a token?\n", o.title)
+	for i, w := range o.ways {
+		x.errorf("  %2d  %-20s %s\n", i+1, w.name, w.about)
+	}
+	name, err := p.choose("way: ", o.wayNames())
+	if err != nil {
+		return way{}, err
+	}
+	return o.way(name)
+}
+
+// askSettings asks for the settings that are missing.
+func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessage) error {
+	for _, n := range append(slices.Clone(o.settings), w.needs...) {
+		if settings[n.name] != nil || n.name == "token_url" && settings["issuer"] != nil {
+			continue
+		}
+		p, err := x.prompter()
+		if err != nil {
+			return usage("Give --set "+n.name+"=…: "+n.about+".", "the setting %s of %s is missing", n.name, o.provider)
+		}
+		var answer string
+		if len(n.values) > 0 {
+			answer, err = p.choose(n.question(), n.values)
+		} else {
+			answer, err = p.line(n.question())
+		}
+		if err != nil {
+			return err
+		}
+		if answer = strings.TrimSpace(answer); answer == "" {
+			return usage("", "the setting %s of %s is missing", n.name, o.provider)
+		}
+		settings[n.name] = quoted(answer)
+	}
+	return nil
+}
+
+// way is the one that was chosen, or, for a connection that is declared already,
+// the one that its settings mean.
+func (x *addition) way(c connection.Connection) way {
+	if !x.declared {
+		return x.waysDoc
+	}
+	return wayOf(c)
+}
+
+// wayOf is the way that a declaration means, as far as that can be told.
+func wayOf(c connection.Connection) way {
+	o, err := findOffer(c.Provider)
+	if err != nil {
+		return way{}
+	}
+	var settings map[string]json.RawMessage
+	if json.Unmarshal(c.Settings, &settings) == nil {
+		for _, w := range o.ways {
+			for name, value := range w.set {
+				if string(settings[name]) == string(quoted(value)) {
+					return w
+				}
+			}
+		}
+	}
+	if len(o.ways) == 1 || len(o.ways) > 0 && len(o.ways[0].set) > 0 && c.Provider == "sharetribe" {
+		return o.ways[0] // the only one, or the provider's default
+	}
+	return way{}
+}
+
+// visible are the members that may be seen as they are typed.
+var visible = []string{credential.ClientID, credential.Username, credential.KeyID}
+
+// askCredential asks for a credential's members, without echo where they are
+// secret.
+func (a *app) askCredential(w way) (credential.Credential, error) {
+	p, err := a.prompter()
+	if err != nil {
+		return credential.Credential{}, usage("Give --credential FILE, or - for standard input.", "there is no terminal to ask for the credential on")
+	}
+	members := w.members
+	if len(members) == 0 {
+		answer, err := p.line("Members of the credential, with blanks between, as client_id client_secret: ")
+		if err != nil {
+			return credential.Credential{}, err
+		}
+		members = strings.Fields(answer)
+	}
+	var doc credential.Credential
+	for _, m := range members {
+		var value redact.Secret
+		switch {
+		case m == credential.PrivateKey:
+			value, err = p.fromFile(m)
+		case slices.Contains(visible, m):
+			var text string
+			text, err = p.line(m + ": ")
+			value = redact.New(text)
+		default:
+			value, err = p.secret(m + " (not shown): ")
+		}
+		if err != nil {
+			return doc, err
+		}
+		if m != credential.Password {
+			value = value.Trim()
+		}
+		if value.IsZero() {
+			return doc, usage("", "the credential's %s is missing: nothing was changed", m)
+		}
+		doc = doc.With(m, value)
+	}
+	return doc, nil
+}
+
+// fromFile asks for the name of a file that holds a member of several lines.
+func (p *prompter) fromFile(member string) (redact.Secret, error) {
+	name, err := p.line(member + ", a file (PEM or JWK): ")
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	text, err := os.ReadFile(strings.TrimSpace(name))
+	if err != nil {
+		return redact.Secret{}, usage("", "the file of the %s cannot be read", member)
+	}
+	return redact.New(string(text)), nil
+}
+
+// formOf shows a credential's document without its values.
+func formOf(w way, hosts []string) string {
+	members := map[string]string{}
+	for _, m := range w.members {
+		members[m] = "…"
+	}
+	if len(members) == 0 {
+		members["…"] = "…"
+	}
+	if len(hosts) > 0 {
+		members[credential.Hosts] = strings.Join(hosts, ",")
+	}
+	return string(encoded(members))
+}
+
+// hostsOf are the hosts that a connection's requests go to: those of the URLs in
+// its settings, the token endpoint's, and Flexera's API beside its login.
+func hostsOf(c connection.Connection, endpoint string) []string {
+	var out []string
+	add := func(host string) {
+		if host != "" && !slices.Contains(out, host) {
+			out = append(out, host)
+		}
+	}
+	add(endpoint)
+	var settings map[string]json.RawMessage
+	if json.Unmarshal(c.Settings, &settings) == nil {
+		for _, name := range []string{"login_url", "api_url", "token_url", "issuer", "base_url", "auth_url"} {
+			var raw string
+			if json.Unmarshal(settings[name], &raw) != nil {
+				continue
+			}
+			if u, err := url.Parse(raw); err == nil {
+				add(u.Host)
+			}
+		}
+	}
+	if zone, ok := strings.CutPrefix(endpoint, "login.flexera."); ok {
+		add("api.flexera." + zone)
+	}
+	return out
+}

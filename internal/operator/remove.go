@@ -1,0 +1,144 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evertoken/internal/connection"
+)
+
+func (a *app) removeCommand() *cobra.Command {
+	var keep bool
+	c := a.changing(&cobra.Command{
+		Use: "remove NAME", Short: "Remove a connection; its secrets can be restored for 30 days", Args: names(1),
+		Long: `Remove deletes the declaration of a connection and marks its secrets for
+deletion. It asks first, and prints the declaration. For 30 days "evertoken add"
+with the same name restores the secrets. A credential that other connections use
+stays. At the provider nothing is revoked.`,
+		ValidArgsFunction: a.completeNames,
+		RunE:              func(c *cobra.Command, args []string) error { return a.remove(c.Context(), args[0], keep) },
+	})
+	c.Flags().BoolVar(&keep, "keep-secrets", false, "delete the declaration alone")
+	return c
+}
+
+func (a *app) remove(ctx context.Context, name string, keep bool) error {
+	t, err := a.removable(ctx, name)
+	if err != nil {
+		return err
+	}
+	var secrets []string
+	var kept []string
+	for _, d := range documents(t.Connection) {
+		if d.role == "credential" && usedByOthers(t.all, name, d.name()) {
+			kept = append(kept, d.name()+" (other connections use it)")
+			continue
+		}
+		h, err := a.look(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		if h.exists && !h.deleted && !keep {
+			secrets = append(secrets, d.id)
+		}
+	}
+	a.say("The declaration of %s, in case it is needed again:\n  %s\n", name, declarationOf(t))
+	for _, k := range kept {
+		a.say("The secret %s is kept.\n", k)
+	}
+	question := fmt.Sprintf("Remove %s? Its declaration is deleted now, and these secrets in %d days: %s.", name, recoveryDays, orDash(shownSecrets(secrets)))
+	if err := a.confirm(question); err != nil {
+		return err
+	}
+	return a.change(ctx, func(ch changes) error {
+		if err := a.undeclare(ctx, ch, t); err != nil {
+			return err
+		}
+		for _, s := range secrets {
+			if err := ch.deleteSecret(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func shownSecrets(ids []string) string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, connection.SecretName(id))
+	}
+	return strings.Join(out, ", ")
+}
+
+// removable finds a connection to remove. Where an earlier run has deleted the
+// declaration already, the secrets with its tag are what is left.
+func (a *app) removable(ctx context.Context, name string) (target, error) {
+	t, err := a.target(ctx, name)
+	if err == nil || t.stack.name == "" || t.Name != "" || !connection.ValidName(name) {
+		return t, err
+	}
+	parameter := t.all.path + name
+	prefix := t.stack.secretPrefix + name + "/"
+	c := connection.Connection{Name: name, Credential: prefix + "credential", Session: prefix + "session", Token: prefix + "token"}
+	for _, d := range documents(c) {
+		h, lookErr := a.look(ctx, d.id)
+		if lookErr != nil {
+			return t, lookErr
+		}
+		if h.exists && !h.deleted && h.tag == parameter {
+			a.say("The declaration of %s is deleted already: going on from there.\n", name)
+			t.Declared = connection.Declared{Name: name, Parameter: parameter, Connection: c}
+			return t, nil
+		}
+	}
+	return t, err
+}
+
+func usedByOthers(all fleet, name, credential string) bool {
+	return slices.ContainsFunc(all.declared, func(d connection.Declared) bool {
+		return d.Name != name && d.Err == nil && connection.SecretName(d.Connection.Credential) == credential
+	})
+}
+
+// declarationOf is the connection as it was declared.
+func declarationOf(t target) string {
+	var several struct {
+		Connections map[string]json.RawMessage
+	}
+	text := t.all.parameters[t.Parameter]
+	if json.Unmarshal([]byte(text), &several) == nil && several.Connections != nil {
+		return string(several.Connections[t.Name])
+	}
+	return text
+}
+
+// undeclare takes a connection out of its parameter, or deletes the parameter
+// where it holds no other.
+func (a *app) undeclare(ctx context.Context, ch changes, t target) error {
+	text, declared := t.all.parameters[t.Parameter]
+	if !declared {
+		return nil
+	}
+	rest, others := without(text, t.Name)
+	if !others {
+		return ch.deleteParameter(ctx, t.Parameter)
+	}
+	return ch.putParameter(ctx, t.Parameter, rest, true)
+}
+
+// without is a parameter of several connections less one; others is false where
+// none is left, or where it holds one alone.
+func without(text, name string) (rest string, others bool) {
+	var several map[string]map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &several) != nil || several["connections"] == nil {
+		return "", false
+	}
+	delete(several["connections"], name)
+	return string(encoded(several)), len(several["connections"]) > 0
+}

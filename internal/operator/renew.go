@@ -1,0 +1,88 @@
+package operator
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"evertoken/internal/connection"
+)
+
+func (a *app) renewCommand() *cobra.Command {
+	var wait bool
+	c := a.changing(&cobra.Command{
+		Use: "renew NAME", Short: "Renew a token now, although it is not due", Args: names(1),
+		Long: `Renew has the function issue renew the token of a connection at once, and try
+what a provider has refused before. With --wait it waits for a run or a rotation
+that is under way, and for a fault that passes.`,
+		ValidArgsFunction: a.completeNames,
+		RunE:              func(c *cobra.Command, args []string) error { return a.renew(c.Context(), args[0], wait) },
+	})
+	c.Flags().BoolVar(&wait, "wait", false, "wait until a token is published, five minutes at most")
+	return c
+}
+
+func (a *app) renew(ctx context.Context, name string, wait bool) error {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return err
+	}
+	return a.change(ctx, func(ch changes) error {
+		ev := event{Connections: []string{name}, Force: true}
+		if wait {
+			e, err := a.awaited(ctx, ch, t.stack, ev)
+			if err != nil || a.dryRun {
+				return notHalf(err)
+			}
+			if !settled(e.Outcome) {
+				return refusal(e)
+			}
+			return a.tellIssued(e)
+		}
+		report, err := ch.run(ctx, t.stack, ev)
+		if err != nil || a.dryRun {
+			return notHalf(err)
+		}
+		e := outcomeOf(report, name)
+		if !settled(e.Outcome) {
+			return refusal(e)
+		}
+		return a.tellIssued(e)
+	})
+}
+
+// notHalf tells an interrupt of an invocation: the function goes on by itself.
+func notHalf(err error) error {
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		return &failure{exitInterrupted, errors.New("interrupted"), "The function goes on by itself: `evertoken status` shows what came of it."}
+	}
+	return err
+}
+
+// target is a connection that is to be changed, and the stack that serves it.
+type target struct {
+	connection.Declared
+	stack stack
+	all   fleet
+}
+
+// target finds the stack and a connection that can be used.
+func (a *app) target(ctx context.Context, name string) (target, error) {
+	if _, err := a.cloud(ctx); err != nil {
+		return target{}, err
+	}
+	s, err := a.findStack(ctx)
+	if err != nil {
+		return target{}, err
+	}
+	if a.path == "" {
+		a.path = s.connectionsPath
+	}
+	all, err := a.fleetAt(ctx, a.aws, a.path)
+	if err != nil {
+		return target{}, err
+	}
+	d, err := all.connection(name)
+	return target{d, s, all}, err
+}
