@@ -1,0 +1,235 @@
+package template
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// resolver puts a stack's parameters into what the template says.
+type resolver struct {
+	t          *testing.T
+	template   node
+	parameters map[string]string
+}
+
+// stack is the template with the parameters' defaults, but those given.
+func stack(t *testing.T, parameters map[string]string) resolver {
+	t.Helper()
+	r := resolver{t, load(t), map[string]string{}}
+	declared := r.template.get("Parameters")
+	for _, name := range declared.members() {
+		if members, ok := declared.get(name).value.(map[string]any); ok && members["Default"] != nil {
+			r.parameters[name] = declared.get(name, "Default").text()
+		}
+	}
+	for name, value := range parameters {
+		if _, ok := r.parameters[name]; !ok {
+			t.Fatalf("the template has no parameter %s", name)
+		}
+		r.parameters[name] = value
+	}
+	return r
+}
+
+// text resolves a text, an intrinsic function or a list of either. A reference
+// to a resource is its logical id.
+func (r resolver) text(value any) string {
+	r.t.Helper()
+	switch v := value.(type) {
+	case string:
+		return v
+	case map[string]any:
+		if ref, ok := v["Ref"].(string); ok {
+			return r.ref(ref)
+		}
+		if text, ok := v["Fn::Sub"].(string); ok {
+			return regexp.MustCompile(`\$\{([^}]+)\}`).ReplaceAllStringFunc(text, func(m string) string { return r.ref(m[2 : len(m)-1]) })
+		}
+		if path, ok := v["Fn::FindInMap"].([]any); ok && len(path) == 3 {
+			return r.template.get("Mappings", r.text(path[0]), r.text(path[1]), r.text(path[2])).text()
+		}
+		if at, ok := v["Fn::GetAtt"].([]any); ok {
+			return r.text(at[0]) + "." + r.text(at[1])
+		}
+	}
+	r.t.Fatalf("cannot resolve %v", value)
+	return ""
+}
+
+func (r resolver) ref(name string) string {
+	if v, ok := r.parameters[name]; ok {
+		return v
+	}
+	return name
+}
+
+func (r resolver) number(value any) int {
+	r.t.Helper()
+	n, err := strconv.Atoi(r.text(value))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+// alarms are the stack's metric alarms by logical id.
+func (r resolver) alarms() map[string]alarm {
+	r.t.Helper()
+	out := map[string]alarm{}
+	resources := r.template.get("Resources")
+	for _, id := range resources.members() {
+		if resources.get(id, "Type").text() == "AWS::CloudWatch::Alarm" {
+			out[id] = r.alarm(id, resources.get(id, "Properties"))
+		}
+	}
+	return out
+}
+
+func (r resolver) alarm(id string, properties node) alarm {
+	r.t.Helper()
+	has := properties.members()
+	a := alarm{
+		name: id, n: r.number(properties.get("EvaluationPeriods").value), m: r.number(properties.get("DatapointsToAlarm").value),
+		threshold: float64(r.number(properties.get("Threshold").value)), comparison: properties.get("ComparisonOperator").text(),
+		missing: properties.get("TreatMissingData").text(), tells: slices.Contains(has, "AlarmActions"),
+	}
+	if !slices.Contains(has, "Metrics") {
+		a.period = time.Duration(r.number(properties.get("Period").value)) * time.Second
+		a.queries = []query{{id: "m", key: r.series(properties, properties), stat: properties.get("Statistic").text()}}
+		return a
+	}
+	queries, ok := properties.get("Metrics").value.([]any)
+	if !ok {
+		r.t.Fatalf("the metrics of %s are no list", id)
+	}
+	for i, q := range queries {
+		entry := node{r.t, fmt.Sprintf("%s.Metrics[%d]", properties.path, i), q}
+		if watched := entry.get("ReturnData").text() == "true"; watched != (i == len(queries)-1) {
+			r.t.Errorf("%s watches another metric than its last", id)
+		}
+		if !slices.Contains(entry.members(), "MetricStat") {
+			a.queries = append(a.queries, r.expression(&a, entry))
+			continue
+		}
+		stat := entry.get("MetricStat")
+		a.period = time.Duration(r.number(stat.get("Period").value)) * time.Second
+		a.queries = append(a.queries, query{id: entry.get("Id").text(), key: r.series(stat.get("Metric"), stat), stat: stat.get("Stat").text()})
+	}
+	return a
+}
+
+var insightsRE = regexp.MustCompile(`^SELECT (MIN|MAX)\((\w+)\) FROM SCHEMA\("Evertoken", FunctionName, Connection\) ` +
+	`WHERE FunctionName = '(\w+)' GROUP BY Connection ORDER BY (MIN|MAX)\(\) (ASC|DESC)$`)
+
+// expression is an entry of metric math, or a Metrics Insights query: that of a
+// connection's series, the connection's name left open.
+func (r resolver) expression(a *alarm, entry node) query {
+	r.t.Helper()
+	text := r.text(entry.get("Expression").value)
+	if !strings.HasPrefix(text, "SELECT ") {
+		return query{id: entry.get("Id").text(), expression: text}
+	}
+	m := insightsRE.FindStringSubmatch(text)
+	if m == nil || m[1] != m[4] {
+		r.t.Fatalf("%s asks in another way than the model knows: %s", a.name, text)
+	}
+	a.byName, a.period = true, time.Duration(r.number(entry.get("Period").value))*time.Second
+	return query{id: entry.get("Id").text(), key: key("Evertoken", m[2], m[3]) + "/", stat: map[string]string{"MIN": "Minimum", "MAX": "Maximum"}[m[1]]}
+}
+
+// series is the key of a metric with one dimension.
+func (r resolver) series(metric, _ node) string {
+	r.t.Helper()
+	dimensions, ok := metric.get("Dimensions").value.([]any)
+	if !ok || len(dimensions) != 1 {
+		r.t.Fatalf("%s has not one dimension", metric.path)
+	}
+	dimension := node{r.t, metric.path, dimensions[0]}
+	return key(metric.get("Namespace").text(), metric.get("MetricName").text(), r.text(dimension.get("Value").value))
+}
+
+// key is that of a series: its namespace, name and the value of its dimension. A
+// connection's name follows after a slash.
+func key(namespace, name, of string) string { return namespace + " " + name + " " + of }
+
+// told are the alarms that tell somebody, with the composite one, each by the
+// moments at which it went into alarm.
+type told map[string]time.Time
+
+// watch evaluates all alarms each minute from the first moment to the last, and
+// returns when each that tells somebody first went into ALARM. An alarm by name
+// watches the connection called name.
+func (r resolver) watch(s series, name string, from, to time.Time, how reading) (told, map[string]state) {
+	alarms, states, first := r.alarms(), map[string]state{}, told{}
+	for id := range alarms {
+		states[id] = stateInsufficient
+	}
+	for now := from.Truncate(time.Minute); !now.After(to); now = now.Add(time.Minute) {
+		for id, a := range alarms {
+			if a.byName {
+				a = a.of(name)
+			}
+			states[id] = a.evaluate(s, now, states[id], how)
+			if a.tells && states[id] == stateAlarm && first[id].IsZero() {
+				first[id] = now
+			}
+		}
+		if states["SilenceAlarm"] == stateAlarm && states["HasRunAlarm"] == stateOK && first["NothingRanAlarm"].IsZero() {
+			first["NothingRanAlarm"] = now
+		}
+	}
+	return first, states
+}
+
+// of is a contributor of an alarm by name.
+func (a alarm) of(name string) alarm {
+	a.queries = slices.Clone(a.queries)
+	a.queries[0].key += name
+	return a
+}
+
+// TestTheCompositeAlarm: the model knows one composite alarm, and its rule.
+func TestTheCompositeAlarm(t *testing.T) {
+	t.Parallel()
+	r := stack(t, nil)
+	check(t, "the rule", `ALARM("SilenceAlarm") AND OK("HasRunAlarm")`, r.text(r.template.get("Resources", "NothingRanAlarm", "Properties", "AlarmRule").value))
+}
+
+// TestEveryAlarmTellsBothWays: what goes into alarm also tells that it is over,
+// and says what to do first and where to read on.
+func TestEveryAlarmTellsBothWays(t *testing.T) {
+	t.Parallel()
+	r := stack(t, nil)
+	resources := r.template.get("Resources")
+	runbook := read(t, "docs/operations.md")
+	for _, id := range resources.members() {
+		if kind := resources.get(id, "Type").text(); kind != "AWS::CloudWatch::Alarm" && kind != "AWS::CloudWatch::CompositeAlarm" {
+			continue
+		}
+		properties := resources.get(id, "Properties")
+		text := r.text(properties.get("AlarmDescription").value)
+		if len(text) > 1024 {
+			t.Errorf("%s has a description of %d characters, of 1024", id, len(text))
+		}
+		if id == "SilenceAlarm" || id == "HasRunAlarm" {
+			check(t, id+" has actions", false, slices.Contains(properties.members(), "AlarmActions"))
+			continue
+		}
+		check(t, id+" OKActions", properties.get("AlarmActions").value, properties.get("OKActions").value)
+		if !strings.Contains(text, "First") || !strings.HasSuffix(text, "Runbook: docs/operations.md, "+id+".") {
+			t.Errorf("%s names no first command or section: %s", id, text)
+		}
+		_, section, found := strings.Cut(runbook, "\n### "+id+"\n")
+		section, _, _ = strings.Cut(section, "\n### ")
+		for _, part := range []string{"**Means.**", "**See.**", "**Do.**", "**Verify.**"} {
+			if !found || !strings.Contains(section, part) {
+				t.Errorf("docs/operations.md has no section %s with %s", id, part)
+			}
+		}
+	}
+}
