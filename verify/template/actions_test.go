@@ -52,7 +52,7 @@ func called(t *testing.T, function string) []string {
 // the code calls.
 var platform = map[string][]string{
 	"IssueFunction": {
-		"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage",
+		"logs:CreateLogStream", "logs:PutLogEvents",
 		"xray:PutTelemetryRecords", "xray:PutTraceSegments",
 	},
 	"RotateFunction": {
