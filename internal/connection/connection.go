@@ -109,7 +109,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		Name: name, Provider: w.Provider, RenewedBy: ByIssue, Settings: w.Settings,
 		Credential: "evertoken/" + name + "/credential",
 		Session:    "evertoken/" + name + "/session",
-		Token:      "evertoken/" + name + "/token",
+		Token:      DefaultToken(name),
 	}
 	if w.Provider == "" {
 		return fail("provider", "is missing: name one of "+strings.Join(Providers, ", "))

@@ -67,6 +67,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		users[connection.SecretName(d.Connection.Credential)]++
 	}
 	hosts, credentials := map[string]*host{}, map[string]*shared{}
+	var faulty []connection.Declared
 	for _, d := range declared {
 		if len(r.event.Connections) > 0 && !missing[d.Name] {
 			continue
@@ -78,7 +79,8 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 			provider, err = r.provider(ctx, d.Connection)
 		}
 		if err != nil {
-			r.done(ctx, misconfigured(d.Name, err.Error(), "correct it in the parameter "+d.Parameter))
+			d.Err = err
+			faulty = append(faulty, d)
 			continue
 		}
 		t := &task{turn: len(all), job: renew.Job{
@@ -101,6 +103,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		r.done(ctx, misconfigured(name, "no connection has this name", "declare it in the parameter "+r.Config.ConnectionsPath+name))
 	}
+	r.tellFaulty(ctx, faulty)
 	r.takeTurns(all)
 	return all
 }

@@ -146,11 +146,15 @@ func (f Facts) LookAfter() time.Time {
 
 func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.IssuedAt) }
 
-func (f Facts) minRemaining() time.Duration {
-	if f.MinRemaining > 0 {
-		return min(f.MinRemaining, f.life()/2) // more than that no renewal could keep
+func (f Facts) minRemaining() time.Duration { return Promised(f.MinRemaining, f.life()) }
+
+// Promised is the life that readers of a token of this life are promised, by
+// min_remaining as declared, 0 for its default.
+func Promised(minRemaining, life time.Duration) time.Duration {
+	if minRemaining > 0 {
+		return min(minRemaining, life/2) // more than that no renewal could keep
 	}
-	return f.life() / 6
+	return life / 6
 }
 
 // RenewAfter is when the token is to be renewed, before connections are spread:

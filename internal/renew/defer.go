@@ -15,7 +15,8 @@ func (e *Engine) Defer(j Job, reason string) Result {
 	}
 	result := Result{Name: j.Connection.Name, Outcome: Deferred, Reason: reason, NeedsPersonAt: r.needsPerson}
 	if r.token != nil {
-		result.ExpiresAt, result.MinRemaining = r.token.ExpiresAt, r.facts().minRemaining()
+		facts := r.facts()
+		result.ExpiresAt, result.MinRemaining, result.RenewAfter = r.token.ExpiresAt, facts.minRemaining(), facts.RenewAfter()
 	}
 	return result
 }

@@ -129,7 +129,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 			continue
 		case d.Err != nil:
 			if intruder == nil {
-				intruder = r.misconfigured(d.Err.Error(), "correct it in the parameter "+d.Parameter)
+				intruder = r.misconfigured(d.Err.Error(), connection.Correct(d.Parameter))
 			}
 			continue
 		case r.role != "" && r.role != found:
@@ -137,7 +137,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 		}
 		provider, err := r.Provider(d.Connection)
 		if err != nil {
-			return "", r.misconfigured(err.Error(), "correct it in the parameter "+d.Parameter)
+			return "", r.misconfigured(err.Error(), connection.Correct(d.Parameter))
 		}
 		r.role = found
 		r.users = append(r.users, user{d.Connection, provider})

@@ -1,0 +1,12 @@
+package connection
+
+// DefaultToken is the name of the secret that a connection's token is published
+// in where it names none.
+func DefaultToken(name string) string { return "evertoken/" + name + "/token" }
+
+// Correct tells how a declaration is corrected: the command that writes the
+// parameter anew.
+func Correct(parameter string) string {
+	return "Correct it in the parameter " + parameter + ": aws ssm put-parameter --overwrite --type String --name " +
+		parameter + " --value file://connection.json"
+}

@@ -1,0 +1,38 @@
+package issue
+
+import (
+	"context"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/renew"
+)
+
+// tellFaulty is done with connections whose declaration cannot work, each with
+// its error. Where such a one has a token, from before an edit broke it, the
+// result has the life that is left, so that the alarm fires before it ends.
+func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
+	var ids []string
+	for _, d := range declared {
+		ids = append(ids, tokenOf(d))
+	}
+	read := batch(ctx, ids, r.Secrets.Batch)
+	for _, d := range declared {
+		result := misconfigured(d.Name, d.Err.Error(), connection.Correct(d.Parameter))
+		token, err := credential.ParseToken(read[tokenOf(d)].Version.Value)
+		if err == nil && token.Connection == d.Name {
+			result.ExpiresAt, result.RenewAfter, result.NeedsPersonAt = token.ExpiresAt, token.RenewAfter, token.NeedsPersonAt
+			result.MinRemaining = renew.Promised(d.Connection.MinRemaining, token.ExpiresAt.Sub(token.IssuedAt))
+		}
+		r.done(ctx, result)
+	}
+}
+
+// tokenOf is the secret of a faulty connection's token: the one that it names, as
+// far as that could be read, or else the one that it has by default.
+func tokenOf(d connection.Declared) string {
+	if d.Connection.Token != "" {
+		return d.Connection.Token
+	}
+	return connection.DefaultToken(d.Name)
+}
