@@ -134,7 +134,7 @@ func TestREADMETables(t *testing.T) {
 func alarms(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^  (\w+):\n    Type: AWS::CloudWatch::Alarm$`).FindAllStringSubmatch(read(t, "template.yaml"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  (\w+):\n    Type: AWS::CloudWatch::(?:Composite)?Alarm$`).FindAllStringSubmatch(read(t, "template.yaml"), -1) {
 		names = append(names, m[1])
 	}
 	return names
