@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -33,14 +34,35 @@ func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string,
 	if d.endpoint != "" {
 		return d.endpoint, nil
 	}
-	var err error
+	var told *exchange.Error // of the places without the metadata, what tells most
 	for _, where := range wellKnown(d.issuer) {
-		d.endpoint, err = p.discover(ctx, c, where)
-		if e, ok := errors.AsType[*exchange.Error](err); !ok || e.Class != exchange.Misconfigured {
-			break // found, or no answer to the question whether it is there
+		endpoint, err := p.discover(ctx, c, where)
+		e, failed := errors.AsType[*exchange.Error](err)
+		switch {
+		case !failed:
+			d.endpoint = endpoint
+			return endpoint, err
+		case e.Class == exchange.Throttled, e.Class == exchange.Transient && e.Status == 0:
+			return "", err // the other place is at the same server
+		case told == nil || tells(e) >= tells(told):
+			told = e
 		}
 	}
-	return d.endpoint, err
+	return "", told
+}
+
+// tells ranks why a place has no metadata. A 5xx does not keep the other place
+// from being asked, since a gateway may answer so for every path that it does
+// not know; but where neither has it, it may pass. A document that is wrong
+// says more than none.
+func tells(e *exchange.Error) int {
+	switch {
+	case e.Class == exchange.Transient:
+		return 2
+	case e.Status == 0:
+		return 1
+	}
+	return 0
 }
 
 // wellKnown are the places of an issuer's metadata: RFC 8414 section 3.1 puts
@@ -76,7 +98,7 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 	if !a.OK() {
 		e := p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call})
 		if e.Class != exchange.Throttled && e.Class != exchange.Transient {
-			e.Class, e.Hint = exchange.Misconfigured, "The issuer has no metadata there: check settings.issuer, or give settings.token_url."
+			e.Class, e.Unsure, e.Hint = exchange.Misconfigured, false, "The issuer has no metadata there: check settings.issuer, or give settings.token_url."
 		}
 		return "", e
 	}
@@ -87,6 +109,9 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 	}
 	return endpoint, nil
 }
+
+// plainURL is a URL that may be shown in an error.
+var plainURL = regexp.MustCompile(`^https?://[A-Za-z0-9._:/~%-]{1,200}$`)
 
 // readMetadata takes the token endpoint out of a metadata document (RFC 8414
 // section 2).
@@ -101,7 +126,11 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	// RFC 8414 section 3.3: identical, or another server's metadata must not be
 	// used.
 	if metadata.Issuer != p.discovery.issuer {
-		return "", `the metadata's "issuer" is not settings.issuer, letter by letter`
+		problem := `the metadata's "issuer" is not settings.issuer, letter by letter`
+		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" && u.Host == hostOf(p.discovery.issuer) && plainURL.MatchString(metadata.Issuer) {
+			problem += ": it is " + metadata.Issuer
+		}
+		return "", problem
 	}
 	if _, problem := parseURL(metadata.TokenEndpoint, p.http); problem != "" {
 		return "", `the metadata's "token_endpoint" ` + problem
