@@ -95,6 +95,7 @@ type declaration struct {
 // parameter itself is an entry under the parameter's own last element.
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
+	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
 		if strings.Contains(strings.TrimPrefix(p.Name, path), "/") {

@@ -76,6 +76,7 @@ func TestLoad(t *testing.T) {
 		{"none in a parameter for several", []string{"all", `{"connections":{}}`}, map[string]string{}},
 		{"one bad among several", []string{"all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":7},"c":"` + canary + `"}}`},
 			map[string]string{"a": "", "b": "provider has the wrong type", "c": "is not a JSON object"}},
+		{"a byte order mark", []string{"a", "\ufeff" + `{"provider":"apiax"}`, "s", "\ufeff" + `{"connections":{"b":{"provider":"apiax"}}}`}, map[string]string{"a": "", "b": ""}},
 		{"bad parameter", []string{"a", `{"provider":"apiax"}`, "b", canary}, map[string]string{"a": "", "b": "is not a JSON object (the fault is near byte 1)"}},
 		{"an unknown member beside connections", []string{"all", `{"connections":{"a":{"provider":"apiax"}},"version":"` + canary + `"}`},
 			map[string]string{"all": "version is not known here; known are connections"}},

@@ -14,6 +14,7 @@ import (
 
 	"evertoken/internal/hosts"
 	"evertoken/internal/redact"
+	"evertoken/internal/strictjson"
 )
 
 // The members of a credential document that providers know. Others are kept
@@ -76,7 +77,10 @@ func Parse(document redact.Secret) (Credential, error) {
 		}
 		var s string
 		if json.Unmarshal(value, &s) != nil {
-			return Credential{}, &Error{"credential", name, "is not a JSON string: write it in quotes"}
+			if name != PrivateKey || value[0] != '{' {
+				return Credential{}, &Error{"credential", name, "is not a JSON string: write it in quotes"}
+			}
+			s = string(value) // a JSON Web Key as the object that it is
 		}
 		secret := redact.New(s)
 		if name != Password { // white space may be part of a password
@@ -190,17 +194,39 @@ func (c Credential) Fingerprint(names ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// object decodes a document that must be one JSON object.
+// object decodes a document that must be one JSON object. What copying put
+// around it is taken off: a byte order mark, and the quotes of a JSON string.
 func object(document string, content redact.Secret) (map[string]json.RawMessage, error) {
-	if strings.TrimSpace(content.Reveal()) == "" {
+	text := strings.TrimPrefix(content.Reveal(), byteOrderMark)
+	var inner string
+	for range 2 {
+		if t := strings.TrimSpace(text); !strings.HasPrefix(t, `"`) || json.Unmarshal([]byte(t), &inner) != nil ||
+			!strings.HasPrefix(strings.TrimSpace(inner), "{") && !strings.HasPrefix(inner, `"`) {
+			break
+		}
+		text = inner
+	}
+	if strings.TrimSpace(text) == "" {
 		return nil, &Error{document, "", "is empty"}
 	}
 	var raw map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(content.Reveal()), &raw); err != nil || raw == nil {
-		return nil, &Error{document, "", "is not a JSON object"} // err may quote the value
+	if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil { // err may quote the value
+		problem := "is not a JSON object"
+		if fault := strictjson.Fault([]byte(text)); fault != "" && strings.HasPrefix(strings.TrimSpace(text), "{") {
+			problem += ": " + fault
+		}
+		return nil, &Error{document, "", problem}
+	}
+	for name, twice := range strictjson.Repeated([]byte(text)) {
+		if twice && (name == Hosts || slices.Contains(knownMembers, name)) {
+			return nil, &Error{document, name, "stands there twice: remove one of the two"}
+		}
 	}
 	return raw, nil
 }
+
+// byteOrderMark is what PowerShell and Notepad put before a text in UTF-8.
+const byteOrderMark = "\ufeff"
 
 // encode marshals a document of our own making.
 func encode(v any) redact.Secret {

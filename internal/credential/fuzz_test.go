@@ -10,12 +10,15 @@ import (
 	"evertoken/internal/redact"
 )
 
+// fault is what strictjson.Fault says: its words, and a place.
+const fault = `[a-z ,:]*byte \d+[A-Za-z0-9 ,:\-\\"]*`
+
 // ownWords are all that an error may be made of: whatever else is in its text
 // came from the document.
 var ownWords = regexp.MustCompile(`^the (credential|session|token)('s "(client_id|client_secret|refresh_token|username|password|private_key|key_id|` +
 	`access_token|token_type|authorization|expires_at|issued_at|renew_after|scope|provider|connection|api_url|` +
 	`started_at|refreshed_at|opened_by|opening_at|nonce|needs_person_at|look_after)")? ` +
-	`(is empty|is missing|is not a JSON object|is not a JSON string: write it in quotes|has a time that no clock shows|` +
+	`(is empty|is missing|stands there twice: remove one of the two|is not a JSON object(: ` + fault + `)?|is not a JSON string: write it in quotes|has a time that no clock shows|` +
 	`has a wrong type: only Evertoken writes this document(; empty it to have a new session opened)?)$`)
 
 func checkWords(t *testing.T, err error) {

@@ -1,0 +1,63 @@
+package strictjson_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"evertoken/internal/strictjson"
+)
+
+func TestFault(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":"canary"}`:          "",
+		`{"a":"canary","b":"c",}`: "byte 22 is a comma with nothing behind it: remove it",
+		"{\"a\":\"c\",\n}":        "byte 9 is a comma with nothing behind it: remove it",
+		`["canary",]`:             "byte 10 is a comma with nothing behind it: remove it",
+		"{\"a\":\"can\nary\"}":    "byte 10 is a raw line break inside a string: write it \\n",
+		"{\"a\":\"can\r\nary\"}":  "byte 10 is a raw line break inside a string: write it \\n",
+		"{\"a\":\"can\tary\"}":    "byte 10 is a raw tab inside a string: write it \\t",
+		"{\"a\":\"can\x00ary\"}":  "byte 10 is NUL: store the document as plain text, in UTF-8",
+		"{\"a\":\"can\x1bary\"}":  "byte 10 is a control character: remove it",
+		"{\x00\"\x00a":            "byte 2 is NUL: store the document as plain text, in UTF-8",
+		`{'a':'canary'}`:          "byte 2 is a single quote: JSON has double quotes",
+		`{“a”:“canary”}`:          "byte 2 is a typographic quote: JSON has straight double quotes",
+		`{"a":"can\qary"}`:        `byte 11 does not go with the backslash before it: a backslash itself is written \\`,
+		`{"a":"canary"`:           "it ends too early, at byte 13: a quote or a closing bracket is missing",
+		`{"a":"canary`:            "it ends too early, at byte 12: a quote or a closing bracket is missing",
+		`{"a":"canary"}{}`:        "byte 15 follows the end of the document: store one document alone",
+		`{"a":"canary" "b":"c"}`:  "a comma is missing before byte 15",
+		`{"a":"can"ary"}`:         `byte 11 follows a value without a comma: a quote inside a string is written \"`,
+		`{"a" "canary"}`:          "a colon is missing before byte 6",
+		`{a:"canary"}`:            "byte 2 begins a name without double quotes",
+		`{"a":canary}`:            "byte 6 begins a value without double quotes",
+		`{"a":}`:                  "the fault is at byte 6",
+		"# canary\n{}":            "byte 1 begins a comment: JSON has none",
+		"{} // canary":            "byte 4 begins a comment: JSON has none",
+		"":                        "it ends too early, at byte 0: a quote or a closing bracket is missing",
+	} {
+		if got := strictjson.Fault([]byte(text)); got != want {
+			t.Errorf("%q:\n%s, want\n%s", text, got, want)
+		}
+	}
+}
+
+// FuzzFault holds: a fault is told just where the text is no JSON, and nothing
+// of the text is in it.
+func FuzzFault(f *testing.F) {
+	for _, s := range []string{`{"a":1,}`, "{\"a\":\"\n\"}", `{'a'`, `{"a":"\q"}`, "\x00", "“", "{}{}", "nul", `{"a" 1}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		const marked = "QZJX9173"
+		text = append(text, marked...)
+		got := strictjson.Fault(text)
+		if (got == "") != json.Valid(text) {
+			t.Errorf("%q: %q", text, got)
+		}
+		if strings.Contains(got, "QZJX") {
+			t.Errorf("the fault quotes the text: %s", got)
+		}
+	})
+}
