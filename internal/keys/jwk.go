@@ -49,7 +49,7 @@ func parseJSON(text, id string) (Key, string) {
 	if !ok {
 		return Key{}, "is a JSON Web Key of a kind that no signature is made with: use kty RSA, EC or OKP (Ed25519)"
 	}
-	return Key{Signer: signer, ID: jwk.KeyID, Certificates: jwk.Certificates}, ""
+	return Key{signer: redact.Wrap(&signer), ID: jwk.KeyID, Certificates: jwk.Certificates}, ""
 }
 
 // oneOf picks the key of a set: the one with the credential's key_id, or the

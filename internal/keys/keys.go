@@ -21,15 +21,23 @@ const minRSABits = 2048
 
 // Key is a private key as a credential holds it.
 type Key struct {
-	// Signer is an *rsa.PrivateKey of at least 2048 bits, an *ecdsa.PrivateKey
-	// on P-256, P-384 or P-521, or an ed25519.PrivateKey.
-	Signer crypto.Signer
+	signer redact.Box[crypto.Signer]
 	// ID is the credential's id for the key, else the kid of a JSON Web Key; empty if
 	// neither is there.
 	ID string
 	// Certificates are those stored beside the key, the key's own first; none if
 	// there are none.
 	Certificates []*x509.Certificate
+}
+
+// Signer is the key itself: an *rsa.PrivateKey of at least 2048 bits, an
+// *ecdsa.PrivateKey on P-256, P-384 or P-521, or an ed25519.PrivateKey. It is nil
+// for the zero Key.
+func (k Key) Signer() crypto.Signer {
+	if s := k.signer.Reveal(); s != nil {
+		return *s
+	}
+	return nil
 }
 
 // Member is a member of a credential: the name under which it is stored, for
@@ -45,7 +53,7 @@ type Member struct {
 func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 	key, problem := parse(private.Value, id.Reveal())
 	if problem == "" {
-		problem = unusable(key.Signer)
+		problem = unusable(key.Signer())
 	}
 	if problem != "" {
 		return Key{}, wrong(private.Name, problem)
@@ -59,23 +67,23 @@ func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 		}
 	}
 	var ok bool
-	if key.Certificates, ok = ownFirst(key.Signer, key.Certificates); !ok && !certificate.Value.IsZero() {
+	if key.Certificates, ok = ownFirst(key.Signer(), key.Certificates); !ok && !certificate.Value.IsZero() {
 		return Key{}, wrong(certificate.Name, "belongs to another key than "+private.Name+": store the certificate that was issued for this key")
 	}
 	return key, nil
 }
 
 // TLS returns the key and its certificates as mutual TLS shows them (RFC 8705),
-// or nil where the key has no certificate.
-func (k Key) TLS() *tls.Certificate {
+// or the zero Box where the key has no certificate.
+func (k Key) TLS() redact.Box[tls.Certificate] {
 	if len(k.Certificates) == 0 {
-		return nil
+		return redact.Box[tls.Certificate]{}
 	}
-	out := &tls.Certificate{PrivateKey: k.Signer, Leaf: k.Certificates[0]}
+	out := &tls.Certificate{PrivateKey: k.Signer(), Leaf: k.Certificates[0]}
 	for _, c := range k.Certificates {
 		out.Certificate = append(out.Certificate, c.Raw)
 	}
-	return out
+	return redact.Wrap(out)
 }
 
 func wrong(member, problem string) error {

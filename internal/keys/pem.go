@@ -47,16 +47,16 @@ func parsePEM(text string) (Key, string) {
 			if c, err := x509.ParseCertificate(b.Bytes); err == nil {
 				key.Certificates = append(key.Certificates, c)
 			}
-		case key.Signer != nil:
+		case !key.signer.IsZero():
 		case strings.HasSuffix(kind, "PRIVATE KEY"):
 			var one Key
 			if one, problem = parsePrivate(b); problem == "" {
-				key.Signer = one.Signer
+				key.signer = one.signer
 			}
 		}
 	}
 	switch {
-	case key.Signer != nil:
+	case !key.signer.IsZero():
 		return key, ""
 	case problem != "":
 		return Key{}, problem
@@ -127,7 +127,7 @@ func parseDER(der []byte) (Key, string) {
 	signer, ok := key.(crypto.Signer)
 	switch {
 	case ok:
-		return Key{Signer: signer}, ""
+		return Key{signer: redact.Wrap(&signer)}, ""
 	case key != nil: // X25519, which agrees on keys and signs nothing
 		return Key{}, "is of a kind that no signature is made with: use RSA, EC (P-256, P-384, P-521) or Ed25519"
 	case pkcs12(der):

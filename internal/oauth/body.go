@@ -25,7 +25,7 @@ func readAnswer(response *http.Response, limit int64, doing string) (Answer, err
 	long := int64(len(raw)) > limit
 	raw = raw[:min(int64(len(raw)), limit)]
 	inflated, state := inflate(raw, response.Header.Values("Content-Encoding"), limit)
-	a := Answer{Status: response.StatusCode, Header: response.Header, Body: redact.New(decodeText(inflated))}
+	a := Answer{Status: response.StatusCode, Header: redact.Wrap(&response.Header), Body: redact.New(decodeText(inflated))}
 	failed := func(class exchange.Class, problem string) (Answer, error) {
 		return a, &exchange.Error{Class: class, Doing: doing, Status: a.Status, Lost: true, Problem: problem}
 	}

@@ -54,9 +54,21 @@ type Client struct {
 // or echo what was sent.
 type Answer struct {
 	Status int
-	Header http.Header
+	Header redact.Box[http.Header]
 	Body   redact.Secret
 }
+
+// headers are the answer's headers; none where it has none.
+func (a Answer) headers() http.Header {
+	if h := a.Header.Reveal(); h != nil {
+		return *h
+	}
+	return nil
+}
+
+// Location is where the answer says that something was created or is now; empty
+// if it does not.
+func (a Answer) Location() string { return a.headers().Get("Location") }
 
 // OK reports a 2xx status.
 func (a Answer) OK() bool { return a.Status >= 200 && a.Status <= 299 }
@@ -131,12 +143,12 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 // A redirect is an answer. An answer other than 2xx counts even if its body
 // cannot be read whole.
 func (c *Client) Do(ctx context.Context, policy hosts.Policy, r *http.Request, doing string) (Answer, error) {
-	return c.send(ctx, policy, r, doing, nil)
+	return c.send(ctx, policy, r, doing, redact.Box[tls.Certificate]{})
 }
 
 // send is Do, with the client's certificate where there is one.
 func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request, doing string,
-	certificate *tls.Certificate) (Answer, error) {
+	certificate redact.Box[tls.Certificate]) (Answer, error) {
 	if err := allowed(policy, r, doing); err != nil {
 		return Answer{}, err
 	}
@@ -165,7 +177,7 @@ func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request,
 		r.Header.Set("Accept", "application/json")
 	}
 
-	response, err := c.presenting(certificate).Do(r)
+	response, err := c.presenting(certificate.Reveal()).Do(r)
 	if err != nil {
 		return Answer{}, unanswered(err, connected.Load(), doing)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/hosts"
+	"evertoken/internal/redact"
 )
 
 const (
@@ -31,6 +32,9 @@ var testNow = time.Date(2026, time.November, 21, 16, 0, 0, 0, time.UTC)
 
 // loopback lets requests go to the servers of these tests.
 var loopback = hosts.Policy{Loopback: true}
+
+// boxed are the headers of an answer.
+func boxed(h http.Header) redact.Box[http.Header] { return redact.Wrap(&h) }
 
 func newClient() *Client { return &Client{Now: func() time.Time { return testNow }} }
 

@@ -189,7 +189,7 @@ func TestDoNeedsAPolicy(t *testing.T) {
 	if reached.Load() > 0 {
 		t.Errorf("%d requests were sent", reached.Load())
 	}
-	_, err := newClient().Exchange(t.Context(), hosts.Policy{}, Request{TokenURL: s.URL, Form: url.Values{"grant_type": {"password"}}, ClientSecret: redact.New(canary)})
+	_, err := newClient().Exchange(t.Context(), hosts.Policy{}, Request{TokenURL: s.URL, Form: redact.ValuesOf(url.Values{"grant_type": {"password"}}), ClientSecret: redact.New(canary)})
 	if e := failure(t, err); e.Class != exchange.Misconfigured {
 		t.Errorf("%+v", e)
 	}

@@ -62,24 +62,24 @@ func TestExchangeOnTheWire(t *testing.T) {
 		auth    string
 		body    string
 	}{
-		{"none, without an id", Request{Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r t/+&=é"}}},
+		{"none, without an id", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r t/+&=é"}})},
 			"", "grant_type=refresh_token&refresh_token=r+t%2F%2B%26%3D%C3%A9"},
-		{"none, with an id", Request{Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"rt"}}, ClientID: redact.New("id")},
+		{"none, with an id", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"rt"}}), ClientID: redact.New("id")},
 			"", "client_id=id&grant_type=refresh_token&refresh_token=rt"},
-		{"body", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBody, ClientID: redact.New("id"), ClientSecret: redact.New("s+ç")},
+		{"body", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBody, ClientID: redact.New("id"), ClientSecret: redact.New("s+ç")},
 			"", "client_id=id&client_secret=s%2B%C3%A7&grant_type=client_credentials"},
 		// base64 of "i%3Ad:s%2B%20%C3%A7"
-		{"basic", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBasic, ClientID: redact.New("i:d"), ClientSecret: redact.New("s+ ç")},
+		{"basic", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBasic, ClientID: redact.New("i:d"), ClientSecret: redact.New("s+ ç")},
 			"Authorization: Basic aSUzQWQ6cyUyQiUyMCVDMyVBNw==\r\n", "grant_type=client_credentials"},
 		// base64 of "i/d:s+ ç"
-		{"plain basic", Request{Form: url.Values{"grant_type": {"client_credentials"}}, Auth: AuthBasic, PlainBasic: true, ClientID: redact.New("i/d"), ClientSecret: redact.New("s+ ç")},
+		{"plain basic", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBasic, PlainBasic: true, ClientID: redact.New("i/d"), ClientSecret: redact.New("s+ ç")},
 			"Authorization: Basic aS9kOnMrIMOn\r\n", "grant_type=client_credentials"},
-		{"several resources", Request{Form: url.Values{"grant_type": {"client_credentials"}, "resource": {"https://b", "https://a"}}},
+		{"several resources", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "resource": {"https://b", "https://a"}})},
 			"", "grant_type=client_credentials&resource=https%3A%2F%2Fb&resource=https%3A%2F%2Fa"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			before := fmt.Sprint(tt.request.Form)
+			before := fmt.Sprint(tt.request.Form.Reveal())
 			var got func() string
 			tt.request.TokenURL, got = raw(t)
 			issued, err := newClient().Exchange(t.Context(), loopback, tt.request)
@@ -93,7 +93,7 @@ func TestExchangeOnTheWire(t *testing.T) {
 			if diff := cmp.Diff(want, got()); diff != "" {
 				t.Error(diff)
 			}
-			if after := fmt.Sprint(tt.request.Form); after != before {
+			if after := fmt.Sprint(tt.request.Form.Reveal()); after != before {
 				t.Error("the caller's form was changed")
 			}
 		})
@@ -114,7 +114,7 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 	}{
 		{"client_credentials in the body",
 			Request{Auth: AuthBody, ClientID: redact.New(id), ClientSecret: redact.New(secret),
-				Form: url.Values{"grant_type": {"client_credentials"}, "scope": {"a b"}, "audience": {"x"}}},
+				Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "scope": {"a b"}, "audience": {"x"}})},
 			func(ctx context.Context, u string) error {
 				c := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: u, Scopes: []string{"a", "b"},
 					EndpointParams: url.Values{"audience": {"x"}}, AuthStyle: xoauth2.AuthStyleInParams}
@@ -122,7 +122,7 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 				return err
 			}},
 		{"client_credentials by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: url.Values{"grant_type": {"client_credentials"}}},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})},
 			func(ctx context.Context, u string) error {
 				c := clientcredentials.Config{ClientID: id, ClientSecret: unbroken, TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}
 				_, err := c.Token(ctx)
@@ -130,28 +130,28 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 			}},
 		{"password in the body",
 			Request{Auth: AuthBody, ClientID: redact.New(id), ClientSecret: redact.New(secret),
-				Form: url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}, "scope": {"s"}}},
+				Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}, "scope": {"s"}})},
 			func(ctx context.Context, u string) error {
 				c := xoauth2.Config{ClientID: id, ClientSecret: secret, Scopes: []string{"s"}, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.PasswordCredentialsToken(ctx, user, password)
 				return err
 			}},
 		{"password of a public client",
-			Request{ClientID: redact.New(id), Form: url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}}},
+			Request{ClientID: redact.New(id), Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}})},
 			func(ctx context.Context, u string) error {
 				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.PasswordCredentialsToken(ctx, user, password)
 				return err
 			}},
 		{"refresh_token by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}}},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}})},
 			func(ctx context.Context, u string) error {
 				c := xoauth2.Config{ClientID: id, ClientSecret: unbroken, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}}
 				_, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: "r/t="}).Token()
 				return err
 			}},
 		{"refresh_token of a public client",
-			Request{ClientID: redact.New(id), Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}}},
+			Request{ClientID: redact.New(id), Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}})},
 			func(ctx context.Context, u string) error {
 				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: "r/t="}).Token()
@@ -187,7 +187,7 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 
 func TestExchangeUnusableURL(t *testing.T) {
 	t.Parallel()
-	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary, Form: url.Values{"grant_type": {"password"}}})
+	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary, Form: redact.ValuesOf(url.Values{"grant_type": {"password"}})})
 	want := exchange.Error{Class: exchange.Misconfigured, Doing: "password grant", Problem: "the URL cannot be used"}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
@@ -202,7 +202,7 @@ func TestExchangeRefused(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`, r.FormValue("refresh_token"))
 	})
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL + "/x", Kind: RefreshGrant,
-		Form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}}})
+		Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}})})
 	want := "refresh_token grant at " + strings.TrimPrefix(s.URL, "http://") + ": HTTP 400: invalid_grant"
 	if err == nil || err.Error() != want {
 		t.Errorf("error = %v, want %s", err, want)

@@ -118,10 +118,10 @@ func TestRefusalsWhereverTheyStand(t *testing.T) {
 		{PasswordGrant, 400, `{"error":"unsupported_grant_type"}`, wrong},
 		{PasswordGrant, 403, `{"error":"access_denied","error_description":"Realm not enabled"}`, wrong},
 	} {
-		a := Answer{Status: tt.status, Header: http.Header{}, Body: redact.New(tt.body)}
+		a := Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(tt.body)}
 		_, err := newClient().issued(a, Request{Kind: tt.kind}, "trying", nil, testNow)
 		if !a.OK() {
-			err = newClient().Refused(Answer{Status: tt.status, Header: http.Header{}, Body: redact.New(decodeText([]byte(tt.body)))}, Refusal{Kind: tt.kind})
+			err = newClient().Refused(Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(decodeText([]byte(tt.body)))}, Refusal{Kind: tt.kind})
 		}
 		e := failure(t, err)
 		firewall := strings.Contains(tt.body, "firewall")
@@ -163,7 +163,7 @@ func TestUnsure(t *testing.T) {
 		{PasswordGrant, 503, `{"error":"server_error"}`, exchange.Transient, true},
 		{PasswordGrant, 302, ``, exchange.Misconfigured, true},
 	} {
-		a := Answer{Status: tt.status, Header: http.Header{}, Body: redact.New(tt.body)}
+		a := Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(tt.body)}
 		_, err := newClient().issued(a, Request{Kind: tt.kind}, "trying", nil, testNow)
 		if !a.OK() {
 			err = newClient().Refused(a, Refusal{Kind: tt.kind})
@@ -200,7 +200,7 @@ func TestHints(t *testing.T) {
 		{Refusal{Kind: PasswordGrant}, `{"error":"invalid_grant","error_description":"Account is not fully set up"}`, []string{"Log in as that user"}, "wrong"},
 		{Refusal{Kind: ClientGrant}, `{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys are expired."}`, []string{"has expired"}, "client_auth"},
 	} {
-		e := newClient().Refused(Answer{Status: 400, Header: http.Header{}, Body: redact.New(tt.body)}, tt.refusal)
+		e := newClient().Refused(Answer{Status: 400, Header: boxed(http.Header{}), Body: redact.New(tt.body)}, tt.refusal)
 		for _, part := range tt.want {
 			if !strings.Contains(e.Hint, part) {
 				t.Errorf("%s: hint %q, want %q in it", tt.body, e.Hint, part)

@@ -41,7 +41,7 @@ func (c *Client) Refused(a Answer, r Refusal) *exchange.Error {
 }
 
 func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
-	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.Header), Code: s.shown(r.Sent), Problem: s.form}
+	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.headers()), Code: s.shown(r.Sent), Problem: s.form}
 	status := a.Status
 	if a.OK() { // the body's own status, where there is one
 		status = s.status

@@ -14,7 +14,7 @@ import (
 
 func refuse(status int, body string, r Refusal) *exchange.Error {
 	r.Sent = append(r.Sent, redact.New(canary))
-	return newClient().Refused(Answer{Status: status, Header: http.Header{}, Body: redact.New(body)}, r)
+	return newClient().Refused(Answer{Status: status, Header: boxed(http.Header{}), Body: redact.New(body)}, r)
 }
 
 func TestRefused(t *testing.T) {
@@ -185,7 +185,7 @@ func TestRetryAfter(t *testing.T) {
 		"Sat, 21 Nov 2026 15:00:00 GMT": 0,
 		"Sun, 22 Nov 2026 16:00:00 GMT": time.Hour,
 	} {
-		a := Answer{Status: 429, Header: http.Header{"Retry-After": {header}}}
+		a := Answer{Status: 429, Header: boxed(http.Header{"Retry-After": {header}})}
 		if got := newClient().Refused(a, Refusal{}).RetryAfter; got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
 		}

@@ -48,7 +48,7 @@ type Request struct {
 	TokenURL string
 	// Form holds the grant's parameters, one value or several to a name. The
 	// client's own are added.
-	Form url.Values
+	Form redact.Values
 	// JSON sends the parameters as a JSON object of strings instead of a form,
 	// as Atlassian and Notion want it. A parameter of several values is a list.
 	JSON bool
@@ -64,7 +64,7 @@ type Request struct {
 	// are (RFC 7617).
 	PlainBasic bool
 	// Certificate authenticates the client by mutual TLS (RFC 8705).
-	Certificate *tls.Certificate
+	Certificate redact.Box[tls.Certificate]
 	// ClientAuth is the value of the connection's setting client_auth, for
 	// hints; empty where the provider has no such setting.
 	ClientAuth string
@@ -107,16 +107,11 @@ type AnswerNames struct {
 
 // build makes the HTTP request, and lists the secrets it carries.
 func (r Request) build(ctx context.Context, doing string) (*http.Request, []redact.Secret, error) {
-	parameters := maps.Clone(r.Form)
-	if parameters == nil {
-		parameters = url.Values{}
-	}
+	parameters := r.Form.Reveal()
 	var sent []redact.Secret
-	for name, values := range parameters {
+	for name, values := range r.Form {
 		if !public[name] {
-			for _, v := range values {
-				sent = append(sent, redact.New(v))
-			}
+			sent = append(sent, values...)
 		}
 	}
 	sent = append(sent, r.ClientID, r.ClientSecret)

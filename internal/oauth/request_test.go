@@ -30,7 +30,7 @@ func TestExchangeAsJSON(t *testing.T) {
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: where, JSON: true, Auth: AuthBody,
 		ClientID: redact.New("id"), ClientSecret: redact.New(`s"é`),
 		Headers: map[string]redact.Secret{"x-api-key": redact.New(canary), "accept": redact.New("application/vnd.x+json"), "User-Agent": redact.New("acme")},
-		Form:    url.Values{"grant_type": {"client_credentials"}, "resource": {"a", "b"}}})
+		Form:    redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "resource": {"a", "b"}})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestExchangeHeadersThatCannotBeSent(t *testing.T) {
 		{"X-" + canaryOther + "\n", canary, AuthNone},
 	} {
 		_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://127.0.0.1:1/t", Auth: tt.auth,
-			Headers: map[string]redact.Secret{tt.name: redact.New(tt.value)}, Form: url.Values{"grant_type": {"x"}}})
+			Headers: map[string]redact.Secret{tt.name: redact.New(tt.value)}, Form: redact.ValuesOf(url.Values{"grant_type": {"x"}})})
 		e := failure(t, err)
 		if e.Class != exchange.Misconfigured || e.Lost || !strings.HasPrefix(e.Problem, "a header of the settings cannot be sent") {
 			t.Errorf("%q: %+v", tt.name, e)
@@ -75,7 +75,7 @@ func TestExchangeHeaderIsASecret(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"error":%q}`, r.Header.Get("X-Api-Key"))
 	})
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL, Headers: map[string]redact.Secret{"X-Api-Key": redact.New("words.of.key")},
-		Form: url.Values{"grant_type": {"x"}}})
+		Form: redact.ValuesOf(url.Values{"grant_type": {"x"}})})
 	if e := failure(t, err); e.Code != "" {
 		t.Errorf("the code is %q", e.Code)
 	}
@@ -123,7 +123,7 @@ func TestExchangeByMutualTLS(t *testing.T) {
 	client.RootCAs.AddCert(s.Certificate())
 
 	ask := func(c *tls.Certificate) (exchange.Issued, error) {
-		return client.Exchange(t.Context(), loopback, Request{TokenURL: s.URL, Certificate: c, Form: url.Values{"grant_type": {"client_credentials"}}})
+		return client.Exchange(t.Context(), loopback, Request{TokenURL: s.URL, Certificate: redact.Wrap(c), Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})})
 	}
 	issued, err := ask(&certificate)
 	if err != nil || issued.AccessToken.Reveal() != "for-client" {

@@ -22,7 +22,7 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string, status int, later int64) {
 		wait := func(now time.Time) time.Duration {
 			c := &Client{Now: func() time.Time { return now }}
-			return c.Refused(Answer{Status: status, Header: http.Header{"Retry-After": {header}}}, Refusal{}).RetryAfter
+			return c.Refused(Answer{Status: status, Header: boxed(http.Header{"Retry-After": {header}})}, Refusal{}).RetryAfter
 		}
 		at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 		got := wait(at)

@@ -52,7 +52,7 @@ func speak(t *testing.T, open bool, write func(io.Writer)) string {
 }
 
 func refresh(url string) Request {
-	return Request{TokenURL: url, Kind: RefreshGrant, Form: map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {"sent"}}}
+	return Request{TokenURL: url, Kind: RefreshGrant, Form: redact.ValuesOf(map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {"sent"}})}
 }
 
 const goodBody = `{"access_token":"at","refresh_token":"the-only-copy","expires_in":3600,"token_type":"Bearer"}`

@@ -100,7 +100,7 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 		}
 		return 0, o.privilege(err, "iam:service_account:create")
 	}
-	if m := locationRE.FindStringSubmatch(a.Header.Get("Location")); m != nil {
+	if m := locationRE.FindStringSubmatch(a.Location()); m != nil {
 		if id, err := strconv.ParseInt(m[1], 10, 64); err == nil {
 			return id, nil
 		}

@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"net/url"
 	"slices"
 
 	"evertoken/internal/credential"
@@ -24,7 +23,7 @@ func (p *oauth2) get(c credential.Credential, standard string) redact.Secret {
 func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, error) {
 	c := r.Credential
 	out := oauth.Request{
-		TokenURL: endpoint, Form: url.Values{}, JSON: p.json, Headers: map[string]redact.Secret{},
+		TokenURL: endpoint, Form: redact.Values{}, JSON: p.json, Headers: map[string]redact.Secret{},
 		ClientAuth: p.auth, PlainBasic: p.auth == authPlainBasic,
 		Answer: oauth.AnswerNames{AccessToken: p.answer.AccessToken, RefreshToken: p.answer.RefreshToken,
 			ExpiresIn: p.answer.ExpiresIn},
@@ -39,7 +38,7 @@ func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, er
 		if err != nil {
 			return oauth.Request{}, err
 		}
-		out.Certificate = certificate
+		out.Certificate = redact.Wrap(certificate)
 	}
 	switch {
 	case r.Grant.FromSession():
@@ -74,10 +73,10 @@ func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, er
 }
 
 // addParameters adds the scope and what the settings want sent besides.
-func (p *oauth2) addParameters(form url.Values, r exchange.Request) {
+func (p *oauth2) addParameters(form redact.Values, r exchange.Request) {
 	for name, values := range map[string][]string{"audience": p.audience, "resource": p.resource} { // RFC 8693 section 2.1, RFC 8707 section 2
-		if len(values) > 0 {
-			form[name] = slices.Clone(values)
+		for _, value := range values {
+			form.Add(name, value)
 		}
 	}
 	for name, s := range p.extra {
@@ -130,7 +129,7 @@ const tokenType = "urn:ietf:params:oauth:token-type:access_token"
 
 // exchangeTokens makes the request of RFC 8693 section 2.1. The types of the
 // tokens are those of extra, or access_token.
-func (p *oauth2) exchangeTokens(form url.Values, c credential.Credential) {
+func (p *oauth2) exchangeTokens(form redact.Values, c credential.Credential) {
 	form.Set("grant_type", grantTypes[grantExchange])
 	for _, member := range []string{credential.SubjectToken, credential.ActorToken} {
 		if value := p.get(c, member); !value.IsZero() {

@@ -304,9 +304,9 @@ func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, befor
 	return limit, before, nil
 }
 
-// form is url.Values from pairs of name and value.
-func form(pairs ...string) url.Values {
-	v := url.Values{}
+// form are parameters from pairs of name and value.
+func form(pairs ...string) redact.Values {
+	v := redact.Values{}
 	for pair := range slices.Chunk(pairs, 2) {
 		v.Set(pair[0], pair[1])
 	}

@@ -1,5 +1,7 @@
-// Package redact holds the one type in which Evertoken carries anything that
-// must never be seen: a token, a password, a client secret, a stored document.
+// Package redact holds the types in which Evertoken carries anything that must
+// never be seen: a [Secret] is a token, a password, a client secret or a stored
+// document, [Values] are the parameters of a request, and a [Box] holds what
+// comes as another type, such as a private key.
 //
 // Redaction is by type, so that no caller has to remember it. The value sits
 // behind a pointer because methods alone do not help: fmt and log/slog print an
