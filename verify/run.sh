@@ -101,7 +101,7 @@ export EVERTOKEN_KEYCLOAK=$root/build/keycloak
 
 section "SAM: sam validate --lint, cfn-lint"
 .venv-sam/bin/sam validate --lint
-.venv/bin/cfn-lint --template template.yaml
+.venv/bin/cfn-lint --template template.yaml connection.yaml
 
 section "checkov: the template against rules for a regulated account"
 # What is excepted has its reason in the template itself.
@@ -132,6 +132,17 @@ GOARCH_LAMBDA=$arch .venv-sam/bin/sam build --no-cached --build-in-source \
 for function in issue rotate; do
   make --no-print-directory "build-${function^}Function" "GOARCH_LAMBDA=$arch" "ARTIFACTS_DIR=$out/$function"
 done
+
+section "a release, built in two clones"
+# The same commit gives the same bytes, wherever it is built.
+rm -rf "$out/clones"
+for clone in one two; do
+  git clone --quiet . "$out/clones/$clone"
+  make --no-print-directory -C "$out/clones/$clone" release VERSION=v0.0.0-verify
+done
+diff --recursive "$out/clones/one/dist" "$out/clones/two/dist" || die "two builds of one commit differ"
+cat "$out/clones/one/dist/SHA256SUMS"
+export EVERTOKEN_DIST=$out/clones/one/dist
 
 section "moto"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
