@@ -73,12 +73,12 @@ func release(ctx context.Context, version, out string) error {
 // alone.
 func bundle(ctx context.Context, version, goarch, out string) error {
 	name := "evertoken_" + version + "_lambda_" + lambdaArches[goarch]
-	template, err := bundleTemplate(lambdaArches[goarch])
+	template, err := bundleTemplate(version, lambdaArches[goarch])
 	if err != nil {
 		return err
 	}
 	files := map[string]file{"template.yaml": {data: template}}
-	for _, path := range []string{"connection.yaml", "LICENSE"} {
+	for _, path := range []string{"connection.yaml", "LICENSE", "README.md"} {
 		if files[path], err = read(path); err != nil {
 			return err
 		}

@@ -10,9 +10,9 @@ import (
 var functions = []string{"issue", "rotate"}
 
 // bundleTemplate is template.yaml as a bundle has it: each function's code is a
-// finished zip beside the template, in place of a build from source, and the
-// processor is the bundle's.
-func bundleTemplate(architecture string) ([]byte, error) {
+// finished zip beside the template, in place of a build from source; version and
+// processor are the bundle's.
+func bundleTemplate(version, architecture string) ([]byte, error) {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {
 		return nil, err
@@ -26,6 +26,10 @@ func bundleTemplate(architecture string) ([]byte, error) {
 		if text, err = replaceOnce(text, from, to); err != nil {
 			return nil, err
 		}
+	}
+	text, err = replaceOnce(text, "    SemanticVersion: 0.0.0\n", "    SemanticVersion: "+strings.TrimPrefix(version, "v")+"\n")
+	if err != nil {
+		return nil, err
 	}
 	text, err = replaceOnce(text, "    Default: arm64\n    AllowedValues: [arm64, x86_64]\n"+
 		"    Description: For x86_64 the build needs GOARCH_LAMBDA=amd64 in its environment.\n",

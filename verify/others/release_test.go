@@ -84,7 +84,8 @@ func ownNames(t *testing.T, resources map[string]translatedResource) {
 	t.Helper()
 	name := regexp.MustCompile(`^([A-Za-z]+)?Name$`)
 	// These name what is there already, unless it is the resource's own name.
-	refers := map[string]bool{"FunctionName": true, "MetricName": true, "QueueName": true, "GroupName": true, "RoleName": true}
+	refers := map[string]bool{"FunctionName": true, "MetricName": true, "QueueName": true, "GroupName": true, "RoleName": true,
+		"PolicyName": true} // an inline policy's name is its role's affair
 	own := map[string]bool{"AWS::Lambda::Function FunctionName": true, "AWS::IAM::Role RoleName": true, "AWS::SQS::Queue QueueName": true}
 	for id, r := range resources {
 		for member, value := range r.Properties {
