@@ -19,13 +19,19 @@ func bundleTemplate(version, architecture string) ([]byte, error) {
 	}
 	text := string(source)
 	for _, function := range functions {
-		resource := strings.ToUpper(function[:1]) + function[1:] + "Function"
-		from := resource + ":\n    Type: AWS::Serverless::Function\n    Metadata:\n      BuildMethod: makefile\n" +
-			"    Properties:\n      CodeUri: .\n"
-		to := resource + ":\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: " + function + ".zip\n"
-		if text, err = replaceOnce(text, from, to); err != nil {
-			return nil, err
+		heading := "\n  " + strings.ToUpper(function[:1]) + function[1:] + "Function:\n"
+		before, after, found := strings.Cut(text, heading)
+		if !found {
+			return nil, fmt.Errorf("template.yaml has no resource %s", strings.TrimSpace(heading))
 		}
+		// The first in the text behind the heading are the function's own.
+		for from, to := range map[string]string{"      BuildMethod: makefile\n": "", "CodeUri: .\n": "CodeUri: " + function + ".zip\n"} {
+			if !strings.Contains(after, from) {
+				return nil, fmt.Errorf("%sFunction has no %q", function, from)
+			}
+			after = strings.Replace(after, from, to, 1)
+		}
+		text = before + heading + after
 	}
 	text, err = replaceOnce(text, "    SemanticVersion: 0.0.0\n", "    SemanticVersion: "+strings.TrimPrefix(version, "v")+"\n")
 	if err != nil {
