@@ -103,9 +103,10 @@ section "SAM: sam validate --lint, cfn-lint"
 .venv-sam/bin/sam validate --lint
 .venv/bin/cfn-lint --template template.yaml connection.yaml
 
-section "checkov: the template against rules for a regulated account"
+section "checkov: the templates against rules for a regulated account"
 # What is excepted has its reason in the template itself.
-.venv-checkov/bin/checkov --skip-download --compact --quiet --framework cloudformation --file template.yaml
+.venv-checkov/bin/checkov --skip-download --compact --quiet --framework cloudformation \
+  --file template.yaml connection.yaml
 
 section "known vulnerabilities"
 if python3 -c 'import urllib.request; urllib.request.urlopen("https://vuln.go.dev/index/db.json", timeout=20)' 2>/dev/null; then

@@ -258,6 +258,11 @@ func TestTag(t *testing.T) {
 		tag("evertoken/c/token", parameter)
 		check(t, parameter, want, w.step("createSecret", "evertoken/c/token", "two"))
 	}
+	for _, call := range w.aws.Calls() {
+		if call.Resource == "/somewhere/else" {
+			t.Errorf("%s read a parameter that is no connection, because a tag names it", call.Operation)
+		}
+	}
 }
 
 func (w *world) oauth2ifMissing(name string) {
