@@ -64,7 +64,7 @@ func (e RunFailed) Unwrap() error { return e.Err }
 // The time that is kept for what comes after the renewals, the answer and the
 // metrics: more for a larger fleet, which has more to tell on a slow processor.
 const (
-	tellReserve        = 2 * time.Second
+	tellReserve        = 1500 * time.Millisecond
 	tellReserveForEach = 300 * time.Microsecond
 )
 
