@@ -57,8 +57,8 @@ lint: ## format, vet, staticcheck, golangci-lint, tidy modules
 verify: lint test ## everything that must hold: lint, test, then the scripts of verify/
 	./verify/run.sh
 
-bench: ## every benchmark
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## measure the built functions against AWS's quotas, and write docs/performance.md (about 25 minutes)
+	$(GO) run ./e2e/bench
 
 soak: ## the long search for what could lose a refresh token, and a simulated quarter (about ten minutes)
 	cd internal/simulate && EVERTOKEN_SOAK=1 $(GO) test -count=1 -timeout 0 -rapid.checks=$(SOAK_CHECKS)

@@ -39,6 +39,10 @@ type Options struct {
 	// name; random ones when nil. On AWS they are random always: it is for a
 	// local run whose ARNs stand in files.
 	Suffix func(name string) string
+	// FullPages makes every page of GetParametersByPath but the last one full, as
+	// AWS does as a rule; by default pages are short or empty as AWS allows. It is
+	// for measurements.
+	FullPages bool
 	// Other answers the requests that are not of these two services, so that one
 	// endpoint can be all of AWS. When nil they are refused.
 	Other http.Handler

@@ -183,7 +183,11 @@ func (in *getParametersByPath) apply(s *Server, st *state) (any, error) {
 	}
 	names := in.below(st, strings.TrimSuffix(path, "/")+"/")
 	names = slices.DeleteFunc(names, func(name string) bool { return name <= token.After })
-	size := min(in.pageSize(token.Page), len(names))
+	page := token.Page
+	if s.options.FullPages {
+		page = fullPage
+	}
+	size := min(in.pageSize(page), len(names))
 	out := struct {
 		Parameters []*shown
 		NextToken  string `json:",omitempty"`
@@ -224,6 +228,9 @@ func (in *getParametersByPath) below(st *state, prefix string) []string {
 	}
 	return names
 }
+
+// fullPage is the number of a page that holds as many as were asked for.
+const fullPage = 2
 
 // pageSize is how many parameters a page holds: as AWS may, fewer than were asked
 // for on the first page of three, and none on the second [botocore ssm

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// row is one line of a table of runs.
+type row struct {
+	what string
+	n    int
+	measured
+	// limit is what the quotas allow at best; zero where nothing bounds.
+	limit time.Duration
+	// reach is how many times the limit it may take; zero for no promise.
+	reach float64
+}
+
+// writesAt is how long so many writes take at a share of the write quota.
+func writesAt(n int, share float64) time.Duration {
+	return time.Duration(float64(n) / (writeQuota * share) * float64(time.Second))
+}
+
+// fleets measures runs over fleets.
+func (b *bench) fleets(ctx context.Context, d *report) error {
+	sizes := []int{1, 100, 1000, 10000}
+	if d.quick {
+		sizes = sizes[:2]
+	}
+	times := map[int]int{1: 9, 100: 3, 1000: 3, 10000: 1}
+	for _, n := range sizes {
+		progress("due and idle", n)
+		all, err := b.measure(ctx, fleet{n: n, kind: client, age: due, writes: 1, times: times[n]})
+		if err != nil {
+			return fmt.Errorf("%d due: %w", n, err)
+		}
+		d.due = append(d.due, row{what: "due", n: n, measured: median(all, took), limit: writesAt(n, 1), reach: 1.1})
+		if all, err = b.measure(ctx, fleet{n: n, kind: client, age: idle, writes: 1, times: times[n]}); err != nil {
+			return fmt.Errorf("%d idle: %w", n, err)
+		}
+		d.idle = append(d.idle, row{what: "idle", n: n, measured: median(all, took), limit: readsAt(n), reach: 1.3})
+	}
+	for _, n := range sizes {
+		progress("single-use", n)
+		opening, renewal, err := b.single(ctx, n)
+		if err != nil {
+			return fmt.Errorf("%d single-use: %w", n, err)
+		}
+		d.single = append(d.single,
+			row{what: "opening from seeds", n: n, measured: opening, limit: writesAt(opening.writes, 1), reach: 1.2},
+			row{what: "renewal", n: n, measured: renewal, limit: writesAt(renewal.writes, 1), reach: 1.2})
+	}
+	hanging, throttled := 300, 1000
+	if d.quick {
+		hanging, throttled = 60, 100
+	}
+	progress("a hanging host", hanging)
+	for _, hang := range []bool{false, true} {
+		all, err := b.measure(ctx, fleet{n: hanging, kind: client, age: due, writes: 1, hang: hang, times: 3})
+		if err != nil {
+			return fmt.Errorf("hanging host: %w", err)
+		}
+		what := map[bool]string{false: "all answer", true: "a tenth is at a host that hangs"}[hang]
+		d.hang = append(d.hang, row{what: what, n: hanging, measured: median(all, func(m measured) time.Duration { return m.others })})
+	}
+	progress("a throttled AWS", throttled)
+	all, err := b.measure(ctx, fleet{n: throttled, kind: client, age: due, writes: 0.5, times: 1})
+	if err != nil {
+		return fmt.Errorf("throttled: %w", err)
+	}
+	d.throttled = row{what: "due, others use half of the write quota", n: throttled, measured: all[0], limit: writesAt(throttled, 0.5)}
+	return nil
+}
+
+// readsAt is how long the reading of n tokens takes at the quotas: pages of ten
+// parameters, batches of twenty tokens.
+func readsAt(n int) time.Duration {
+	parameters := ceil(n, packed)
+	seconds := float64(ceil(parameters, 10))/parameterQuota + float64(ceil(n, 20))/batchQuota
+	return time.Duration(seconds * float64(time.Second))
+}
+
+func ceil(n, by int) int { return (n + by - 1) / by }
+
+func progress(what string, n int) {
+	fmt.Fprintf(os.Stderr, "%s: %s, %d connections\n", time.Now().Format(time.TimeOnly), what, n)
+}
