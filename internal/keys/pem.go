@@ -6,9 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"regexp"
 	"strings"
 
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/redact"
 )
 
@@ -31,7 +31,7 @@ func unwrap(text string) string {
 // block is one armoured part of a text: everything between its two lines is
 // found, however its lines are broken. encoding/pem wants them broken rightly,
 // and a console's single line has blanks or nothing in place of the breaks.
-var block = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END ([A-Z0-9 ]+?)-----`)
+var block = lazyregexp.New(`(?s)-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END ([A-Z0-9 ]+?)-----`)
 
 func armoured(text string) bool { return strings.Contains(text, "-----BEGIN ") }
 
@@ -84,7 +84,7 @@ func parsePrivate(b *pem.Block) (Key, string) {
 // blocks are the armoured parts of a text whose base64 can be read.
 func blocks(text string) []*pem.Block {
 	var out []*pem.Block
-	for _, m := range block.FindAllStringSubmatch(text, -1) {
+	for _, m := range block().FindAllStringSubmatch(text, -1) {
 		b := &pem.Block{Type: m[1], Headers: map[string]string{}}
 		body := m[2]
 		// The headers of RFC 1421: encrypted keys and openssl's bag have them.

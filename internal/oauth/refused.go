@@ -2,13 +2,13 @@ package oauth
 
 import (
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/redact"
 )
 
@@ -257,7 +257,7 @@ func lookUp(s said) finding {
 
 // codeRE is what a code looks like: words, or a letter and a number as Okta's
 // E0000011. A token that came back in its place does not.
-var codeRE = regexp.MustCompile(`^([A-Za-z]{1,20}([_.-][A-Za-z]{1,20}){0,5}|[A-Z]{1,8}[0-9]{1,8})$`)
+var codeRE = lazyregexp.New(`^([A-Za-z]{1,20}([_.-][A-Za-z]{1,20}){0,5}|[A-Z]{1,8}[0-9]{1,8})$`)
 
 // shown is the first code that may be shown.
 func (s said) shown(sent []redact.Secret) string {
@@ -265,7 +265,7 @@ func (s said) shown(sent []redact.Secret) string {
 		if w, ok := codesByWord[code]; ok && rfcCode[w.code] {
 			return code
 		}
-		if codeRE.MatchString(code) && !echoes(code, sent) {
+		if codeRE().MatchString(code) && !echoes(code, sent) {
 			return exchange.Code(code)
 		}
 	}

@@ -205,7 +205,7 @@ func checkRefusal(t *testing.T, status int, body string) {
 		if e.Class == exchange.GrantDead && kind != RefreshGrant {
 			t.Errorf("a grant is dead that was not sent: %+v", e)
 		}
-		if e.Code != "" && !codeRE.MatchString(e.Code) {
+		if e.Code != "" && !codeRE().MatchString(e.Code) {
 			t.Errorf("code %q", e.Code)
 		}
 		if len(e.Code) > 40 || strings.Contains(e.Error(), canary) {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/redact"
 )
 
@@ -250,13 +250,13 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 		}
 	}
 	// Not an answer that can be read, but the only copy of a refresh token.
-	if found := refreshTokenRE.FindStringSubmatch(g.body.text); found != nil && g.body.form != formObject {
+	if found := refreshTokenRE().FindStringSubmatch(g.body.text); found != nil && g.body.form != formObject {
 		return nil, json.RawMessage(found[1])
 	}
 	return nil, nil
 }
 
-var refreshTokenRE = regexp.MustCompile(`(?i)"refresh_?token"\s*:\s*("(?:[^"\\]|\\.)+")`)
+var refreshTokenRE = lazyregexp.New(`(?i)"refresh_?token"\s*:\s*("(?:[^"\\]|\\.)+")`)
 
 // secretMembers are members of answers, folded, that hold a secret, or a token
 // of another kind: they are never published.
@@ -324,7 +324,7 @@ func scalar(value json.RawMessage) (string, bool) {
 func (g *reading) names() string {
 	var out []string
 	for _, m := range g.body.members {
-		if m.name != "access_token" && codeRE.MatchString(m.name) && !echoes(m.name, g.sent) && len(out) < 8 {
+		if m.name != "access_token" && codeRE().MatchString(m.name) && !echoes(m.name, g.sent) && len(out) < 8 {
 			out = append(out, m.name)
 		}
 	}

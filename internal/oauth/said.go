@@ -3,10 +3,11 @@ package oauth
 import (
 	"cmp"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"evertoken/internal/lazyregexp"
 )
 
 // said is what a body tells of an error, wherever it stands in it.
@@ -49,7 +50,7 @@ func (b body) said() said {
 		s.object(b.members, 0, false)
 	case formPage:
 		s.form = formHTML
-		s.texts = []string{plain(tags.ReplaceAllString(b.text[:min(len(b.text), maxPageText)], " "))}
+		s.texts = []string{plain(tags().ReplaceAllString(b.text[:min(len(b.text), maxPageText)], " "))}
 	case formText:
 		var list []json.RawMessage
 		if json.Unmarshal([]byte(b.text), &list) == nil { // Salesforce's APIs answer a list of errors
@@ -68,7 +69,7 @@ func (b body) said() said {
 	return s
 }
 
-var tags = regexp.MustCompile(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
+var tags = lazyregexp.New(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
 
 // codeNames are the members, folded, whose value is a code, with how much each
 // tells. RFC 6749 section 5.2 has error; Goa (Flexera's OpenAPI files) has
@@ -171,14 +172,14 @@ func (s *said) code(name string, rank int, value string) {
 			return
 		}
 	}
-	if head := headRE.FindStringSubmatch(value); head != nil {
+	if head := headRE().FindStringSubmatch(value); head != nil {
 		value = head[1] + head[2]
 	}
 	s.ranked = append(s.ranked, rankedCode{rank, value})
 }
 
 // headRE is a code of several words with a text behind it.
-var headRE = regexp.MustCompile(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
+var headRE = lazyregexp.New(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
 
 var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true, "ko": true, "nok": true}
 

@@ -1,8 +1,9 @@
 package oauth
 
 import (
-	"regexp"
 	"slices"
+
+	"evertoken/internal/lazyregexp"
 )
 
 // meaning is what a refusal's word is about.
@@ -300,11 +301,11 @@ var passingTexts = []string{"try again later", "please try again", "try again af
 // A refresh token that is dead in words: it is named with what is wrong with
 // it, in either order.
 var (
-	deadRefreshToken = regexp.MustCompile(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` + deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
-	deadToken        = regexp.MustCompile(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
+	deadRefreshToken = lazyregexp.New(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` + deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
+	deadToken        = lazyregexp.New(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
 		`\b(` + deadWords + `)\b (\w+ ){0,2}?(token|session|grant)\b`)
 	// Not a token but how it is asked for.
-	notDeadToken = regexp.MustCompile(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
+	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
 )
 
 const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
@@ -324,9 +325,9 @@ var codesByWord = func() map[string]codeWord {
 // where it names the refresh token itself.
 func saysDead(texts []string, surely bool) bool {
 	return slices.ContainsFunc(texts, func(s string) bool {
-		if deadRefreshToken.MatchString(s) {
+		if deadRefreshToken().MatchString(s) {
 			return true
 		}
-		return !surely && deadToken.MatchString(s) && !notDeadToken.MatchString(s)
+		return !surely && deadToken().MatchString(s) && !notDeadToken().MatchString(s)
 	})
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"time"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/oauth"
 )
 
@@ -41,7 +41,7 @@ type flexeraSettings struct {
 	APIURL           *string `json:"api_url"`
 }
 
-var flexeraIDRE = regexp.MustCompile(`^[a-zA-Z0-9]+$`) // of a refresh token, same IAM file
+var flexeraIDRE = lazyregexp.New(`^[a-zA-Z0-9]+$`) // of a refresh token, same IAM file
 
 func newFlexera(c connection.Connection, o Options) (Provider, error) {
 	p := &flexera{base: newBase(c, o)}
@@ -62,7 +62,7 @@ func newFlexera(c connection.Connection, o Options) (Provider, error) {
 	if p.apiURL, err = p.override("api_url", s.APIURL, "https://api.flexera."+label); err != nil {
 		return nil, err
 	}
-	if s.RefreshTokenID != "" && !flexeraIDRE.MatchString(s.RefreshTokenID) {
+	if s.RefreshTokenID != "" && !flexeraIDRE().MatchString(s.RefreshTokenID) {
 		return nil, p.wrong("refresh_token_id", "is not a refresh token's id, which has letters and digits only (and is not the refresh token)")
 	}
 	if p.probeURL == "" && c.Probe.Every > 0 {

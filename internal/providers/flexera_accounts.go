@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"strconv"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/redact"
 )
 
@@ -83,7 +83,7 @@ func (o *FlexeraOrganization) ServiceAccounts(ctx context.Context, access redact
 }
 
 // locationRE takes the id out of the URI of a new service account.
-var locationRE = regexp.MustCompile(`/service-accounts/([1-9][0-9]{0,17})/?$`)
+var locationRE = lazyregexp.New(`/service-accounts/([1-9][0-9]{0,17})/?$`)
 
 // CreateServiceAccount makes a service account and returns its id, which the
 // answer tells in its Location header alone: it has no body. At most 20 exist in
@@ -100,7 +100,7 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 		}
 		return 0, o.privilege(err, "iam:service_account:create")
 	}
-	if m := locationRE.FindStringSubmatch(a.Location()); m != nil {
+	if m := locationRE().FindStringSubmatch(a.Location()); m != nil {
 		if id, err := strconv.ParseInt(m[1], 10, 64); err == nil {
 			return id, nil
 		}

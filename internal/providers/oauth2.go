@@ -3,7 +3,6 @@ package providers
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
 )
@@ -77,7 +77,7 @@ var interactive = map[string]bool{
 	"urn:ietf:params:oauth:grant-type:device_code": true, "urn:openid:params:grant-type:ciba": true,
 }
 
-var grantRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,199}$`)
+var grantRE = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,199}$`)
 
 func newOAuth2(c connection.Connection, o Options) (Provider, error) {
 	return openOAuth2(newBase(c, o), c.Settings)
@@ -125,7 +125,7 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 		return p.wrong("grant", "needs a person each time: log in once, store the refresh token that comes of it, and use refresh_token")
 	case meant != "":
 		return p.wrong("grant", "is nearly "+meant+" but not quite: name one of "+known)
-	case !grantRE.MatchString(p.grant):
+	case !grantRE().MatchString(p.grant):
 		return p.wrong("grant", "is not a grant's name: name one of "+known)
 	}
 	return nil

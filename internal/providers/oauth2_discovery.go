@@ -6,12 +6,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 )
@@ -111,7 +111,7 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 }
 
 // plainURL is a URL that may be shown in an error.
-var plainURL = regexp.MustCompile(`^https?://[A-Za-z0-9._:/~%-]{1,200}$`)
+var plainURL = lazyregexp.New(`^https?://[A-Za-z0-9._:/~%-]{1,200}$`)
 
 // readMetadata takes the token endpoint out of a metadata document (RFC 8414
 // section 2).
@@ -127,7 +127,7 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	// used.
 	if metadata.Issuer != p.discovery.issuer {
 		problem := `the metadata's "issuer" is not settings.issuer, letter by letter`
-		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" && u.Host == hostOf(p.discovery.issuer) && plainURL.MatchString(metadata.Issuer) {
+		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" && u.Host == hostOf(p.discovery.issuer) && plainURL().MatchString(metadata.Issuer) {
 			problem += ": it is " + metadata.Issuer
 		}
 		return "", problem

@@ -3,12 +3,12 @@ package providers
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"evertoken/internal/credential"
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/strictjson"
 )
 
@@ -209,7 +209,7 @@ func (p *oauth2) sets(name string) bool {
 }
 
 // headerRE is what headers are called in practice, within RFC 9110 section 5.1.
-var headerRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+var headerRE = lazyregexp.New(`^[A-Za-z0-9_-]{1,100}$`)
 
 // ownHeaders are what Evertoken or HTTP itself sets, in lower case. Cookie and
 // what steers a proxy have no place in a token request.
@@ -230,7 +230,7 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 		s, lower := p.headers[name], strings.ToLower(name)
 		setting := "headers." + strictjson.Printable(name)
 		switch {
-		case !headerRE.MatchString(name):
+		case !headerRE().MatchString(name):
 			return p.wrong(setting, "is not a header's name")
 		case ownHeaders[lower]:
 			return p.wrong(setting, "must not be set: Evertoken or HTTP sets it itself")
@@ -251,7 +251,7 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 }
 
 // pathRE is a member's place in an answer: names with dots between.
-var pathRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,4}$`)
+var pathRE = lazyregexp.New(`^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,4}$`)
 
 // setAnswer checks where the answer's members are, and which are published.
 func (p *oauth2) setAnswer(s oauth2Settings) error {
@@ -262,14 +262,14 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 	}
 	for setting, path := range map[string]string{"access_token": p.answer.AccessToken,
 		"refresh_token": p.answer.RefreshToken, "expires_in": p.answer.ExpiresIn} {
-		if path != "" && !pathRE.MatchString(path) {
+		if path != "" && !pathRE().MatchString(path) {
 			return p.wrong("answer."+setting, "is not a place in the answer: write names with dots between, as data.accessToken")
 		}
 	}
 	for _, path := range s.Publish {
 		name := path[strings.LastIndexByte(path, '.')+1:]
 		switch {
-		case !pathRE.MatchString(path):
+		case !pathRE().MatchString(path):
 			return p.wrong("publish", "has an entry that is not a place in the answer: write names with dots between, as data.instance_url")
 		case tokenMembers[name]:
 			return p.wrong("publish", "must not name a member of the token document itself: "+strings.Join(slices.Sorted(maps.Keys(tokenMembers)), ", "))

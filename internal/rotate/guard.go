@@ -2,13 +2,13 @@ package rotate
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"evertoken/internal/lazyregexp"
 	"evertoken/internal/secrets"
 )
 
@@ -16,9 +16,9 @@ var (
 	steps = []string{createStep, setStep, testStep, finishStep}
 	// Lengths and letters are those of the botocore model, secretsmanager
 	// PutSecretValue: ClientRequestTokenType, RotationTokenType.
-	versionRE       = regexp.MustCompile(`^.{32,64}$`)
-	rotationTokenRE = regexp.MustCompile(`^[a-zA-Z0-9-]{36,256}$`)
-	unprintable     = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+	versionRE       = lazyregexp.New(`^.{32,64}$`)
+	rotationTokenRE = lazyregexp.New(`^[a-zA-Z0-9-]{36,256}$`)
+	unprintable     = lazyregexp.New(`[^A-Za-z0-9_.-]`)
 )
 
 // checkEvent refuses an event that Secrets Manager would not send.
@@ -28,13 +28,13 @@ func checkEvent(e events.SecretsManagerSecretRotationEvent) error {
 	}
 	switch {
 	case !slices.Contains(steps, e.Step):
-		got := unprintable.ReplaceAllString(e.Step, "?")
+		got := unprintable().ReplaceAllString(e.Step, "?")
 		return invalid(`the event's "Step" is "`+got[:min(len(got), 40)]+`"`, "send one of "+strings.Join(steps, ", "))
 	case e.SecretID == "":
 		return invalid(`the event has no "SecretId"`, "send the secret's ARN")
-	case !versionRE.MatchString(e.ClientRequestToken):
+	case !versionRE().MatchString(e.ClientRequestToken):
 		return invalid(`the event's "ClientRequestToken" has not 32 to 64 characters`, "send the id of the version that has AWSPENDING")
-	case e.RotationToken != "" && !rotationTokenRE.MatchString(e.RotationToken):
+	case e.RotationToken != "" && !rotationTokenRE().MatchString(e.RotationToken):
 		return invalid(`the event's "RotationToken" is none`, "leave it out, or send what Secrets Manager sent")
 	}
 	return nil

@@ -9,11 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"evertoken/internal/lazyregexp"
 )
 
 // Decode reads one JSON object into the struct that v points to. A member that
@@ -174,11 +175,11 @@ func typeName(t reflect.Type) string {
 	}
 }
 
-var unprintable = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+var unprintable = lazyregexp.New(`[^A-Za-z0-9_.-]`)
 
 // Printable keeps a member's name fit for a log line.
 func Printable(name string) string {
-	name = unprintable.ReplaceAllString(name, "?")
+	name = unprintable().ReplaceAllString(name, "?")
 	return name[:min(len(name), 64)]
 }
 
@@ -197,12 +198,12 @@ type durationError struct{}
 
 func (*durationError) Error() string { return `is not a duration: write it as "10m", "24h" or "14d"` }
 
-var daysRE = regexp.MustCompile(`^(\d{1,5})d`)
+var daysRE = lazyregexp.New(`^(\d{1,5})d`)
 
 // ParseDuration reads a Go duration that may begin with a whole number of days.
 func ParseDuration(s string) (time.Duration, error) {
 	var days time.Duration
-	if m := daysRE.FindStringSubmatch(s); m != nil {
+	if m := daysRE().FindStringSubmatch(s); m != nil {
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
 			return 0, &durationError{}
