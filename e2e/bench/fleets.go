@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -86,4 +88,25 @@ func ceil(n, by int) int { return (n + by - 1) / by }
 
 func progress(what string, n int) {
 	fmt.Fprintf(os.Stderr, "%s: %s, %d connections\n", time.Now().Format(time.TimeOnly), what, n)
+}
+
+// printOne measures one run, as due:1000.
+func (b *bench) printOne(ctx context.Context, which string) error {
+	state, size, _ := strings.Cut(which, ":")
+	n, err := strconv.Atoi(size)
+	ages := map[string]time.Duration{"due": due, "hang": due, "idle": idle, "missing": missing}
+	age, known := ages[state]
+	if err != nil || !known || n < 1 {
+		return fmt.Errorf("%q is not a state and a number, as due:1000", which)
+	}
+	m, err := b.once(ctx, fleet{n: n, kind: client, age: age, hang: state == "hang", writes: 1})
+	if err != nil {
+		return err
+	}
+	r := m.report
+	fmt.Printf("%s: %s, writes need %s, reads %s\nissued %d, fresh %d, failed %d, deferred %d; last token after %s, of the others %s\n"+
+		"%d calls, %d throttled, %d writes, %d credentials and sessions decrypted; peak %s, answer %s, log %s\n",
+		which, seconds(m.took), seconds(writesAt(m.writes, 1)), seconds(readsAt(n)), r.Issued, r.Fresh, r.Failed, r.Deferred,
+		seconds(m.last), seconds(m.others), m.calls, m.throttle, m.writes, m.long, megabytes(m.peak), megabytes(int64(m.answer)), megabytes(int64(m.logs)))
+	return nil
 }

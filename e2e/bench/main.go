@@ -3,6 +3,8 @@
 //
 //	go run ./e2e/bench            everything, about 25 minutes
 //	go run ./e2e/bench -quick     up to 100 connections, about two minutes, nothing written
+//	go run ./e2e/bench -starts    the starts alone, nothing written
+//	go run ./e2e/bench -one due:1000   one run (due, idle, missing or hang), nothing written
 package main
 
 import (
@@ -25,17 +27,19 @@ type bench struct {
 
 func main() {
 	quick := flag.Bool("quick", false, "only up to 100 connections, and write nothing")
+	startsOnly := flag.Bool("starts", false, "only how the functions start, and write nothing")
+	one := flag.String("one", "", "only one run, as due:1000, and write nothing")
 	out := flag.String("out", "docs/performance.md", "the file to write")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *quick, *out); err != nil {
+	if err := run(ctx, *quick, *startsOnly, *one, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, quick bool, out string) error {
+func run(ctx context.Context, quick, startsOnly bool, one, out string) error {
 	dir, err := os.MkdirTemp("", "evertoken-bench")
 	if err != nil {
 		return err
@@ -45,10 +49,18 @@ func run(ctx context.Context, quick bool, out string) error {
 	if err := b.build(ctx); err != nil {
 		return err
 	}
+	if one != "" {
+		return b.printOne(ctx, one)
+	}
 	b.setUpPython(ctx)
 	d := &report{quick: quick}
 	if err := b.starts(ctx, d); err != nil {
 		return err
+	}
+	if startsOnly {
+		d.startsTable()
+		fmt.Println(d.String())
+		return nil
 	}
 	if err := b.fleets(ctx, d); err != nil {
 		return err
