@@ -41,16 +41,18 @@ type Paces struct {
 // writesPerSecond besides.
 func NewPaces(writesPerSecond int, now func() time.Time, sleep func(context.Context, time.Duration) error) *Paces {
 	return &Paces{
-		Writes:          NewPace(min(writesPerSecond, WriteQuota), now, sleep),
-		Batches:         NewPace(BatchQuota, now, sleep),
-		ParameterReads:  NewPace(ParameterReadQuota, now, sleep),
-		ParameterWrites: NewPace(parameterWriteCap, now, sleep),
+		Writes:          NewPace(min(writesPerSecond, WriteQuota), gently, now, sleep),
+		Batches:         NewPace(BatchQuota, 1, now, sleep),
+		ParameterReads:  NewPace(ParameterReadQuota, 1, now, sleep),
+		ParameterWrites: NewPace(parameterWriteCap, gently, now, sleep),
 	}
 }
 
 const (
-	// startShare is the part of its cap that a pace begins with.
-	startShare = 0.5
+	// gently is the part of its cap that a pace of writes begins with: others in
+	// the account need that quota too. Reads of this kind are seldom anybody
+	// else's and begin with all of it.
+	gently = 0.5
 	// fastGrowth and slowGrowth are what a pace gains in a second in which it is
 	// used, in calls a second: before it was ever throttled and after.
 	fastGrowth, slowGrowth = 10, 2
@@ -81,10 +83,11 @@ type Pace struct {
 	slowed time.Time // when AWS last throttled; zero if never
 }
 
-// NewPace returns a pace of at most perSecond calls a second.
-func NewPace(perSecond int, now func() time.Time, sleep func(context.Context, time.Duration) error) *Pace {
+// NewPace returns a pace of at most perSecond calls a second, which begins with a
+// share of that, 1 for all.
+func NewPace(perSecond int, share float64, now func() time.Time, sleep func(context.Context, time.Duration) error) *Pace {
 	most := float64(perSecond)
-	p := &Pace{now: now, sleep: sleep, most: most, rate: max(1, most*startShare)}
+	p := &Pace{now: now, sleep: sleep, most: most, rate: max(1, most*share)}
 	p.saved = p.burst()
 	return p
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func newPace(perSecond int) *secrets.Pace {
-	return secrets.NewPace(perSecond, time.Now, secrets.Sleep)
+	return secrets.NewPace(perSecond, 0.5, time.Now, secrets.Sleep)
 }
 
 // took is how long n calls wait that are made at once; it runs in a bubble of
