@@ -199,7 +199,10 @@ func TestDoNeedsAPolicy(t *testing.T) {
 func TestDialWithoutADestination(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
-	_, err := newClient().client().Get(s.URL)
+	answer, err := newClient().client().Get(s.URL)
+	if err == nil {
+		_ = answer.Body.Close()
+	}
 	if _, ok := errors.AsType[*hosts.Refused](err); !ok {
 		t.Errorf("%v", err)
 	}

@@ -213,25 +213,20 @@ func goReader(t *testing.T, heading string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), binary)
 }
 
-// TestReplace runs what the page advises after a 401: many readers of a refused
-// token cause one renewal.
-func TestReplace(t *testing.T) {
+// TestAfter401 runs what the page advises after a 401: a reader reads the secret
+// again until it has another token, and invokes nothing.
+func TestAfter401(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	lambda, err := fakelambda.NewServer("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lambda.Close() })
-	lambda.Add("evertoken-issue", w.issue)
 	refused := w.read(t, "apiax", "token", "AWSCURRENT")
 	// The next token must not be of the same second.
 	refused["issued_at"] = w.postdate(t, refused)
-	dir := place(t, "After a 401", "python", "snippet.py", "refused.py")
+	dir := place(t, "Python (boto3)", "python", "snippet.py", "refused.py")
+	write(t, filepath.Join(dir, "after.py"), snippet(t, "After a 401", "python"))
 	ask := func() string {
-		c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "refused.py", encode(t, refused), "evertoken-issue")
+		c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "refused.py", encode(t, refused))
 		c.Dir = dir
-		c.Env = clientEnv(lambda.URL())
+		c.Env = append(clientEnv(w.aws.URL()), "SECRET_ID="+w.secret("apiax", "token"))
 		c.Stderr = t.Output()
 		out, err := c.Output()
 		if err != nil {
@@ -239,8 +234,9 @@ func TestReplace(t *testing.T) {
 		}
 		return string(out)
 	}
-	check(t, "the first reader", "issued\n", ask())
-	check(t, "the second reader", "fresh\n", ask())
+	check(t, "a reader before the renewal", "None\n", ask())
+	check(t, "an operator's renewal", []string{"apiax issued"}, w.outcomes(w.force(t, w.issue, "apiax")))
+	check(t, "a reader after it", w.read(t, "apiax", "token", "AWSCURRENT")["issued_at"]+"\n", ask())
 }
 
 // postdate publishes the token again as issued a minute earlier, and returns

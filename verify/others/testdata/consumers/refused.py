@@ -1,7 +1,11 @@
-"""Has the token replaced that is given, and prints what became of it."""
+"""Prints when the token was issued that takes the place of the one given, or
+None."""
 import json
+import os
 import sys
 
-from snippet import replace
+from after import after_401
+from snippet import Token
 
-print(replace(json.loads(sys.argv[1]), sys.argv[2]))
+document = after_401(Token(os.environ["SECRET_ID"]), json.loads(sys.argv[1]), tries=2, pause=0)
+print(document and document["issued_at"])
