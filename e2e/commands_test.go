@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,13 +17,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	fakeidp "evertoken/internal/fake/idp"
+	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/secrets"
 )
 
 // commands are what a script can say besides testscript's own. Those of
 // checks_test.go look, those here arrange and run:
 //
-//	world [-timeout 60s] [-control] [NAME=VALUE...]   start the world; the function's environment
+//	world [-timeout 60s] [-control] [-tls] [NAME=VALUE...]   start the world; the function's environment
 //	connect NAME KIND [MEMBER=JSON...]                a connection that works (see kinds), with a member or settings.member changed
 //	declare NAME FILE                                 a parameter below the connections path; FILE is expanded
 //	secret create|put|put-binary|pend|delete|schedule-deletion|arn|label|repeat NAME [FILE|VARIABLE|LABEL|N]
@@ -91,6 +93,8 @@ func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 		switch {
 		case args[0] == "-control":
 			o.idp.ControlCharacters = true
+		case args[0] == "-tls":
+			o.idp.TLS = true
 		case args[0] == "-timeout" && len(args) > 1:
 			d, err := time.ParseDuration(args[1])
 			ts.Check(err)
@@ -125,9 +129,13 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 	case "flexnet":
 		h.FlexNet(name)
 	case "oauth2":
+		if slices.Contains(fakeworld.OAuth2Kinds, variant) {
+			h.OAuth2Kind(name, variant)
+			break
+		}
 		h.OAuth2(name, map[string]string{"client": "client_credentials", "refresh": "refresh_token", "password": "password"}[variant])
 	default:
-		ts.Fatalf("no kind %q: name one of %s", args[1], strings.Join(kinds, ", "))
+		ts.Fatalf("no kind %q: name one of %s, or oauth2- with one of %s", args[1], strings.Join(kinds, ", "), strings.Join(fakeworld.OAuth2Kinds, ", "))
 	}
 	if len(args) == 2 {
 		return

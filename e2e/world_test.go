@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,19 @@ func newWorld(tb fakeworld.TB, o options) *world {
 		tb.Fatalf("starting the fake providers: %v", err)
 	}
 	tb.Cleanup(w.IDP.Close)
+	if authority := w.IDP.Authority(); authority != nil {
+		// A private authority is told as operators tell it: docs/providers.md.
+		file, err := os.CreateTemp("", "authority-*.pem")
+		if err != nil {
+			tb.Fatalf("making a file: %v", err)
+		}
+		tb.Cleanup(func() { _ = os.Remove(file.Name()) })
+		if err := os.WriteFile(file.Name(), authority, 0o600); err != nil {
+			tb.Fatalf("writing the authority: %v", err)
+		}
+		_ = file.Close()
+		o.env = append(o.env, "SSL_CERT_FILE="+file.Name())
+	}
 	w.function = w.start(o)
 	w.others.lambda.Add("issue", w.function)
 	tb.Cleanup(func() {

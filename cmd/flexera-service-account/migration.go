@@ -33,7 +33,7 @@ type migration struct {
 	parameter string   // that the connection stands in
 	others    []string // connections that the credential serves too
 	settings  accountSettings
-	provider  providers.Provider
+	provider  exchange.Provider
 	iam       *providers.FlexeraOrganization // the organization
 
 	secret       secrets.Description

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"evertoken/internal/presets"
 	"evertoken/internal/strictjson"
 )
 
@@ -22,9 +23,27 @@ const (
 	ByRotation RenewedBy = "rotation"
 )
 
-// Providers are the names that a connection can give. One that is refused here
-// can claim no document that another connection uses.
-var Providers = []string{"apiax", "flexera", "flexnet", "oauth2", "sharetribe"}
+// programmed are the providers that have code of their own. All others are
+// presets.
+var programmed = []string{"apiax", "flexera", "flexnet", "oauth2", "sharetribe"}
+
+// Providers returns the names that a connection can give, sorted. A connection
+// that gives another is refused here, so that it can claim no document that
+// another connection uses.
+func Providers() []string {
+	names := append(presets.Names(), programmed...)
+	slices.Sort(names)
+	return names
+}
+
+// UnknownProvider says what is wrong with a provider's name that is not known.
+func UnknownProvider(name string) string {
+	all := "name one of " + strings.Join(Providers(), ", ")
+	if near := strictjson.Nearest(strings.ToLower(name), Providers()); near != "" {
+		return "is unknown: if " + near + " is meant, write that, or " + all
+	}
+	return "is unknown: " + all
+}
 
 // Connection is one declared connection, complete with its defaults.
 type Connection struct {
@@ -112,10 +131,10 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		Token:      DefaultToken(name),
 	}
 	if w.Provider == "" {
-		return fail("provider", "is missing: name one of "+strings.Join(Providers, ", "))
+		return fail("provider", "is missing: name one of "+strings.Join(Providers(), ", "))
 	}
-	if !slices.Contains(Providers, w.Provider) {
-		return fail("provider", "is unknown: name one of "+strings.Join(Providers, ", "))
+	if !slices.Contains(Providers(), w.Provider) {
+		return fail("provider", UnknownProvider(w.Provider))
 	}
 	if string(c.Settings) == "" || string(c.Settings) == "null" {
 		c.Settings = json.RawMessage("{}")

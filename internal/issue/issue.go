@@ -13,6 +13,7 @@ import (
 	"evertoken/internal/build"
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 	"evertoken/internal/telemetry"
@@ -37,7 +38,7 @@ type Runner struct {
 	// Engine renews; its RunLasts is set for each run from the run's deadline.
 	Engine renew.Engine
 	// Provider makes a connection's provider. Its error names the setting.
-	Provider func(connection.Connection) (renew.Provider, error)
+	Provider func(connection.Connection) (exchange.Provider, error)
 	Metrics  *telemetry.Metrics
 	// WriteDelay is how long a write to Secrets Manager has to wait for others
 	// now; nil for not at all.

@@ -74,7 +74,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		}
 		delete(missing, d.Name)
 		err := d.Err
-		var provider renew.Provider
+		var provider exchange.Provider
 		if err == nil {
 			provider, err = r.provider(ctx, d.Connection)
 		}
@@ -138,7 +138,7 @@ func misconfigured(name, reason, hint string) renew.Result {
 
 // provider makes a connection's provider, and keeps a fault in our own code
 // there to this connection.
-func (r *run) provider(ctx context.Context, c connection.Connection) (p renew.Provider, err error) {
+func (r *run) provider(ctx context.Context, c connection.Connection) (p exchange.Provider, err error) {
 	defer func() {
 		if recover() != nil {
 			r.tellFault(ctx, c.Name)

@@ -20,7 +20,6 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
-	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -54,7 +53,7 @@ func writes(w *fakeworld.World) []string {
 }
 
 // faulty panics with a secret where the core calls it.
-type faulty struct{ renew.Provider }
+type faulty struct{ exchange.Provider }
 
 func (faulty) Exchange(context.Context, exchange.Request) (exchange.Issued, error) { panic(canary) }
 
@@ -65,7 +64,7 @@ func TestAPanicStaysWithItsConnection(t *testing.T) {
 	w.Flexera("worse", true)
 	runner := w.Runner()
 	provider := runner.Provider
-	runner.Provider = func(c connection.Connection) (renew.Provider, error) {
+	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
 		p, err := provider(c)
 		if c.Name == "worse" {
 			p = faulty{p}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"
 	"evertoken/internal/strictjson"
@@ -112,7 +113,7 @@ func nearest(name string, all []string) string {
 }
 
 // provider makes a connection's provider, as the functions do.
-func (a *app) provider(c connection.Connection) (providers.Provider, error) {
+func (a *app) provider(c connection.Connection) (exchange.Provider, error) {
 	loopback := a.Getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") == "1" || a.aws != nil && a.aws.local()
 	return providers.New(c, providers.Options{Client: &oauth.Client{Now: a.Now}, Now: a.Now, AllowLoopbackHTTP: loopback})
 }

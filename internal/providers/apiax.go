@@ -44,7 +44,7 @@ type apiaxSettings struct {
 	Extra        map[string]string    `json:"extra"`
 }
 
-func newApiax(c connection.Connection, o Options) (Provider, error) {
+func newApiax(c connection.Connection, o Options) (exchange.Provider, error) {
 	p := &apiax{base: newBase(c, o), tokenURL: apiaxTokenURL, clientID: apiaxClientID}
 	var s apiaxSettings
 	if err := p.decode(c.Settings, &s); err != nil {
@@ -88,7 +88,7 @@ func newApiax(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token endpoint.
 func (p *apiax) Host() string { return hostOf(p.tokenURL) }
 
-// Allowed implements [Provider].
+// Allowed implements [exchange.Provider].
 func (p *apiax) Allowed(c credential.Credential) error { return p.allowed(c, p.tokenURL) }
 
 func (p *apiax) Traits() exchange.Traits { return p.traits }

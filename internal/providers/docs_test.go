@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,6 +61,23 @@ func TestDocumentedProviders(t *testing.T) {
 			if !found || !strings.Contains(section, row) {
 				t.Errorf("%s: nothing is documented under %q", name, row)
 			}
+		}
+	}
+}
+
+// TestDocumentedSettings has every setting of oauth2, each client authentication
+// and each grant.
+func TestDocumentedSettings(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Any other OAuth 2 provider\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	names := append(slices.Clone(authMethods), grants...)
+	for field := range reflect.TypeFor[oauth2Settings]().Fields() {
+		names = append(names, field.Tag.Get("json"))
+	}
+	for _, name := range names {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("not documented: %s", name)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func newIssuers(t *testing.T) *issuers {
 }
 
 // must makes an exchange that has to succeed, with a token that works.
-func (s *issuers) must(t *testing.T, name string, p Provider, r exchange.Request) exchange.Issued {
+func (s *issuers) must(t *testing.T, name string, p exchange.Provider, r exchange.Request) exchange.Issued {
 	t.Helper()
 	out, err := p.Exchange(t.Context(), r)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *issuers) must(t *testing.T, name string, p Provider, r exchange.Request
 }
 
 // refused makes an exchange that has to fail in the given way.
-func (s *issuers) refused(t *testing.T, p Provider, r exchange.Request, class exchange.Class) {
+func (s *issuers) refused(t *testing.T, p exchange.Provider, r exchange.Request, class exchange.Class) {
 	t.Helper()
 	_, err := p.Exchange(t.Context(), r)
 	e := failure(t, err)
@@ -71,7 +71,7 @@ func (s *issuers) refused(t *testing.T, p Provider, r exchange.Request, class ex
 
 // turn makes the stronger grant's exchange, then a refresh with what came back,
 // then one with a refresh token that was never issued.
-func (s *issuers) turn(t *testing.T, name string, p Provider, c credential.Credential) exchange.Issued {
+func (s *issuers) turn(t *testing.T, name string, p exchange.Provider, c credential.Credential) exchange.Issued {
 	t.Helper()
 	first := s.must(t, name, p, exchange.Request{Grant: only(t, p, c), Credential: c})
 	if first.RefreshToken.IsZero() {
@@ -113,7 +113,7 @@ func TestAgainstFakeSharetribe(t *testing.T) {
 
 	p = open(t, "sharetribe", `{"access":"trusted`+market, "")
 	user := s.turn(t, fakeidp.ProviderSharetribe, p, c)
-	f, ok := p.(Finisher)
+	f, ok := p.(exchange.Finisher)
 	if !ok {
 		t.Fatal("trusted is no Finisher")
 	}
@@ -150,7 +150,7 @@ func TestAgainstFakeFlexera(t *testing.T) {
 	client := creds("client_id", clientID, "client_secret", secret)
 	out = s.must(t, fakeidp.ProviderFlexera, p, exchange.Request{Grant: only(t, p, client), Credential: client})
 
-	prover, ok := p.(Prover)
+	prover, ok := p.(exchange.Prover)
 	if !ok || prover.Prove(t.Context(), client, out.AccessToken) != nil {
 		t.Error("a working token is not proven")
 	}
@@ -165,7 +165,7 @@ func TestAgainstFakeFlexera(t *testing.T) {
 }
 
 // rotateFlexeraClient replaces the client by the API.
-func rotateFlexeraClient(t *testing.T, s *issuers, p Provider, clientID string, account int, access redact.Secret) {
+func rotateFlexeraClient(t *testing.T, s *issuers, p exchange.Provider, clientID string, account int, access redact.Secret) {
 	t.Helper()
 	m, ok := p.(ClientManager)
 	if !ok {
@@ -244,7 +244,7 @@ func TestAgainstFakeFlexNetLostAnswer(t *testing.T) {
 	if !s.Accepts(fakeidp.ProviderFlexNet, first.AccessToken.Reveal()) || second.AccessToken.Equal(first.AccessToken) {
 		t.Error("the token that readers have died of the repair")
 	}
-	prover, ok := p.(Prover)
+	prover, ok := p.(exchange.Prover)
 	if !ok || prover.Prove(t.Context(), c, second.AccessToken) != nil {
 		t.Error("a working token is not proven")
 	}

@@ -1,6 +1,6 @@
 package providers
 
-// FixedCredential is a [Provider] whose credential no API changes, as the
+// FixedCredential is a [exchange.Provider] whose credential no API changes, as the
 // connection stands.
 type FixedCredential interface {
 	// FixedCredential says why, and what to do instead.

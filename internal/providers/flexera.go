@@ -43,7 +43,7 @@ type flexeraSettings struct {
 
 var flexeraIDRE = lazyregexp.New(`^[a-zA-Z0-9]+$`) // of a refresh token, same IAM file
 
-func newFlexera(c connection.Connection, o Options) (Provider, error) {
+func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 	p := &flexera{base: newBase(c, o)}
 	var s flexeraSettings
 	if err := p.decode(c.Settings, &s); err != nil {
@@ -77,7 +77,7 @@ const flexeraProbe = "/iam/v1/refresh-tokens"
 
 // managed adds the rotation of clients where the settings name the service
 // account.
-func (p *flexera) managed(s flexeraSettings) (Provider, error) {
+func (p *flexera) managed(s flexeraSettings) (exchange.Provider, error) {
 	switch {
 	case s.OrgID == nil && s.ServiceAccountID == nil:
 		return p, nil
@@ -103,7 +103,7 @@ func (p *flexera) override(member string, set *string, fallback string) (string,
 // Host is the host of the token endpoint.
 func (p *flexera) Host() string { return hostOf(p.tokenURL) }
 
-// Allowed implements [Provider]. Readers send the token to api_url, which is
+// Allowed implements [exchange.Provider]. Readers send the token to api_url, which is
 // published with it: it is held to the same rule.
 func (p *flexera) Allowed(c credential.Credential) error { return p.allowed(c, p.tokenURL, p.apiURL) }
 

@@ -37,7 +37,7 @@ type ServiceAccount struct {
 // the connection that p is of. The access tokens of the calls were obtained with
 // c, and go only where that may go. ok is false if p is of no flexera
 // connection.
-func NewFlexeraOrganization(p Provider, c credential.Credential, id int64) (o *FlexeraOrganization, ok bool) {
+func NewFlexeraOrganization(p exchange.Provider, c credential.Credential, id int64) (o *FlexeraOrganization, ok bool) {
 	switch p := p.(type) {
 	case *flexera:
 		return &FlexeraOrganization{p, id, c}, true

@@ -201,7 +201,7 @@ func TestFlexeraProve(t *testing.T) {
 	t.Parallel()
 	for status, alive := range map[int]bool{200: true, 403: true, 401: false, 500: false, 404: false, 429: false} {
 		w := newWire(t, reply{status: status, body: `[]`})
-		p, ok := open(t, "flexera", flexeraSettingsText, w.URL).(Prover)
+		p, ok := open(t, "flexera", flexeraSettingsText, w.URL).(exchange.Prover)
 		if !ok {
 			t.Fatal("flexera is no Prover")
 		}

@@ -51,7 +51,7 @@ const (
 	flexnetMaxExpiry = 400 * 24 * time.Hour
 )
 
-func newFlexNet(c connection.Connection, o Options) (Provider, error) {
+func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 	p := &flexnet{base: newBase(c, o), tokenType: flexnetNormal, expiry: flexnetExpiry, description: "Kept by Evertoken"}
 	var s flexnetSettings
 	if err := p.decode(c.Settings, &s); err != nil {
@@ -98,7 +98,7 @@ func newFlexNet(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token controller.
 func (p *flexnet) Host() string { return hostOf(p.baseURL) }
 
-// Allowed implements [Provider].
+// Allowed implements [exchange.Provider].
 func (p *flexnet) Allowed(c credential.Credential) error { return p.allowed(c, p.baseURL) }
 
 // Traits: no session, and nothing is spent: a value whose answer was lost is

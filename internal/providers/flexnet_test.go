@@ -58,7 +58,7 @@ func flexnetCall(method, path string) string {
 
 const flexnetVerify = "POST /flexnet/uar/v1/token/verification\n" + flexnetBasic + "\n" + jsonType + "\n" + `{"accessToken":"rna_old"}`
 
-func openFlexNet(t *testing.T, w *wire) Provider {
+func openFlexNet(t *testing.T, w *wire) exchange.Provider {
 	t.Helper()
 	return open(t, "flexnet", `{"base_url":"SERVER/flexnet/","token_name":"lambda"}`, w.URL)
 }
@@ -262,7 +262,7 @@ func TestFlexNetRefused(t *testing.T) {
 func TestFlexNetProve(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, ok(flexnetTokenJSON("lambda-a", "", 0, time.Hour)), flexnetRefusal(400))
-	p, isProver := openFlexNet(t, w).(Prover)
+	p, isProver := openFlexNet(t, w).(exchange.Prover)
 	if !isProver {
 		t.Fatal("flexnet is no Prover")
 	}

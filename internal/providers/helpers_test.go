@@ -104,7 +104,7 @@ func (w *wire) check(t *testing.T, want ...string) {
 const formType = "Content-Type: application/x-www-form-urlencoded"
 
 // open builds a provider; SERVER in the settings stands for base.
-func open(t *testing.T, provider, settings, base string) Provider {
+func open(t *testing.T, provider, settings, base string) exchange.Provider {
 	t.Helper()
 	p, err := tryOpen(provider, strings.ReplaceAll(settings, "SERVER", base))
 	if err != nil {
@@ -113,7 +113,7 @@ func open(t *testing.T, provider, settings, base string) Provider {
 	return p
 }
 
-func tryOpen(provider, settings string) (Provider, error) {
+func tryOpen(provider, settings string) (exchange.Provider, error) {
 	return New(connectionFor(provider, settings),
 		Options{Now: now, Client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, AllowLoopbackHTTP: true})
 }
@@ -132,7 +132,7 @@ func creds(pairs ...string) credential.Credential {
 }
 
 // only is the one grant that a credential allows.
-func only(t *testing.T, p Provider, c credential.Credential) exchange.Grant {
+func only(t *testing.T, p exchange.Provider, c credential.Credential) exchange.Grant {
 	t.Helper()
 	grants, err := p.Grants(c)
 	if err != nil {

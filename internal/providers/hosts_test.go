@@ -65,7 +65,7 @@ func attacker(t *testing.T) *url.URL {
 // Each is called with a provider whose settings have the attacker's URL.
 var ways = map[string]struct {
 	provider, settings string // URL stands for the attacker's
-	send               func(context.Context, Provider, credential.Credential) error
+	send               func(context.Context, exchange.Provider, credential.Credential) error
 }{
 	"apiax":                 {"apiax", `{"token_url":"URL"}`, exchanged},
 	"apiax, refresh":        {"apiax", `{"token_url":"URL"}`, refreshed},
@@ -73,8 +73,8 @@ var ways = map[string]struct {
 	"sharetribe, anonymous": {"sharetribe", `{"access":"anonymous","auth_url":"URL"}`, exchanged},
 	"sharetribe, user":      {"sharetribe", `{"access":"user","auth_url":"URL"}`, exchanged},
 	"sharetribe, refresh":   {"sharetribe", `{"access":"user","auth_url":"URL"}`, refreshed},
-	"sharetribe, trusted": {"sharetribe", `{"access":"trusted","auth_url":"URL"}`, func(ctx context.Context, p Provider, c credential.Credential) error {
-		f, ok := p.(Finisher)
+	"sharetribe, trusted": {"sharetribe", `{"access":"trusted","auth_url":"URL"}`, func(ctx context.Context, p exchange.Provider, c credential.Credential) error {
+		f, ok := p.(exchange.Finisher)
 		if !ok {
 			return errors.New("no second request")
 		}
@@ -102,7 +102,7 @@ var ways = map[string]struct {
 
 const flexeraManaged = `{"zone":"nam","api_url":"URL","org_id":1105,"service_account_id":2263}`
 
-func exchanged(ctx context.Context, p Provider, c credential.Credential) error {
+func exchanged(ctx context.Context, p exchange.Provider, c credential.Credential) error {
 	grants, err := p.Grants(c)
 	if err != nil {
 		return err
@@ -115,13 +115,13 @@ func exchanged(ctx context.Context, p Provider, c credential.Credential) error {
 	return err
 }
 
-func refreshed(ctx context.Context, p Provider, c credential.Credential) error {
+func refreshed(ctx context.Context, p exchange.Provider, c credential.Credential) error {
 	_, err := p.Exchange(ctx, exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: redact.New("canarySession")})
 	return err
 }
 
-func proven(ctx context.Context, p Provider, c credential.Credential) error {
-	prover, ok := p.(Prover)
+func proven(ctx context.Context, p exchange.Provider, c credential.Credential) error {
+	prover, ok := p.(exchange.Prover)
 	if !ok {
 		return errors.New("no proof")
 	}
@@ -130,8 +130,8 @@ func proven(ctx context.Context, p Provider, c credential.Credential) error {
 
 type call func(context.Context, ClientManager, credential.Credential) error
 
-func managed(do call) func(context.Context, Provider, credential.Credential) error {
-	return func(ctx context.Context, p Provider, c credential.Credential) error {
+func managed(do call) func(context.Context, exchange.Provider, credential.Credential) error {
+	return func(ctx context.Context, p exchange.Provider, c credential.Credential) error {
 		m, ok := p.(ClientManager)
 		if !ok {
 			return errors.New("no clients")
@@ -154,7 +154,7 @@ func deleted(ctx context.Context, m ClientManager, c credential.Credential) erro
 	return m.DeleteClient(ctx, c, redact.New("canaryAccess"), "c1")
 }
 
-func organized(ctx context.Context, p Provider, c credential.Credential) error {
+func organized(ctx context.Context, p exchange.Provider, c credential.Credential) error {
 	o, ok := NewFlexeraOrganization(p, c, 1105)
 	if !ok {
 		return errors.New("no organization")

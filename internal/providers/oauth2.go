@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/lazyregexp"
+	"evertoken/internal/presets"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
 )
@@ -35,6 +37,7 @@ type oauth2 struct {
 	sessionMax, remintOut        time.Duration
 	reuseGrace                   time.Duration
 	renewLate, refreshTokensKept bool
+	refusals                     []presets.Refusal
 }
 
 // The client authentication methods of RFC 7591 section 2, OpenID Connect Core
@@ -79,7 +82,7 @@ var interactive = map[string]bool{
 
 var grantRE = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,199}$`)
 
-func newOAuth2(c connection.Connection, o Options) (Provider, error) {
+func newOAuth2(c connection.Connection, o Options) (exchange.Provider, error) {
 	return openOAuth2(newBase(c, o), c.Settings)
 }
 
@@ -219,7 +222,7 @@ func (p *oauth2) session() exchange.SessionUse {
 	return exchange.OptionalSession
 }
 
-// Allowed implements [Provider]. A token endpoint that the issuer tells is not
+// Allowed implements [exchange.Provider]. A token endpoint that the issuer tells is not
 // known before it is asked for: [oauth.Client.Do] holds it to the same rule.
 func (p *oauth2) Allowed(c credential.Credential) error {
 	if p.discovery.issuer != "" {
@@ -355,8 +358,12 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	}
 	out, err := p.client.Exchange(ctx, p.policy(r.Credential), request)
 	if err != nil {
+		if e, ok := errors.AsType[*exchange.Error](err); ok {
+			p.meant(e, request.Kind)
+		}
 		return out, err
 	}
+	p.forReaders(&out, r)
 	if p.session() == exchange.NoSession && !out.RefreshToken.IsZero() {
 		// RFC 6749 section 4.4.3 and RFC 7521 section 4.1: it should not be
 		// there, and what is stored is all that is needed.

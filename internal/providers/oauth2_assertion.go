@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -9,11 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // x5t is by its definition a SHA-1 thumbprint: RFC 7515 section 4.1.7
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"maps"
 	"slices"
 	"strings"
@@ -22,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"evertoken/internal/credential"
+	"evertoken/internal/keys"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
 )
@@ -33,9 +30,6 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // assertionLife is how long an assertion may be used: it is made for one
 // request.
 const assertionLife = time.Minute
-
-// minRSABits is what RFC 7518 sections 3.3 and 3.5 demand of an RSA key.
-const minRSABits = 2048
 
 // assertionSettings shape the JWT that is signed with the credential's key: the
 // grant's for jwt_bearer, the client's for private_key_jwt.
@@ -167,7 +161,11 @@ func (p *oauth2) claims(c credential.Credential, endpoint string) map[string]any
 
 // sign makes a JWT of the claims, good for one use and a short time.
 func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Secret, error) {
-	key, err := p.signingKey(c)
+	key, err := p.key(c)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	algorithm, err := p.algorithm(key)
 	if err != nil {
 		return redact.Secret{}, err
 	}
@@ -178,10 +176,8 @@ func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Se
 		return redact.Secret{}, p.keyError("cannot be used with this client_id")
 	}
 	options := (&jose.SignerOptions{}).WithType("JWT")
-	if err := p.addThumbprints(options, c); err != nil {
-		return redact.Secret{}, err
-	}
-	signer, err := jose.NewSigner(key, options)
+	addThumbprints(options, key)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key.Signer(), KeyID: key.ID}}, options)
 	if err != nil {
 		return redact.Secret{}, p.keyError("cannot sign")
 	}
@@ -198,148 +194,61 @@ func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Se
 
 // addThumbprints names the certificate by RFC 7515 sections 4.1.7 and 4.1.8, as
 // Entra and AD FS want it.
-func (p *oauth2) addThumbprints(options *jose.SignerOptions, c credential.Credential) error {
-	member := p.named(credential.Certificate)
-	if !c.Has(member) {
-		return nil
+func addThumbprints(options *jose.SignerOptions, key keys.Key) {
+	if len(key.Certificates) == 0 {
+		return
 	}
-	certificate, err := p.certificate(c)
-	if err != nil {
-		return err
-	}
-	one, two := sha1.Sum(certificate.Raw), sha256.Sum256(certificate.Raw) //nolint:gosec // see the import
+	raw := key.Certificates[0].Raw
+	one, two := sha1.Sum(raw), sha256.Sum256(raw) //nolint:gosec // see the import
 	options.WithHeader("x5t", base64.RawURLEncoding.EncodeToString(one[:]))
 	options.WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(two[:]))
-	return nil
 }
 
-// certificate reads the first certificate of the credential and holds it
-// against the private key.
-func (p *oauth2) certificate(c credential.Credential) (*x509.Certificate, error) {
-	wrong := func(problem string) (*x509.Certificate, error) {
-		return nil, &credential.Error{Document: "credential", Member: p.named(credential.Certificate), Problem: problem}
+// key reads the credential's private key, and the certificate beside it.
+func (p *oauth2) key(c credential.Credential) (keys.Key, error) {
+	member := func(standard string) keys.Member {
+		return keys.Member{Name: p.named(standard), Value: p.get(c, standard)}
 	}
-	block, _ := pem.Decode([]byte(p.get(c, credential.Certificate).Reveal()))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return wrong("is not a PEM certificate: it begins with -----BEGIN CERTIFICATE-----")
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return wrong("is not a certificate that can be read")
-	}
-	key, err := p.privateKey(c)
-	if err != nil {
-		return nil, err
-	}
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(certificate.PublicKey) {
-		return wrong("is not that of the private key: store the two that belong together")
-	}
-	return certificate, nil
+	return keys.Read(member(credential.PrivateKey), p.get(c, credential.KeyID), member(credential.Certificate))
 }
 
 // checkKey says what is wrong with the key, or the certificate beside it.
 func (p *oauth2) checkKey(c credential.Credential) error {
-	if _, err := p.signingKey(c); err != nil {
-		return err
-	}
-	if c.Has(p.named(credential.Certificate)) {
-		_, err := p.certificate(c)
-		return err
-	}
-	return nil
-}
-
-// clientCertificate is what the client shows for mutual TLS (RFC 8705 section
-// 2): the certificates of the credential, the client's own first, and its key.
-func (p *oauth2) clientCertificate(c credential.Credential) (*tls.Certificate, error) {
-	if _, err := p.certificate(c); err != nil {
-		return nil, err
-	}
-	key, err := p.privateKey(c)
+	key, err := p.key(c)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := &tls.Certificate{PrivateKey: key}
-	rest := []byte(p.get(c, credential.Certificate).Reveal())
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return out, nil
-		}
-		if block.Type == "CERTIFICATE" {
-			out.Certificate = append(out.Certificate, block.Bytes)
-		}
-	}
+	_, err = p.algorithm(key)
+	return err
 }
 
 func (p *oauth2) keyError(problem string) error {
 	return &credential.Error{Document: "credential", Member: p.named(credential.PrivateKey), Problem: problem}
 }
 
-// signingKey reads the private key and picks the algorithm: the settings' or
-// the one that its kind has in RFC 7518 section 3.1 (RFC 8037 for Ed25519).
-func (p *oauth2) signingKey(c credential.Credential) (jose.SigningKey, error) {
-	key, err := p.privateKey(c)
-	if err != nil {
-		return jose.SigningKey{}, err
-	}
+// algorithm is the settings' or the one that the kind of key has in RFC 7518
+// section 3.1 (RFC 8037 for Ed25519).
+func (p *oauth2) algorithm(key keys.Key) (jose.SignatureAlgorithm, error) {
 	var fits []jose.SignatureAlgorithm // the first is the default
-	switch k := key.(type) {
+	switch k := key.Signer().(type) {
 	case *rsa.PrivateKey:
-		if k.N.BitLen() < minRSABits {
-			return jose.SigningKey{}, p.keyError("is too short: an RSA key needs 2048 bits")
-		}
 		fits = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512}
 	case *ecdsa.PrivateKey:
-		if algorithm, ok := map[elliptic.Curve]jose.SignatureAlgorithm{
-			elliptic.P256(): jose.ES256, elliptic.P384(): jose.ES384, elliptic.P521(): jose.ES512,
-		}[k.Curve]; ok {
-			fits = []jose.SignatureAlgorithm{algorithm}
-		}
+		fits = map[elliptic.Curve][]jose.SignatureAlgorithm{
+			elliptic.P256(): {jose.ES256}, elliptic.P384(): {jose.ES384}, elliptic.P521(): {jose.ES512},
+		}[k.Curve]
 	case ed25519.PrivateKey:
 		fits = []jose.SignatureAlgorithm{jose.EdDSA}
 	}
-	algorithm := p.assertion.algorithm
+	wanted := p.assertion.algorithm
 	switch {
 	case len(fits) == 0:
-		return jose.SigningKey{}, p.keyError("is of a kind that no signature is made with: use RSA, EC (P-256, P-384, P-521) or Ed25519")
-	case algorithm == "":
-		algorithm = fits[0]
-	case !slices.Contains(fits, algorithm):
-		return jose.SigningKey{}, p.keyError("does not fit settings.assertion_alg: RS and PS need an RSA key, " +
+		return "", p.keyError("is of a kind that no signature is made with")
+	case wanted == "":
+		return fits[0], nil
+	case !slices.Contains(fits, wanted):
+		return "", p.keyError("does not fit settings.assertion_alg: RS and PS need an RSA key, " +
 			"ES256 an EC key of curve P-256, ES384 P-384, ES512 P-521, EdDSA an Ed25519 key")
 	}
-	id := p.get(c, credential.KeyID).Reveal()
-	return jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: id}}, nil
-}
-
-// privateKey reads the credential's private key.
-func (p *oauth2) privateKey(c credential.Credential) (crypto.Signer, error) {
-	block, _ := pem.Decode([]byte(p.get(c, credential.PrivateKey).Reveal()))
-	if block == nil {
-		return nil, p.keyError("is not PEM: it begins with -----BEGIN PRIVATE KEY-----, and its line breaks are \\n in JSON")
-	}
-	key, ok := parseKey(block.Bytes)
-	if !ok {
-		return nil, p.keyError("is not an unencrypted private key (PKCS #8, PKCS #1 or SEC 1)")
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, p.keyError("is of a kind that no signature is made with: use RSA, EC (P-256, P-384, P-521) or Ed25519")
-	}
-	return signer, nil
-}
-
-func parseKey(der []byte) (crypto.PrivateKey, bool) {
-	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		return key, true
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return key, true
-	}
-	if key, err := x509.ParseECPrivateKey(der); err == nil {
-		return key, true
-	}
-	return nil, false
+	return wanted, nil
 }

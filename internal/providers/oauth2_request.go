@@ -1,7 +1,9 @@
 package providers
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -34,11 +36,11 @@ func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, er
 		out.Headers[name] = redact.New(p.value(s, c))
 	}
 	if p.mutualTLS {
-		certificate, err := p.clientCertificate(c)
+		key, err := p.key(c)
 		if err != nil {
 			return oauth.Request{}, err
 		}
-		out.Certificate = redact.Wrap(certificate)
+		out.Certificate = key.TLS()
 	}
 	switch {
 	case r.Grant.FromSession():
@@ -122,6 +124,32 @@ func (p *oauth2) value(s source, c credential.Credential) string {
 		return c.Get(s.member).Reveal()
 	}
 	return c.Get(s.member).Trim().Reveal()
+}
+
+// forReaders gives what is published its last name, since the token document is
+// flat, and leaves out what holds a secret of any kind: a refresh token, or a
+// member of the credential that is one by its purpose, by what sends it or by its
+// name. A host or an id that the credential holds too is no secret.
+func (p *oauth2) forReaders(out *exchange.Issued, r exchange.Request) {
+	secrets := []redact.Secret{r.RefreshToken, out.RefreshToken, out.AccessToken}
+	for _, name := range r.Credential.Names() {
+		if p.purpose(name) != "" || secretName(name) || slices.Contains(p.fromMembers(), name) {
+			secrets = append(secrets, r.Credential.Get(name).Trim())
+		}
+	}
+	all := out.Publish
+	out.Publish = nil
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		value := all[path]
+		if slices.ContainsFunc(secrets, func(s redact.Secret) bool { return !s.IsZero() && strings.Contains(value, s.Reveal()) }) {
+			out.Hints = append(out.Hints, "The answer's "+path+" holds what the credential holds too and is not published, although settings.publish names it.")
+			continue
+		}
+		if out.Publish == nil {
+			out.Publish = map[string]string{}
+		}
+		out.Publish[path[strings.LastIndexByte(path, '.')+1:]] = value
+	}
 }
 
 // tokenType is what RFC 8693 section 3 calls a token of no other kind.

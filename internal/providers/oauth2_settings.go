@@ -266,16 +266,20 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 			return p.wrong("answer."+setting, "is not a place in the answer: write names with dots between, as data.accessToken")
 		}
 	}
+	names := map[string]bool{}
 	for _, path := range s.Publish {
 		name := path[strings.LastIndexByte(path, '.')+1:]
 		switch {
 		case !pathRE().MatchString(path):
 			return p.wrong("publish", "has an entry that is not a place in the answer: write names with dots between, as data.instance_url")
+		case names[name]:
+			return p.wrong("publish", "has two members of one last name, which is their name in the token document")
 		case tokenMembers[name]:
 			return p.wrong("publish", "must not name a member of the token document itself: "+strings.Join(slices.Sorted(maps.Keys(tokenMembers)), ", "))
 		case secretName(path), path == p.answer.AccessToken, path == p.answer.RefreshToken:
 			return p.wrong("publish", "must not name a member that may hold a secret (token, secret, password, key, assertion, code and the like): applications read an access token and nothing else")
 		}
+		names[name] = true
 	}
 	for _, kind := range s.TokenTypes {
 		if kind == "" || strings.EqualFold(kind, "DPoP") || strings.EqualFold(kind, "mac") {

@@ -59,6 +59,7 @@ func TestOAuth2WrongSettings(t *testing.T) {
 		{`"grant":"password","answer":{"token":"a"}`, "answer.token", "not known"},
 		{`"grant":"password","publish":["a b"]`, "publish", "names with dots"},
 		{`"grant":"password","publish":["data.expires_at"]`, "publish", "token document itself"},
+		{`"grant":"password","publish":["a.id","b.id"]`, "publish", "one last name"},
 		{`"grant":"password","publish":["id_token"]`, "publish", "may hold a secret"},
 		{`"grant":"password","publish":["authed_user.accessToken"]`, "publish", "may hold a secret"},
 		{`"grant":"password","publish":["client_secret"]`, "publish", "may hold a secret"},
@@ -126,6 +127,13 @@ func TestOAuth2SettingsOnTheWire(t *testing.T) {
 			formType + "\nX-Recipient-Public-Key: k1\n", "client_id=i&client_secret=s&grant_type=client_credentials", granted},
 		{"an Authorization header of the provider's own", `"grant":"client_credentials","client_auth":"client_secret_post","headers":{"Authorization":{"credential":"api_key"}}`, false,
 			"Authorization: k1\n" + formType + "\n", "client_id=i&client_secret=s&grant_type=client_credentials", granted},
+		{"an answer of another shape", `"grant":"refresh_token","answer":{"access_token":"data.accessToken","refresh_token":"data.rt","expires_in":"data.ttl"},"publish":["data.shop"]`, false,
+			formType + "\n", "client_id=i&client_secret=s&grant_type=refresh_token&refresh_token=seed",
+			`{"code":0,"data":{"accessToken":"at","rt":"rt2","ttl":600,"shop":"9"}}`},
+		{"a token type", `"grant":"client_credentials","token_types":["Weird"]`, false,
+			formType + "\n", "client_id=i&client_secret=s&grant_type=client_credentials", `{"access_token":"at","expires_in":600,"token_type":"weird"}`},
+		{"a life that the provider does not tell", `"grant":"client_credentials","token_life":"10m"`, false,
+			formType + "\n", "client_id=i&client_secret=s&grant_type=client_credentials", `{"access_token":"at"}`},
 		{"several resources", `"grant":"client_credentials","resource":["https://b","https://a"]`, false,
 			formType + "\n", "client_id=i&client_secret=s&grant_type=client_credentials&resource=https%3A%2F%2Fb&resource=https%3A%2F%2Fa", granted},
 	} {
@@ -145,7 +153,7 @@ func TestOAuth2SettingsOnTheWire(t *testing.T) {
 			w.check(t, "POST /t\n"+tt.head+tt.body)
 			want := issuedFor("at", 10*time.Minute)
 			if strings.Contains(tt.name, "shape") {
-				want.RefreshToken, want.Publish = redact.New("rt2"), map[string]string{"shop": "s1"}
+				want.RefreshToken, want.Publish = redact.New("rt2"), map[string]string{"shop": "9"}
 			}
 			if diff := cmp.Diff(want, got, compare...); diff != "" {
 				t.Error(diff)
@@ -252,4 +260,27 @@ func TestOAuth2GrantMembersOfSettings(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"api_key"`) {
 		t.Errorf("a refresh without the header's member: %v", err)
 	}
+}
+
+// What an answer repeats of the credential is not published, whatever the
+// answer calls it.
+func TestOAuth2PublishesNoSecret(t *testing.T) {
+	t.Parallel()
+	o, ok := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","headers":{"X-A":{"credential":"gateway"}}}`, "").(*oauth2)
+	if !ok {
+		t.Fatal("another provider")
+	}
+	c := creds("client_id", "client-1", "client_secret", "secret-1", "password", "pass-1", "api_key", "key-1", "gateway", "gate-1",
+		"hosts", "acme.example.com", "baseUri", "https://acme.example.com")
+	out := exchange.Issued{AccessToken: redact.New("access-1"), RefreshToken: redact.New("refresh-2"), Publish: map[string]string{
+		"a.url": "https://acme.example.com", "id": "client-1", "x1": "secret-1", "x2": "Basic pass-1", "x3": "key-1", "x4": "gate-1",
+		"x5": "access-1", "x6": "refresh-1", "x7": "refresh-2"}}
+	o.forReaders(&out, exchange.Request{Credential: c, RefreshToken: redact.New("refresh-1")})
+	if diff := cmp.Diff(map[string]string{"url": "https://acme.example.com", "id": "client-1"}, out.Publish); diff != "" {
+		t.Error(diff)
+	}
+	if len(out.Hints) != 7 {
+		t.Errorf("hints %q", out.Hints)
+	}
+	leaks(t, out, "secret-1", "pass-1", "key-1", "gate-1", "refresh-")
 }

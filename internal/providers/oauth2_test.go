@@ -239,7 +239,7 @@ func TestOAuth2UnusableKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ key, problem string }{
-		"no PEM":       {"canaryKey", "is not PEM"},
+		"no PEM":       {"canaryKey", "is neither PEM nor a JSON Web Key"},
 		"no key":       {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----", "is not an unencrypted private key"},
 		"encrypted":    {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END ENCRYPTED PRIVATE KEY-----", "is not an unencrypted private key"},
 		"a short key":  {pemKey(t, short), "is too short"},

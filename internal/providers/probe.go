@@ -12,7 +12,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Prober is a [Provider] of a connection that declares a probe.
+// Prober is a [exchange.Provider] of a connection that declares a probe.
 type Prober interface {
 	// Probe makes a harmless call with an access token, once, and returns the
 	// status of the answer: 401 means that the token was revoked (RFC 6750

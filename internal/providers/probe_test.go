@@ -14,7 +14,7 @@ import (
 )
 
 // probing opens a provider of a connection that declares a probe.
-func probing(provider, settings, url string) (Provider, error) {
+func probing(provider, settings, url string) (exchange.Provider, error) {
 	c := connectionFor(provider, settings)
 	c.Probe = connection.Probe{Every: 15 * time.Minute, URL: url}
 	return New(c, Options{Now: now, Client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, AllowLoopbackHTTP: true})

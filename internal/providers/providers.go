@@ -18,6 +18,7 @@ import (
 	"evertoken/internal/exchange"
 	"evertoken/internal/hosts"
 	"evertoken/internal/oauth"
+	"evertoken/internal/presets"
 	"evertoken/internal/redact"
 	"evertoken/internal/strictjson"
 )
@@ -35,48 +36,7 @@ type Options struct {
 	AllowedHosts hosts.List
 }
 
-// Provider is one connection's token issuer. It is safe for concurrent use.
-type Provider interface {
-	// Traits are the facts that the core decides by.
-	Traits() exchange.Traits
-	// Grants returns the grants that a credential allows, weakest first,
-	// without that of the session. Its error is a [*credential.Error] that
-	// names the member at fault.
-	Grants(c credential.Credential) ([]exchange.Grant, error)
-	// Exchange turns what is stored into a token. For a grant that is
-	// FromSession it sends r.RefreshToken; the client's own members come from
-	// r.Credential in any case. Its error is an [*exchange.Error] or a
-	// [*credential.Error], the latter always before anything is sent.
-	// It may come with a refresh token in Issued: one that was received beside
-	// an answer of no other use.
-	Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error)
-	// Host is the host that is spoken to: connections with the same host share
-	// its limits.
-	Host() string
-	// Allowed returns nil if everything that the settings name may be sent this
-	// credential and what is obtained with it. With the zero credential, one
-	// that cannot be read, it is told for a refresh, which needs none. Its error
-	// is the [*exchange.Error] that an exchange would return, unsent.
-	Allowed(c credential.Credential) error
-}
-
-// Finisher is a [Provider] whose Exchange yields the session's token only, and
-// that makes the token to publish from it by a second request.
-type Finisher interface {
-	// Finish returns the token to publish, with the refresh token of user.
-	// Nothing single-use is spent by it.
-	Finish(ctx context.Context, r exchange.Request, user exchange.Issued) (exchange.Issued, error)
-}
-
-// Prover is a [Provider] that can show, by a call that changes nothing, whether
-// an access token works.
-type Prover interface {
-	// Prove returns nil if the provider accepts the access token. The
-	// credential authenticates the call where the provider wants that.
-	Prove(ctx context.Context, c credential.Credential, accessToken redact.Secret) error
-}
-
-// ClientManager is a [Provider] that can replace a client's secret by API. The
+// ClientManager is a [exchange.Provider] that can replace a client's secret by API. The
 // credential is the one that the access token was obtained with: the token goes
 // only where that may go.
 type ClientManager interface {
@@ -105,7 +65,7 @@ type Client struct {
 }
 
 // constructors are the providers by the name that a connection gives.
-var constructors = map[string]func(connection.Connection, Options) (Provider, error){
+var constructors = map[string]func(connection.Connection, Options) (exchange.Provider, error){
 	"apiax":      newApiax,
 	"flexera":    newFlexera,
 	"flexnet":    newFlexNet,
@@ -115,11 +75,13 @@ var constructors = map[string]func(connection.Connection, Options) (Provider, er
 
 // New returns the provider of a connection. Its error is a
 // [*connection.Error] that names the setting at fault.
-func New(c connection.Connection, o Options) (Provider, error) {
+func New(c connection.Connection, o Options) (exchange.Provider, error) {
 	construct, ok := constructors[c.Provider]
+	if preset, known := presets.Find(c.Provider); known {
+		construct, ok = func(c connection.Connection, o Options) (exchange.Provider, error) { return newPreset(preset, c, o) }, true
+	}
 	if !ok {
-		known := slices.Sorted(maps.Keys(constructors))
-		return nil, &connection.Error{Connection: c.Name, Member: "provider", Problem: "is not known: name one of " + strings.Join(known, ", ")}
+		return nil, &connection.Error{Connection: c.Name, Member: "provider", Problem: connection.UnknownProvider(c.Provider)}
 	}
 	if o.Client == nil {
 		o.Client = &oauth.Client{Now: o.Now}

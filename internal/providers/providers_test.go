@@ -17,7 +17,8 @@ const oauth2Least = `"token_url":"https://as.example.com/t","grant":"password"`
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ provider, settings, member, problem string }{
-		{"nobody", `{}`, "provider", "apiax, flexera, flexnet, oauth2, sharetribe"},
+		{"nobody", `{}`, "provider", "is unknown: name one of adobe, "},
+		{"salesfroce", `{}`, "provider", "is unknown: if salesforce is meant, write that, or name one of adobe, "},
 
 		{"flexera", `{}`, "settings.zone", "nam, eu or apac"},
 		{"flexera", `{"zone":"us"}`, "settings.zone", "nam, eu or apac"},

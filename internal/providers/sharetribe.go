@@ -78,7 +78,7 @@ type sharetribeSettings struct {
 	RemintBefore strictjson.Duration `json:"remint_before"`
 }
 
-func newSharetribe(c connection.Connection, o Options) (Provider, error) {
+func newSharetribe(c connection.Connection, o Options) (exchange.Provider, error) {
 	p := &sharetribe{base: newBase(c, o)}
 	var s sharetribeSettings
 	if err := p.decode(c.Settings, &s); err != nil {
@@ -114,7 +114,7 @@ func newSharetribe(c connection.Connection, o Options) (Provider, error) {
 // Host is the host of the token endpoint.
 func (p *sharetribe) Host() string { return hostOf(p.access.url) }
 
-// Allowed implements [Provider].
+// Allowed implements [exchange.Provider].
 func (p *sharetribe) Allowed(c credential.Credential) error { return p.allowed(c, p.access.url) }
 
 func (p *sharetribe) Traits() exchange.Traits { return p.access.traits }

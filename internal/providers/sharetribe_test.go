@@ -60,7 +60,7 @@ func TestSharetribeFinish(t *testing.T) {
 		reply{status: 200, body: `{"access_token":"trusted-at","refresh_token":"another-rt","token_type":"bearer","expires_in":600,"scope":"trusted:user"}`},
 		reply{status: 401, body: "Unauthorized"})
 	p := open(t, "sharetribe", `{"access":"trusted","auth_url":"SERVER/v1/auth/token"}`, w.URL)
-	f, ok := p.(Finisher)
+	f, ok := p.(exchange.Finisher)
 	if !ok {
 		t.Fatal("trusted is no Finisher")
 	}
@@ -86,7 +86,7 @@ func TestSharetribeFinish(t *testing.T) {
 	w.check(t, one, one, one)
 
 	for _, access := range []string{"integration", "anonymous", "user"} {
-		if _, ok := open(t, "sharetribe", `{"access":"`+access+`"}`, "").(Finisher); ok {
+		if _, ok := open(t, "sharetribe", `{"access":"`+access+`"}`, "").(exchange.Finisher); ok {
 			t.Errorf("%s is a Finisher", access)
 		}
 	}

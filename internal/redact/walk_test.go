@@ -30,6 +30,7 @@ import (
 	"evertoken/internal/keys"
 	"evertoken/internal/oauth"
 	"evertoken/internal/operator"
+	"evertoken/internal/presets"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
@@ -50,8 +51,8 @@ var exported = []reflect.Type{
 	of[connection.Connection](), of[connection.Declared](), of[connection.Error](), of[connection.Parameter](),
 	of[connection.Probe](), of[connection.RenewedBy](), of[connection.Rules](),
 	of[credential.Credential](), of[credential.Error](), of[credential.Session](), of[credential.Token](),
-	of[exchange.Class](), of[exchange.Error](), of[exchange.Grant](), of[exchange.Issued](), of[exchange.Request](),
-	of[exchange.SessionUse](), of[exchange.Traits](),
+	of[exchange.Class](), of[exchange.Error](), of[exchange.Finisher](), of[exchange.Grant](), of[exchange.Issued](),
+	of[exchange.Provider](), of[exchange.Prover](), of[exchange.Request](), of[exchange.SessionUse](), of[exchange.Traits](),
 	of[hosts.Entry](), of[hosts.EntryError](), of[hosts.List](), of[hosts.Policy](), of[hosts.Refused](),
 	of[issue.Entry](), of[issue.Event](), of[issue.InvalidEvent](), of[issue.Parameters](), of[issue.Reader](),
 	of[issue.Report](), of[issue.RunFailed](), of[issue.Runner](),
@@ -59,12 +60,13 @@ var exported = []reflect.Type{
 	of[oauth.Answer](), of[oauth.AnswerNames](), of[oauth.Auth](), of[oauth.Client](), of[oauth.Kind](),
 	of[oauth.Refusal](), of[oauth.Request](),
 	of[operator.Process](),
-	of[providers.Client](), of[providers.ClientManager](), of[providers.Finisher](), of[providers.Fixed](),
-	of[providers.FixedCredential](), of[providers.FlexeraOrganization](), of[providers.Options](), of[providers.Prober](), of[providers.Prover](),
-	of[providers.Provider](), of[providers.ServiceAccount](),
+	of[providers.Client](), of[providers.ClientManager](), of[providers.Fixed](),
+	of[providers.FixedCredential](), of[providers.FlexeraOrganization](), of[providers.Options](), of[providers.Prober](),
+	of[providers.ServiceAccount](),
+	of[presets.Fact](), of[presets.Grant](), of[presets.Need](), of[presets.Preset](), of[presets.Refusal](), of[presets.Variable](),
 	of[redact.Box[http.Header]](), of[redact.Secret](), of[redact.Values](),
-	of[renew.Decision](), of[renew.Engine](), of[renew.Facts](), of[renew.Finisher](), of[renew.Gate](), of[renew.Job](),
-	of[renew.Outcome](), of[renew.Parameters](), of[renew.Prover](), of[renew.Provider](), of[renew.Reads](), of[renew.Result](),
+	of[renew.Decision](), of[renew.Engine](), of[renew.Facts](), of[renew.Gate](), of[renew.Job](),
+	of[renew.Outcome](), of[renew.Parameters](), of[renew.Reads](), of[renew.Result](),
 	of[renew.Store](), of[renew.TokenTimes](),
 	of[rotate.CredentialDead](), of[rotate.Failure](), of[rotate.InternalFault](), of[rotate.InvalidEvent](), of[rotate.Misconfigured](),
 	of[rotate.Parameters](), of[rotate.Refused](), of[rotate.RotationStuck](), of[rotate.Rotator](), of[rotate.Store](),
@@ -103,6 +105,11 @@ var plain = map[string]string{
 	"oauth.Request.TokenURL":                  "settings refuse secrets in a URL",
 	"oauth.AnswerNames.AccessToken":           "a path in a document",
 	"oauth.AnswerNames.RefreshToken":          "a path in a document",
+	"presets.Preset.Settings":                 "part of the program",
+	"presets.Preset.RefreshTokens":            "single_use or reusable",
+	"presets.Grant.Settings":                  "part of the program",
+	"presets.Grant.Credential":                "names of members",
+	"presets.Variable.Values":                 "part of the program",
 }
 
 // TestTheList holds the list of types against the source.

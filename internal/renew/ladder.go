@@ -78,7 +78,7 @@ func (r *renewal) plan(ctx context.Context) ([]attempt, *Result) {
 		in.grants = slices.DeleteFunc(in.grants, func(g exchange.Grant) bool { return g.Password || g.Seed })
 	}
 	attempts := ladder(in)
-	if _, two := r.job.Provider.(Finisher); two && in.fits && rejected.day == today(r.now) && !r.job.Force && !r.provenHere() {
+	if _, two := r.job.Provider.(exchange.Finisher); two && in.fits && rejected.day == today(r.now) && !r.job.Force && !r.provenHere() {
 		// What opened the session is accepted, so it was the second request that
 		// was refused: the first would be made for nothing.
 		attempts = nil

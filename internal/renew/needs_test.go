@@ -13,7 +13,7 @@ import (
 
 // keeps is a provider by its traits alone.
 type keeps struct {
-	Provider
+	exchange.Provider
 	traits exchange.Traits
 }
 

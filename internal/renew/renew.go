@@ -21,31 +21,6 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Provider exchanges what is stored for tokens.
-type Provider interface {
-	Traits() exchange.Traits
-	// Grants returns what the credential allows, weakest first.
-	Grants(credential.Credential) ([]exchange.Grant, error)
-	Exchange(context.Context, exchange.Request) (exchange.Issued, error)
-	// Host is the host that is spoken to, empty if unknown: connections with
-	// the same host share its limits.
-	Host() string
-	// Allowed returns nil if everything that the settings name may be sent the
-	// credential, and otherwise what an exchange would return, unsent.
-	Allowed(credential.Credential) error
-}
-
-// Finisher is a provider whose access token takes a second request, made after
-// the session of the first is stored.
-type Finisher interface {
-	Finish(context.Context, exchange.Request, exchange.Issued) (exchange.Issued, error)
-}
-
-// Prover is a provider with a harmless call that shows whether a token works.
-type Prover interface {
-	Prove(context.Context, credential.Credential, redact.Secret) error
-}
-
 // Store is Secrets Manager. Its errors are those of package secrets.
 type Store interface {
 	Get(ctx context.Context, id, label string) (secrets.Version, error)
@@ -108,7 +83,7 @@ type Engine struct {
 // Job is one connection with what was read of it.
 type Job struct {
 	Connection connection.Connection
-	Provider   Provider
+	Provider   exchange.Provider
 	// Token is the published token as read, that of the parameter where it is
 	// published in one.
 	Token secrets.Read

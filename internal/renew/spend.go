@@ -185,7 +185,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	}
 	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt,
 		CredentialRefused: f.refused != nil}
-	finisher, twoRequests := r.job.Provider.(Finisher)
+	finisher, twoRequests := r.job.Provider.(exchange.Finisher)
 	session, write := r.nextSession(a.grant, issued)
 	if write {
 		r.keepSession(ctx, session)
@@ -227,7 +227,7 @@ func (r *renewal) onlySeeds() bool {
 
 // finish makes the second request. The session of the first is stored by now,
 // so that a failure here costs only this run.
-func (r *renewal) finish(ctx context.Context, p Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, *Result) {
+func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, *Result) {
 	if remaining(ctx) < leastExchange+storeReserve {
 		return user, &Result{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
 	}

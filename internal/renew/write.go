@@ -292,7 +292,7 @@ func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours crede
 	if err != nil || theirs.ExpiresAt.Before(ours.ExpiresAt) {
 		return false
 	}
-	prover, ok := r.job.Provider.(Prover)
+	prover, ok := r.job.Provider.(exchange.Prover)
 	if !ok || prover.Prove(ctx, r.credential, theirs.AccessToken) == nil {
 		return true
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	"evertoken/internal/providers"
-	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -29,7 +29,7 @@ const (
 // user is a connection that names the secret, and its provider.
 type user struct {
 	conn     connection.Connection
-	provider renew.Provider
+	provider exchange.Provider
 }
 
 // find finds the connections that the secret belongs to. The tag leads to one

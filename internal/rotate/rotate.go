@@ -18,6 +18,7 @@ import (
 
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
@@ -48,7 +49,7 @@ type Rotator struct {
 	// Engine mints tokens and opens sessions. Its RunLasts is set here.
 	Engine renew.Engine
 	// Provider makes a connection's provider. Its error names the setting.
-	Provider func(connection.Connection) (renew.Provider, error)
+	Provider func(connection.Connection) (exchange.Provider, error)
 	Log      *slog.Logger
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error

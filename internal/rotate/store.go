@@ -8,7 +8,6 @@ import (
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
-	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -146,7 +145,7 @@ func (r *rotation) takenOff(ctx context.Context) string {
 }
 
 // exchange makes one exchange with time kept for storing what it yields.
-func (r *rotation) exchange(ctx context.Context, p renew.Provider, q exchange.Request) (exchange.Issued, error) {
+func (r *rotation) exchange(ctx context.Context, p exchange.Provider, q exchange.Request) (exchange.Issued, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return p.Exchange(ctx, q)

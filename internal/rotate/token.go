@@ -10,7 +10,6 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
-	"evertoken/internal/providers"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
@@ -108,7 +107,7 @@ func (r *rotation) checkToken(pending, current secrets.Version) string {
 
 // testToken shows the token to the provider, where there is a call for that.
 func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error {
-	p, ok := r.users[0].provider.(providers.Prover)
+	p, ok := r.users[0].provider.(exchange.Prover)
 	if !ok {
 		return nil
 	}
@@ -123,7 +122,7 @@ func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error
 	return r.try(ctx, pending, "proving the new token", func(ctx context.Context) error { return r.prove(ctx, p, doc, t.AccessToken) })
 }
 
-func (r *rotation) prove(ctx context.Context, p providers.Prover, doc credential.Credential, access redact.Secret) error {
+func (r *rotation) prove(ctx context.Context, p exchange.Prover, doc credential.Credential, access redact.Secret) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return p.Prove(ctx, doc, access)

@@ -14,6 +14,7 @@ import (
 
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	"evertoken/internal/issue"
 	"evertoken/internal/oauth"
 	"evertoken/internal/providers"
@@ -70,7 +71,7 @@ func (p Parts) Engine() renew.Engine {
 }
 
 // Provider makes a connection's provider. Its error names the setting.
-func (p Parts) Provider(c connection.Connection) (renew.Provider, error) {
+func (p Parts) Provider(c connection.Connection) (exchange.Provider, error) {
 	return providers.New(c, providers.Options{
 		Client: p.OAuth, Now: p.Now, AllowLoopbackHTTP: p.Config.AllowLoopbackHTTP, AllowedHosts: p.Config.AllowedHosts,
 	})

@@ -22,6 +22,7 @@ type call struct {
 	vars     []string // the segments that matched a route's {}
 	body     []byte
 	form     url.Values // nil unless the body is a well-formed form
+	json     bool       // form was read from JSON
 }
 
 // newCall reads a request whole, so that the server sees a client hang up.

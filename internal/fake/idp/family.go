@@ -7,12 +7,14 @@ type refreshToken struct {
 	family  *tokenFamily
 	expires time.Time
 	used    bool
+	usedAt  time.Time // when it was used first
 }
 
 // tokenFamily is what the tokens of one grant have in common.
 type tokenFamily struct {
 	client, subject, scope string
 	dead                   bool
+	access                 []*accessToken // issued with it
 }
 
 // refreshTokens are the refresh tokens of a provider, by value.

@@ -2,11 +2,14 @@ package fakeidp
 
 import (
 	"crypto"
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // OAuth2 is an authorization server that keeps to RFC 6749, with discovery by
@@ -20,6 +23,8 @@ type OAuth2 struct {
 	tokens  refreshTokens
 	issued  []OAuth2Issue
 	jtis    map[string]bool // :: client id, space, jti of an accepted assertion
+	// subjects are the tokens and assertions of another issuer that are taken.
+	subjects map[string]string // :: token → subject
 }
 
 // The client authentication methods of RFC 7591 section 2 and OpenID Connect
@@ -29,6 +34,11 @@ const (
 	ClientSecretBasic = "client_secret_basic"
 	PrivateKeyJWT     = "private_key_jwt"
 	NoClientAuth      = "none"
+	// TLSClientAuth is RFC 8705 section 2: the client shows its certificate.
+	TLSClientAuth = "tls_client_auth"
+	// PlainBasic is HTTP Basic that is not form-decoded, as servers have it that
+	// know RFC 7617 alone.
+	PlainBasic = "client_secret_basic_raw"
 )
 
 // ExpiryFormat is how a token answer tells the access token's life.
@@ -60,6 +70,12 @@ type OAuth2Options struct {
 	// KeepRefreshTokens leaves a used refresh token alive and returns none. By
 	// default a used one is replaced, and its reuse ends its whole family.
 	KeepRefreshTokens bool
+	// ReuseGrace is how long a used refresh token is taken again, as at Xero and
+	// Atlassian; its reuse after that ends the family.
+	ReuseGrace time.Duration
+	// EndAccessOnRefresh ends the access tokens before a refresh, as at GitLab
+	// and Airtable.
+	EndAccessOnRefresh bool
 	// RefreshOnClientCredentials adds a refresh token to the answer of a client
 	// credentials grant, which RFC 6749 section 4.4.3 advises against.
 	RefreshOnClientCredentials bool
@@ -91,6 +107,28 @@ type OAuth2Client struct {
 	Grants []string
 	// Scopes it may have; any if nil.
 	Scopes []string
+
+	// Certificate must be shown with TLSClientAuth, or named by x5t and
+	// x5t#S256 in an assertion.
+	Certificate *x509.Certificate
+	// AssertionAudience is the only one that an assertion may have; the token
+	// URL or the issuer if empty.
+	AssertionAudience string
+	// AssertionAlgorithms are those taken; RS256, PS256, ES256 and EdDSA if nil.
+	AssertionAlgorithms []jose.SignatureAlgorithm
+	// ScopeClaim wants the scope as a claim of the assertion, and in no
+	// parameter.
+	ScopeClaim bool
+	// Account must come with account_credentials.
+	Account string
+	// JSON wants a JSON body instead of a form.
+	JSON bool
+	// Headers must be there, with these values.
+	Headers map[string]string
+	// Nested puts the answer's members below "data", in camel case.
+	Nested bool
+	// Extra members are added to the answer.
+	Extra map[string]any
 }
 
 // OAuth2Issue is one token answer.
@@ -113,6 +151,8 @@ func newOAuth2(s *Server) *OAuth2 {
 		users:   make(map[string]string),
 		tokens:  make(refreshTokens),
 		jtis:    make(map[string]bool),
+
+		subjects: make(map[string]string),
 	}
 }
 
@@ -140,7 +180,7 @@ func (o *OAuth2) AddClient(c OAuth2Client) (clientID, secret string) {
 	if c.Auth == "" {
 		c.Auth = ClientSecretPost
 	}
-	if c.Secret == "" && (c.Auth == ClientSecretPost || c.Auth == ClientSecretBasic) {
+	if c.Secret == "" && (c.Auth == ClientSecretPost || c.Auth == ClientSecretBasic || c.Auth == PlainBasic) {
 		c.Secret = o.s.mintPassword(ProviderOAuth2, "secret")
 	}
 	if c.Grants == nil {
@@ -239,7 +279,7 @@ func (o *OAuth2) token(c *call) reply {
 		return reply{status: http.StatusMethodNotAllowed, header: http.Header{"Allow": {http.MethodPost}}}
 	case o.opts.Throttle:
 		return o.throttled(c.now)
-	case c.form == nil:
+	case c.form == nil && !c.readJSON():
 		return o.refuse("invalid_request", "the body must be a form")
 	case c.repeated("resource", "audience") != "":
 		// RFC 8707 section 2 and RFC 8693 section 2.1 let these two repeat.
@@ -253,6 +293,9 @@ func (o *OAuth2) token(c *call) reply {
 	if refused != nil {
 		return *refused
 	}
+	if problem := client.unmet(c); problem != "" {
+		return o.refuse("invalid_request", problem)
+	}
 	for _, resource := range c.form["resource"] {
 		// RFC 8707 section 2: an absolute URI without a fragment.
 		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || u.Fragment != "" {
@@ -261,6 +304,8 @@ func (o *OAuth2) token(c *call) reply {
 	}
 	grants := map[string]func(*call, *OAuth2Client) reply{
 		"client_credentials": o.clientCredentials, "refresh_token": o.refreshGrant, "password": o.password,
+		jwtBearerGrant: o.jwtBearer, tokenExchangeGrant: o.tokenExchange, saml2BearerGrant: o.saml2Bearer,
+		"account_credentials": o.accountCredentials,
 	}
 	grant := grants[c.param("grant_type")]
 	switch {

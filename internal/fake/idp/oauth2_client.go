@@ -1,6 +1,9 @@
 package fakeidp
 
 import (
+	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by its definition
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"time"
@@ -9,7 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // maxAssertionLife is how far ahead an assertion may end. RFC 7523 section 3
 // lets a server refuse one that is "unreasonably far in the future".
@@ -23,12 +26,21 @@ type clientAttempt struct {
 // authenticate finds the client of a token request. Only the method that the
 // client is registered with is accepted.
 func (o *OAuth2) authenticate(c *call) (*OAuth2Client, *reply) {
+	if id, secret, ok := c.r.BasicAuth(); ok && o.clients[id] != nil && o.clients[id].Auth == PlainBasic {
+		if secret != o.clients[id].Secret || c.form.Has("client_secret") {
+			return nil, o.invalidClient(c, clientAttempt{id: id, secret: secret})
+		}
+		return o.clients[id], nil
+	}
 	attempt, problem := readAttempt(c)
 	if problem != "" {
 		out := o.refuse("invalid_request", problem)
 		return nil, &out
 	}
 	client := o.clients[attempt.id]
+	if client != nil && client.Auth == TLSClientAuth && attempt.method == NoClientAuth {
+		attempt.method = TLSClientAuth
+	}
 	if client == nil || client.Auth != attempt.method {
 		return nil, o.invalidClient(c, attempt)
 	}
@@ -36,8 +48,11 @@ func (o *OAuth2) authenticate(c *call) (*OAuth2Client, *reply) {
 	switch client.Auth {
 	case ClientSecretPost, ClientSecretBasic:
 		ok = attempt.secret == client.Secret
+	case TLSClientAuth:
+		ok = c.shows(client.Certificate)
 	case PrivateKeyJWT:
-		ok = o.verifyAssertion(c, client, attempt.assertion)
+		claims, good := o.verifyAssertion(c, client, attempt.assertion)
+		ok = good && claims.Subject == client.ID
 	}
 	if !ok {
 		return nil, o.invalidClient(c, attempt)
@@ -67,14 +82,17 @@ func readAttempt(c *call) (a clientAttempt, problem string) {
 	}
 	if c.form.Has("client_assertion") || c.form.Has("client_assertion_type") {
 		methods++
-		if c.param("client_assertion_type") != jwtBearer || c.param("client_assertion") == "" {
+		if c.param("client_assertion_type") != clientAssertionType || c.param("client_assertion") == "" {
 			return a, "client_assertion and client_assertion_type do not fit"
 		}
 		a.method, a.assertion = PrivateKeyJWT, c.param("client_assertion")
 		// client_id is optional here (RFC 7521 section 4.2).
-		if subject := unverifiedSubject(a.assertion); a.id == "" {
+		if subject := unverified(a.assertion).Subject; a.id == "" {
 			a.id = subject
 		}
+	}
+	if issuer := unverified(c.param("assertion")).Issuer; methods == 0 && a.id == "" && issuer != "" {
+		a.id = issuer // RFC 7521 section 4.1: the assertion alone may do
 	}
 	if methods > 1 {
 		return a, "more than one client authentication method"
@@ -96,46 +114,69 @@ func formEncodedBasic(r *http.Request) (id, secret string, ok bool) {
 
 var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
 
-func unverifiedSubject(assertion string) string {
-	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
-	if err != nil {
-		return ""
-	}
+func unverified(assertion string) jwt.Claims {
 	var claims jwt.Claims
-	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
-		return ""
+	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
+	if err != nil || token.UnsafeClaimsWithoutVerification(&claims) != nil {
+		return jwt.Claims{}
 	}
-	return claims.Subject
+	return claims
 }
 
 // verifyAssertion checks an assertion by RFC 7523 section 3: signed with the
-// client's key, issuer and subject the client, for this server, not expired,
-// and, as OpenID Connect Core section 9 adds, with an id never seen before.
-func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string) bool {
-	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
-	if err != nil || client.KeyID != "" && token.Headers[0].KeyID != client.KeyID {
-		return false
+// client's key, issued by the client, for this server, not expired, and, as
+// OpenID Connect Core section 9 adds, with an id never seen before. Whom it is
+// about is the caller's to judge.
+func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string) (jwt.Claims, bool) {
+	algorithms := client.AssertionAlgorithms
+	if algorithms == nil {
+		algorithms = assertionAlgorithms
+	}
+	token, err := jwt.ParseSigned(assertion, algorithms)
+	if err != nil || client.KeyID != "" && token.Headers[0].KeyID != client.KeyID || !client.named(token.Headers[0]) {
+		return jwt.Claims{}, false
 	}
 	var claims jwt.Claims
-	if err := token.Claims(client.Key, &claims); err != nil {
-		return false
+	var more struct {
+		Scope string `json:"scope"`
 	}
-	expected := jwt.Expected{
-		Issuer: client.ID, Subject: client.ID, Time: c.now,
-		AnyAudience: jwt.Audience{o.TokenURL(), o.Issuer()},
+	if err := token.Claims(client.Key, &claims, &more); err != nil {
+		return jwt.Claims{}, false
 	}
+	audience := jwt.Audience{o.TokenURL(), o.Issuer()}
+	if client.AssertionAudience != "" {
+		audience = jwt.Audience{client.AssertionAudience}
+	}
+	expected := jwt.Expected{Issuer: client.ID, Time: c.now, AnyAudience: audience}
 	if claims.ValidateWithLeeway(expected, 0) != nil || claims.Expiry == nil || claims.ID == "" {
-		return false
+		return jwt.Claims{}, false
 	}
 	if !c.now.Before(claims.Expiry.Time()) || claims.Expiry.Time().After(c.now.Add(maxAssertionLife)) {
-		return false
+		return jwt.Claims{}, false
+	}
+	if client.ScopeClaim {
+		if more.Scope == "" || c.param("scope") != "" {
+			return jwt.Claims{}, false
+		}
+		c.form.Set("scope", more.Scope)
 	}
 	jti := client.ID + " " + claims.ID
 	if o.jtis[jti] {
-		return false
+		return jwt.Claims{}, false
 	}
 	o.jtis[jti] = true
-	return true
+	return claims, true
+}
+
+// named reports whether an assertion's header names the client's certificate, as
+// Entra wants it: RFC 7515 sections 4.1.7 and 4.1.8.
+func (client *OAuth2Client) named(header jose.Header) bool {
+	if client.Certificate == nil {
+		return true
+	}
+	one, two := sha1.Sum(client.Certificate.Raw), sha256.Sum256(client.Certificate.Raw) //nolint:gosec // x5t is SHA-1 by its definition
+	return header.ExtraHeaders["x5t"] == base64.RawURLEncoding.EncodeToString(one[:]) &&
+		header.ExtraHeaders["x5t#S256"] == base64.RawURLEncoding.EncodeToString(two[:])
 }
 
 // invalidClient is status 401, with a challenge where the client used the

@@ -63,6 +63,10 @@ func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 		return o.refuse("invalid_request", "refresh_token is missing")
 	}
 	t := o.tokens.usable(value, c.now)
+	if again := o.tokens[value]; t == nil && again != nil && again.used && !again.family.dead &&
+		c.now.Sub(again.usedAt) < o.opts.ReuseGrace {
+		t = again
+	}
 	if t == nil || t.family.client != client.ID {
 		// A token in a stranger's hands says nothing about its owner.
 		if known := o.tokens[value]; known != nil && known.family.client == client.ID {
@@ -74,10 +78,17 @@ func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 	if !within(scope, t.family.scope) {
 		return o.refuse("invalid_scope", "scope exceeds the one granted", scope)
 	}
+	if o.opts.EndAccessOnRefresh {
+		for _, access := range t.family.access {
+			access.revoked = true
+		}
+	}
 	if o.opts.KeepRefreshTokens {
 		return o.answer(c, t.family, scope, false)
 	}
-	t.used = true
+	if !t.used {
+		t.used, t.usedAt = true, c.now
+	}
 	return o.answer(c, t.family, scope, true)
 }
 
@@ -89,9 +100,11 @@ func (o *OAuth2) answer(c *call, f *tokenFamily, scope string, withRefresh bool)
 		Audience: c.form["audience"], Resource: c.form["resource"], AccessExpires: c.now.Add(o.opts.AccessLife),
 	}
 	issue.AccessToken = o.s.mint(ProviderOAuth2, "access")
-	o.s.access[issue.AccessToken] = &accessToken{
+	access := &accessToken{
 		provider: ProviderOAuth2, subject: f.subject, realm: f.client, scope: scope, expires: issue.AccessExpires,
 	}
+	o.s.access[issue.AccessToken] = access
+	f.access = append(f.access, access)
 	out := map[string]any{"access_token": issue.AccessToken}
 	o.putExpiry(out, c.now)
 	if !o.opts.OmitTokenType {
@@ -110,6 +123,12 @@ func (o *OAuth2) answer(c *call, f *tokenFamily, scope string, withRefresh bool)
 	}
 	maps.Copy(out, o.opts.Extra)
 	o.issued = append(o.issued, issue)
+	if client := o.clients[f.client]; client != nil {
+		maps.Copy(out, client.Extra)
+		if client.Nested {
+			out = nested(out)
+		}
+	}
 	return tokenReply(out)
 }
 

@@ -38,6 +38,9 @@ type Options struct {
 	// NoEcho keeps error descriptions free of what the client sent. By default
 	// they repeat it, secrets included, as real servers may.
 	NoEcho bool
+	// TLS serves https with a certificate of the server's own authority, and asks
+	// clients for theirs; see [Server.Authority].
+	TLS bool
 	// ControlCharacters puts line breaks and terminal escapes into error
 	// descriptions.
 	ControlCharacters bool
@@ -46,8 +49,11 @@ type Options struct {
 // Server is all providers on one listening socket. Its methods are safe for
 // concurrent use.
 type Server struct {
-	opts    Options
-	url     string
+	opts Options
+	url  string
+
+	authority []byte // the certificate to trust, in PEM; nil without TLS
+
 	http    *http.Server
 	closing chan struct{}
 	close   func() error
@@ -106,11 +112,20 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on loopback: %w", err)
 	}
+	scheme, authority := "http://", []byte(nil)
+	if o.TLS {
+		scheme = "https://"
+		if ln, authority, err = overTLS(ln, host); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{
-		opts:    o,
-		url:     "http://" + ln.Addr().String(),
-		closing: make(chan struct{}),
-		access:  make(map[string]*accessToken),
+		opts: o,
+		url:  scheme + ln.Addr().String(),
+
+		authority: authority,
+		closing:   make(chan struct{}),
+		access:    make(map[string]*accessToken),
 	}
 	s.flexera = newFlexera(s)
 	s.flexnet = newFlexNet(s)
@@ -133,6 +148,10 @@ func New(o Options) (*Server, error) {
 // Close stops the server at once and ends requests that hang. Further calls do
 // nothing.
 func (s *Server) Close() { _ = s.close() }
+
+// Authority is the certificate that clients must trust, in PEM; nil without
+// TLS.
+func (s *Server) Authority() []byte { return s.authority }
 
 // URL is the server's base URL, without a trailing slash.
 func (s *Server) URL() string { return s.url }

@@ -1,0 +1,66 @@
+package providers
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
+	"evertoken/internal/hosts"
+	"evertoken/internal/oauth"
+	"evertoken/internal/presets"
+	"evertoken/internal/strictjson"
+)
+
+// newPreset is the provider oauth2 with the settings that a preset has for it.
+func newPreset(preset presets.Preset, c connection.Connection, o Options) (exchange.Provider, error) {
+	b := newBase(c, o)
+	rest, variables, member, problem := preset.Own(c.Settings)
+	if problem != "" {
+		return nil, b.wrong(member, problem)
+	}
+	written, err := json.Marshal(rest)
+	if err != nil {
+		return nil, b.wrong("", "is not a JSON object")
+	}
+	var s oauth2Settings
+	if member, problem := strictjson.Decode(written, &s); problem != "" {
+		if own := slices.Sorted(maps.Keys(preset.Variables)); len(own) > 0 && strings.Contains(problem, "not known") {
+			problem += "; and this provider's own: " + strings.Join(own, ", ")
+		}
+		return nil, b.wrong(member, problem)
+	}
+	settings, member, problem := preset.Complete(rest, variables)
+	if problem != "" {
+		return nil, b.wrong(member, problem)
+	}
+	if s.TokenURL == nil && s.Issuer == nil {
+		// The preset's own endpoint alone: the same hosts serve much else, where
+		// what is sent could be read by others, such as GitLab's
+		// /api/v4/projects/ID/trigger/pipeline.
+		b.destinations.Vendor = hosts.Must(preset.Hosts...)
+	}
+	p, err := openOAuth2(b, settings)
+	if err != nil {
+		return nil, err
+	}
+	p.refreshTokensKept = preset.RefreshTokens == "reusable"
+	p.refusals = preset.Refusals
+	return p, nil
+}
+
+// meant gives a refusal the meaning that its code has at this provider.
+func (p *oauth2) meant(e *exchange.Error, kind oauth.Kind) {
+	for _, r := range p.refusals {
+		if r.Code != e.Code || r.Refresh && kind != oauth.RefreshGrant {
+			continue
+		}
+		e.Class, e.Unsure = exchange.Class(r.Class), false
+		if r.Hint != "" {
+			e.Hint = r.Hint
+		}
+		return
+	}
+}
