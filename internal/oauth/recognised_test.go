@@ -124,8 +124,8 @@ func TestRefusalsWhereverTheyStand(t *testing.T) {
 			err = newClient().Refused(Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(decodeText([]byte(tt.body)))}, Refusal{Kind: tt.kind})
 		}
 		e := failure(t, err)
-		firewall := strings.Contains(tt.body, "firewall")
-		if e.Class != tt.class || e.Unsure != firewall || e.Lost || e.Unusable {
+		unsure := strings.Contains(tt.body, "firewall") || tt.kind == RefreshGrant && tt.class == wrong
+		if e.Class != tt.class || e.Unsure != unsure || e.Lost || e.Unusable {
 			t.Errorf("kind %d, %d %s:\n%+v, want %s", tt.kind, tt.status, tt.body, e, tt.class)
 		}
 	}
@@ -153,7 +153,8 @@ func TestUnsure(t *testing.T) {
 		{RefreshGrant, 400, `<html>`, exchange.Misconfigured, true},
 		{RefreshGrant, 403, `<html>`, exchange.Transient, true},
 		{RefreshGrant, 401, ``, exchange.GrantDead, false},
-		{RefreshGrant, 403, `{"error":"invalid_scope"}`, exchange.Misconfigured, false},
+		{RefreshGrant, 403, `{"error":"invalid_scope"}`, exchange.Misconfigured, true},
+		{ClientGrant, 400, `{"error":"invalid_scope"}`, exchange.Misconfigured, false},
 		{RefreshGrant, 500, ``, exchange.Transient, false},
 		{ClientGrant, 400, `{"error":"weird_code"}`, exchange.Misconfigured, true},
 		{ClientGrant, 401, ``, exchange.CredentialDead, false},

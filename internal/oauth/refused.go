@@ -64,7 +64,8 @@ type verdict struct {
 // judge follows the closed list of classes; its order matters.
 //
 // What is clear and what is not (exchange.Error.Unsure): a word of the table, a
-// 401, and for a password any 4xx are clear. A page, a redirect, a path that is
+// 401, and for a password any 4xx are clear. A word about the settings that
+// answers a refresh token, a page, a redirect, a path that is
 // not there, and words that nobody knows are not.
 func judge(status int, s said, r Refusal) verdict {
 	if status == http.StatusTooManyRequests {
@@ -126,7 +127,9 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	case found.means == meansSettings && found.code == "forbidden":
 		return forbidden(r), true
 	case found.means == meansSettings:
-		return verdict{class: exchange.Misconfigured, hint: found.hint}, true
+		// To a refresh token that has worked with these settings it may mean
+		// that this one is dead.
+		return verdict{class: exchange.Misconfigured, hint: found.hint, unsure: r.Kind == RefreshGrant}, true
 	}
 	return verdict{}, false
 }
