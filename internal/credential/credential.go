@@ -170,6 +170,11 @@ func (c Credential) With(name string, value redact.Secret) Credential {
 		panic("marshaling a string cannot fail")
 	}
 	out.raw[name], out.members[name] = redact.New(string(b)), value
+	if name == Hosts {
+		if bound, err := hosts.ParseMember(b); err == nil { // else the document will not be read
+			out.hosts = bound
+		}
+	}
 	return out
 }
 
