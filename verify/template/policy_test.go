@@ -124,7 +124,11 @@ func (n node) filled() string {
 	return ""
 }
 
-const account = "123456789012"
+// account and region are those of the fake of AWS.
+const (
+	account = "123456789012"
+	region  = "us-east-1"
+)
 
 // value is that of a parameter or a pseudo parameter.
 func value(t *testing.T, name string) string {
@@ -133,7 +137,7 @@ func value(t *testing.T, name string) string {
 	case "AWS::Partition":
 		return "aws"
 	case "AWS::Region":
-		return "eu-central-1"
+		return region
 	case "AWS::AccountId":
 		return account
 	case "AWS::URLSuffix":
