@@ -36,6 +36,16 @@ func Providers() []string {
 	return names
 }
 
+// knownProvider reports whether a connection can give the name. Presets are read
+// only by a run that has one.
+func knownProvider(name string) bool {
+	if slices.Contains(programmed, name) {
+		return true
+	}
+	_, preset := presets.Find(name)
+	return preset
+}
+
 // UnknownProvider says what is wrong with a provider's name that is not known.
 func UnknownProvider(name string) string {
 	all := "name one of " + strings.Join(Providers(), ", ")
@@ -133,7 +143,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	if w.Provider == "" {
 		return fail("provider", "is missing: name one of "+strings.Join(Providers(), ", "))
 	}
-	if !slices.Contains(Providers(), w.Provider) {
+	if !knownProvider(w.Provider) {
 		return fail("provider", UnknownProvider(w.Provider))
 	}
 	if string(c.Settings) == "" || string(c.Settings) == "null" {

@@ -210,16 +210,25 @@ func (p *oauth2) Host() string {
 	return hostOf(p.discovery.issuer)
 }
 
-// session is the use of a session, which follows from the grant: an assertion
-// or a client's secret is always there again, and needs none.
+// session is the use of a session, which follows from the grant. A key, a
+// client's secret or an API key is always there again and needs none; an
+// assertion or a token of somebody else's ends, and a password is not to be sent
+// more often than it must.
 func (p *oauth2) session() exchange.SessionUse {
 	switch p.grant {
 	case grantClient, grantJWT:
 		return exchange.NoSession
 	case grantRefresh, grantPassword:
 		return exchange.RequiredSession
+	case grantExchange:
+		return exchange.OptionalSession
 	}
-	return exchange.OptionalSession
+	for name := range p.extra {
+		if fromCredential[name] && name != credential.Username {
+			return exchange.OptionalSession
+		}
+	}
+	return exchange.NoSession
 }
 
 // Allowed implements [exchange.Provider]. A token endpoint that the issuer tells is not
@@ -240,108 +249,6 @@ func (p *oauth2) Traits() exchange.Traits {
 	t.SingleUse, t.Replay = !p.refreshTokensKept, true
 	t.SessionMax, t.RemintBefore, t.ReuseGrace = p.sessionMax, p.remintOut, p.reuseGrace
 	return t
-}
-
-func (p *oauth2) Grants(c credential.Credential) ([]exchange.Grant, error) {
-	members, err := p.clientMembers(c)
-	if err != nil {
-		return nil, err
-	}
-	g := exchange.Grant{Type: p.grant, Members: members}
-	for _, member := range p.grantMembers(c) {
-		if !slices.Contains(g.Members, member) {
-			g.Members = append(g.Members, member)
-		}
-	}
-	if err := c.Require("the "+p.grant+" grant", g.Members...); err != nil {
-		return nil, err
-	}
-	// What is only sent beside the grant is checked too. It does not tell
-	// whether a session was opened by the same seed.
-	if err := c.Require("settings.extra or settings.headers", p.fromMembers()...); err != nil {
-		return nil, err
-	}
-	switch p.grant {
-	case grantRefresh:
-		g.Seed, g.Reusable = true, p.refreshTokensKept
-	case grantPassword:
-		g.Password = true
-	case grantJWT:
-		if err := p.checkKey(c); err != nil {
-			return nil, err
-		}
-	default:
-		g.Password = p.extra[credential.Password].member != ""
-	}
-	return []exchange.Grant{g}, nil
-}
-
-// grantMembers are the members of the credential that the grant itself sends.
-func (p *oauth2) grantMembers(c credential.Credential) []string {
-	switch p.grant {
-	case grantRefresh:
-		return []string{p.named(credential.RefreshToken)}
-	case grantPassword:
-		return []string{p.named(credential.Username), p.named(credential.Password)}
-	case grantJWT:
-		return p.assertionMembers(c)
-	case grantExchange:
-		members := []string{p.named(credential.SubjectToken)}
-		if actor := p.named(credential.ActorToken); c.Has(actor) {
-			members = append(members, actor)
-		}
-		return append(members, p.fromMembers()...)
-	case grantClient:
-		return nil
-	}
-	return p.fromMembers()
-}
-
-// fromMembers are the members that extra and headers send, in name order.
-func (p *oauth2) fromMembers() []string {
-	var out []string
-	for _, sources := range []map[string]source{p.extra, p.headers} {
-		for _, s := range sources {
-			if s.member != "" {
-				out = append(out, s.member)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// clientMembers are the members by which the client authenticates.
-func (p *oauth2) clientMembers(c credential.Credential) ([]string, error) {
-	id := p.named(credential.ClientID)
-	var members []string
-	switch p.auth {
-	case authPost, authBasic, authPlainBasic:
-		members = []string{id, p.named(credential.ClientSecret)}
-	case authKey:
-		members = p.assertionMembers(c)
-	case authTLS, authSelfTLS:
-		members = []string{id}
-	case authPublic:
-		// RFC 6749 section 3.2.1: a public client "MAY" name itself.
-		if c.Has(id) {
-			members = []string{id}
-		}
-	}
-	purpose := p.auth
-	if p.mutualTLS {
-		members = append(members, p.named(credential.Certificate), p.named(credential.PrivateKey))
-		purpose += " with mutual TLS"
-	}
-	if err := c.Require(strings.TrimSpace(purpose), members...); err != nil {
-		return nil, err
-	}
-	if p.auth == authKey || p.mutualTLS {
-		if err := p.checkKey(c); err != nil {
-			return nil, err
-		}
-	}
-	return members, nil
 }
 
 func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error) {

@@ -3,7 +3,7 @@ package providers
 import (
 	"crypto"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 thumbprint
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,6 +27,7 @@ import (
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/oauth"
+	"evertoken/internal/redact"
 )
 
 // pemCertificate is a self-signed certificate of the key.
@@ -157,7 +158,7 @@ func TestOAuth2AssertionThumbprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	header, claims := signed(t, form.Get("client_assertion"), jose.PS256, key.Public())
-	one, two := sha1.Sum(der), sha256.Sum256(der) //nolint:gosec // see the import
+	one, two := sha1.Sum(der), sha256.Sum256(der)
 	want := map[jose.HeaderKey]any{"typ": "JWT", "x5t": base64.RawURLEncoding.EncodeToString(one[:]), "x5t#S256": base64.RawURLEncoding.EncodeToString(two[:])}
 	if diff := cmp.Diff(want, header.ExtraHeaders); diff != "" {
 		t.Error(diff)
@@ -235,5 +236,27 @@ func TestOAuth2MutualTLS(t *testing.T) {
 	_, err := try(`"client_auth":"client_secret_post"`, c)
 	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || !strings.Contains(e.Hint, "mutual TLS") {
 		t.Errorf("without the certificate: %+v", e)
+	}
+}
+
+// A client that shows a certificate may have a token endpoint of its own.
+func TestOAuth2MutualTLSAlias(t *testing.T) {
+	t.Parallel()
+	const issuer = "https://as.example.com"
+	const whole = `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/t","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example.com/t"}}`
+	for _, tt := range []struct {
+		mutualTLS               bool
+		body, endpoint, problem string
+	}{
+		{true, whole, "https://mtls.example.com/t", ""},
+		{false, whole, "https://as.example.com/t", ""},
+		{true, `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/t"}`, "https://as.example.com/t", ""},
+		{true, strings.Replace(whole, "https://mtls", "http://mtls", 1), "", `"mtls_endpoint_aliases" must be https`},
+	} {
+		p := &oauth2{mutualTLS: tt.mutualTLS, discovery: discovery{issuer: issuer}}
+		endpoint, problem := p.readMetadata(redact.New(tt.body))
+		if endpoint != tt.endpoint || !strings.Contains(problem, tt.problem) {
+			t.Errorf("%s: %q, %q", tt.body, endpoint, problem)
+		}
 	}
 }

@@ -119,6 +119,9 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	var metadata struct {
 		Issuer        string `json:"issuer"`
 		TokenEndpoint string `json:"token_endpoint"`
+		Aliases       struct {
+			TokenEndpoint string `json:"token_endpoint"`
+		} `json:"mtls_endpoint_aliases"`
 	}
 	if json.Unmarshal([]byte(body.Reveal()), &metadata) != nil {
 		return "", "the answer is not the metadata's JSON object"
@@ -132,8 +135,12 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 		}
 		return "", problem
 	}
-	if _, problem := parseURL(metadata.TokenEndpoint, p.http); problem != "" {
-		return "", `the metadata's "token_endpoint" ` + problem
+	name, endpoint := "token_endpoint", metadata.TokenEndpoint
+	if alias := metadata.Aliases.TokenEndpoint; p.mutualTLS && alias != "" { // RFC 8705 section 5
+		name, endpoint = "mtls_endpoint_aliases", alias
 	}
-	return metadata.TokenEndpoint, ""
+	if _, problem := parseURL(endpoint, p.http); problem != "" {
+		return "", `the metadata's "` + name + `" ` + problem
+	}
+	return endpoint, ""
 }

@@ -212,16 +212,18 @@ func TestOAuth2TraitsOfSettings(t *testing.T) {
 	graceful, late, optional := session, session, session
 	graceful.ReuseGrace, late.RenewLate, optional.Session = time.Minute, true, exchange.OptionalSession
 	for settings, want := range map[string]exchange.Traits{
-		`"grant":"refresh_token","reuse_grace":"1m"`:         graceful,
-		`"grant":"refresh_token","renew_late":true`:          late,
-		`"grant":"client_credentials","renew_late":true`:     {RenewLate: true},
-		`"grant":"jwt_bearer"`:                               {},
-		`"grant":"token_exchange"`:                           optional,
-		`"grant":"account_credentials"`:                      optional,
-		`"grant":"password","refresh_token_life":"30d"`:      session,
-		`"grant":"refresh_token","client_auth":"none"`:       session,
-		`"grant":"client_credentials","mutual_tls":true`:     {},
-		`"grant":"client_credentials","token_types":["bot"]`: {},
+		`"grant":"refresh_token","reuse_grace":"1m"`:                   graceful,
+		`"grant":"refresh_token","renew_late":true`:                    late,
+		`"grant":"client_credentials","renew_late":true`:               {RenewLate: true},
+		`"grant":"jwt_bearer"`:                                         {},
+		`"grant":"token_exchange"`:                                     optional,
+		`"grant":"account_credentials"`:                                {},
+		`"grant":"apikey","extra":{"apikey":{"credential":"api_key"}}`: {},
+		`"grant":"saml","extra":{"assertion":{"credential":"saml"}}`:   optional,
+		`"grant":"password","refresh_token_life":"30d"`:                session,
+		`"grant":"refresh_token","client_auth":"none"`:                 session,
+		`"grant":"client_credentials","mutual_tls":true`:               {},
+		`"grant":"client_credentials","token_types":["bot"]`:           {},
 	} {
 		p := open(t, "oauth2", `{"token_url":"https://as.example.com/t",`+settings+`}`, "")
 		if diff := cmp.Diff(want, p.Traits()); diff != "" {

@@ -77,8 +77,10 @@ var constructors = map[string]func(connection.Connection, Options) (exchange.Pro
 // [*connection.Error] that names the setting at fault.
 func New(c connection.Connection, o Options) (exchange.Provider, error) {
 	construct, ok := constructors[c.Provider]
-	if preset, known := presets.Find(c.Provider); known {
-		construct, ok = func(c connection.Connection, o Options) (exchange.Provider, error) { return newPreset(preset, c, o) }, true
+	if !ok {
+		var preset presets.Preset
+		preset, ok = presets.Find(c.Provider)
+		construct = func(c connection.Connection, o Options) (exchange.Provider, error) { return newPreset(preset, c, o) }
 	}
 	if !ok {
 		return nil, &connection.Error{Connection: c.Name, Member: "provider", Problem: connection.UnknownProvider(c.Provider)}
