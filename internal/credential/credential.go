@@ -82,9 +82,12 @@ func Parse(document redact.Secret) (Credential, error) {
 			}
 			s = string(value) // a JSON Web Key as the object that it is
 		}
+		if strings.ContainsRune(s, 0) {
+			return Credential{}, &Error{"credential", name, "holds a NUL character, which no provider takes: store it again as plain text, in UTF-8"}
+		}
 		secret := redact.New(s)
 		if name != Password { // white space may be part of a password
-			secret = secret.Trim()
+			secret = redact.New(strings.TrimPrefix(strings.TrimSpace(s), byteOrderMark)).Trim()
 		}
 		c.members[name] = secret
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/redact"
@@ -58,6 +59,8 @@ func TestRefusalsWhereverTheyStand(t *testing.T) {
 		{RefreshGrant, 400, `{"errors":{"refresh_token":["is invalid"]},"message":"The given refresh token was not found"}`, token},
 		{RefreshGrant, 400, `{"code":400,"error_code":"refresh_token_already_used","msg":"Invalid Refresh Token: Already Used"}`, token},
 		{RefreshGrant, 400, `<OAuth><error_code>invalid_grant</error_code><error_description>x</error_description></OAuth>`, token},
+		{RefreshGrant, 400, `{"error":"urn:example:oauth:error:invalid_grant"}`, token},
+		{RefreshGrant, 400, `{"code":"oauth.v2.InvalidRefreshToken"}`, token},
 		{RefreshGrant, 400, `invalid_grant`, token},
 		{RefreshGrant, 400, `Refresh token is not valid any more: it has expired`, token},
 		{RefreshGrant, 403, `{"error":"access_denied","error_description":"Unknown or invalid refresh token."}`, token},
@@ -196,6 +199,9 @@ func TestHints(t *testing.T) {
 		{Refusal{ClientAuth: "private_key_jwt"}, `{"error":"invalid_client","error_description":"The client_assertion has expired"}`, []string{"clock"}, "key_id"},
 		{Refusal{ClientAuth: "tls_client_auth"}, `{"error":"invalid_client"}`, []string{"settings.client_auth is tls_client_auth", "certificate"}, ""},
 		{Refusal{ClientAuth: "none"}, `{"error":"invalid_client"}`, []string{"settings.client_auth is none"}, ""},
+		{Refusal{ClientAuth: "client_secret_post"}, `{"error":"invalid_client","error_description":"Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method). The OAuth 2.0 Client supports client authentication method 'client_secret_basic', but method 'client_secret_post' was requested."}`, []string{"set settings.client_auth to that one"}, "no longer knows"},
+		{Refusal{ClientAuth: "client_secret_post"}, `{"error":"invalid_client","error_description":"Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method)."}`, []string{"settings.client_auth is client_secret_post"}, "no longer knows"},
+		{Refusal{ClientAuth: "none"}, `{"error":"invalid_request","error_description":"Requested audience 'x' has not been whitelisted by the OAuth 2.0 Client."}`, []string{"check the settings"}, "assertion"},
 		{Refusal{}, `{"error":"invalid_client"}`, []string{"check the client id"}, "settings"},
 		{Refusal{Kind: ClientGrant}, `{"error":"invalid_grant","error_description":"JWT assertion expired"}`, []string{"clock"}, "secret"},
 		{Refusal{Kind: PasswordGrant}, `{"error":"invalid_grant","error_description":"Account is not fully set up"}`, []string{"Log in as that user"}, "wrong"},
@@ -212,6 +218,29 @@ func TestHints(t *testing.T) {
 		}
 		if !strings.HasSuffix(e.Hint, ".") {
 			t.Errorf("%s: hint %q is no sentence", tt.body, e.Hint)
+		}
+	}
+}
+
+// A refusal may stand in the header alone, and ask in its body to wait.
+func TestRefusalsBesideTheBody(t *testing.T) {
+	t.Parallel()
+	h := http.Header{"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="y", error="invalid_grant", error_description="Session not active"`}}
+	e := newClient().Refused(Answer{Status: 400, Header: boxed(h)}, Refusal{Kind: RefreshGrant})
+	if e.Class != exchange.GrantDead || e.Code != "invalid_grant" || e.Unsure || !strings.Contains(e.Hint, "session has ended") {
+		t.Errorf("%+v", e)
+	}
+	h = http.Header{"Www-Authenticate": {`Bearer error="` + canary + `"`}}
+	e = newClient().Refused(Answer{Status: 401, Header: boxed(h)}, Refusal{Kind: RefreshGrant, Sent: []redact.Secret{redact.New(canary)}})
+	if e.Class != exchange.GrantDead || e.Code != "" {
+		t.Errorf("%+v", e)
+	}
+	for body, want := range map[string]time.Duration{
+		`{"error":"rate_limited","retry_after":30}`: 30 * time.Second, `{"error":"rate_limited","retryAfter":"1.5"}`: 1500 * time.Millisecond,
+		`{"error":"rate_limited","retry_after":1e9}`: time.Hour, `{"error":"rate_limited","retry_after":-1}`: 0,
+	} {
+		if e := newClient().Refused(Answer{Status: 429, Header: boxed(http.Header{}), Body: redact.New(body)}, Refusal{}); e.RetryAfter != want {
+			t.Errorf("%s: %s", body, e.RetryAfter)
 		}
 	}
 }

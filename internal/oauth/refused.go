@@ -37,11 +37,20 @@ const maxRetryAfter = time.Hour
 // did answer, so Lost is not set.
 func (c *Client) Refused(a Answer, r Refusal) *exchange.Error {
 	b := parseBody(a.Body.Reveal())
-	return c.refused(a, b.said(), r)
+	s := b.said()
+	if len(s.codes) == 0 {
+		if header := a.headers(); len(header) > 0 {
+			s.challenge(header.Values("WWW-Authenticate"))
+		}
+	}
+	return c.refused(a, s, r)
 }
 
 func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
 	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.headers()), Code: s.shown(r.Sent), Problem: s.form}
+	if e.RetryAfter == 0 {
+		e.RetryAfter = s.retryAfter
+	}
 	status := a.Status
 	if a.OK() { // the body's own status, where there is one
 		status = s.status
@@ -230,7 +239,11 @@ type finding struct {
 func lookUp(s said) finding {
 	var f finding
 	for _, code := range s.codes {
-		if w, ok := codesByWord[word(code)]; ok {
+		w, ok := codesByWord[word(code)]
+		if !ok { // Apigee's steps.oauth.v2.invalid_client, urn:example:error:invalid_grant
+			w, ok = codesByWord[word(code[strings.LastIndexAny(code, ".:/#")+1:])]
+		}
+		if ok {
 			f = finding{known: true, byCode: true, code: w.code, means: w.means, hint: w.hint}
 			break
 		}
@@ -244,7 +257,7 @@ func lookUp(s said) finding {
 		case passes && f.means != meansPassword, !f.known && w.means != meansNothing:
 			return finding{known: true, means: w.means, hint: w.hint, code: f.code, byCode: f.byCode && !passes}
 		case passes:
-		case f.known && w.means == meansNothing && (f.means == meansClient || f.means == meansGrant || f.code == "invalid_request"):
+		case f.known && w.means == meansNothing && (f.means == meansClient || f.means == meansGrant):
 			f.hint = w.hint
 			return f
 		case f.known && w.means != meansNothing && w.hint != "" && f.means != meansThrottled && f.means != meansPassing:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"evertoken/internal/lazyregexp"
@@ -25,6 +26,8 @@ type said struct {
 	denies bool
 	// form is what the body is, where it has no code.
 	form string
+	// retryAfter is how long the body asks to wait, 0 if it does not.
+	retryAfter time.Duration
 
 	ranked []rankedCode
 }
@@ -199,10 +202,29 @@ func (s *said) flags(name string, value json.RawMessage) {
 	case "errcode", "errorcode":
 		s.denies = s.denies || isNumber && n != 0
 		s.httpStatus(n, isNumber)
+	case "retryafter", "retryafterseconds", "retryafterinseconds":
+		if isNumber && n > 0 {
+			s.retryAfter = time.Duration(min(n, maxRetryAfter.Seconds()) * float64(time.Second))
+		}
 	case "status", "statuscode", "code", "httpstatus", "httpcode", "httpstatuscode":
 		s.httpStatus(n, isNumber)
 	}
 }
+
+// challenge reads the error of RFC 6750 section 3, which some answer without a
+// body.
+func (s *said) challenge(headers []string) {
+	for _, h := range headers {
+		for _, m := range challengeRE().FindAllStringSubmatch(h, 4) {
+			if strings.EqualFold(m[1], "error") {
+				s.codes, s.form = append(s.codes, m[2]), ""
+			}
+			s.texts = append(s.texts, plain(m[2]))
+		}
+	}
+}
+
+var challengeRE = lazyregexp.New(`(?i)\b(error|error_description)="([^"]{1,200})"`)
 
 func (s *said) httpStatus(n float64, ok bool) {
 	if ok && n >= 400 && n <= 599 && s.status == 0 {

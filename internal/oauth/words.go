@@ -219,7 +219,7 @@ var textWords = []textWord{
 	{"missing required", meansSettings, hintMissing, "Hydra, Authlib, Zoom"},
 	{"required parameter", meansSettings, hintMissing, "Salesforce, Google"},
 	{"parameter is missing", meansSettings, hintMissing, "League: 'The request is missing a required parameter'"},
-	{"missing form parameter", meansSettings, "The provider misses a parameter or does not read this form of request: check settings.request_format.", "Keycloak"},
+	{"missing form parameter", meansSettings, "The provider misses a parameter, or does not read this form of request: check the settings.", "Keycloak"},
 	{"invalid refresh token", meansToken, "The refresh token is expired, revoked or already used; or, with Keycloak, it is not one of this realm.", "Keycloak, Spring, SAP Commerce, Twitch"},
 	// https://github.com/okta/okta-react-native/issues/109
 	{"the refresh token is invalid or expired", meansToken, "", "Okta"},
@@ -269,7 +269,7 @@ var textWords = []textWord{
 	{"client is disabled", meansClient, hintDeletedClient, "hand-made servers"},
 	{"client disabled", meansClient, hintDeletedClient, "hand-made servers"},
 	{"no client with requested id", meansClient, hintDeletedClient, "UAA, Spring"},
-	{"unknown client", meansClient, hintDeletedClient, "Hydra, Connect2id"},
+	{"supports client authentication method", meansClient, "The provider has another method registered for this client than settings.client_auth says: set settings.client_auth to that one.", "Hydra"},
 	{"invalid client", meansClient, "", "Keycloak: 'Invalid client or Invalid client credentials'"},
 	{"client authentication failed", meansClient, "", "RFC 6749 section 5.2's words; Hydra, League"},
 	{"bad client credentials", meansClient, "", "Spring"},
@@ -311,7 +311,7 @@ var (
 const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
 	`used already|been used|reused?|bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|refused|wrong|rotated|stale|old|` +
 	`does not exist|doesn t exist|do not exist|not exist|ended|terminated|deleted|removed|mismatch|not match|don t match|unable to find|unable to verify|` +
-	`cannot be (found|verified|used)|could not be (found|verified|validated|decoded|decrypted)|failed|has been used|not recogni[sz]ed|not authorized|no such|ungültig`
+	`cannot be (found|verified|used)|could not be (found|verified|validated|decoded|decrypted)|failed|has been used|not recogni[sz]ed|not authorized|no such`
 
 var codesByWord = func() map[string]codeWord {
 	out := map[string]codeWord{}
