@@ -29,7 +29,7 @@ trap finish EXIT
 
 section "what is there"
 [ "$(uname -s)" = Linux ] || die "the functions are built for Linux and are run here, so this must be Linux"
-for tool in go python3 node npm make java mvn; do
+for tool in go git python3 node npm make curl java javac mvn; do
   command -v "$tool" >/dev/null || die "$tool is missing"
 done
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.10 or later is needed, this is $(python3 --version)"
@@ -98,6 +98,18 @@ while read -r version sum; do
   keycloak "$version" "$sum"
 done <verify/keycloak/versions.txt
 export EVERTOKEN_KEYCLOAK=$root/build/keycloak
+
+section "setting up Java's libraries"
+wanted=$(sha256sum <verify/java/pom.xml)
+if up_to_date build/java/.stamp "$wanted"; then
+  echo "build/java is up to date"
+else
+  rm -rf build/java
+  mvn --quiet --batch-mode --file verify/java/pom.xml "${maven_copy}-dependencies" -DoutputDirectory="$root/build/java" ||
+    die "Maven does not deliver what verify/java/pom.xml names"
+  echo "$wanted" >build/java/.stamp
+fi
+export EVERTOKEN_JAVA_LIBRARIES=$root/build/java
 
 section "SAM: sam validate --lint, cfn-lint"
 .venv-sam/bin/sam validate --lint

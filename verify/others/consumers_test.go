@@ -7,11 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
@@ -101,11 +106,14 @@ func TestReaders(t *testing.T) {
 		"Python (boto3)":          pythonReader,
 		"JavaScript (AWS SDK v3)": nodeReader,
 		"Go (AWS SDK v2)":         goReader,
+		"Java (AWS SDK 2.x)":      javaReader,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			life(t, w, startReader(t, w, command(t, name)))
+			r := startReader(t, w, command(t, name))
+			life(t, w, r)
+			unauthorized(t, w, r)
 		})
 	}
 }
@@ -146,6 +154,32 @@ func moment(t *testing.T, text string) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+// unauthorized has an API refuse the token that is published until another is:
+// the reader reads the secret once more, and once only.
+func unauthorized(t *testing.T, w *world, r *reader) {
+	t.Helper()
+	refused := w.read(t, "apiax", "token", "AWSCURRENT")
+	api := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, q *http.Request) {
+		given := q.Header.Get("Authorization")
+		if given == "" || given == refused["authorization"] {
+			a.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(a, strings.TrimPrefix(given, "Bearer "))
+	}))
+	t.Cleanup(api.Close)
+	now := moment(t, refused["issued_at"])
+	w.aws.ResetCalls()
+	check(t, "a revoked token", "error", r.at(t, now, "get "+api.URL))
+	check(t, "reads because of it", 1, w.reads())
+
+	w.postdate(t, refused) // the next token must not be of the same second
+	check(t, "reading what is published", "error", r.at(t, now, "get "+api.URL))
+	check(t, "renewing", []string{"apiax issued"}, w.outcomes(w.force(t, w.issue, "apiax")))
+	next := w.read(t, "apiax", "token", "AWSCURRENT")
+	check(t, "once it is renewed", next["access_token"], r.at(t, now, "get "+api.URL))
 }
 
 // place writes the snippet and what drives it into a folder.
@@ -193,6 +227,17 @@ func nodeReader(t *testing.T, heading string) *exec.Cmd {
 	c := exec.CommandContext(t.Context(), setting(t, "EVERTOKEN_NODE"), "driver.mjs")
 	c.Dir = dir
 	return c
+}
+
+func javaReader(t *testing.T, heading string) *exec.Cmd {
+	dir := place(t, heading, "java", "Token.java", "Driver.java")
+	libraries := filepath.Join(setting(t, "EVERTOKEN_JAVA_LIBRARIES"), "*")
+	build := exec.CommandContext(t.Context(), "javac", "-cp", libraries, "Token.java", "Driver.java")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("compiling the reader: %v\n%s", err, out)
+	}
+	return exec.CommandContext(t.Context(), "java", "-cp", libraries+string(os.PathListSeparator)+dir, "Driver")
 }
 
 // goReader builds the driver with the snippet laid over the package it imports.
@@ -262,9 +307,70 @@ func TestECS(t *testing.T) {
 	var definition struct {
 		Secrets []struct{ Name, ValueFrom string }
 	}
-	if err := json.Unmarshal([]byte(snippet(t, "One key in an ECS container", "json")), &definition); err != nil {
+	if err := json.Unmarshal([]byte(snippet(t, "ECS", "json")), &definition); err != nil {
 		t.Fatal(err)
 	}
 	value := a.valueFrom(t, definition.Secrets[0].ValueFrom)
 	check(t, "the provider accepts "+definition.Secrets[0].Name, true, idp.Accepts(fakeidp.ProviderApiax, value))
+}
+
+// TestEKS: what the page configures for Kubernetes names members that a token
+// has, of the token's secret.
+func TestEKS(t *testing.T) {
+	t.Parallel()
+	idp := provider(t)
+	a, _ := fake(t)
+	a.name = "-prod" // the page's connection
+	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
+		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
+	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, a.issue(t), nil)))
+	token := a.read(t, "apiax", "token", "AWSCURRENT")
+	_, section, _ := strings.Cut(readPage(t), "\n## EKS\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+
+	type object struct {
+		ObjectName string                               `yaml:"objectName"`
+		ObjectType string                               `yaml:"objectType"`
+		Label      string                               `yaml:"objectVersionLabel"`
+		JMESPath   []struct{ Path, ObjectAlias string } `yaml:"jmesPath"`
+	}
+	var kinds []string
+	for _, part := range strings.Split(section, "\n```yaml\n")[1:] {
+		text, _, _ := strings.Cut(part, "\n```\n")
+		var manifest struct {
+			Kind string
+			Spec struct {
+				Data []struct {
+					RemoteRef struct{ Key, Property string } `yaml:"remoteRef"`
+				}
+				Parameters struct{ Objects string }
+			}
+		}
+		if err := yaml.Unmarshal([]byte(text), &manifest); err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, manifest.Kind)
+		named := map[string]string{} // :: member → secret
+		for _, d := range manifest.Spec.Data {
+			named[d.RemoteRef.Property] = d.RemoteRef.Key
+		}
+		var objects []object
+		if err := yaml.Unmarshal([]byte(manifest.Spec.Parameters.Objects), &objects); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			check(t, "the object's type and label", "secretsmanager AWSCURRENT", o.ObjectType+" "+o.Label)
+			for _, path := range o.JMESPath {
+				named[path.Path] = o.ObjectName
+			}
+		}
+		check(t, manifest.Kind+"'s members", 2, len(named))
+		for member, secret := range named {
+			check(t, "the secret of "+member, a.secret("apiax", "token"), secret)
+			if token[member] == "" {
+				t.Errorf("%s names %q, which no token has", manifest.Kind, member)
+			}
+		}
+	}
+	check(t, "the manifests", []string{"ExternalSecret", "SecretProviderClass"}, kinds)
 }
