@@ -43,8 +43,11 @@ type Runner struct {
 	// WriteDelay is how long a write to Secrets Manager has to wait for others
 	// now; nil for not at all.
 	WriteDelay func() time.Duration
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Calls are the calls to AWS, by operation, since it was last asked; nil for
+	// not known.
+	Calls func() map[string]int
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // longestRun is how long a Lambda can last, for a run that has no deadline.
@@ -94,6 +97,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		report.Revision = build.Revision()
 	}
 	r.logLeft(ctx, results)
+	r.logRun(ctx, report, now.Sub(began))
 	if len(e.Connections) == 0 && !e.DryRun { // a run over a few says nothing of the fleet
 		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)...); err != nil {
 			r.Log.ErrorContext(ctx, "metrics were not written", "error", err.Error())

@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"evertoken/internal/renew"
 )
@@ -54,4 +55,24 @@ func (r *Runner) logLeft(ctx context.Context, results []renew.Result) {
 		r.Log.WarnContext(ctx, "some connections are left to the next run, which begins with the most urgent",
 			"outcome", string(renew.Deferred), "reason", noTimeLeft, "connections", n)
 	}
+}
+
+// writes are the operations that share AWS's quota of 50 a second for an account
+// and Region (Secrets Manager user guide, "Quotas").
+var writes = []string{"PutSecretValue", "UpdateSecretVersionStage"}
+
+// logRun tells of the run as a whole: how long it took, and what it asked of AWS.
+func (r *Runner) logRun(ctx context.Context, report Report, took time.Duration) {
+	attrs := []any{"checked", report.Checked, "took_ms", took.Milliseconds()}
+	if r.Calls != nil {
+		calls, all, written := r.Calls(), 0, 0
+		for _, n := range calls {
+			all += n
+		}
+		for _, operation := range writes {
+			written += calls[operation]
+		}
+		attrs = append(attrs, "aws_calls", all, "aws_writes", written, "aws", calls)
+	}
+	r.Log.InfoContext(ctx, "run", attrs...)
 }

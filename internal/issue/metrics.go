@@ -75,6 +75,7 @@ func connectionLines(results []renew.Result, now time.Time, every time.Duration,
 		line := telemetry.Line{
 			Dimensions: []telemetry.Dimension{{Name: "Connection", Value: r.Name}},
 			Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: trouble(r.Outcome)}},
+			Properties: next(r),
 		}
 		if v, ok := remainingOfPromise(r, now, every); ok {
 			line.Metrics = append(line.Metrics, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: v})
@@ -85,6 +86,19 @@ func connectionLines(results []renew.Result, now time.Time, every time.Duration,
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// next is what happens next to a connection, as far as it is known.
+func next(r renew.Result) map[string]string {
+	out := map[string]string{"outcome": string(r.Outcome)}
+	for name, at := range map[string]time.Time{
+		"renew_after": r.RenewAfter, "expires_at": r.ExpiresAt, "session_ends_at": r.CredentialEnds, "needs_person_at": r.NeedsPersonAt,
+	} {
+		if !at.IsZero() {
+			out[name] = at.UTC().Format(time.RFC3339)
+		}
+	}
+	return out
 }
 
 func trouble(o renew.Outcome) float64 {

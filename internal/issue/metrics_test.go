@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"evertoken/internal/renew"
 	"evertoken/internal/telemetry"
@@ -54,8 +55,25 @@ func TestMetrics(t *testing.T) {
 		line("fresh", 0, 5, 6*24*3600),
 		{Dimensions: []telemetry.Dimension{{Name: "Connection", Value: "waiting"}}, Metrics: []telemetry.Metric{{Name: "Trouble", Unit: "None"}}},
 	}
-	if diff := cmp.Diff(want, lines); diff != "" {
+	if diff := cmp.Diff(want, lines, cmpopts.IgnoreFields(telemetry.Line{}, "Properties")); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatHappensNext(t *testing.T) {
+	t.Parallel()
+	results := []renew.Result{{
+		Name: "a", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: time.Minute, RenewAfter: now.Add(30 * time.Minute),
+		CredentialEnds: now.Add(14 * 24 * time.Hour), NeedsPersonAt: now.Add(300 * 24 * time.Hour),
+	}, {Name: "b", Outcome: renew.Waiting}}
+	want := []map[string]string{{
+		"outcome": "fresh", "renew_after": "2026-11-21T16:30:00Z", "expires_at": "2026-11-21T17:00:00Z",
+		"session_ends_at": "2026-12-05T16:00:00Z", "needs_person_at": "2027-09-17T16:00:00Z",
+	}, {"outcome": "waiting"}}
+	for i, l := range connectionLines(results, now, every, 100) {
+		if diff := cmp.Diff(want[i], l.Properties); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", results[i].Name, diff)
+		}
 	}
 }
 

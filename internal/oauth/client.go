@@ -43,6 +43,9 @@ type Client struct {
 	// RootCAs are the certificate authorities to trust; nil means the
 	// system's.
 	RootCAs *x509.CertPool
+	// Observe is told of each request that was sent: the host, the status of the
+	// answer, 0 where none came, and how long it took. nil for nobody.
+	Observe func(ctx context.Context, host string, status int, took time.Duration)
 
 	resolver *net.Resolver // for tests; nil means the system's
 
@@ -78,6 +81,17 @@ func (c *Client) now() time.Time {
 		return time.Now()
 	}
 	return c.Now()
+}
+
+func (c *Client) observe(ctx context.Context, r *http.Request, answer *http.Response, took time.Duration) {
+	if c.Observe == nil {
+		return
+	}
+	status := 0
+	if answer != nil {
+		status = answer.StatusCode
+	}
+	c.Observe(ctx, r.URL.Hostname(), status, took)
 }
 
 // client builds the HTTP client once.
@@ -177,7 +191,9 @@ func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request,
 		r.Header.Set("Accept", "application/json")
 	}
 
+	began := time.Now()
 	response, err := c.presenting(certificate.Reveal()).Do(r)
+	c.observe(ctx, r, response, time.Since(began))
 	if err != nil {
 		return Answer{}, unanswered(err, connected.Load(), doing)
 	}

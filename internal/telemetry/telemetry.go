@@ -46,6 +46,9 @@ type Line struct {
 	// Dimensions come beside FunctionName, which every line has.
 	Dimensions []Dimension
 	Metrics    []Metric
+	// Properties stand beside the metrics in the log line and are no metrics:
+	// queries over the log find them, and nothing is charged for them.
+	Properties map[string]string
 }
 
 // Metrics writes metrics.
@@ -102,6 +105,9 @@ func (m *Metrics) encode(line Line, now time.Time) ([]byte, error) {
 	for _, d := range line.Dimensions {
 		names = append(names, d.Name)
 		root[d.Name] = d.Value
+	}
+	for name, value := range line.Properties {
+		root[name] = value
 	}
 	directive := emfDirective{Namespace: Namespace, Dimensions: [][]string{names}}
 	for _, metric := range line.Metrics {

@@ -29,6 +29,7 @@ var run = telemetry.Line{Metrics: []telemetry.Metric{
 var one = telemetry.Line{
 	Dimensions: []telemetry.Dimension{{Name: "Connection", Value: "apiax-prod"}},
 	Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: 2}},
+	Properties: map[string]string{"expires_at": "2026-11-21T17:00:00Z"},
 }
 
 func TestMetricsLine(t *testing.T) {
@@ -43,7 +44,7 @@ func TestMetricsLine(t *testing.T) {
 		`"Timestamp":1795276800123},"level":"INFO","timestamp":"2026-11-21T16:00:00Z"}` + "\n" +
 		`{"Connection":"apiax-prod","FunctionName":"evertoken-issue","Trouble":2,` +
 		`"_aws":{"CloudWatchMetrics":[{"Namespace":"Evertoken","Dimensions":[["FunctionName","Connection"]],"Metrics":[{"Name":"Trouble","Unit":"None"}]}],` +
-		`"Timestamp":1795276800123},"level":"INFO","timestamp":"2026-11-21T16:00:00Z"}` + "\n"
+		`"Timestamp":1795276800123},"expires_at":"2026-11-21T17:00:00Z","level":"INFO","timestamp":"2026-11-21T16:00:00Z"}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
 	}

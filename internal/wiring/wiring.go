@@ -31,6 +31,8 @@ type Parts struct {
 	Parameters *secrets.Parameters
 	// Paces are those that both keep to; nil for none.
 	Paces *secrets.Paces
+	// Calls counts the calls to AWS; nil for not at all.
+	Calls *telemetry.Calls
 	// OAuth sends the exchanges.
 	OAuth *oauth.Client
 	Log   *slog.Logger
@@ -50,14 +52,18 @@ func FromEnvironment(ctx context.Context) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
+	calls := telemetry.NewCalls(sdk.HTTPClient)
+	sdk.HTTPClient = calls
+	log := telemetry.NewLogger()
 	paces := secrets.NewPaces(c.WritesPerSecond, time.Now, secrets.Sleep)
 	return Parts{
 		Config:     c,
 		Secrets:    secrets.NewStore(secretsmanager.NewFromConfig(sdk), paces),
 		Parameters: secrets.NewParameters(ssm.NewFromConfig(sdk)).Paced(paces),
 		Paces:      paces,
-		OAuth:      &oauth.Client{},
-		Log:        telemetry.NewLogger(),
+		Calls:      calls,
+		OAuth:      &oauth.Client{Observe: telemetry.LogRequests(log)},
+		Log:        log,
 		Now:        time.Now, Sleep: secrets.Sleep,
 	}, nil
 }
@@ -82,6 +88,9 @@ func (p Parts) Runner(metrics *telemetry.Metrics) *issue.Runner {
 	r := &issue.Runner{
 		Config: p.Config, Secrets: p.Secrets, Parameters: p.Parameters, Engine: p.Engine(),
 		Provider: p.Provider, Metrics: metrics, Log: p.Log, Now: p.Now,
+	}
+	if p.Calls != nil {
+		r.Calls = p.Calls.Take
 	}
 	if p.Paces != nil {
 		r.WriteDelay = p.Paces.Writes.Delay
