@@ -48,7 +48,14 @@ func (r resolver) text(value any) string {
 			return r.ref(ref)
 		}
 		if text, ok := v["Fn::Sub"].(string); ok {
-			return regexp.MustCompile(`\$\{([^}]+)\}`).ReplaceAllStringFunc(text, func(m string) string { return r.ref(m[2 : len(m)-1]) })
+			return r.substitute(text, nil)
+		}
+		if pair, ok := v["Fn::Sub"].([]any); ok && len(pair) == 2 {
+			own, _ := pair[1].(map[string]any)
+			return r.substitute(r.text(pair[0]), own)
+		}
+		if branches, ok := v["Fn::If"].([]any); ok && len(branches) == 3 {
+			return r.text(branches[1]) // a stack in which every condition holds
 		}
 		if path, ok := v["Fn::FindInMap"].([]any); ok && len(path) == 3 {
 			return r.template.get("Mappings", r.text(path[0]), r.text(path[1]), r.text(path[2])).text()
@@ -59,6 +66,23 @@ func (r resolver) text(value any) string {
 	}
 	r.t.Fatalf("cannot resolve %v", value)
 	return ""
+}
+
+var substitutionRE = regexp.MustCompile(`\$\{(!?)([^}]+)\}`)
+
+// substitute is Fn::Sub: ${!x} stays, as ${x}.
+func (r resolver) substitute(text string, own map[string]any) string {
+	r.t.Helper()
+	return substitutionRE.ReplaceAllStringFunc(text, func(m string) string {
+		parts := substitutionRE.FindStringSubmatch(m)
+		if value, ok := own[parts[2]]; ok {
+			return r.text(value)
+		}
+		if parts[1] == "!" {
+			return "${" + parts[2] + "}"
+		}
+		return r.ref(parts[2])
+	})
 }
 
 func (r resolver) ref(name string) string {
