@@ -74,7 +74,7 @@ var exported = []reflect.Type{
 	of[secrets.API](), of[secrets.Description](), of[secrets.Error](), of[secrets.Kind](), of[secrets.Pace](), of[secrets.Paces](),
 	of[secrets.ParameterAPI](), of[secrets.Parameters](), of[secrets.Read](), of[secrets.Store](), of[secrets.Version](), of[secrets.VersionInfo](),
 	of[strictjson.Duration](),
-	of[telemetry.Dimension](), of[telemetry.Line](), of[telemetry.Metric](), of[telemetry.Metrics](),
+	of[telemetry.Calls](), of[telemetry.Dimension](), of[telemetry.Doer](), of[telemetry.Line](), of[telemetry.Metric](), of[telemetry.Metrics](),
 	of[wiring.Parts](),
 }
 
@@ -100,6 +100,7 @@ var plain = map[string]string{
 	"secrets.Description.Replicas":            "Regions and their states",
 	"secrets.Description.Tags":                "tags, which AWS says are no place for a secret",
 	"telemetry.Dimension.Value":               "the name of a function or connection",
+	"telemetry.Line.Properties":               "outcomes and times",
 	"config.Config.RescueKey":                 "the name of a KMS key",
 	"oauth.Request.TokenTypes":                "words such as Bearer",
 	"oauth.Request.TokenURL":                  "settings refuse secrets in a URL",
