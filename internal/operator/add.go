@@ -102,7 +102,7 @@ func (a *app) add(ctx context.Context, name string, o addOptions) error {
 			return err
 		}
 	}
-	return a.change(ctx, func(ch changes) error { return x.act(ctx, ch) })
+	return a.change(func(ch changes) error { return x.act(ctx, ch) })
 }
 
 // find looks for the stack, and whether the name is declared already.
@@ -155,7 +155,7 @@ func (x *addition) declare(context.Context) error {
 			}
 		}
 	}
-	p, err := x.app.provider(x.conn)
+	p, err := x.provider(x.conn)
 	if err != nil {
 		return usage("", "%w", err)
 	}
@@ -232,7 +232,7 @@ func (x *addition) obtain(context.Context) error {
 		return err
 	}
 	x.doc = bind(x.doc, x.hosts)
-	p, err := x.app.provider(x.conn)
+	p, err := x.provider(x.conn)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,7 +10,7 @@ import (
 
 // change runs what a command changes. Where it fails after something was done,
 // that is said: the same command goes on from there.
-func (a *app) change(ctx context.Context, what func(changes) error) error {
+func (a *app) change(what func(changes) error) error {
 	if a.dryRun {
 		a.printf("# Nothing is changed. These commands would do it:\n")
 		return what(teller{a})

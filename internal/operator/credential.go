@@ -73,7 +73,7 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 		}
 		x.version = secrets.FreshID()
 	}
-	return a.change(ctx, func(ch changes) error {
+	return a.change(func(ch changes) error {
 		if x.secret.current() == "" {
 			return x.first(ctx, ch)
 		}

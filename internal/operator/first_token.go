@@ -46,7 +46,7 @@ func (a *app) awaited(ctx context.Context, ch changes, s stack, ev event) (issue
 		if e.Outcome == "deferred" {
 			patience = deferredFor
 		}
-		if !(notYet(e) || unseen(e)) || waited >= patience {
+		if !notYet(e) && !unseen(e) || waited >= patience {
 			return e, nil
 		}
 		if text := outcomeText(e); text != told {

@@ -62,12 +62,8 @@ func (p Process) Run(ctx context.Context, args []string) int {
 	return a.tell(err)
 }
 
-// terminal returns the file descriptor of a stream that is a terminal.
-func terminal(stream any) (fd int, ok bool) {
-	f, isFile := stream.(*os.File)
-	if !isFile {
-		return 0, false
-	}
-	fd = int(f.Fd())
-	return fd, term.IsTerminal(fd)
+// terminal reports whether a stream is a terminal.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -12,8 +12,7 @@ import (
 // colours reports whether a stream takes colours: a terminal, unless NO_COLOR
 // (https://no-color.org) or a dumb TERM says otherwise.
 func (a *app) colours(stream io.Writer) bool {
-	_, ok := terminal(stream)
-	return ok && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	return terminal(stream) && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
 }
 
 func (a *app) paint(stream io.Writer, code, text string) string {

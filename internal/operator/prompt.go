@@ -32,7 +32,7 @@ func (a *app) prompter() (*prompter, error) {
 		return a.asks, nil
 	}
 	f, ok := a.Stdin.(*os.File)
-	if _, is := terminal(a.Stdin); !ok || !is {
+	if !ok || !terminal(a.Stdin) {
 		return nil, errNoTerminal
 	}
 	a.asks = &prompter{a, f, bufio.NewReader(f)}

@@ -55,7 +55,7 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 	if err := a.confirm(question); err != nil {
 		return err
 	}
-	return a.change(ctx, func(ch changes) error {
+	return a.change(func(ch changes) error {
 		if err := a.undeclare(ctx, ch, t); err != nil {
 			return err
 		}

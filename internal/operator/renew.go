@@ -28,7 +28,7 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, func(ch changes) error {
+	return a.change(func(ch changes) error {
 		ev := event{Connections: []string{name}, Force: true}
 		if wait {
 			e, err := a.awaited(ctx, ch, t.stack, ev)

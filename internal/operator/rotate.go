@@ -65,7 +65,7 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 		return person("Secrets Manager tries it again by itself. `evertoken explain "+name+"` says what became of it.",
 			"a rotation of %s is under way, or was left half done", doc.name())
 	}
-	return a.change(ctx, func(ch changes) error {
+	return a.change(func(ch changes) error {
 		if err := ch.rotateSecret(ctx, doc.id, t.stack.rotate, schedule); err != nil || a.dryRun {
 			return err
 		}

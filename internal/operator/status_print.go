@@ -17,7 +17,7 @@ func (a *app) printStatus(all fleet, entries []entry) {
 		a.printf("No connection is declared below %s in %s. Declare one with: evertoken add NAME\n", all.path, a.aws.region)
 		return
 	}
-	_, onTerminal := terminal(a.Stdout)
+	onTerminal := terminal(a.Stdout)
 	now := a.Now()
 	var rows [][]cell
 	for _, e := range entries {

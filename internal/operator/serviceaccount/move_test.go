@@ -1,8 +1,7 @@
-package main
+package serviceaccount
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -101,24 +100,15 @@ func refreshTokenIDs(w *world) []string {
 	return listRefreshTokens(w.t, w.IDP.Flexera().APIURL("eu"), access)
 }
 
-func TestQuestion(t *testing.T) {
+func TestNo(t *testing.T) {
 	t.Parallel()
-	asking := standard[:len(standard)-1] // without -yes
-	for _, answer := range []string{"", "\n", "n\n", "yesterday\n"} {
-		w := newWorld(t)
-		r := w.answer(answer, asking...)
-		w.check(r, exitFailed, "Go on? [y/N]", "nothing was changed")
-		w.check(r, exitFailed, `create the service account "evertoken"`, "")
-		w.check(r, exitFailed, "the roles service_account_client_manager", "")
-		w.unmoved()
-		if len(w.wrote()) != 0 || len(w.accounts()) != 0 {
-			t.Errorf("%q: something was done", answer)
-		}
-	}
-	for _, answer := range []string{"y\n", "YES\n", "y"} {
-		w := newWorld(t)
-		w.check(w.answer(answer, asking...), exitDone, "Go on?", "")
-		w.moved()
+	w := newWorld(t)
+	r := w.answer("n", standard...)
+	w.check(r, exitFailed, `create the service account "evertoken"`, "nothing was changed")
+	w.check(r, exitFailed, "the roles service_account_client_manager", "")
+	w.unmoved()
+	if len(w.wrote()) != 0 || len(w.accounts()) != 0 {
+		t.Error("something was done")
 	}
 }
 
@@ -151,7 +141,7 @@ func TestRotatedRefreshToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.IDP.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.RotateRefreshTokens = true })
-	w.check(w.answer("n\n", standard[:len(standard)-1]...), exitFailed, "Another refresh token came back", "")
+	w.check(w.answer("n", standard...), exitFailed, "Another refresh token came back", "")
 	token := w.stored(secrets.Current)["refresh_token"]
 	if token == w.refreshToken || !w.IDP.RefreshTokenAlive(fakeidp.ProviderFlexera, token) {
 		t.Error("the stored refresh token is not the live one")
@@ -178,53 +168,29 @@ func TestSharedCredential(t *testing.T) {
 	w.moved()
 }
 
-// AWS's own variables and ours reach the command as they reach the functions.
-func TestEnvironment(t *testing.T) { // not parallel: it sets the process's environment
-	w := newWorld(t)
-	w.AWS.PutParameter("/elsewhere/flexera-prod", "String", `{"provider":"flexera","settings":`+marshal(t, w.settings)+`}`)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": w.AWS.URL(), "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-		"AWS_PROFILE": "", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true", "EVERTOKEN_CONNECTIONS_PATH": "/elsewhere/",
-	} {
-		t.Setenv(name, value)
-	}
-	run := func(args ...string) result {
-		var stdout, stderr bytes.Buffer
-		p := process{getenv: os.Getenv, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
-			aws: secrets.Config, now: w.Clock.Now, sleep: w.Clock.Sleep}
-		return result{p.run(t.Context(), args), stdout.String(), stderr.String()}
-	}
-	w.check(run(standard...), exitFailed, "", "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1")
-	t.Setenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP", "1")
-	w.check(run(append(standard, "-connections-path", "/nowhere/")...), exitFailed, "", `no connection "flexera-prod" is declared below /nowhere/`)
-	w.check(run(standard...), exitDone, "in the parameter /elsewhere/flexera-prod", "")
-	w.moved()
-	t.Setenv("AWS_ACCESS_KEY_ID", "")
-	w.check(run(standard...), exitFailed, "", "no usable AWS credentials")
-	t.Setenv("AWS_REGION", "")
-	t.Setenv("AWS_DEFAULT_REGION", "")
-	w.check(run(standard...), exitFailed, "", "no AWS Region")
-}
-
-func TestFlags(t *testing.T) {
+// A dry run shows the plan and the commands, and changes nothing.
+func TestDryRun(t *testing.T) {
 	t.Parallel()
-	for want, args := range map[string][]string{
-		"-connection is missing":   withoutFlag(standard, "-connection"),
-		"-name is missing":         withoutFlag(standard, "-name"),
-		"-role is missing":         withoutFlag(standard, "-role"),
-		"-org must be at least 1":  append(withoutFlag(standard, "-org"), "-org", "-1"),
-		"must begin and end":       append(standard[:len(standard):len(standard)], "-connections-path", "x"),
-		`unknown argument "extra"`: append(standard[:len(standard):len(standard)], "extra"),
-		"not defined: -secret":     {"-secret", "x"},
-	} {
-		w := &world{World: nil, t: t}
-		var stdout, stderr bytes.Buffer
-		code := process{stdout: &stdout, stderr: &stderr}.run(t.Context(), args)
-		w.check(result{code, stdout.String(), stderr.String()}, exitUsage, "", want)
+	w := newWorld(t)
+	var out bytes.Buffer
+	dry := w.moving(&out, "")
+	dry.CLI = func(words ...string) string { return "aws " + strings.Join(words, " ") }
+	if err := Move(t.Context(), dry, parse(t, standard)); err != nil {
+		t.Fatal(err)
 	}
-	var stderr bytes.Buffer
-	if code := (process{stderr: &stderr}).run(t.Context(), []string{"-h"}); code != exitDone || !strings.Contains(stderr.String(), "-role") {
-		t.Errorf("-h: exit %d, %s", code, stderr.String())
+	w.noSecretIn(result{stdout: out.String()})
+	for _, want := range []string{
+		`create the service account "evertoken"`,
+		"aws secretsmanager put-secret-value --secret-id " + secretName + " --client-request-token ",
+		"--secret-string file:///dev/stdin --version-stages " + labelProving,
+		"--version-stage AWSCURRENT --move-to-version-id ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not printed: %s\n%s", want, out.String())
+		}
+	}
+	w.unmoved()
+	if len(w.wrote()) != 0 || len(w.accounts()) != 0 {
+		t.Error("something was done")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"context"
@@ -18,7 +18,7 @@ const runAgain = "Run this again: it goes on from here."
 const freshEnough = 15 * time.Minute
 
 func (m *migration) act(ctx context.Context) error {
-	if m.accessEnds.Sub(m.now()) < freshEnough { // the question may have been open for long
+	if m.accessEnds.Sub(m.Now()) < freshEnough { // the question may have been open for long
 		if err := m.userToken(ctx); err != nil {
 			return err
 		}
@@ -31,7 +31,7 @@ func (m *migration) act(ctx context.Context) error {
 	if err := m.ensureAccount(ctx); err != nil {
 		return stop(runAgain, err)
 	}
-	for _, role := range m.roles {
+	for _, role := range m.Roles {
 		if err := m.iam.GrantRole(ctx, m.access, m.account.ID, role); err != nil {
 			return stop(runAgain, fmt.Errorf("role %q: %w", role, err))
 		}
@@ -48,7 +48,7 @@ func (m *migration) act(ctx context.Context) error {
 	if err != nil {
 		return m.unproven(next, err)
 	}
-	m.printf("proved the client: it was issued a token for %v\n", issued.ExpiresAt.Sub(m.now()).Round(time.Second))
+	m.printf("proved the client: it was issued a token for %v\n", issued.ExpiresAt.Sub(m.Now()).Round(time.Second))
 	if next.id != m.current.id {
 		if err := m.promote(context.WithoutCancel(ctx), next); err != nil {
 			return err
@@ -65,16 +65,16 @@ func (m *migration) ensureAccount(ctx context.Context) error {
 	if m.account.ID != 0 {
 		return nil
 	}
-	id, err := m.iam.CreateServiceAccount(ctx, m.access, m.name, m.description)
+	id, err := m.iam.CreateServiceAccount(ctx, m.access, m.Name, m.Description)
 	if err != nil {
 		return err
 	}
-	m.printf("created the service account %q (%d)\n", m.name, id)
+	m.printf("created the service account %q (%d)\n", m.Name, id)
 	shown, err := m.iam.ServiceAccount(ctx, m.access, id)
 	switch {
 	case err != nil:
 		return err
-	case strings.TrimSpace(shown.Name) != m.name:
+	case strings.TrimSpace(shown.Name) != m.Name:
 		return fmt.Errorf("the new service account's id, %d, is that of another one", id)
 	}
 	m.account = shown
@@ -120,7 +120,7 @@ func (m *migration) undo(ctx context.Context, client string, why error) error {
 		if err = m.iam.Clients(m.account.ID).DeleteClient(ctx, m.current.doc, m.access, client); err == nil {
 			return stop(runAgain, fmt.Errorf("the client %s was made, its secret could not be stored, and it was deleted again: %w", client, why))
 		}
-		if passing(err) == 0 || m.sleep(ctx, time.Second<<n) != nil {
+		if passing(err) == 0 || m.Sleep(ctx, time.Second<<n) != nil {
 			break
 		}
 	}
@@ -153,7 +153,7 @@ func (m *migration) prove(ctx context.Context, v version) (exchange.Issued, erro
 		if err == nil || again == 0 || n == proveTries-1 {
 			return issued, err
 		}
-		if m.sleep(ctx, again) != nil {
+		if m.Sleep(ctx, again) != nil {
 			return issued, err
 		}
 	}
@@ -174,10 +174,10 @@ func (m *migration) unproven(v version, err error) error {
 
 // showNext says what is left to do by hand.
 func (m *migration) showNext() {
-	m.printf("\nConnection %s now uses the service account %q (%d).\n", m.conn.Name, m.name, m.account.ID)
+	m.printf("\nConnection %s now uses the service account %q (%d).\n", m.conn.Name, m.Name, m.account.ID)
 	if m.settings.ServiceAccountID == 0 {
 		m.printf("\nAdd to settings of the connection, in the parameter %s, so that its client can be rotated:\n  \"org_id\": %d, \"service_account_id\": %d\n",
-			m.parameter, m.org, m.account.ID)
+			m.parameter, m.Org, m.account.ID)
 		m.printf("(a rotation needs a role with iam:service_account_client:index, create and delete)\n")
 	}
 	where := "API Credentials, as the user who made it"

@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (m *migration) look(ctx context.Context) error {
 	}
 	var named []providers.ServiceAccount
 	for _, a := range accounts {
-		if strings.TrimSpace(a.Name) == m.name {
+		if strings.TrimSpace(a.Name) == m.Name {
 			named = append(named, a)
 		}
 	}
@@ -35,14 +35,14 @@ func (m *migration) look(ctx context.Context) error {
 		for _, a := range named {
 			ids = append(ids, fmt.Sprint(a.ID))
 		}
-		return refuse("Delete or rename all but one, or choose another -name.",
-			"organization %d has %d service accounts of the name %q: %s", m.org, len(named), m.name, strings.Join(ids, ", "))
+		return refuse("Delete or rename all but one, or choose another --name.",
+			"organization %d has %d service accounts of the name %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
 	case len(named) == 1:
 		m.account = named[0]
 	}
 	if set := m.settings.ServiceAccountID; set != 0 && set != m.account.ID {
 		return refuse("Give the name of that one, or take org_id and service_account_id out of the settings.",
-			"the connection's settings.service_account_id is %d, which is not the service account %q", set, m.name)
+			"the connection's settings.service_account_id is %d, which is not the service account %q", set, m.Name)
 	}
 	if err := m.checkRoles(ctx); err != nil {
 		return err
@@ -59,10 +59,10 @@ func (m *migration) checkRoles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, role := range m.roles {
+	for _, role := range m.Roles {
 		if !slices.Contains(have, role) {
 			slices.Sort(have)
-			return refuse(fmt.Sprintf("It has these: %q", have), "organization %d has no role %q", m.org, role)
+			return refuse(fmt.Sprintf("It has these: %q", have), "organization %d has no role %q", m.Org, role)
 		}
 	}
 	return nil
@@ -100,7 +100,7 @@ func (m *migration) choose(ctx context.Context) error {
 	}
 	return refuse("Delete one that nothing uses, then run this again: "+m.deletions(all...),
 		"service account %q (%d) has two clients, the most there can be, and the secret of neither is stored in %s: %s",
-		m.name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
+		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
 }
 
 // checkForeign looks at a client in AWSCURRENT that the account does not have.
@@ -110,7 +110,7 @@ func (m *migration) checkForeign(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return refuse("Give that one's name, or store a credential with a refresh token alone.",
-			"%s already holds a client that works, %s, of another service account than %q", m.credentialName(), m.current.client(), m.name)
+			"%s already holds a client that works, %s, of another service account than %q", m.credentialName(), m.current.client(), m.Name)
 	case dead(err):
 		return nil
 	}
@@ -148,7 +148,7 @@ func (m *migration) describeClients(clients []providers.Client) string {
 
 // showPlan says what is about to be done.
 func (m *migration) showPlan() {
-	m.printf("Connection %s: flexera, zone %s, organization %d, credential %s.\n", m.conn.Name, m.settings.Zone, m.org, m.credentialName())
+	m.printf("Connection %s: flexera, zone %s, organization %d, credential %s.\n", m.conn.Name, m.settings.Zone, m.Org, m.credentialName())
 	if len(m.others) > 0 {
 		m.printf("The credential also serves %s, which move with it.\n", strings.Join(m.others, ", "))
 	}
@@ -159,11 +159,11 @@ func (m *migration) showPlan() {
 		m.printf("  %d. "+format+"\n", append([]any{step}, args...)...)
 	}
 	if m.account.ID == 0 {
-		item("create the service account %q", m.name)
+		item("create the service account %q", m.Name)
 	} else {
-		m.printf("  -  use the service account %q (%d), which exists\n", m.name, m.account.ID)
+		m.printf("  -  use the service account %q (%d), which exists\n", m.Name, m.account.ID)
 	}
-	item("grant it, unless it has them, the roles %s", strings.Join(m.roles, ", "))
+	item("grant it, unless it has them, the roles %s", strings.Join(m.Roles, ", "))
 	if m.use == nil {
 		item("create a client of it, and store its secret at once")
 	} else {
@@ -175,6 +175,25 @@ func (m *migration) showPlan() {
 	}
 	m.warnOfStrangers()
 	m.printf("\n")
+}
+
+// showCommands prints the commands of the AWS CLI that change what is stored. What
+// is done at Flexera One are requests to its API, which the plan lists.
+func (m *migration) showCommands() {
+	if !m.mustStore() {
+		return
+	}
+	name, next := m.credentialName(), secrets.FreshID()
+	if m.use != nil && !m.current.doc.Has(credential.RefreshToken) {
+		next = m.use.id
+	} else {
+		m.printf("# Store the client. The value comes from standard input: paste the credential's document with client_id and client_secret in place of refresh_token, then press Ctrl-D.\n%s\n",
+			m.CLI("secretsmanager", "put-secret-value", "--secret-id", name, "--client-request-token", next, "--secret-string", "file:///dev/stdin", "--version-stages", labelProving))
+	}
+	m.printf("# Once it is proven, make it the credential.\n%s\n",
+		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", secrets.Current, "--move-to-version-id", next, "--remove-from-version-id", m.current.id))
+	m.printf("# Take the label off.\n%s\n",
+		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", labelProving, "--remove-from-version-id", next))
 }
 
 func (m *migration) warnOfStrangers() {

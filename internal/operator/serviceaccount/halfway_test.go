@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"context"
@@ -100,7 +100,7 @@ func brokenAt(t *testing.T, b breakage, n int) (reached bool) {
 		reached = fired()
 		w.IDP.ClearFaults()
 		w.AWS.ClearFaults()
-		if first.code != exitDone && !strings.Contains(first.stderr, command+": ") {
+		if first.code != exitDone && !strings.Contains(first.stderr, "service-account: ") {
 			t.Errorf("it failed without a word: %+v", first)
 		}
 		report := w.Run(issue.Event{Connections: []string{"flexera-prod"}, Force: true})
@@ -220,7 +220,7 @@ func TestInterrupted(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		w.IDP.Inject(&fakeidp.Fault{Path: path, Times: 1, Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { cancel() }})
-		w.check(w.runWith(ctx, "", standard...), exitFailed, "", "Run this again")
+		w.check(w.runWith(ctx, "y", standard...), exitFailed, "", "Run this again")
 		w.unmoved()
 		account := w.accounts()[0]
 		if clients := w.IDP.Flexera().Clients(testOrg, int(account)); len(clients) != wantClients {

@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"encoding/json"
@@ -62,7 +62,7 @@ func TestRefused(t *testing.T) {
 		{"another provider", func(w *world) { w.Apiax("apiax") }, append(withoutFlag(standard, "-connection"), "-connection", "apiax"), "is not of flexera"},
 		{"a bad connection", func(w *world) { w.declare(map[string]any{"zone": "mars"}) }, standard, "must be nam, eu or apac"},
 		{"a declaration that is none", func(w *world) { w.Declare("flexera-prod", "x") }, standard, "is not a JSON object"},
-		{"no organization", nil, withoutFlag(standard, "-org"), "-org is missing"},
+		{"no organization", nil, withoutFlag(standard, "-org"), "--org is missing"},
 		{"two organizations", func(w *world) { w.declare(map[string]any{"org_id": 1, "service_account_id": 2}) }, standard, "one of them is wrong"},
 		{"an unknown role", nil, append(standard[:len(standard):len(standard)], "-role", "sorcerer"), `no role "sorcerer"`},
 		{"two accounts of the name", func(w *world) {

@@ -1,17 +1,11 @@
-package main
+package serviceaccount
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
-	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -23,11 +17,8 @@ import (
 // migration is one run. It reads everything first and decides, then acts; each
 // act leaves a state from which another run goes on.
 type migration struct {
-	process
-	options
-	config     config.Config
-	secrets    *secrets.Store
-	parameters *secrets.Parameters
+	World
+	Options
 
 	conn      connection.Connection
 	parameter string   // that the connection stands in
@@ -71,26 +62,18 @@ func (m *migration) run(ctx context.Context) error {
 		return err
 	}
 	m.showPlan()
-	if !m.yes && !m.confirmed() {
-		return errors.New("nothing was changed")
+	if m.CLI != nil {
+		m.showCommands()
+		return nil
+	}
+	if err := m.Confirm(); err != nil {
+		return err
 	}
 	// From here on an interrupt ends the run between two steps only.
-	ctx, end := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer end()
-	return m.act(ctx)
+	return begun(m.act(ctx))
 }
 
-func (m *migration) printf(format string, args ...any) { fmt.Fprintf(m.stdout, format, args...) }
-
-func (m *migration) confirmed() bool {
-	m.printf("Go on? [y/N] ")
-	answer, _ := bufio.NewReader(m.stdin).ReadString('\n') // no answer is no
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return true
-	}
-	return false
-}
+func (m *migration) printf(format string, args ...any) { _, _ = fmt.Fprintf(m.Out, format, args...) }
 
 // errNoRefreshToken: no version of the credential has one.
 var errNoRefreshToken = errors.New("no refresh token of a user is stored")

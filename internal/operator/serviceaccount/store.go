@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"context"
@@ -57,7 +57,7 @@ func without(doc credential.Credential, member string) credential.Credential {
 // nothing and which AWS authorizes all the same: no client is made that cannot
 // be stored.
 func (m *migration) proveWritable(ctx context.Context) error {
-	if err := m.secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
+	if err := m.Secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
 		return fmt.Errorf("%s cannot be written, so nothing was changed: %w", m.credentialName(), err)
 	}
 	return nil
@@ -66,11 +66,11 @@ func (m *migration) proveWritable(ctx context.Context) error {
 // keep stores a version under a label of its own.
 func (m *migration) keep(ctx context.Context, v version) error {
 	err := m.write(ctx, func() error {
-		return m.secrets.Put(ctx, m.conn.Credential, v.id, v.doc.Encode(), labelProving)
+		return m.Secrets.Put(ctx, m.conn.Credential, v.id, v.doc.Encode(), labelProving)
 	})
 	if err != nil {
 		// An answer may have been lost.
-		if stored, getErr := m.secrets.GetVersion(ctx, m.conn.Credential, v.id); getErr != nil || !stored.Value.Equal(v.doc.Encode()) {
+		if stored, getErr := m.Secrets.GetVersion(ctx, m.conn.Credential, v.id); getErr != nil || !stored.Value.Equal(v.doc.Encode()) {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 	ctx = context.WithoutCancel(ctx)
 	doc := m.current.doc.With(credential.RefreshToken, token)
 	id := secrets.FreshID()
-	err := m.write(ctx, func() error { return m.secrets.Put(ctx, m.conn.Credential, id, doc.Encode()) })
+	err := m.write(ctx, func() error { return m.Secrets.Put(ctx, m.conn.Credential, id, doc.Encode()) })
 	if err != nil {
 		return stop("Make a new one in Flexera One and store it: "+m.putCommand(),
 			fmt.Errorf("another refresh token came back and could not be stored, and the old one may be dead: %w", err))
@@ -96,13 +96,13 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 
 // write tries a write for as long as the fault may pass.
 func (m *migration) write(ctx context.Context, write func() error) error {
-	end := m.now().Add(keepFor)
+	end := m.Now().Add(keepFor)
 	for wait := time.Second; ; wait = min(2*wait, maxWait) {
 		err := write()
 		if kind := secrets.ErrorKind(err); !errors.Is(kind, secrets.ErrTransient) && !errors.Is(kind, secrets.ErrThrottled) {
 			return err // nil too
 		}
-		if m.now().Add(wait).After(end) || m.sleep(ctx, wait) != nil {
+		if m.Now().Add(wait).After(end) || m.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}
@@ -112,10 +112,10 @@ func (m *migration) write(ctx context.Context, write func() error) error {
 // with the client, in one step: AWSPREVIOUS follows.
 func (m *migration) promote(ctx context.Context, v version) error {
 	err := m.write(ctx, func() error {
-		return m.secrets.MoveLabel(ctx, m.conn.Credential, secrets.Current, v.id, m.current.id)
+		return m.Secrets.MoveLabel(ctx, m.conn.Credential, secrets.Current, v.id, m.current.id)
 	})
 	if errors.Is(err, secrets.ErrLabelMoved) { // by a try whose answer was lost, or by somebody else
-		now, describeErr := m.secrets.Describe(ctx, m.conn.Credential)
+		now, describeErr := m.Secrets.Describe(ctx, m.conn.Credential)
 		switch {
 		case describeErr != nil:
 			err = describeErr
@@ -139,7 +139,7 @@ func (m *migration) unlabel(ctx context.Context) {
 	if m.proving == "" {
 		return
 	}
-	err := m.secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
+	err := m.Secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
 	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
 		m.printf("\nWarning: the label %s could not be taken off (%v), and stands in the way of a rotation. Take it off:\n  aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s\n",
 			labelProving, err, m.credentialName(), labelProving, m.proving)

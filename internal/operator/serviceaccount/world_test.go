@@ -1,14 +1,17 @@
-package main
+package serviceaccount
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
@@ -63,7 +66,7 @@ type result struct {
 	stdout, stderr string
 }
 
-var standard = []string{"-connection", "flexera-prod", "-name", testName, "-role", "service_account_client_manager", "-org", "1105", "-yes"}
+var standard = []string{"-connection", "flexera-prod", "-name", testName, "-role", "service_account_client_manager", "-org", "1105"}
 
 // withoutFlag returns the arguments less one flag and its value.
 func withoutFlag(args []string, name string) []string {
@@ -74,27 +77,76 @@ func withoutFlag(args []string, name string) []string {
 // run runs the command, and fails the test if it shows a secret.
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	return w.answer("", args...)
+	return w.answer("y", args...)
 }
 
-func (w *world) answer(stdin string, args ...string) result {
+func (w *world) answer(answer string, args ...string) result {
 	w.t.Helper()
-	return w.runWith(w.t.Context(), stdin, args...)
+	return w.runWith(w.t.Context(), answer, args...)
 }
 
 func (w *world) runWith(ctx context.Context, stdin string, args ...string) result {
 	w.t.Helper()
-	var stdout, stderr bytes.Buffer
-	p := process{
-		getenv: func(name string) string { return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}[name] },
-		stdin:  strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
-		aws: func(context.Context) (aws.Config, error) { return w.AWSConfig(), nil },
-		now: w.Clock.Now, sleep: w.Clock.Sleep,
+	var stdout bytes.Buffer
+	r := result{}
+	if err := Move(ctx, w.moving(&stdout, stdin), parse(w.t, args)); err != nil {
+		r.code, r.stderr = exitFailed, "service-account: "+err.Error()
+		for s := (*Stopped)(nil); errors.As(err, &s); err = s.Err {
+			r.stderr += "\n  " + s.Hint
+		}
+		if e, ok := errors.AsType[*exchange.Error](err); ok {
+			r.stderr += "\n  " + e.Hint
+		}
 	}
-	r := result{p.run(ctx, args), stdout.String(), stderr.String()}
+	r.stdout = stdout.String()
 	w.noSecretIn(r)
 	return r
 }
+
+// moving is what a move has of this world; answer is what the operator says.
+func (w *world) moving(out io.Writer, answer string) World {
+	return World{
+		Config: w.Config, Secrets: w.Store(), Parameters: secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig())), Out: out,
+		Confirm: func() error {
+			if answer != "y" {
+				return errors.New("nothing was changed")
+			}
+			return nil
+		},
+		Now: w.Clock.Now, Sleep: w.Clock.Sleep,
+	}
+}
+
+// parse reads the options of a test.
+func parse(t *testing.T, args []string) Options {
+	t.Helper()
+	var o Options
+	for i := 0; i+1 < len(args); i += 2 {
+		switch args[i] {
+		case "-connection":
+			o.Connection = args[i+1]
+		case "-name":
+			o.Name = args[i+1]
+		case "-description":
+			o.Description = args[i+1]
+		case "-role":
+			o.Roles = append(o.Roles, args[i+1])
+		case "-org":
+			if _, err := fmt.Sscan(args[i+1], &o.Org); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Fatalf("no option %s", args[i])
+		}
+	}
+	return o
+}
+
+// What a run ends with.
+const (
+	exitDone   = 0
+	exitFailed = 1
+)
 
 func (w *world) noSecretIn(r result) {
 	w.t.Helper()

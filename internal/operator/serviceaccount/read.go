@@ -1,4 +1,4 @@
-package main
+package serviceaccount
 
 import (
 	"context"
@@ -37,8 +37,8 @@ func (v version) client() string { return v.doc.Get(credential.ClientID).Reveal(
 // readConnection finds the connection, and the others that its credential
 // serves.
 func (m *migration) readConnection(ctx context.Context) error {
-	path := m.config.ConnectionsPath
-	values, err := m.parameters.ByPath(ctx, path)
+	path := m.Config.ConnectionsPath
+	values, err := m.Parameters.ByPath(ctx, path)
 	if err != nil {
 		return fmt.Errorf("reading the connections below %s: %w", path, err)
 	}
@@ -46,10 +46,10 @@ func (m *migration) readConnection(ctx context.Context) error {
 	for name, value := range values {
 		parameters = append(parameters, connection.Parameter{Name: name, Value: value})
 	}
-	declared := connection.Load(parameters, connection.Rules{Path: path, ParameterPrefix: m.config.ParameterPrefix, Region: m.config.Region})
+	declared := connection.Load(parameters, connection.Rules{Path: path, ParameterPrefix: m.Config.ParameterPrefix, Region: m.Config.Region})
 	found := false
 	for _, d := range declared {
-		if d.Name != m.connection {
+		if d.Name != m.Connection {
 			continue
 		}
 		if d.Err != nil {
@@ -59,7 +59,7 @@ func (m *migration) readConnection(ctx context.Context) error {
 	}
 	switch {
 	case !found:
-		return fmt.Errorf("no connection %q is declared below %s", m.connection, path)
+		return fmt.Errorf("no connection %q is declared below %s", m.Connection, path)
 	case m.conn.Provider != "flexera":
 		return fmt.Errorf("connection %s is not of flexera, but of %s", m.conn.Name, m.conn.Provider)
 	}
@@ -75,8 +75,8 @@ func (m *migration) readConnection(ctx context.Context) error {
 func (m *migration) openProvider() error {
 	var err error
 	m.provider, err = providers.New(m.conn, providers.Options{
-		Client: &oauth.Client{Now: m.now}, Now: m.now, AllowLoopbackHTTP: m.config.AllowLoopbackHTTP,
-		AllowedHosts: m.config.AllowedHosts,
+		Client: &oauth.Client{Now: m.Now}, Now: m.Now, AllowLoopbackHTTP: m.Config.AllowLoopbackHTTP,
+		AllowedHosts: m.Config.AllowedHosts,
 	})
 	if err != nil {
 		return err
@@ -85,12 +85,12 @@ func (m *migration) openProvider() error {
 		return fmt.Errorf("connection %s: its settings cannot be read", m.conn.Name)
 	}
 	switch {
-	case m.org == 0 && m.settings.OrgID == 0:
-		return errors.New("-org is missing: give the organization's number, since the connection's settings have no org_id")
-	case m.org == 0:
-		m.org = m.settings.OrgID
-	case m.settings.OrgID != 0 && m.settings.OrgID != m.org:
-		return fmt.Errorf("-org is %d, and the connection's settings.org_id is %d: one of them is wrong", m.org, m.settings.OrgID)
+	case m.Org == 0 && m.settings.OrgID == 0:
+		return errors.New("--org is missing: give the organization's number, since the connection's settings have no org_id")
+	case m.Org == 0:
+		m.Org = m.settings.OrgID
+	case m.settings.OrgID != 0 && m.settings.OrgID != m.Org:
+		return fmt.Errorf("--org is %d, and the connection's settings.org_id is %d: one of them is wrong", m.Org, m.settings.OrgID)
 	}
 	return nil
 }
@@ -104,13 +104,13 @@ func (m *migration) readCredential(ctx context.Context) error {
 	id := m.conn.Credential
 	fail := func(err error) error { return fmt.Errorf("reading %s: %w", m.credentialName(), err) }
 	var err error
-	if m.secret, err = m.secrets.Describe(ctx, id); err != nil {
+	if m.secret, err = m.Secrets.Describe(ctx, id); err != nil {
 		return fail(err)
 	}
 	if m.secret.PrimaryRegion != "" {
 		return fmt.Errorf("%s is a replica: run this in its primary Region, %s", m.credentialName(), m.secret.PrimaryRegion)
 	}
-	current, err := m.secrets.Get(ctx, id, secrets.Current)
+	current, err := m.Secrets.Get(ctx, id, secrets.Current)
 	switch {
 	case errors.Is(err, secrets.ErrNotFound):
 		return refuse("store the user's refresh token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
@@ -123,17 +123,17 @@ func (m *migration) readCredential(ctx context.Context) error {
 		return fail(err)
 	}
 	m.current = version{current.ID, doc}
-	iam, ok := providers.NewFlexeraOrganization(m.provider, doc, m.org)
+	iam, ok := providers.NewFlexeraOrganization(m.provider, doc, m.Org)
 	if !ok {
 		return fmt.Errorf("connection %s is not of flexera", m.conn.Name)
 	}
 	m.iam = iam
-	versions, err := m.secrets.Versions(ctx, id)
+	versions, err := m.Secrets.Versions(ctx, id)
 	if err != nil {
 		return fail(err)
 	}
 	for _, v := range versions {
-		one, err := m.secrets.GetVersion(ctx, id, v.ID)
+		one, err := m.Secrets.GetVersion(ctx, id, v.ID)
 		switch {
 		case errors.Is(err, secrets.ErrNotFound), errors.Is(err, secrets.ErrBinary):
 			continue // prepared by a rotation, gone meanwhile, or nothing of ours
@@ -156,7 +156,7 @@ func (m *migration) putCommand() string {
 func (m *migration) deletions(ids ...string) string {
 	var out []string
 	for _, id := range ids {
-		out = append(out, fmt.Sprintf("DELETE %s/iam/v1/orgs/%d/service-accounts/%d/clients/%s", m.apiURL, m.org, m.account.ID, id))
+		out = append(out, fmt.Sprintf("DELETE %s/iam/v1/orgs/%d/service-accounts/%d/clients/%s", m.apiURL, m.Org, m.account.ID, id))
 	}
 	return strings.Join(out, " or ")
 }
