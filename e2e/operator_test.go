@@ -389,23 +389,26 @@ func cmdRotations(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdAccount sets up an account at a provider and puts what it needs into
-// variables: USERNAME, PASSWORD and PASSWORD_JSON, CLIENT_ID and CLIENT_SECRET, or REFRESH_TOKEN.
+// variables: USERNAME and PASSWORD, CLIENT_ID and CLIENT_SECRET, REFRESH_TOKEN; each
+// in JSON too, as PASSWORD_JSON.
 func cmdAccount(ts *testscript.TestScript, neg bool, args []string) {
 	h := in(ts, neg, false, args, 2, "account apiax|oauth2|oauth2-refresh NAME")
+	set := func(name, value string) {
+		ts.Setenv(name, value)
+		inJSON, err := json.Marshal(value)
+		ts.Check(err)
+		ts.Setenv(name+"_JSON", string(inJSON))
+	}
 	switch args[0] {
 	case "apiax":
-		ts.Setenv("USERNAME", args[1])
-		password := h.IDP.Apiax().SetPassword(args[1], "")
-		ts.Setenv("PASSWORD", password)
-		inJSON, err := json.Marshal(password)
-		ts.Check(err)
-		ts.Setenv("PASSWORD_JSON", string(inJSON))
+		set("USERNAME", args[1])
+		set("PASSWORD", h.IDP.Apiax().SetPassword(args[1], ""))
 	case "oauth2", "oauth2-refresh":
 		id, secret := h.IDP.OAuth2().AddClient(fakeidp.OAuth2Client{})
-		ts.Setenv("CLIENT_ID", id)
-		ts.Setenv("CLIENT_SECRET", secret)
+		set("CLIENT_ID", id)
+		set("CLIENT_SECRET", secret)
 		if args[0] == "oauth2-refresh" {
-			ts.Setenv("REFRESH_TOKEN", h.IDP.OAuth2().AddRefreshToken(id, "subject", "read"))
+			set("REFRESH_TOKEN", h.IDP.OAuth2().AddRefreshToken(id, "subject", "read"))
 		}
 	default:
 		ts.Fatalf("no account of %s", args[0])

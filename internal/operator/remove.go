@@ -47,7 +47,7 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 			secrets = append(secrets, d.id)
 		}
 	}
-	a.say("The declaration of %s, in case it is needed again:\n  %s\n", name, declarationOf(t))
+	a.say("The declaration of %s, in case it is needed again:\n  %s\n", name, declarationIn(t.all.parameters[t.Parameter], name))
 	for _, k := range kept {
 		a.say("The secret %s is kept.\n", k)
 	}
@@ -104,18 +104,6 @@ func usedByOthers(all fleet, name, credential string) bool {
 	return slices.ContainsFunc(all.declared, func(d connection.Declared) bool {
 		return d.Name != name && d.Err == nil && connection.SecretName(d.Connection.Credential) == credential
 	})
-}
-
-// declarationOf is the connection as it was declared.
-func declarationOf(t target) string {
-	var several struct {
-		Connections map[string]json.RawMessage
-	}
-	text := t.all.parameters[t.Parameter]
-	if json.Unmarshal([]byte(text), &several) == nil && several.Connections != nil {
-		return string(several.Connections[t.Name])
-	}
-	return text
 }
 
 // undeclare takes a connection out of its parameter, or deletes the parameter

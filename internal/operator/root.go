@@ -59,7 +59,7 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(c)
 	}
 	root.AddCommand(a.addCommand(), a.credentialCommand(), a.renewCommand(), a.rotateCommand(),
-		a.removeCommand(), a.serviceAccountCommand())
+		a.renameCommand(), a.removeCommand(), a.serviceAccountCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("Run `"+c.CommandPath()+" --help` for what there is.", "%w", err)
 	})

@@ -1,0 +1,399 @@
+package operator
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/spf13/cobra"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/secrets"
+)
+
+func (a *app) renameCommand() *cobra.Command {
+	return a.changing(&cobra.Command{
+		Use: "rename OLD NEW", Short: "Give a connection another name, without a new login", Args: names(2),
+		Long: `Rename copies the credential and the session of a connection to secrets of the
+new name, declares it there, and has the function renew it. The session is copied
+while no run can use it, so that no refresh token is sent twice. Secrets that the
+declaration names itself are kept where they are.
+
+Applications then read evertoken/NEW/token. The old secrets stay until "evertoken
+remove OLD": a reader of the old token has until that one expires. What is half
+done after a failure is finished by running it again.`,
+		ValidArgsFunction: a.completeNames,
+		RunE:              func(c *cobra.Command, args []string) error { return a.rename(c.Context(), args[0], args[1]) },
+	})
+}
+
+// renaming is one run of rename.
+type renaming struct {
+	*app
+	old, new  string
+	stack     stack
+	all       fleet
+	parameter string // the old one
+	version   int64  // of it, in which the old connection is declared
+	text      string // of that version
+	from      connection.Connection
+	json      string // the new declaration
+	to        connection.Connection
+	resumed   bool // the old declaration is out of force
+	declared  bool // the new one is there already
+	moved     []copied
+}
+
+// copied is a document that gets a new secret.
+type copied struct {
+	role       string
+	from, to   string // names
+	source     secrets.Version
+	target     held
+	wasPresent bool
+}
+
+func (a *app) rename(ctx context.Context, old, name string) error {
+	x := &renaming{app: a, old: old, new: name}
+	for _, step := range []func(context.Context) error{x.find, x.compose, x.read} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return a.change(func(ch changes) error {
+		err := x.act(ctx, ch)
+		f, ok := errors.AsType[*failure](err)
+		if err == nil || !x.resumed || ok && f.code == exitPerson {
+			return err
+		}
+		done := fmt.Sprintf("%s is taken out of force, and %s is not declared yet: nobody renews the token until this is finished", old, name)
+		if x.declared {
+			done = fmt.Sprintf("%s is declared in place of %s", name, old)
+		}
+		return half(err, done, fmt.Sprintf("Run it again: evertoken rename %s %s", old, name))
+	})
+}
+
+// find looks for the old declaration: where it is in force, or, for a renaming
+// that was begun, in the version of the parameter that the new secrets name.
+func (x *renaming) find(ctx context.Context) (err error) {
+	if !connection.ValidName(x.new) {
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.", "%q cannot be a connection's name", x.new)
+	}
+	if _, err = x.cloud(ctx); err != nil {
+		return err
+	}
+	if x.stack, err = x.findStack(ctx); err != nil {
+		return err
+	}
+	if x.path == "" {
+		x.path = x.stack.connectionsPath
+	}
+	if x.all, err = x.fleetAt(ctx, x.aws, x.path); err != nil {
+		return err
+	}
+	_, isNew := x.all.find(x.new)
+	x.declared = isNew == nil
+	d, err := x.all.connection(x.old)
+	if err != nil {
+		return x.resume(ctx, err)
+	}
+	if x.declared {
+		return person("Choose another name.", "%s is declared already", x.new)
+	}
+	x.from, x.parameter = d.Connection, d.Parameter
+	x.text, x.version, err = x.parameterAt(ctx, d.Parameter)
+	return err
+}
+
+// resume goes on with a renaming whose old declaration is gone.
+func (x *renaming) resume(ctx context.Context, notFound error) error {
+	for _, role := range []string{"token", "session", "credential"} {
+		h, err := x.look(ctx, x.secretName(x.new, role))
+		if err != nil {
+			return err
+		}
+		at := strings.LastIndexByte(h.renamedFrom, ':')
+		if at < 0 {
+			continue
+		}
+		x.parameter, x.resumed = h.renamedFrom[:at], true
+		if x.text, x.version, err = x.parameterAt(ctx, h.renamedFrom); missing(err) {
+			return notFound
+		} else if err != nil {
+			return err
+		}
+		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}}, x.rules(x.path, x.aws.region)) {
+			if d.Name == x.old && d.Err == nil {
+				x.say("The renaming of %s to %s was begun: going on from there.\n", x.old, x.new)
+				x.from = d.Connection
+				return nil
+			}
+		}
+	}
+	return notFound
+}
+
+// parameterAt reads a parameter, or a version of it as NAME:VERSION.
+func (x *renaming) parameterAt(ctx context.Context, name string) (text string, version int64, err error) {
+	out, err := x.aws.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
+	if missing(err) {
+		return "", 0, err
+	}
+	if err != nil {
+		return "", 0, refused(err, "ssm:GetParameter", name)
+	}
+	return aws.ToString(out.Parameter.Value), out.Parameter.Version, nil
+}
+
+func (x *renaming) secretName(name, role string) string {
+	return x.stack.secretPrefix + name + "/" + role
+}
+
+// compose makes the new declaration: the old one, with the secrets of the old name
+// replaced by those of the new.
+func (x *renaming) compose(context.Context) error {
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(declarationIn(x.text, x.old)), &members) != nil {
+		return person("", "the declaration of %s in %s cannot be read", x.old, x.parameter)
+	}
+	all := documents(x.from)
+	for _, d := range append(all[1:], all[0]) { // the credential last: its label names the session's secret
+		switch {
+		case d.name() == x.secretName(x.old, d.role):
+			x.moved = append(x.moved, copied{role: d.role, from: d.name(), to: x.secretName(x.new, d.role)})
+			delete(members, d.role)
+			if x.stack.secretPrefix != defaultPrefix {
+				members[d.role] = quoted(x.secretName(x.new, d.role))
+			}
+		case members[d.role] == nil:
+			members[d.role] = quoted(d.id)
+		}
+	}
+	x.json = string(encoded(members))
+	c, err := connection.Parse(x.new, []byte(x.json), x.rules(x.path, x.aws.region).ParameterPrefix)
+	x.to = c
+	return err
+}
+
+// read reads what is to be copied, and refuses what is not at rest.
+func (x *renaming) read(ctx context.Context) error {
+	rescue := x.rules(x.path, x.aws.region).ParameterPrefix + "rescue/" + x.old
+	_, err := x.aws.values.Get(ctx, rescue)
+	if err == nil {
+		return person("Have it stored first: evertoken renew "+x.old, "a session of %s is kept in the parameter %s", x.old, rescue)
+	}
+	if !missing(err) {
+		return refused(err, "ssm:GetParameter", rescue)
+	}
+	if !x.resumed {
+		if err := x.calm(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range x.moved {
+		m := &x.moved[i]
+		if m.target, err = x.look(ctx, m.to); err != nil {
+			return err
+		}
+		m.wasPresent = m.target.exists
+		if m.target.exists && m.target.renamedFrom != x.origin() {
+			return person("Remove it, or choose another name.", "the secret %s is there already", m.to)
+		}
+		if m.target.deleted {
+			return person(x.cli("secretsmanager", "restore-secret", "--secret-id", m.to), "the secret %s is marked for deletion", m.to)
+		}
+		if err := x.readSource(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSource reads the value that is to be copied; a token is issued anew.
+func (x *renaming) readSource(ctx context.Context, m *copied) error {
+	if m.role == "token" {
+		return nil
+	}
+	v, err := x.aws.store.Get(ctx, m.from, secrets.Current)
+	if missing(err) {
+		return nil
+	}
+	m.source = v
+	return refused(err, "secretsmanager:GetSecretValue", m.from)
+}
+
+// origin is what the new secrets' tag says while the renaming is not finished.
+func (x *renaming) origin() string { return fmt.Sprintf("%s:%d", x.parameter, x.version) }
+
+func (x *renaming) act(ctx context.Context, ch changes) error {
+	if !x.declared {
+		for i := range x.moved {
+			if err := x.provide(ctx, ch, &x.moved[i]); err != nil {
+				return err
+			}
+		}
+		if err := x.stop(ctx, ch); err != nil {
+			return err
+		}
+		if err := x.copySession(ctx, ch); err != nil {
+			return err
+		}
+		if err := ch.putParameter(ctx, x.path+x.new, x.json, false); err != nil {
+			return err
+		}
+		x.declared = true
+	}
+	e, err := x.awaited(ctx, ch, x.stack, event{Connections: []string{x.new}})
+	if err != nil {
+		return err
+	}
+	if err := x.clear(ctx, ch); err != nil || x.dryRun {
+		return err
+	}
+	if !settled(e.Outcome) {
+		return refusal(e)
+	}
+	if err := x.tellIssued(e); err != nil || x.output == "json" {
+		return err
+	}
+	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for deletion with: evertoken remove %s\n", tokenName(x.to), x.old, x.old)
+	return nil
+}
+
+// provide creates a secret of the new name, and copies the credential into it.
+func (x *renaming) provide(ctx context.Context, ch changes, m *copied) error {
+	if !m.wasPresent {
+		s := newSecret{name: m.to, keyARN: x.stack.keyARN, tags: map[string]string{parameterTag: x.path + x.new, renamedTag: x.origin()}}
+		if err := ch.createSecret(ctx, s); err != nil {
+			return err
+		}
+	}
+	if m.role != "credential" || m.source.Value.IsZero() || m.target.current() != "" {
+		return nil
+	}
+	id := copyID(m.source)
+	if err := ch.copyValue(ctx, m.from, m.source.ID, m.source.Value, m.to, id); err != nil {
+		return err
+	}
+	return x.keepSeed(ctx, ch, m, id)
+}
+
+// copyID is the id of a copy: the same for each try, so that a repetition is none.
+func copyID(v secrets.Version) string { return secrets.DeriveID(v.ARN, v.ID, "rename") }
+
+// stop takes the old declaration out of force, and waits until no run can be at
+// work on it: the function runs once at a time, so that one which answers after
+// the change has none before it. The parameter stays, with its history, until the
+// end.
+func (x *renaming) stop(ctx context.Context, ch changes) error {
+	if !x.resumed {
+		rest, others := without(x.text, x.old)
+		if !others {
+			rest = `{"connections":{}}`
+		}
+		if err := ch.putParameter(ctx, x.parameter, rest, true); err != nil {
+			return err
+		}
+		x.resumed = true
+	}
+	_, err := ch.run(ctx, x.stack, event{Connections: []string{x.new}, DryRun: true})
+	return err
+}
+
+// copySession copies the session in force. What a run that began before the old
+// declaration was gone has stored meanwhile is copied too.
+func (x *renaming) copySession(ctx context.Context, ch changes) error {
+	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
+	if at < 0 {
+		return nil
+	}
+	m := &x.moved[at]
+	if !x.dryRun {
+		if err := x.calm(ctx); err != nil {
+			return errors.Join(err, ch.putParameter(context.WithoutCancel(ctx), x.parameter, x.text, true))
+		}
+		if err := x.readSource(ctx, m); err != nil {
+			return err
+		}
+	}
+	if m.source.Value.IsZero() || m.target.current() != "" && m.target.current() != copyID(m.source) {
+		return nil
+	}
+	return ch.copyValue(ctx, m.from, m.source.ID, m.source.Value, m.to, copyID(m.source))
+}
+
+// clear deletes the old parameter where it declared nothing else.
+func (x *renaming) clear(ctx context.Context, ch changes) error {
+	text, there := x.all.parameters[x.parameter]
+	if !there {
+		return nil
+	}
+	if _, others := without(text, x.old); others {
+		return nil
+	}
+	return ch.deleteParameter(ctx, x.parameter)
+}
+
+// seedPrefix begins the label on a credential's version whose refresh token has
+// opened a session: the first 16 hex digits of SHA-256 of that session's ARN
+// follow.
+const seedPrefix = "EVERTOKEN_SEED_"
+
+func seedLabel(sessionARN string) string {
+	sum := sha256.Sum256([]byte(sessionARN))
+	return seedPrefix + hex.EncodeToString(sum[:8])
+}
+
+// keepSeed labels the copied credential as the old one is, for the new session: a
+// seed that is spent is not taken for a fresh one.
+func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version string) error {
+	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
+	spent := slices.ContainsFunc(m.source.Labels, func(l string) bool { return strings.HasPrefix(l, seedPrefix) })
+	if at < 0 || !spent {
+		return nil
+	}
+	if x.dryRun {
+		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN of %s>: its refresh token is spent.\n", seedPrefix, x.moved[at].to)
+		return nil
+	}
+	h, err := x.look(ctx, x.moved[at].to)
+	if err != nil || h.arn == "" {
+		return err
+	}
+	return ch.moveLabel(ctx, m.to, seedLabel(h.arn), version, "")
+}
+
+// declarationIn is a connection's declaration in a parameter of one or several.
+func declarationIn(text, name string) string {
+	var several struct {
+		Connections map[string]json.RawMessage
+	}
+	if json.Unmarshal([]byte(text), &several) == nil && several.Connections != nil {
+		return string(several.Connections[name])
+	}
+	return text
+}
+
+// calm refuses a session that is not at rest: its refresh token may be on its way
+// to the provider, and only the connection that sent it can go on with it.
+func (x *renaming) calm(ctx context.Context) error {
+	d, err := x.aws.store.Describe(ctx, x.from.Session)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return refused(err, "secretsmanager:DescribeSecret", connection.SecretName(x.from.Session))
+	}
+	if problem := unsettled(d, x.Now()); problem != "" {
+		return person("Renew it first, then rename it: evertoken renew "+x.old+" --wait", "the session of %s is not at rest: %s", x.old, problem)
+	}
+	return nil
+}
