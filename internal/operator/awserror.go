@@ -35,7 +35,7 @@ func refused(err error, action, resource string) error {
 	on := action + " on " + resource
 	switch code := awsCode(err); {
 	case errors.Is(err, context.Canceled):
-		return &failure{exitAWS, fmt.Errorf("interrupted during %s", on), ""}
+		return &failure{exitAWS, fmt.Errorf("interrupted during %s: %w", on, errInterrupted), ""}
 	case code == "NoAnswer" || code == "NoTimeLeft" || code == "":
 		return &failure{exitAWS, fmt.Errorf("AWS did not answer %s: %s", on, network(err)),
 			"Check the network, the proxy and the Region's name, then run this again."}

@@ -14,7 +14,7 @@ import (
 
 func (a *app) removeCommand() *cobra.Command {
 	var keep bool
-	c := a.changing(&cobra.Command{
+	c := a.asking(&cobra.Command{
 		Use: "remove NAME", Short: "Remove a connection; its secrets can be restored for 30 days", Args: names(1),
 		Long: `Remove deletes the declaration of a connection and marks its secrets for
 deletion. It asks first, and prints the declaration. For 30 days "evertoken add"

@@ -33,7 +33,7 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 		if wait {
 			e, err := a.awaited(ctx, ch, t.stack, ev)
 			if err != nil || a.dryRun {
-				return notHalf(err)
+				return goesOn(err)
 			}
 			if !settled(e.Outcome) {
 				return refusal(e)
@@ -42,7 +42,7 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 		}
 		report, err := ch.run(ctx, t.stack, ev)
 		if err != nil || a.dryRun {
-			return notHalf(err)
+			return goesOn(err)
 		}
 		e := outcomeOf(report, name)
 		if !settled(e.Outcome) {
@@ -52,10 +52,10 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 	})
 }
 
-// notHalf tells an interrupt of an invocation: the function goes on by itself.
-func notHalf(err error) error {
+// goesOn tells an interrupt of an invocation, which the function does not see.
+func goesOn(err error) error {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		return &failure{exitInterrupted, errors.New("interrupted"), "The function goes on by itself: `evertoken status` shows what came of it."}
+		return &failure{exitHalf, errors.New("interrupted"), "The function goes on by itself: `evertoken status` shows what came of it."}
 	}
 	return err
 }

@@ -71,12 +71,17 @@ const (
 	groupChange = "change"
 )
 
-// changing gives a command that changes something its two flags.
+// changing marks a command that changes something, and gives it --dry-run.
 func (a *app) changing(c *cobra.Command) *cobra.Command {
 	c.GroupID = groupChange
 	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "change nothing; print the AWS CLI's commands instead")
-	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	return c
+}
+
+// asking gives a command that asks before it changes something --yes.
+func (a *app) asking(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	return a.changing(c)
 }
 
 func (a *app) checkFlags() error {

@@ -14,7 +14,7 @@ import (
 
 func (a *app) serviceAccountCommand() *cobra.Command {
 	var o serviceaccount.Options
-	c := a.changing(&cobra.Command{
+	c := a.asking(&cobra.Command{
 		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh token onto a service account", Args: names(1),
 		Long: `Service-account moves a flexera connection from a user's refresh token, which
 dies after a year, onto a service account, whose client can be rotated. It works
