@@ -226,7 +226,7 @@ func (x *addition) obtain(context.Context) error {
 	if x.o.file != "" {
 		x.doc, err = x.readDocument(x.o.file)
 	} else {
-		x.doc, err = x.askCredential(x.way(x.conn))
+		x.doc, err = x.askCredential(x.way(x.conn), getItOf(x.conn.Provider))
 	}
 	if err != nil {
 		return err

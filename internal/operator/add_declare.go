@@ -54,8 +54,8 @@ func (x *addition) compose() error {
 	return nil
 }
 
-// assignments reads NAME=VALUE flags. A value is JSON where it looks like it,
-// and text otherwise.
+// assignments reads NAME=VALUE flags. A value is JSON where it looks like it, and
+// text otherwise; below an object, as in extra.account_id, it is always text.
 func assignments(flag string, all []string) (map[string]json.RawMessage, error) {
 	out := map[string]json.RawMessage{}
 	for _, one := range all {
@@ -63,15 +63,49 @@ func assignments(flag string, all []string) (map[string]json.RawMessage, error) 
 		if !ok || name == "" {
 			return nil, usage("", "%s takes NAME=VALUE, as %s zone=eu", flag, flag)
 		}
-		if out[name] != nil {
+		if setting(out, name) != nil {
 			return nil, usage("", "%s %s stands twice", flag, name)
 		}
-		out[name] = quoted(value)
-		if value != "" && strings.ContainsRune(`{["0123456789tf`, rune(value[0])) && json.Valid([]byte(value)) {
-			out[name] = json.RawMessage(value)
+		v := quoted(value)
+		if value != "" && !strings.Contains(name, ".") && strings.ContainsRune(`{["0123456789tf`, rune(value[0])) && json.Valid([]byte(value)) {
+			v = json.RawMessage(value)
+		}
+		if !assign(out, name, v) {
+			return nil, usage("", "%s %s is below something that is no object", flag, name)
 		}
 	}
 	return out, nil
+}
+
+// setting is the value of a setting, by a name that may lead into an object, as
+// extra.account_id; nil where there is none.
+func setting(settings map[string]json.RawMessage, name string) json.RawMessage {
+	outer, inner, nested := strings.Cut(name, ".")
+	if !nested {
+		return settings[name]
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(settings[outer], &object) != nil {
+		return nil
+	}
+	return object[inner]
+}
+
+// assign gives a setting a value; ok is false where its name leads into what is no
+// object.
+func assign(settings map[string]json.RawMessage, name string, value json.RawMessage) (ok bool) {
+	outer, inner, nested := strings.Cut(name, ".")
+	if !nested {
+		settings[name] = value
+		return true
+	}
+	object := map[string]json.RawMessage{}
+	if settings[outer] != nil && json.Unmarshal(settings[outer], &object) != nil {
+		return false
+	}
+	object[inner] = value
+	settings[outer] = encoded(object)
+	return true
 }
 
 func quoted(text string) json.RawMessage { return encoded(text) }
@@ -100,7 +134,7 @@ func (x *addition) chooseProvider() (offer, error) {
 	}
 	x.errorf("Which provider is %s of?\n", x.name)
 	for i, o := range all {
-		x.errorf("  %2d  %-12s %s\n", i+1, o.provider, o.title)
+		x.errorf("  %2d  %-11s  %s\n", i+1, o.provider, o.title)
 	}
 	name, err := p.choose("provider: ", known)
 	if err != nil {
@@ -146,7 +180,7 @@ func (x *addition) chooseWay(o offer, settings map[string]json.RawMessage) (way,
 // askSettings asks for the settings that are missing.
 func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessage) error {
 	for _, n := range append(slices.Clone(o.settings), w.needs...) {
-		if settings[n.name] != nil || n.name == "token_url" && settings["issuer"] != nil {
+		if setting(settings, n.name) != nil || n.name == "token_url" && settings["issuer"] != nil {
 			continue
 		}
 		p, err := x.prompter()
@@ -165,7 +199,9 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 		if answer = strings.TrimSpace(answer); answer == "" {
 			return usage("", "the setting %s of %s is missing", n.name, o.provider)
 		}
-		settings[n.name] = quoted(answer)
+		if !assign(settings, n.name, quoted(answer)) {
+			return usage("", "the setting %s of %s is no object", n.name, o.provider)
+		}
 	}
 	return nil
 }
@@ -201,15 +237,27 @@ func wayOf(c connection.Connection) way {
 	return way{}
 }
 
+// getItOf says where a provider's credential comes from; may be empty.
+func getItOf(provider string) string {
+	o, err := findOffer(provider)
+	if err != nil {
+		return ""
+	}
+	return o.getIt
+}
+
 // visible are the members that may be seen as they are typed.
-var visible = []string{credential.ClientID, credential.Username, credential.KeyID}
+var visible = []string{credential.ClientID, credential.Username, credential.KeyID, "client_email", "private_key_id"}
 
 // askCredential asks for a credential's members, without echo where they are
 // secret.
-func (a *app) askCredential(w way) (credential.Credential, error) {
+func (a *app) askCredential(w way, getIt string) (credential.Credential, error) {
 	p, err := a.prompter()
 	if err != nil {
 		return credential.Credential{}, usage("Give --credential FILE, or - for standard input.", "there is no terminal to ask for the credential on")
+	}
+	if getIt != "" {
+		p.errorf("%s\n", getIt)
 	}
 	members := w.members
 	if len(members) == 0 {

@@ -105,7 +105,7 @@ func (x *replacement) obtain(file string) error {
 	if file != "" {
 		x.doc, err = x.readDocument(file)
 	} else {
-		x.doc, err = x.askCredential(wayOf(x.Connection))
+		x.doc, err = x.askCredential(wayOf(x.Connection), getItOf(x.Connection.Provider))
 	}
 	if err != nil {
 		return err

@@ -2,15 +2,19 @@ package operator
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"evertoken/internal/credential"
+	"evertoken/internal/presets"
 )
 
 // offer is a provider as `evertoken add` offers it.
 type offer struct {
 	provider, title string
+	// getIt says where the credential comes from; may be empty.
+	getIt string
 	// settings are those that an operator must give.
 	settings []need
 	ways     []way
@@ -75,11 +79,43 @@ var builtIn = []offer{
 	},
 }
 
-// offers are all, in name order.
+// offers are the providers with code of their own and the presets, in name order.
 func offers() []offer {
 	all := slices.Clone(builtIn)
+	for _, name := range presets.Names() {
+		if p, ok := presets.Find(name); ok {
+			all = append(all, fromPreset(name, p))
+		}
+	}
 	slices.SortStableFunc(all, func(x, y offer) int { return strings.Compare(x.provider, y.provider) })
 	return all
+}
+
+// fromPreset offers a preset: its variables without a default, and its grants.
+func fromPreset(name string, p presets.Preset) offer {
+	o := offer{provider: name, title: p.Title, getIt: p.GetIt}
+	for _, variable := range slices.Sorted(maps.Keys(p.Variables)) {
+		v := p.Variables[variable]
+		if v.Default == "" && !v.Optional {
+			o.settings = append(o.settings, need{variable, v.About, v.Example, slices.Sorted(maps.Keys(v.Values))})
+		}
+	}
+	grants := slices.SortedFunc(maps.Keys(p.Grants), func(x, y string) int {
+		if (x == p.DefaultGrant) != (y == p.DefaultGrant) { // the default first
+			return map[bool]int{true: -1, false: 1}[x == p.DefaultGrant]
+		}
+		return strings.Compare(x, y)
+	})
+	for _, grant := range grants {
+		g := p.Grants[grant]
+		w := way{name: grant, about: strings.Join(g.Credential, ", "), set: map[string]string{"grant": grant}, members: g.Credential}
+		for _, setting := range slices.Sorted(maps.Keys(g.Needs)) {
+			n := g.Needs[setting]
+			w.needs = append(w.needs, need{name: setting, about: n.About, example: strings.Trim(string(n.Example), `"`)})
+		}
+		o.ways = append(o.ways, w)
+	}
+	return o
 }
 
 func findOffer(provider string) (offer, error) {

@@ -30,6 +30,7 @@ import (
 	"evertoken/internal/keys"
 	"evertoken/internal/oauth"
 	"evertoken/internal/operator"
+	"evertoken/internal/operator/serviceaccount"
 	"evertoken/internal/presets"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
@@ -59,7 +60,7 @@ var exported = []reflect.Type{
 	of[keys.Key](), of[keys.Member](),
 	of[oauth.Answer](), of[oauth.AnswerNames](), of[oauth.Auth](), of[oauth.Client](), of[oauth.Kind](),
 	of[oauth.Refusal](), of[oauth.Request](),
-	of[operator.Process](),
+	of[operator.Process](), of[serviceaccount.Options](), of[serviceaccount.Stopped](), of[serviceaccount.World](),
 	of[providers.Client](), of[providers.ClientManager](), of[providers.Fixed](),
 	of[providers.FixedCredential](), of[providers.FlexeraOrganization](), of[providers.Options](), of[providers.Prober](),
 	of[providers.ServiceAccount](),
