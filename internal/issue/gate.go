@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"sync"
+	"time"
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/renew"
@@ -26,7 +27,8 @@ func (g *gate) Closed() *exchange.Error { return g.host.closedTo(g.pressing()) }
 
 // Enter waits for the turn at a credential that others use too.
 func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.Error), *exchange.Error) {
-	leave := func(x *exchange.Error) { g.host.told(ctx, x) }
+	began := time.Now()
+	leave := func(x *exchange.Error) { g.host.told(ctx, x, time.Since(began)) }
 	if g.shared == nil || grant.FromSession() {
 		return leave, nil
 	}
@@ -45,6 +47,7 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 		g.late = g.late || refused == outOfTime
 		return nil, refused
 	}
+	began = time.Now()
 	return func(x *exchange.Error) { leave(x); done(x) }, nil
 }
 

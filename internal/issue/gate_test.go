@@ -1,16 +1,21 @@
 package issue_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"evertoken/internal/connection"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
+	"evertoken/internal/renew"
 )
 
 func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
@@ -111,4 +116,86 @@ func sent(w *fakeworld.World, grant string) int {
 		}
 	}
 	return n
+}
+
+func TestOneConnectionsThrottleKeepsNoOtherFromItsToken(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.OAuth2("a", "client_credentials")
+	w.Run(issue.Event{})
+	first := w.IDP.Requests()[0].Form.Get("client_id")
+	w.Clock.Advance(3 * time.Minute)
+	w.OAuth2("b", "client_credentials") // less urgent than a in every run
+	w.Run(issue.Event{})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusTooManyRequests, Match: func(r fakeidp.Request) bool {
+		return r.Form.Get("client_id") == first
+	}})
+	for range 24 {
+		w.Tick()
+		if token, _ := w.Token("b"); token.ExpiresAt.Sub(w.Clock.Now()) < token.ExpiresAt.Sub(token.IssuedAt)/6 {
+			t.Fatalf("%s: b has %s left, less than its readers are promised", w.Clock.Now(), token.ExpiresAt.Sub(w.Clock.Now()))
+		}
+	}
+}
+
+// share declares connections that use one credential.
+func share(w *fakeworld.World, n int, provider string, settings map[string]any, credential map[string]string) {
+	value, _ := json.Marshal(credential)
+	text := string(value)
+	w.AWS.CreateSecret("evertoken/shared/credential", &text, nil)
+	for i := range n {
+		c := fmt.Sprint("c", i)
+		w.Declare(c, map[string]any{"provider": provider, "credential": "evertoken/shared/credential", "settings": settings})
+		w.AWS.CreateSecret("evertoken/"+c+"/session", nil, nil)
+		w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
+	}
+}
+
+func TestASharedRevokedClientSecretIsSentOnceByARun(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.Config.Concurrency = 8
+	o := w.IDP.OAuth2()
+	id, secret := o.AddClient(fakeidp.OAuth2Client{})
+	share(w, 8, "oauth2", map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"},
+		map[string]string{"client_id": id, "client_secret": secret})
+	if report := w.Run(issue.Event{}); report.Issued != 8 {
+		t.Fatalf("%+v", report)
+	}
+	o.RemoveClient(id)
+	w.Clock.Advance(40 * time.Minute)
+	for run := range 12 {
+		w.IDP.ResetRequests()
+		report := w.Tick()
+		if n := len(w.IDP.Requests()); n > 1 {
+			t.Fatalf("run %d sent it %d times: %+v", run, n, report)
+		}
+		if report.Failed+report.Blocked != 8 {
+			t.Errorf("run %d: %+v", run, report)
+		}
+	}
+}
+
+func TestAPanicLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.Config.Concurrency = 8
+	a := w.IDP.Apiax()
+	password := a.SetPassword("u", "")
+	share(w, 8, "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]string{"username": "u", "password": password})
+	runner := w.Runner()
+	provider := runner.Provider
+	runner.Provider = func(c connection.Connection) (renew.Provider, error) {
+		p, err := provider(c)
+		if c.Name == "c0" || c.Name == "c3" {
+			p = faulty{p}
+		}
+		return p, err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	report, err := runner.Run(ctx, issue.Event{})
+	if err != nil || report.Failed != 2 || report.Issued != 6 {
+		t.Errorf("%+v, %v", report, err)
+	}
 }

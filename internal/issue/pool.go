@@ -57,7 +57,8 @@ type host struct {
 	// are used and answered.
 	atOnce, mostAtOnce float64
 	paused             bool
-	place              int // in pool.ready; -1 if not there
+	slowest            time.Duration // of the exchanges that were answered
+	place              int           // in pool.ready; -1 if not there
 
 	silent    int             // exchanges without an answer since the last one with
 	throttled int             // requests for fewer requests since the last success
@@ -142,13 +143,23 @@ func (h *host) closedTo(pressing bool) *exchange.Error {
 	return h.closed
 }
 
-// told takes in how an exchange went; x is nil for one that succeeded.
-func (h *host) told(ctx context.Context, x *exchange.Error) {
+// answersIn is how long an exchange at the host may well take: twice what the
+// slowest took in this run.
+func (h *host) answersIn() time.Duration {
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	return 2 * h.slowest
+}
+
+// told takes in how an exchange went and how long it took; x is nil for one that
+// succeeded.
+func (h *host) told(ctx context.Context, x *exchange.Error, took time.Duration) {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	switch {
 	case x == nil || (x.Status != 0 && x.Class != exchange.Throttled):
 		h.silent, h.throttled = 0, 0
+		h.slowest = max(h.slowest, took)
 		if h.running >= int(h.atOnce) {
 			h.atOnce = min(h.mostAtOnce, h.atOnce+1/h.atOnce)
 		}

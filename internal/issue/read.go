@@ -112,7 +112,6 @@ func (r *run) look(ctx context.Context, t *task, due *pile) {
 		}
 	}()
 	now := r.Now()
-	t.looked(now)
 	needs := renew.Reads{Credential: true, Session: t.job.Provider.Traits().Session != exchange.NoSession}
 	if len(r.event.Connections) == 0 {
 		needs = renew.Needs(t.job, r.Config.Every, now)
@@ -121,6 +120,7 @@ func (r *run) look(ctx context.Context, t *task, due *pile) {
 		r.done(ctx, r.renew(ctx, t))
 		return
 	}
+	t.looked(now)
 	due.add(t, needs)
 }
 
@@ -134,7 +134,7 @@ func (r *run) readRest(ctx context.Context, some []needing) {
 		ready = append(ready, n.task)
 	}
 	var read map[string]secrets.Read
-	if !r.tooLate(ctx) || !r.scheduled() {
+	if !r.scheduled() || remaining(ctx) >= renew.LeastTime {
 		read = r.Secrets.Batch(ctx, ids)
 	}
 	for _, n := range some {

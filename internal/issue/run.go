@@ -173,7 +173,7 @@ func (r *run) renew(ctx context.Context, t *task) (result renew.Result) {
 			result = r.faulty(ctx, t.job.Connection.Name)
 		}
 	}()
-	if r.scheduled() && r.tooLate(ctx) {
+	if r.scheduled() && r.tooLate(ctx, t.host) {
 		return r.engine.Defer(t.job, noTimeLeft)
 	}
 	if r.event.Candidate {
@@ -192,10 +192,10 @@ func (r *run) renew(ctx context.Context, t *task) (result renew.Result) {
 // what is due.
 func (r *run) scheduled() bool { return len(r.event.Connections) == 0 && !r.event.DryRun }
 
-// tooLate reports whether nothing is to be begun any more: what an exchange
-// yields must be stored, behind what others have to write.
-func (r *run) tooLate(ctx context.Context) bool {
-	need := renew.LeastTime
+// tooLate reports whether nothing is to be begun any more at the host: what an
+// exchange yields must be stored, behind what others have to write.
+func (r *run) tooLate(ctx context.Context, h *host) bool {
+	need := max(renew.LeastExchange, h.answersIn()) + renew.StoreReserve
 	if r.WriteDelay != nil {
 		need += 2 * r.WriteDelay() // a session, then a token
 	}

@@ -2,9 +2,15 @@ package renew
 
 import "time"
 
-// LeastTime is the least time in which an exchange can be made and stored: with
-// less, nothing is begun.
-const LeastTime time.Duration = leastExchange + storeReserve
+const (
+	// LeastExchange is the least time that is worth beginning an exchange with.
+	LeastExchange time.Duration = leastExchange
+	// StoreReserve is the time kept for storing what an exchange yields.
+	StoreReserve time.Duration = storeReserve
+	// LeastTime is the least time in which an exchange can be made and stored:
+	// with less, nothing is begun.
+	LeastTime = LeastExchange + StoreReserve
+)
 
 // Defer is the answer for a connection that is left to a later run: what its
 // token tells, and the reason.

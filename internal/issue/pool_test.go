@@ -1,0 +1,293 @@
+package issue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
+	"evertoken/internal/renew"
+	"evertoken/internal/secrets"
+)
+
+// workbench is a pool whose tasks only take time, in a bubble of synctest.
+type workbench struct {
+	*pool
+	mu    sync.Mutex
+	now   map[*host]int
+	most  map[*host]int
+	order []string
+	ended map[string]time.Duration
+}
+
+// newWorkbench has tasks that take as long as takes says and end as it says.
+func newWorkbench(most int, takes func(t *task) (time.Duration, *exchange.Error)) *workbench {
+	w := &workbench{now: map[*host]int{}, most: map[*host]int{}, ended: map[string]time.Duration{}}
+	began := time.Now()
+	w.pool = &pool{most: most, sleep: secrets.Sleep, do: func(t *task) {
+		w.mu.Lock()
+		w.now[t.host]++
+		w.most[t.host] = max(w.most[t.host], w.now[t.host])
+		w.order = append(w.order, t.job.Connection.Name)
+		w.mu.Unlock()
+		d, x := takes(t)
+		time.Sleep(d)
+		t.host.told(context.Background(), x, d)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.now[t.host]--
+		w.ended[t.job.Connection.Name] = time.Since(began)
+	}}
+	return w
+}
+
+func some(h *host, prefix string, n int) []*task {
+	var out []*task
+	for i := range n {
+		out = append(out, &task{job: renew.Job{Connection: connection.Connection{Name: fmt.Sprintf("%s%03d", prefix, i)}}, host: h, dead: true, turn: i})
+	}
+	return out
+}
+
+func answered(d time.Duration) func(*task) (time.Duration, *exchange.Error) {
+	return func(*task) (time.Duration, *exchange.Error) { return d, nil }
+}
+
+func TestAHostIsAskedAFewThingsAtATimeAtFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench(128, answered(time.Second))
+		h := w.newHost(0)
+		w.add(some(h, "a", 12)...)
+		w.wait()
+		if w.most[h] > 6 {
+			t.Errorf("a small fleet came as a burst of %d", w.most[h])
+		}
+		h = w.newHost(0)
+		w.add(some(h, "b", 2000)...)
+		w.wait()
+		if w.most[h] != mostAtOnce {
+			t.Errorf("a large fleet was given %d at a time", w.most[h])
+		}
+		h = w.newHost(2)
+		w.add(some(h, "c", 100)...)
+		w.wait()
+		if w.most[h] != 2 {
+			t.Errorf("a provider that takes 2 at a time was given %d", w.most[h])
+		}
+	})
+}
+
+func TestAHangingHostTakesNothingFromTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		with := func(hanging int) time.Duration {
+			w := newWorkbench(128, func(t *task) (time.Duration, *exchange.Error) {
+				if t.job.Connection.Name[0] == 'h' {
+					return 20 * time.Second, &exchange.Error{Class: exchange.Transient, Lost: true}
+				}
+				return 300 * time.Millisecond, nil
+			})
+			w.add(slices.Concat(some(w.newHost(0), "h", hanging), some(w.newHost(0), "a", 270))...)
+			w.wait()
+			return w.ended["a269"]
+		}
+		if alone, beside := with(0), with(30); alone != beside {
+			t.Errorf("done after %s, and beside a host that hangs after %s", alone, beside)
+		}
+	})
+}
+
+func TestThePoolBeginsWithTheMostUrgent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench(1, answered(time.Second))
+		now := time.Now()
+		one, two := w.newHost(0), w.newHost(0)
+		all := append(some(one, "a", 3), some(two, "b", 3)...)
+		for i, left := range []time.Duration{4, 0, 2, 3, 0, 1} { // hours; 0 is dead
+			all[i].ends, all[i].dead = now.Add(left*time.Hour), left == 0
+			all[i].turn = 10 - i
+		}
+		w.add(all...)
+		w.wait()
+		if diff := cmp.Diff([]string{"b002", "a002", "b000", "a000", "b001", "a001"}, w.order); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAHostThatAsksForFewerRequestsIsLeftAloneForAMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := newWorkbench(1, func(task *task) (time.Duration, *exchange.Error) {
+			if n++; task.job.Connection.Name == "a000" {
+				return 0, &exchange.Error{Class: exchange.Throttled, Status: 429}
+			}
+			return 0, nil
+		})
+		one, other := w.newHost(0), w.newHost(0)
+		w.add(slices.Concat(some(one, "a", 3), some(other, "b", 2))...)
+		w.wait()
+		if w.ended["a001"] != leastPause || w.ended["b001"] != 0 {
+			t.Errorf("the next at that host after %s, at another after %s", w.ended["a001"], w.ended["b001"])
+		}
+		if x := one.closedTo(false); x != nil {
+			t.Errorf("one connection's 429 closed its host: %v", x)
+		}
+	})
+}
+
+func TestOnlyThePressingGoOnAtAHostThatKeepsAskingForFewerRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for asks, times := range map[time.Duration]int{0: throttles, time.Second: throttles, time.Minute: 1} {
+			w := newWorkbench(1, nil)
+			h := w.newHost(0)
+			for i := range times {
+				if h.closedTo(false) != nil {
+					t.Errorf("asked for %s: closed after %d", asks, i)
+				}
+				h.told(t.Context(), &exchange.Error{Class: exchange.Throttled, Status: 429, RetryAfter: asks}, 0)
+			}
+			if h.closedTo(false) == nil || h.closedTo(true) != nil {
+				t.Errorf("asked %d times for %s: closed to others %v, to the pressing %v", times, asks, h.closedTo(false), h.closedTo(true))
+			}
+		}
+		h := newWorkbench(1, nil).newHost(0)
+		for range silences {
+			h.told(t.Context(), &exchange.Error{Class: exchange.Transient}, 0)
+		}
+		if h.closedTo(true) == nil {
+			t.Error("a host that does not answer is tried on")
+		}
+	})
+}
+
+func TestAPauseEndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w := newWorkbench(1, answered(0))
+		h := w.newHost(0)
+		w.mu.Lock() // holds the first task
+		w.add(some(h, "a", 3)...)
+		h.told(ctx, &exchange.Error{Class: exchange.Throttled, Status: 429, RetryAfter: 5 * time.Second}, 0)
+		w.mu.Unlock()
+		w.wait()
+		if w.ended["a002"] > 2*time.Second {
+			t.Errorf("what waited was told of after %s", w.ended["a002"])
+		}
+	})
+}
+
+// entering counts who is at a shared credential at a time.
+type entering struct {
+	shared    *shared
+	mu        sync.Mutex
+	now, most int
+	sent      int
+	refused   int
+}
+
+func (e *entering) all(t *testing.T, n int, grant exchange.Grant, takes time.Duration, answer *exchange.Error) {
+	t.Helper()
+	var group sync.WaitGroup
+	for range n {
+		group.Go(func() {
+			done, x := e.shared.enter(t.Context(), grant)
+			if x != nil {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.refused++
+				return
+			}
+			e.mu.Lock()
+			e.sent++
+			e.now++
+			e.most = max(e.most, e.now)
+			e.mu.Unlock()
+			time.Sleep(takes)
+			e.mu.Lock()
+			e.now--
+			e.mu.Unlock()
+			done(answer)
+		})
+	}
+	group.Wait()
+}
+
+func TestASharedCredentialIsTriedByOneFirst(t *testing.T) {
+	t.Parallel()
+	secret := exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "client_secret"}}
+	password := exchange.Grant{Type: "password", Members: []string{"username", "password"}, Password: true}
+	for name, tt := range map[string]struct {
+		grant               exchange.Grant
+		answer              *exchange.Error
+		sent, refused, most int
+	}{
+		"a client secret that is taken":   {secret, nil, 20, 0, 19},
+		"a client secret that is refused": {secret, &exchange.Error{Class: exchange.CredentialDead}, 1, 19, 1},
+		"a client secret, no answer":      {secret, &exchange.Error{Class: exchange.Transient}, 20, 0, 1},
+		"a password that is taken":        {password, nil, 20, 0, 1},
+		"a password that is refused":      {password, &exchange.Error{Class: exchange.CredentialDead}, 1, 19, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := &entering{shared: newShared()}
+				e.all(t, 20, tt.grant, time.Second, tt.answer)
+				if e.sent != tt.sent || e.refused != tt.refused || e.most != tt.most {
+					t.Errorf("sent %d, refused %d, %d at a time; want %d, %d, %d", e.sent, e.refused, e.most, tt.sent, tt.refused, tt.most)
+				}
+			})
+		})
+	}
+}
+
+func TestARefusalToOneIsNoProofAgainstAnother(t *testing.T) {
+	t.Parallel()
+	secret := exchange.Grant{Type: "client_credentials", Members: []string{"client_id"}}
+	s := newShared()
+	done, _ := s.enter(t.Context(), secret)
+	done(&exchange.Error{Class: exchange.CredentialDead})
+	_, x := s.enter(t.Context(), secret)
+	if x == nil || x.Class != exchange.Transient {
+		t.Fatalf("the next was told %v: its own settings may be right", x)
+	}
+	s = newShared()
+	done, _ = s.enter(t.Context(), secret)
+	done(nil)
+	done, _ = s.enter(t.Context(), secret)
+	done(&exchange.Error{Class: exchange.CredentialDead})
+	if _, x := s.enter(t.Context(), secret); x != nil {
+		t.Errorf("after a success and a refusal: %v", x)
+	}
+}
+
+func TestWaitingForATurnEndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench(1, nil)
+		s := newShared()
+		password := exchange.Grant{Password: true, Members: []string{"password"}}
+		if _, x := s.enter(t.Context(), password); x != nil { // and never leaves
+			t.Fatal(x)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		g := &gate{host: w.newHost(0), shared: s, pressing: func() bool { return false }}
+		if _, x := g.Enter(ctx, password); x != outOfTime || !g.late {
+			t.Errorf("told %v, late %t", x, g.late)
+		}
+	})
+}
