@@ -138,12 +138,12 @@ func (r *run) readRest(ctx context.Context, some []needing) {
 		read = r.Secrets.Batch(ctx, ids)
 	}
 	for _, n := range some {
-		c := n.task.job.Connection
+		c := n.job.Connection
 		if credential, ok := read[c.Credential]; ok && n.Credential {
-			n.task.job.Credential = &credential
+			n.job.Credential = &credential
 		}
 		if session, ok := read[c.Session]; ok && n.Session {
-			n.task.job.Session = &session
+			n.job.Session = &session
 		}
 	}
 	r.pool.add(ready...)

@@ -34,7 +34,7 @@ func TestABatchNamesItsErrorsEitherWay(t *testing.T) {
 	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:evertoken/c/token"
 	for _, asked := range []string{"evertoken/c/token", arn, arn + "-AbCdEf"} {
 		for _, answered := range []string{"evertoken/c/token", arn, arn + "-AbCdEf"} {
-			api := batches{answer: func(in *secretsmanager.BatchGetSecretValueInput) (*secretsmanager.BatchGetSecretValueOutput, error) {
+			api := batches{answer: func(*secretsmanager.BatchGetSecretValueInput) (*secretsmanager.BatchGetSecretValueOutput, error) {
 				return &secretsmanager.BatchGetSecretValueOutput{Errors: []types.APIErrorType{{
 					SecretId: &answered, ErrorCode: aws.String("ResourceNotFoundException"),
 				}}}, nil
