@@ -12,10 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
-	"evertoken/internal/renew"
 )
 
 func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
@@ -185,7 +185,7 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	share(w, 8, "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]string{"username": "u", "password": password})
 	runner := w.Runner()
 	provider := runner.Provider
-	runner.Provider = func(c connection.Connection) (renew.Provider, error) {
+	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
 		p, err := provider(c)
 		if c.Name == "c0" || c.Name == "c3" {
 			p = faulty{p}

@@ -73,7 +73,7 @@ func (w *slowWorld) run(t *testing.T, timeout time.Duration) issue.Report {
 		Metrics: telemetry.NewMetrics(w.metrics, "test", time.Now),
 		Engine: renew.Engine{Secrets: w, Parameters: nothingRescued{}, Now: time.Now, Sleep: secrets.Sleep, Log: log,
 			Every: c.Every, RescuePrefix: "/evertoken/rescue/"},
-		Provider: func(c connection.Connection) (renew.Provider, error) { return slowProvider{w, c.Name}, nil },
+		Provider: func(c connection.Connection) (exchange.Provider, error) { return slowProvider{w, c.Name}, nil },
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
