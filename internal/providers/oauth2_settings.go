@@ -266,6 +266,11 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 			return p.wrong("answer."+setting, "is not a place in the answer: write names with dots between, as data.accessToken")
 		}
 	}
+	// Readers get what stands here, and a refresh token is not for them.
+	if lower := strings.ToLower(p.answer.AccessToken); lower != "" && (p.answer.AccessToken == p.answer.RefreshToken ||
+		strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") || strings.Contains(lower, "password")) {
+		return p.wrong("answer.access_token", "must not name another secret than the access token: applications read what stands there")
+	}
 	names := map[string]bool{}
 	for _, path := range s.Publish {
 		name := path[strings.LastIndexByte(path, '.')+1:]

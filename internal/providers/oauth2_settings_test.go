@@ -57,6 +57,8 @@ func TestOAuth2WrongSettings(t *testing.T) {
 
 		{`"grant":"password","answer":{"access_token":"a..b"}`, "answer.access_token", "names with dots"},
 		{`"grant":"password","answer":{"token":"a"}`, "answer.token", "not known"},
+		{`"grant":"password","answer":{"access_token":"data.refreshToken"}`, "answer.access_token", "another secret"},
+		{`"grant":"password","answer":{"access_token":"data.x","refresh_token":"data.x"}`, "answer.access_token", "another secret"},
 		{`"grant":"password","publish":["a b"]`, "publish", "names with dots"},
 		{`"grant":"password","publish":["data.expires_at"]`, "publish", "token document itself"},
 		{`"grant":"password","publish":["a.id","b.id"]`, "publish", "one last name"},

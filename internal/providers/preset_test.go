@@ -289,6 +289,21 @@ func TestPresetRefusals(t *testing.T) {
 	}
 }
 
+// No preset takes a setting that it does not know.
+func TestPresetsRefuseUnknownSettings(t *testing.T) {
+	t.Parallel()
+	for name, list := range transcripts(t) {
+		for _, s := range list {
+			settings := strings.Replace(`{"tokn_url":"canaryValue","grant":"`+s.Grant+`",`+strings.TrimPrefix(string(s.Settings), "{"), ",}", "}", 1)
+			_, err := tryOpen(name, settings)
+			if e, ok := errors.AsType[*connection.Error](err); !ok || e.Member != "settings.tokn_url" || !strings.Contains(e.Problem, "not known") {
+				t.Errorf("%s %s: %v", name, settings, err)
+			}
+			leaks(t, err, "canaryValue")
+		}
+	}
+}
+
 func TestPresetSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ preset, settings, member, problem string }{
