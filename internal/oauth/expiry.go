@@ -120,6 +120,8 @@ func (g *reading) lifetime(holder members, access string) life {
 	return l
 }
 
+var secondsInWords = strings.NewReplacer(" ", "", "seconds", "s", "secs", "s", "sec", "s")
+
 func (g *reading) untold(said stated, fallback time.Duration) string {
 	if said.odd {
 		return fmt.Sprintf("The token's lifetime in the answer cannot be read: taken to be %s.", fallback) +
@@ -142,13 +144,33 @@ func (g *reading) stated(holder members) stated {
 			}
 			s := g.read(m, value, name)
 			if s.told {
-				return s
+				return g.earlier(s, m)
 			}
 			odd.odd = odd.odd || s.odd
 		}
 	}
 	return odd
 }
+
+// earlier is the end as a date beside the seconds, where that is sooner: a
+// server that hands out a cached token may tell its whole life in seconds.
+func (g *reading) earlier(s stated, m members) stated {
+	for _, name := range dateNames {
+		value, ok := m.folded(name)
+		if !ok {
+			continue
+		}
+		date := g.read(m, value, name)
+		if date.told && date.hint == "" && believable(date.ends, g.now) && s.ends.Sub(date.ends) > differs {
+			date.hint = "The answer tells two ends of the token: the earlier one is taken."
+			return date
+		}
+	}
+	return s
+}
+
+// dateNames are those of lifeNames whose value is a date.
+var dateNames = []string{"expiresat", "expireson", "accesstokenexpiresat", "validuntil", "expirationtime", "expiretime"}
 
 // read reads one statement of an end, under a folded name.
 func (g *reading) read(beside members, value json.RawMessage, name string) stated {
@@ -162,7 +184,7 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	case !ok:
 		return stated{odd: true}
 	}
-	if d, err := time.ParseDuration(strings.TrimPrefix(strings.ToLower(s), "pt")); err == nil { // "3600s", "PT1H"
+	if d, err := time.ParseDuration(secondsInWords.Replace(strings.TrimPrefix(strings.ToLower(s), "pt"))); err == nil { // "3600s", "PT1H"
 		return stated{told: true, ends: g.from.Add(d)}
 	}
 	ends, zoned, ok := parseDate(s)

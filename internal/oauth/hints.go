@@ -4,6 +4,7 @@ const (
 	hintHTML          = "Something other than a token endpoint answered: check the URL, and what stands between."
 	hintDeletedClient = "The provider no longer knows the client, or has disabled it: register a client, or enable it, and store its credential. " +
 		"A new refresh token for this client does not help."
+	hintDeadToken     = "The refresh token is expired, revoked or already used."
 	hintLocked        = "The user name or the password is wrong, or the user is locked: unlock the user at the provider before a new try."
 	hintAssertionTime = "The provider finds the assertion's times wrong: its clock and that of the function differ, " +
 		"or it takes only assertions of another length (settings.assertion_life)."

@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"net/url"
@@ -163,6 +165,9 @@ func parseBody(content string) body {
 		}
 	case '<':
 		return parseMarkup(b, trimmed)
+	}
+	if inner, err := base64.StdEncoding.DecodeString(trimmed); err == nil && bytes.HasPrefix(inner, []byte("{")) {
+		return parseBody(string(inner)) // as API Gateway hands out a body that it was told is binary
 	}
 	if m := parseForm(trimmed); m != nil {
 		b.members, b.form = m, formObject

@@ -84,6 +84,8 @@ func judge(status int, s said, r Refusal) verdict {
 	switch {
 	case found.means == meansThrottled:
 		return verdict{class: exchange.Throttled, hint: found.hint}
+	case found.means == meansPassing && vagueCodes[found.code] && (status == http.StatusUnauthorized || status < 500 && r.password()):
+		return byStatus(status, s, r)
 	case found.means == meansPassing && (status < 500 || !r.password()):
 		return verdict{class: exchange.Transient, hint: found.hint}
 	case s.temporary, status == http.StatusRequestTimeout, status == http.StatusTooEarly:
@@ -93,6 +95,9 @@ func judge(status int, s said, r Refusal) verdict {
 	}
 	if v, ok := byWord(status, s, r, found); ok {
 		return v
+	}
+	if r.Kind == ClientGrant && slices.ContainsFunc(s.texts, deadClient().MatchString) {
+		return dead(r)
 	}
 	if !r.password() && slices.ContainsFunc(s.texts, containsAny(passingTexts)) {
 		return verdict{class: exchange.Transient}
@@ -204,7 +209,7 @@ func forbidden(r Refusal) verdict {
 func dead(r Refusal) verdict {
 	switch r.Kind {
 	case RefreshGrant:
-		return verdict{class: exchange.GrantDead, hint: "The refresh token is expired, revoked or already used."}
+		return verdict{class: exchange.GrantDead, hint: hintDeadToken}
 	case PasswordGrant:
 		return verdict{class: exchange.CredentialDead,
 			hint: "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."}

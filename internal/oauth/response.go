@@ -82,8 +82,10 @@ func (g *reading) unusable(problem, hint string, blind bool) (exchange.Issued, e
 }
 
 // wrappers are the members, folded, in which servers wrap what RFC 6749 has at
-// the top: Withings has body, TikTok and Douyin data, others the rest.
-var wrappers = []string{"data", "body", "result", "response", "payload", "content", "token", "tokens", "d"}
+// the top: Withings has body, TikTok and Douyin data, Cognito AuthenticationResult,
+// others the rest.
+var wrappers = []string{"data", "body", "result", "response", "payload", "content", "token", "tokens", "d", "auth", "session",
+	"authentication", "authenticationresult", "credentials", "oauth", "output"}
 
 // places are where an answer's members may stand: at the top, then in a
 // wrapper.

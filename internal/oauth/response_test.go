@@ -102,6 +102,10 @@ func TestLifetime(t *testing.T) {
 		{name: "expires_at UTC by name", members: `"expires_at":"2026-11-21 17:00:00 UTC"`, want: hour},
 		{name: "ASP.NET's .expires", members: `".issued":"Sat, 21 Nov 2026 16:00:00 GMT",".expires":"Sat, 21 Nov 2026 17:00:00 GMT"`, want: hour},
 		{name: "zero, and a JWT that tells", members: `"expires_in":0`, access: jwt(fmt.Sprintf(`{"exp":%d}`, at(hour))), want: hour, hints: []string{hintFromJWT}},
+		{name: "in words", members: `"expires_in":"3600 seconds"`, want: hour},
+		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer tells two ends of the token: the earlier one is taken."}},
+		{name: "a date that is later than the seconds", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
+		{name: "a date without a zone beside the seconds", members: `"expires_in":3600,"expires_at":"2026-11-21T16:30:00"`, want: hour},
 		{name: "the least", members: `"expires_in":30`, want: 30 * time.Second},
 		{name: "the most", members: `"expires_in":34560000`, want: 400 * 24 * hour},
 

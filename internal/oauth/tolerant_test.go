@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -182,6 +183,7 @@ func TestEncodedAnswers(t *testing.T) {
 		"UTF-16, big-endian":        {"", utf16Text(goodBody, false)},
 		"a JSON string":             {"", `"` + strings.ReplaceAll(goodBody, `"`, `\"`) + `"`},
 		"a list of the one":         {"", "[" + goodBody + "]"},
+		"base64":                    {"", base64.StdEncoding.EncodeToString([]byte(goodBody))},
 		"XML":                       {"", `<?xml version="1.0"?><OAuth><access_token>at</access_token><refresh_token>the-only-copy</refresh_token><expires_in>3600</expires_in></OAuth>`},
 		"a form":                    {"", "access_token=at&refresh_token=the-only-copy&expires_in=3600&token_type=bearer"},
 		"a form with a line break":  {"", "access_token=at&refresh_token=the%2Donly%2Dcopy&expires_in=3600\n"},

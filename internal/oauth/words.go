@@ -96,6 +96,7 @@ var codeWords = []codeWord{
 	{"incorrect_client_credentials", meansClient, "", "GitHub's documentation"},
 	{"application_suspended", meansClient, hintDeletedClient, "GitHub's documentation"},
 	{"app_disabled", meansClient, hintDeletedClient, "Atlassian, Shopify"},
+	{"wrong_client", meansClient, "", "Bitrix24: WRONG_CLIENT"},
 	{"app_not_installed", meansClient, "The app is no longer installed in the account: install it again there, and store what that yields.", "Shopify, Slack"},
 	{"e0000004", meansClient, "", "Okta's error codes: authentication failed"},
 
@@ -140,6 +141,9 @@ var codeWords = []codeWord{
 	{"bad_gateway", meansPassing, "", "Goa"},
 	{"lock_timeout", meansPassing, "", "Xero, NetSuite"},
 	{"concurrent_request", meansPassing, "", "Zoom, Procore"},
+	{"try_again", meansPassing, "", "hand-made servers"},
+	{"try_again_later", meansPassing, "", "hand-made servers"},
+	{"request_timeout", meansPassing, "", "hand-made servers"},
 	{"request_already_being_processed", meansPassing, "", "Intuit"},
 
 	{"invalid_request", meansSettings, hintMissing, "RFC 6749 section 5.2"},
@@ -169,6 +173,9 @@ var textWords = []textWord{
 	{"quota exceeded", meansThrottled, "", "Google"},
 	{"slow down", meansThrottled, "", "RFC 8628"},
 	{"too frequent", meansThrottled, "", "Lark, Douyin"},
+	{"frequency limit", meansThrottled, "", "Lark: 'request trigger frequency limit'"},
+	{"too soon", meansThrottled, hintTooEarly, "hand-made servers"},
+	{"please wait", meansThrottled, "", "hand-made servers"},
 	{"too early", meansThrottled, hintTooEarly, "Exact Online"},
 	{"token not expired", meansThrottled, hintTooEarly, "Exact Online: 'access_token not expired'"},
 	{"not yet expired", meansThrottled, hintTooEarly, "hand-made servers"},
@@ -220,6 +227,7 @@ var textWords = []textWord{
 	{"required parameter", meansSettings, hintMissing, "Salesforce, Google"},
 	{"parameter is missing", meansSettings, hintMissing, "League: 'The request is missing a required parameter'"},
 	{"missing form parameter", meansSettings, "The provider misses a parameter, or does not read this form of request: check the settings.", "Keycloak"},
+	{"requires an active refresh token", meansToken, hintDeadToken, "Shopify: 'This request requires an active refresh_token'"},
 	{"invalid refresh token", meansToken, "The refresh token is expired, revoked or already used; or, with Keycloak, it is not one of this realm.", "Keycloak, Spring, SAP Commerce, Twitch"},
 	// https://github.com/okta/okta-react-native/issues/109
 	{"the refresh token is invalid or expired", meansToken, "", "Okta"},
@@ -296,7 +304,13 @@ var textWords = []textWord{
 // What passes, in words that also stand behind a refused password: they count
 // where a password was not sent, and after everything else.
 var passingTexts = []string{"try again later", "please try again", "try again after", "try again in", "please retry", "retry later",
-	"temporarily", "timed out", "timeout", "service unavailable", "internal server error", "internal error"}
+	"temporarily", "timed out", "timeout", "unavailable", "internal server error", "internal error", "maintenance", "overloaded", "is busy",
+	"limit exceeded", "limit reached"}
+
+// vagueCodes say that something went wrong. With a 401, or to a password, they
+// may mean any refusal: ServiceNow answers a wrong password with 401
+// server_error.
+var vagueCodes = map[string]bool{"server_error": true, "unknown_error": true, "internal_error": true, "internal_server_error": true, "fatal_error": true}
 
 // A refresh token that is dead in words: it is named with what is wrong with
 // it, in either order.
@@ -307,6 +321,10 @@ var (
 	// Not a token but how it is asked for.
 	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
 )
+
+// deadClient is a client, or what it authenticates by, that is refused in words.
+var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app|service account|consumer( key)?|certificate)\b.{0,40}?\b(` +
+	deadWords + `)\b|\b(` + deadWords + `)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|service account|consumer|certificate)\b`)
 
 const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
 	`used already|been used|reused?|bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|refused|wrong|rotated|stale|old|` +
