@@ -273,7 +273,7 @@ func (g *reading) publish(out *exchange.Issued) {
 		switch {
 		case !ok:
 			out.Hints = append(out.Hints, fmt.Sprintf("The answer has no text or number at %q, which settings.publish names.", path))
-		case Secretive(name), value != "" && g.holdsSecret(value):
+		case secretive(name), value != "" && g.holdsSecret(value):
 			out.Hints = append(out.Hints, fmt.Sprintf("The answer's %q holds a secret and is not published, although settings.publish names it.", path))
 		default:
 			if out.Publish == nil {
@@ -284,9 +284,9 @@ func (g *reading) publish(out *exchange.Issued) {
 	}
 }
 
-// Secretive reports whether a member of an answer must never be published,
+// secretive reports whether a member of an answer must never be published,
 // going by its name.
-func Secretive(name string) bool {
+func secretive(name string) bool {
 	folded := fold(name)
 	return slices.Contains(secretMembers, folded) || strings.HasSuffix(folded, "token") || strings.HasSuffix(folded, "secret") ||
 		strings.HasSuffix(folded, "password")
