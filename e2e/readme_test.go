@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The README is held against the code: what it shows must work, and what it
-// lists must be all there is.
+// The README and the reference are held against the code: what they show must
+// work, and what they list must be all there is.
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -60,9 +60,15 @@ func firstCells(t *testing.T, readme, below string) []string {
 	return words
 }
 
-func TestREADMEExamples(t *testing.T) {
+// documented is the README and the reference.
+func documented(t *testing.T) string {
+	t.Helper()
+	return read(t, "README.md") + read(t, "docs/reference.md")
+}
+
+func TestDocumentedExamples(t *testing.T) {
 	t.Parallel()
-	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(documented(t), -1)
 	kinds := map[string]int{}
 	for _, block := range blocks {
 		kinds[checkExample(t, block[1])]++
@@ -112,9 +118,9 @@ func checkExample(t *testing.T, text string) string {
 	return "event"
 }
 
-func TestREADMETables(t *testing.T) {
+func TestReferenceTables(t *testing.T) {
 	t.Parallel()
-	readme := read(t, "README.md")
+	readme := read(t, "docs/reference.md")
 	for heading, want := range map[string][]string{
 		"## Environment": config.Names,
 		"| outcome |": {string(renew.Issued), string(renew.Fresh), string(renew.Waiting), string(renew.Deferred),
@@ -140,9 +146,9 @@ func alarms(t *testing.T) []string {
 	return names
 }
 
-// TestREADMEConnections asks the parser, by a member that it does not know, for
+// TestReferenceConnections asks the parser, by a member that it does not know, for
 // those it knows.
-func TestREADMEConnections(t *testing.T) {
+func TestReferenceConnections(t *testing.T) {
 	t.Parallel()
 	_, err := connection.Parse("x", []byte(`{"?":1}`), "/evertoken/")
 	if err == nil {
@@ -150,16 +156,16 @@ func TestREADMEConnections(t *testing.T) {
 	}
 	_, known, _ := strings.Cut(err.Error(), "known are ")
 	want := strings.Split(known, ", ")
-	if diff := cmp.Diff(want, firstCells(t, read(t, "README.md"), "stops the others.")); diff != "" {
+	if diff := cmp.Diff(want, firstCells(t, read(t, "docs/reference.md"), "stops the others.")); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 }
 
-// TestREADMESettings has every provider refuse a setting, and compares what it
+// TestReferenceSettings has every provider refuse a setting, and compares what it
 // says it knows.
-func TestREADMESettings(t *testing.T) {
+func TestReferenceSettings(t *testing.T) {
 	t.Parallel()
-	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|[^|]+\\|[^|]+\\|$").FindAllStringSubmatch(read(t, "README.md"), -1)
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|[^|]+\\|[^|]+\\|$").FindAllStringSubmatch(read(t, "docs/reference.md"), -1)
 	if len(rows) != 5 {
 		t.Fatalf("found %d providers", len(rows))
 	}
@@ -180,10 +186,10 @@ func TestREADMESettings(t *testing.T) {
 	}
 }
 
-func TestREADMEReferences(t *testing.T) {
+func TestREADMELinks(t *testing.T) {
 	t.Parallel()
 	readme, makefile := read(t, "README.md"), read(t, "Makefile")
-	for _, link := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(readme, -1) {
+	for _, link := range regexp.MustCompile(`\]\(([^):#]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(readme, -1) {
 		if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(link[1]))); err != nil {
 			t.Errorf("a link leads nowhere: %v", err)
 		}
@@ -194,8 +200,8 @@ func TestREADMEReferences(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Checked", "Issued", "Failed", "Blocked", "Deferred", "CredentialRefused", "RunDuration", "RemainingOfPromise", "NeedsPersonSeconds", "Trouble"} {
-		if !strings.Contains(readme, "`"+name+"`") || !strings.Contains(read(t, "internal/issue/metrics.go"), `Name: "`+name+`"`) {
-			t.Errorf("the metric %s is not both in the README and in the code", name)
+		if !strings.Contains(read(t, "docs/reference.md"), "`"+name+"`") || !strings.Contains(read(t, "internal/issue/metrics.go"), `Name: "`+name+`"`) {
+			t.Errorf("the metric %s is not both in the reference and in the code", name)
 		}
 	}
 }
