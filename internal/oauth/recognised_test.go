@@ -125,7 +125,7 @@ func TestRefusalsWhereverTheyStand(t *testing.T) {
 
 		{RefreshGrant, 400, `{"error":"unknown_error","error_description":"retry your request"}`, passing},
 		{RefreshGrant, 400, `{"error":"invalid_grant","error_description":"The refresh token is already being processed"}`, passing},
-		{RefreshGrant, 400, `{"error":"invalid_request","error_description":"Please try again later."}`, wrong},
+		{RefreshGrant, 400, `{"error":"invalid_request","error_description":"Please try again later."}`, passing},
 		{RefreshGrant, 400, `{"message":"Service temporarily overloaded, please try again"}`, passing},
 		{RefreshGrant, 425, ``, passing},
 		{RefreshGrant, 403, `<html>Access denied by the firewall</html>`, passing},
@@ -177,6 +177,9 @@ func TestUnsure(t *testing.T) {
 		{RefreshGrant, 422, `{"message":"x"}`, exchange.GrantDead, true},
 		{RefreshGrant, 200, `{"error":"weird_code"}`, exchange.GrantDead, true},
 		{RefreshGrant, 200, `{"ok":false}`, exchange.GrantDead, true},
+		{RefreshGrant, 400, `{"error":"invalid_request"}`, exchange.GrantDead, true},
+		{RefreshGrant, 400, `{"error":"invalid_request","error_description":"The request is missing a required parameter, includes an unsupported parameter value, or is otherwise malformed."}`, exchange.GrantDead, true},
+		{RefreshGrant, 403, `{"error":"access_denied"}`, exchange.GrantDead, true},
 		{RefreshGrant, 415, ``, exchange.Misconfigured, true},
 		{RefreshGrant, 404, `<html>`, exchange.Misconfigured, true},
 		{RefreshGrant, 302, ``, exchange.Misconfigured, true},

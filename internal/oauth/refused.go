@@ -140,6 +140,14 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		return v, true
 	case found.means == meansSettings && found.code == "forbidden":
 		return forbidden(r), true
+	case general && r.Kind != PasswordGrant && slices.ContainsFunc(s.texts, containsAny(passingTexts)):
+		return verdict{class: exchange.Transient}, true
+	case r.Kind == RefreshGrant && (found.code == "invalid_request" || found.code == "access_denied"):
+		// Said of dead refresh tokens too: one that has worked so far is dead.
+		v := dead(r)
+		v.unsure = true
+		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it lasts, log in anew and store the new one."
+		return v, true
 	case found.means == meansSettings:
 		// To a refresh token that has worked with these settings it may mean
 		// that this one is dead.

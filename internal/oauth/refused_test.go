@@ -47,7 +47,7 @@ func TestRefused(t *testing.T) {
 		{"invalid_client", 401, rfc("invalid_client"), refresh, exchange.CredentialDead, "invalid_client"},
 		{"invalid_client, 400", 400, rfc("invalid_client"), client, exchange.CredentialDead, "invalid_client"},
 		{"unauthorized_client", 400, rfc("unauthorized_client"), password, exchange.CredentialDead, "unauthorized_client"},
-		{"invalid_request", 400, rfc("invalid_request"), refresh, exchange.Misconfigured, "invalid_request"},
+		{"invalid_request", 400, rfc("invalid_request"), refresh, exchange.GrantDead, "invalid_request"},
 		{"invalid_request, 401", 401, rfc("invalid_request"), password, exchange.CredentialDead, "invalid_request"},
 		{"unsupported_grant_type", 400, rfc("unsupported_grant_type"), password, exchange.Misconfigured, "unsupported_grant_type"},
 		{"invalid_scope", 400, rfc("invalid_scope"), client, exchange.Misconfigured, "invalid_scope"},

@@ -124,8 +124,10 @@ func (s *said) object(m members, depth int, within bool) {
 			case !textNames[name]:
 				continue
 			}
-			s.texts = append(s.texts, plain(value))
-			sentence = append(sentence, value)
+			if p := plain(value); !saysNothing(p) {
+				s.texts = append(s.texts, p)
+				sentence = append(sentence, value)
+			}
 			continue
 		}
 		if holders[name] {
@@ -143,6 +145,11 @@ func (s *said) object(m members, depth int, within bool) {
 		s.texts = append(s.texts, plain(strings.Join(sentence, " ")))
 	}
 }
+
+// saysNothing reports the sentences of RFC 6749 section 5.2 itself, which servers
+// send with whatever they mean: Doorkeeper and League did so for an expired
+// refresh token (doorkeeper-gem/doorkeeper#510).
+func saysNothing(text string) bool { return strings.HasSuffix(text, "is otherwise malformed") }
 
 // value collects from a list of errors.
 func (s *said) value(l []json.RawMessage, depth int) {
