@@ -213,7 +213,15 @@ func describe(b *strings.Builder, name string, p Preset) {
 		}
 	}
 	for _, g := range names {
-		fmt.Fprintf(b, "`%s`: the credential has `%s`.\n\n```json\n%s\n```\n\n", g, strings.Join(p.Grants[g].Credential, "`, `"), example(name, p, g))
+		settings := exampleSettings(p, g)
+		fmt.Fprintf(b, "`%s`: the credential has `%s`", g, strings.Join(p.Grants[g].Credential, "`, `"))
+		if host := tokenHost(p, settings); !slices.Contains(p.Hosts, host) {
+			fmt.Fprintf(b, " and `\"hosts\": [\"%s\"]`", host)
+		}
+		if g == "refresh_token" {
+			b.WriteString("; the connection has a session secret")
+		}
+		fmt.Fprintf(b, ".\n\n```json\n%s\n```\n\n", example(name, settings))
 	}
 	about := map[string]string{}
 	for v, variable := range p.Variables {
@@ -264,8 +272,8 @@ func describe(b *strings.Builder, name string, p Preset) {
 	}
 }
 
-// example is a connection that has the least a grant needs.
-func example(name string, p Preset, grant string) string {
+// exampleSettings are the least that a grant needs.
+func exampleSettings(p Preset, grant string) map[string]any {
 	settings := map[string]any{}
 	if grant != p.DefaultGrant {
 		settings["grant"] = grant
@@ -283,6 +291,31 @@ func example(name string, p Preset, grant string) string {
 			settings[need] = n.Example
 		}
 	}
+	return settings
+}
+
+// tokenHost is the host of the token endpoint that an example has.
+func tokenHost(p Preset, settings map[string]any) string {
+	given, err := json.Marshal(settings)
+	if err != nil {
+		panic(err)
+	}
+	rest, variables, _, _ := p.Own(given)
+	whole, member, problem := p.Complete(rest, variables)
+	var s struct {
+		TokenURL string `json:"token_url"`
+	}
+	if problem != "" || json.Unmarshal(whole, &s) != nil {
+		panic(p.Title + ": the example does not work: " + member + " " + problem)
+	}
+	u, err := url.Parse(s.TokenURL)
+	if err != nil {
+		panic(err)
+	}
+	return u.Host
+}
+
+func example(name string, settings map[string]any) string {
 	c := struct {
 		Provider string         `json:"provider"`
 		Settings map[string]any `json:"settings,omitempty"`
