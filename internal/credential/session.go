@@ -19,6 +19,9 @@ type Session struct {
 	RefreshedAt time.Time
 	// ExpiresAt is when RefreshToken dies unused; zero if not told.
 	ExpiresAt time.Time
+	// EndsAt is the absolute end of the session as the provider showed it: a
+	// refresh no longer moved ExpiresAt. Zero where it showed none.
+	EndsAt time.Time
 	// OpenedBy is the [Credential.Fingerprint] of the members that the opening
 	// grant used.
 	OpenedBy string
@@ -34,6 +37,7 @@ type sessionWire struct {
 	StartedAt    *time.Time `json:"started_at,omitempty"`
 	RefreshedAt  *time.Time `json:"refreshed_at,omitempty"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	EndsAt       *time.Time `json:"ends_at,omitempty"`
 	OpenedBy     string     `json:"opened_by,omitempty"`
 	OpeningAt    *time.Time `json:"opening_at,omitempty"`
 	OpeningWith  string     `json:"opening_with,omitempty"`
@@ -53,10 +57,10 @@ func ParseSession(document redact.Secret) (Session, error) {
 	s := Session{
 		RefreshToken: redact.New(w.RefreshToken).Trim(),
 		StartedAt:    value(w.StartedAt), RefreshedAt: value(w.RefreshedAt),
-		ExpiresAt: value(w.ExpiresAt), OpeningAt: value(w.OpeningAt),
+		ExpiresAt: value(w.ExpiresAt), EndsAt: value(w.EndsAt), OpeningAt: value(w.OpeningAt),
 		OpenedBy: w.OpenedBy, OpeningWith: w.OpeningWith,
 	}
-	if !writable(s.StartedAt, s.RefreshedAt, s.ExpiresAt, s.OpeningAt) {
+	if !writable(s.StartedAt, s.RefreshedAt, s.ExpiresAt, s.EndsAt, s.OpeningAt) {
 		return Session{}, &Error{"session", "", notATime}
 	}
 	return s, nil
@@ -74,7 +78,7 @@ func (s Session) encode(nonce string) redact.Secret {
 	w := sessionWire{
 		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, OpeningWith: s.OpeningWith, Nonce: nonce,
 		StartedAt: pointer(s.StartedAt), RefreshedAt: pointer(s.RefreshedAt),
-		ExpiresAt: pointer(s.ExpiresAt), OpeningAt: pointer(s.OpeningAt),
+		ExpiresAt: pointer(s.ExpiresAt), EndsAt: pointer(s.EndsAt), OpeningAt: pointer(s.OpeningAt),
 	}
 	return encode(w)
 }

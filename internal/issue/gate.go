@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/renew"
 )
 
@@ -33,7 +34,7 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 		return leave, nil
 	}
 	done, refused := g.shared.enter(ctx, grant)
-	if refused == nil && remaining(ctx) < renew.LeastTime { // the turn was long in coming
+	if refused == nil && !limits.Enough(ctx) { // the turn was long in coming
 		done(notSent)
 		refused = outOfTime
 	}

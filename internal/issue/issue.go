@@ -14,6 +14,7 @@ import (
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 	"evertoken/internal/telemetry"
@@ -50,9 +51,6 @@ type Runner struct {
 	Now   func() time.Time
 }
 
-// longestRun is how long a Lambda can last, for a run that has no deadline.
-const longestRun = 15 * time.Minute
-
 // RunFailed is returned where no connection could be looked at; Lambda reports
 // it under this name. What fails for one connection is in the [Report].
 type RunFailed struct {
@@ -74,9 +72,9 @@ const (
 
 // Run does one run.
 func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
-	began, runLasts := r.Now(), longestRun
+	began, runLasts := r.Now(), limits.Run
 	if deadline, ok := ctx.Deadline(); ok { // taken at the beginning: it stands for the function's timeout
-		runLasts = min(longestRun, time.Until(deadline).Round(time.Second)+time.Second)
+		runLasts = min(limits.Run, time.Until(deadline).Round(time.Second)+time.Second)
 	}
 	loading, cancel := keepTime(ctx, tellReserve)
 	defer cancel()
@@ -113,16 +111,6 @@ func keepTime(ctx context.Context, reserve time.Duration) (context.Context, cont
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
-}
-
-// remaining is the time left in this run; an hour where it has no deadline, as
-// on a laptop.
-func remaining(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return time.Hour
-	}
-	return time.Until(deadline)
 }
 
 // account is the account that the function runs in, "" outside Lambda.

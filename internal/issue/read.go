@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
@@ -134,7 +135,7 @@ func (r *run) readRest(ctx context.Context, some []needing) {
 		ready = append(ready, n.task)
 	}
 	var read map[string]secrets.Read
-	if !r.scheduled() || remaining(ctx) >= renew.LeastTime {
+	if !r.scheduled() || limits.Enough(ctx) {
 		read = r.Secrets.Batch(ctx, ids)
 	}
 	for _, n := range some {

@@ -12,6 +12,7 @@ import (
 
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/renew"
 )
 
@@ -84,7 +85,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 			continue
 		}
 		t := &task{turn: len(all), job: renew.Job{
-			Connection: d.Connection, Provider: provider, Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
+			Connection: d.Connection, Parameter: d.Parameter, Provider: provider, Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
 			Candidate: r.event.Candidate,
 		}}
 		t.host = r.hostOf(t, hosts)
@@ -195,9 +196,9 @@ func (r *run) scheduled() bool { return len(r.event.Connections) == 0 && !r.even
 // tooLate reports whether nothing is to be begun any more at the host: what an
 // exchange yields must be stored, behind what others have to write.
 func (r *run) tooLate(ctx context.Context, h *host) bool {
-	need := max(renew.LeastExchange, h.answersIn()) + renew.StoreReserve
+	need := max(limits.LeastExchange, h.answersIn()) + limits.Store
 	if r.WriteDelay != nil {
 		need += 2 * r.WriteDelay() // a session, then a token
 	}
-	return remaining(ctx) < need
+	return limits.Remaining(ctx) < need
 }

@@ -37,6 +37,7 @@ import (
 	"evertoken/internal/renew"
 	"evertoken/internal/rotate"
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 	"evertoken/internal/strictjson"
 	"evertoken/internal/telemetry"
 	"evertoken/internal/wiring"
@@ -68,12 +69,14 @@ var exported = []reflect.Type{
 	of[redact.Box[http.Header]](), of[redact.Secret](), of[redact.Values](),
 	of[renew.Decision](), of[renew.Engine](), of[renew.Facts](), of[renew.Gate](), of[renew.Job](),
 	of[renew.Outcome](), of[renew.Parameters](), of[renew.Reads](), of[renew.Result](),
-	of[renew.Store](), of[renew.TokenTimes](),
+	of[renew.Stopped](), of[renew.Store](), of[renew.TokenTimes](),
 	of[rotate.CredentialDead](), of[rotate.Failure](), of[rotate.InternalFault](), of[rotate.InvalidEvent](), of[rotate.Misconfigured](),
 	of[rotate.Parameters](), of[rotate.Refused](), of[rotate.RotationStuck](), of[rotate.Rotator](), of[rotate.Store](),
 	of[rotate.Superseded](), of[rotate.Throttled](), of[rotate.Transient](),
 	of[secrets.API](), of[secrets.Description](), of[secrets.Error](), of[secrets.Kind](), of[secrets.Pace](), of[secrets.Paces](),
-	of[secrets.ParameterAPI](), of[secrets.Parameters](), of[secrets.Read](), of[secrets.Store](), of[secrets.Version](), of[secrets.VersionInfo](),
+	of[secrets.ParameterAPI](), of[secrets.Parameters](), of[secrets.Read](), of[secrets.Store](), of[secrets.Version](), of[secrets.VersionInfo](), of[secrets.Wait](),
+	of[session.Doubt](), of[session.Keeper](), of[session.NotSent](), of[session.Parameters](), of[session.Replay](), of[session.Run](),
+	of[session.Stage](), of[session.Step](), of[session.Store](), of[session.Terms](), of[session.Unreadable](), of[session.Waiting](),
 	of[strictjson.Duration](),
 	of[telemetry.Calls](), of[telemetry.Dimension](), of[telemetry.Doer](), of[telemetry.Line](), of[telemetry.Metric](), of[telemetry.Metrics](),
 	of[wiring.Parts](),
@@ -95,6 +98,7 @@ var plain = map[string]string{
 	"exchange.Issued.TokenType":               "the word Bearer",
 	"hosts.Policy.Secret":                     "the name of a secret",
 	"renew.Engine.RescueKey":                  "the name of a KMS key",
+	"session.Keeper.RescueKey":                "the name of a KMS key",
 	"providers.flexera.tokenURL":              "settings refuse secrets in a URL",
 	"providers.flexera.refreshTokenID":        "the id of a refresh token, which is not the token",
 	"rotate.Failure.Secret":                   "the name of a secret",

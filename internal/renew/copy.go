@@ -14,7 +14,7 @@ import (
 // keeps overwriting it does not use up its versions.
 func (r *renewal) mirror(ctx context.Context) {
 	read := r.job.Copy
-	if read == nil || r.published.IsZero() || r.job.DryRun || r.keep != nil {
+	if read == nil || r.access().IsZero() || r.job.DryRun || r.keep != nil {
 		return
 	}
 	v, err := read.Version, read.Err
@@ -22,19 +22,31 @@ func (r *renewal) mirror(ctx context.Context) {
 		r.hint(r.awsFailure("plain copy", r.conn.PlainCopy, err).Reason)
 		return
 	}
-	if v.Value.Equal(r.published) || !v.Created.IsZero() && r.now.Before(v.Created.Add(floor)) {
+	if v.Value.Equal(r.access()) || !v.Created.IsZero() && r.now.Before(v.Created.Add(floor)) {
 		return
 	}
-	r.copyToken(ctx, v, r.published)
+	r.copyToken(ctx, v, r.access())
+}
+
+// copyPublished writes the plain copy of a token that was just published.
+func (r *renewal) copyPublished(ctx context.Context) {
+	if r.conn.PlainCopy == "" {
+		return
+	}
+	over := secrets.Version{ARN: r.conn.PlainCopy}
+	if r.job.Copy != nil && r.job.Copy.Version.ID != "" {
+		over = r.job.Copy.Version
+	}
+	r.copyToken(ctx, over, r.access())
 }
 
 // copyToken writes the plain copy over what was read of it. It is tried a few
 // times; a later run mends what is left.
 func (r *renewal) copyToken(ctx context.Context, over secrets.Version, access redact.Secret) {
 	id := secrets.DeriveID(over.ARN, over.ID, "copy")
-	err := r.write(ctx, func(ctx context.Context) error { return r.Secrets.Put(ctx, r.conn.PlainCopy, id, access) })
+	err := r.Sleep.Try(ctx, func(ctx context.Context) error { return r.Secrets.Put(ctx, r.conn.PlainCopy, id, access) })
 	if secrets.ErrorKind(err) == secrets.ErrConflict { // by another run from the same base, or AWSCURRENT was moved back
-		err = r.write(ctx, func(ctx context.Context) error {
+		err = r.Sleep.Try(ctx, func(ctx context.Context) error {
 			return r.Secrets.Put(ctx, r.conn.PlainCopy, secrets.FreshID(), access)
 		})
 	}

@@ -8,10 +8,23 @@ import (
 	"evertoken/internal/exchange"
 )
 
-// floor is the least time between two versions of one secret. Secrets Manager
-// keeps every version for 24 hours and allows about 100 of them (botocore
-// model, PutSecretValue), one per 14.4 minutes.
-const floor = 15 * time.Minute
+const (
+	// floor is the least time between two versions of one secret. Secrets Manager
+	// keeps every version for 24 hours and allows about 100 of them (botocore
+	// model, PutSecretValue), one per 14.4 minutes.
+	floor = 15 * time.Minute
+	// slack is what a heartbeat may come early by and count as on time, where
+	// there are so few that it cannot add up.
+	slack = time.Minute
+)
+
+// floorOf is the floor with its slack.
+func floorOf(every time.Duration) time.Duration {
+	if every < 5*time.Minute {
+		return floor
+	}
+	return floor - slack
+}
 
 // TokenTimes are the times of the published token that count.
 type TokenTimes struct{ IssuedAt, ExpiresAt time.Time }
@@ -39,10 +52,13 @@ type Facts struct {
 	LastWrite time.Time
 	// RefreshedAt and RefreshExpiresAt are the session's; zero where unknown.
 	RefreshedAt, RefreshExpiresAt time.Time
-	// SessionStartedAt is when the session was opened; zero where there is
-	// none.
-	SessionStartedAt time.Time
-	Traits           exchange.Traits
+	// SessionStartedAt is when the session was opened, and SessionEndsAt its
+	// absolute end as far as the provider showed it; zero where there is none.
+	SessionStartedAt, SessionEndsAt time.Time
+	// CanRemint is set where a new session can be opened: an end of the session
+	// counts only then.
+	CanRemint bool
+	Traits    exchange.Traits
 }
 
 // Why a token is renewed or is not.
@@ -57,6 +73,7 @@ const (
 	reasonFresh         = "not due"
 	reasonFloor         = "due, but written less than 15 minutes ago"
 	reasonRotation      = "renewed by rotation"
+	reasonUnpublished   = "the session was renewed and no token with it"
 	reasonBackOff       = "the token is dead; tries are spread out, at most three heartbeats apart"
 )
 
@@ -67,13 +84,12 @@ type Decision struct {
 	// Emergency is set where so little life is left, or none, that ordinary
 	// politeness ends.
 	Emergency bool
-	// WithinFloor is set where a document was written less than floor ago: the
-	// version budget must be looked at first.
+	// WithinFloor is set where a document was written less than floor ago: its
+	// versions must be counted first.
 	WithinFloor bool
-	// Unpublished is set where the token is due and the session was renewed
-	// after it, less than floor ago: an earlier run got that far and no further,
-	// or a rotation renewed the session alone.
-	Unpublished bool
+	// Late is set where the token is so long past its time that something has
+	// failed again and again: versions must be counted too.
+	Late bool
 	// BackOff is set where the token is dead and this run lets it rest.
 	BackOff bool
 }
@@ -91,14 +107,19 @@ func Decide(f Facts) Decision {
 	if f.LastWrite.After(lastWrite) {
 		lastWrite = f.LastWrite
 	}
-	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floor))
+	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floorOf(f.Every)))
+	d.Late = f.Token != nil && f.Now.After(f.RenewAfter().Add(floor))
+	// An earlier run stored a session and did not get as far as its token.
+	unpublished := f.Token != nil && f.RefreshedAt.After(f.Token.IssuedAt)
 	switch {
 	case f.Force:
 		d.Due, d.Reason = true, reasonForced
-	case f.ByRotation && !d.Emergency:
+	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:
 		d.Due, d.Reason = false, reasonRotation
-	case d.Due && d.WithinFloor && !d.Emergency:
-		d.Due, d.Reason, d.Unpublished = false, reasonFloor, f.RefreshedAt.After(f.Token.IssuedAt)
+	case unpublished && f.Traits.RenewLate && !d.Due: // and its refresh has ended the token
+		d.Due, d.Reason = true, reasonUnpublished
+	case d.Due && d.WithinFloor && !d.Emergency && !unpublished:
+		d.Due, d.Reason = false, reasonFloor
 	case d.Due && d.Reason == reasonExpired && !f.backOffOver():
 		d.Due, d.Reason, d.BackOff = false, reasonBackOff, true
 	}
@@ -113,7 +134,7 @@ func (f Facts) due() (reason string, due, emergency bool) {
 		return reasonExpired, true, true
 	case emergency:
 		return reasonEmergency, true, true
-	case !f.Now.Before(f.renewAt()):
+	case !f.Now.Before(f.renewAt()) && !f.ByRotation:
 		return reasonDue, true, false
 	case f.refreshTokenEnding():
 		return reasonRefreshEnding, true, false
@@ -124,7 +145,12 @@ func (f Facts) due() (reason string, due, emergency bool) {
 }
 
 // renewAt is when this connection's turn comes: RenewAfter less its spread.
-func (f Facts) renewAt() time.Time { return f.RenewAfter().Add(-spread(f.Name, f.life())) }
+func (f Facts) renewAt() time.Time {
+	if f.Traits.RenewLate {
+		return f.RenewAfter()
+	}
+	return f.RenewAfter().Add(-spread(f.Name, f.life()))
+}
 
 // emergencyLead is how little life left is an emergency.
 func (f Facts) emergencyLead() time.Duration { return max(f.minRemaining()/2, 2*f.Every) }
@@ -162,6 +188,9 @@ func Promised(minRemaining, life time.Duration) time.Duration {
 // floor.
 func (f Facts) RenewAfter() time.Time {
 	lead := f.minRemaining() + max(floor, f.life()/4)
+	if f.Traits.RenewLate { // the refresh ends the token that readers have
+		lead = max(f.minRemaining(), 2*f.Every)
+	}
 	at := f.Token.ExpiresAt.Add(-lead)
 	earliest := f.Token.IssuedAt
 	if !f.InParameter {
@@ -182,12 +211,17 @@ func spread(name string, life time.Duration) time.Duration {
 }
 
 // refreshEndingAt is when the unused refresh token is so near its end that it is
-// to be used; zero where that end is not known.
+// to be used; zero where that end is not known, or where it was used that near
+// to it and the end did not move.
 func (f Facts) refreshEndingAt() time.Time {
 	if f.RefreshExpiresAt.IsZero() || f.RefreshedAt.IsZero() {
 		return time.Time{}
 	}
-	return f.RefreshExpiresAt.Add(-max(f.RefreshExpiresAt.Sub(f.RefreshedAt)/3, 2*f.Every))
+	at := f.RefreshExpiresAt.Add(-max(f.RefreshExpiresAt.Sub(f.RefreshedAt)/3, 2*f.Every))
+	if f.Token != nil && !f.Token.IssuedAt.Before(at) && f.Token.IssuedAt.After(f.RefreshedAt) {
+		return time.Time{}
+	}
+	return at
 }
 
 func (f Facts) refreshTokenEnding() bool {
@@ -198,11 +232,22 @@ func (f Facts) refreshTokenEnding() bool {
 // sessionEndingAt is when a new session is to be opened; zero where the session
 // has no absolute end.
 func (f Facts) sessionEndingAt() time.Time {
-	end := sessionEnd(f.SessionStartedAt, f.Traits)
-	if end.IsZero() {
-		return end
+	var at time.Time
+	if !f.CanRemint {
+		return at
 	}
-	return end.Add(-f.Traits.RemintBefore)
+	if end := sessionEnd(f.SessionStartedAt, f.Traits); !end.IsZero() {
+		at = end.Add(-f.Traits.RemintBefore)
+	}
+	// An end that only the provider shows ends the tokens of the session too: the
+	// last of them is to have its whole life.
+	if f.SessionEndsAt.IsZero() || f.Token == nil {
+		return at
+	}
+	if shown := f.SessionEndsAt.Add(-f.life()); at.IsZero() || shown.Before(at) {
+		return shown
+	}
+	return at
 }
 
 // SessionEnding reports whether the session is so near its absolute end that a

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"evertoken/internal/exchange"
@@ -89,7 +90,8 @@ func TestDecideByTheTokensAge(t *testing.T) {
 		{"1h, two heartbeats left", alive(h), 50 * m, isDue},
 		{"1h, less than two heartbeats left", alive(h), 50*m + 1, urgent},
 		{"1h, at its end", alive(h), 60 * m, expired},
-		{"30m, before the floor", alive(30 * m), 15*m - 1, within(fresh)},
+		{"30m, before the floor and its slack", alive(30 * m), 14*m - 1, within(fresh)},
+		{"30m, before its time", alive(30 * m), 15*m - 1, fresh},
 		{"30m, at the floor", alive(30 * m), 15 * m, isDue},
 		{"30m in a parameter, before", with(alive(30*m), parameter), 10*m - 1, fresh},
 		{"30m in a parameter, at", with(alive(30*m), parameter), 10 * m, isDue},
@@ -105,7 +107,8 @@ func TestDecideByTheTokensAge(t *testing.T) {
 		{"10m, expired within the floor", alive(10 * m), 10 * m, within(expired)},
 		{"24h, spread, before", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14*h - 143*m - 52*time.Second, fresh},
 		{"24h, spread: 2h23m51s earlier", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14*h - 143*m - 51*time.Second, isDue},
-		{"30m, spread, still not below the floor", with(alive(30*m), func(f *Facts) { f.Name = spreadMost }), 14 * m, within(Decision{Reason: reasonFloor})},
+		{"30m, spread, still not below the floor", with(alive(30*m), func(f *Facts) { f.Name = spreadMost }), 14*m - 1, within(Decision{Reason: reasonFloor})},
+		{"runs every minute have no slack", with(alive(30*m), func(f *Facts) { f.Name, f.Every = spreadMost, m }), 15*m - 1, within(Decision{Reason: reasonFloor})},
 		{"30m, spread in a parameter", with(alive(30*m), func(f *Facts) { f.Name = spreadMost; f.InParameter = true }), 8 * m, isDue},
 		{"dead for a heartbeat", alive(h), 65 * m, expired},
 	}
@@ -113,7 +116,7 @@ func TestDecideByTheTokensAge(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
@@ -131,8 +134,12 @@ func TestDecideByTheSession(t *testing.T) {
 	session := func(started time.Duration) func(*Facts) {
 		return func(f *Facts) {
 			f.SessionStartedAt = t0.Add(started)
+			f.CanRemint = true
 			f.Traits = exchange.Traits{SessionMax: 336 * h, RemintBefore: 24 * h}
 		}
+	}
+	shown := func(end time.Duration) func(*Facts) {
+		return func(f *Facts) { f.SessionEndsAt, f.CanRemint = t0.Add(end), true }
 	}
 	ending := Decision{Due: true, Reason: reasonRefreshEnding}
 	remint := Decision{Due: true, Reason: reasonSessionEnding}
@@ -144,7 +151,7 @@ func TestDecideByTheSession(t *testing.T) {
 	}{
 		{"refresh token of 6h, before its last third", with(alive(24*h), refresh(0, 6*h)), 4*h - 1, fresh},
 		{"refresh token of 6h, in its last third", with(alive(24*h), refresh(0, 6*h)), 4 * h, ending},
-		{"refresh token of 25m, before its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15*m - 1, within(fresh)},
+		{"refresh token of 25m, before its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15*m - 1, fresh},
 		{"refresh token of 25m, in its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15 * m, ending},
 		{"refresh token ending within the floor", with(alive(24*h), refresh(0, 12*m)), 3 * m, within(Decision{Reason: reasonFloor})},
 		{"end of the refresh token not told", with(alive(24*h), func(f *Facts) { f.RefreshedAt = t0 }), 13 * h, fresh},
@@ -153,16 +160,20 @@ func TestDecideByTheSession(t *testing.T) {
 		{"session past its end", with(alive(24*h), session(-400*h)), 20 * m, remint},
 		{"session without an end", with(alive(24*h), func(f *Facts) { f.SessionStartedAt = t0.Add(-9999 * h) }), 20 * m, fresh},
 		{"session ending within the floor", with(alive(24*h), session(-312*h)), 10 * m, within(Decision{Reason: reasonFloor})},
+		{"used within the last third of the refresh token, whose end did not move", with(alive(24*h), func(f *Facts) { f.RefreshedAt, f.RefreshExpiresAt = t0.Add(-8*h), t0.Add(3*h) }), 2 * h, fresh},
+		{"session whose end the provider showed, a life before it", with(alive(h), shown(90*m)), 30 * m, remint},
+		{"session whose end the provider showed, earlier", with(alive(h), shown(90*m)), 30*m - 1, fresh},
+		{"session at its end and nothing to open another with", with(alive(h), func(f *Facts) { shown(30 * m)(f); f.CanRemint = false }), 20 * m, fresh},
 		{"the token's own time comes first", with(alive(h), session(-312*h)), 40 * m, isDue},
-		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(Decision{Reason: reasonFloor, Unpublished: true})},
+		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(isDue)},
 		{"session written within the floor, token in an emergency", with(alive(h), refresh(40*m, 24*h)), 51 * m, within(urgent)},
-		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(Decision{Reason: reasonFloor, Unpublished: true})},
+		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(isDue)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
@@ -185,6 +196,7 @@ func TestDecideByWhoRenews(t *testing.T) {
 		{"missing, session just written", with(alive(h), func(f *Facts) { f.Token, f.RefreshedAt = nil, t0 }), m, within(missing)},
 		{"missing, by rotation", with(with(alive(h), none), rotated), 0, missing},
 		{"due, by rotation", with(alive(24*h), rotated), 15 * h, Decision{Reason: reasonRotation}},
+		{"unused refresh token ending, by rotation", with(with(alive(24*h), rotated), func(f *Facts) { f.RefreshedAt, f.RefreshExpiresAt = t0, t0.Add(9*h) }), 6 * h, Decision{Due: true, Reason: reasonRefreshEnding}},
 		{"fresh, by rotation", with(alive(24*h), rotated), h, Decision{Reason: reasonRotation}},
 		{"emergency, by rotation", with(alive(24*h), rotated), 23 * h, urgent},
 		{"expired, by rotation", with(alive(24*h), rotated), 24 * h, expired},
@@ -197,11 +209,67 @@ func TestDecideByWhoRenews(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts)); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// A provider whose refresh ends the token before it is asked as late as
+// heartbeats allow, and again at once where a run stored the session and did not
+// get as far as publishing.
+func TestDecideWhereARefreshEndsTheToken(t *testing.T) {
+	t.Parallel()
+	late := func(f *Facts) { f.Traits.RenewLate, f.Name = true, spreadMost }
+	unpublished := func(f *Facts) { late(f); f.RefreshedAt = t0.Add(20 * m) }
+	for _, tt := range []struct {
+		name  string
+		facts Facts
+		age   time.Duration
+		want  Decision
+	}{
+		{"before its last two heartbeats", with(alive(h), late), 50*m - 1, fresh},
+		{"at them", with(alive(h), late), 50 * m, isDue},
+		{"min_remaining is more", with(alive(h), func(f *Facts) { late(f); f.MinRemaining = 20 * m }), 40 * m, isDue},
+		{"no token after the session", with(alive(h), unpublished), 21 * m, within(Decision{Due: true, Reason: reasonUnpublished})},
+	} {
+		tt.facts.Now = t0.Add(tt.age)
+		if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
+			t.Errorf("%s: Decide (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestLate(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[time.Duration]bool{35 * m: false, 50 * m: false, 50*m + 1: true, 80 * m: true} {
+		f := alive(h)
+		f.Now = t0.Add(age)
+		if got := Decide(f).Late; got != want {
+			t.Errorf("a token due at 35m is late at %s: %t", age, got)
+		}
+	}
+}
+
+// Until look_after nothing is due; at it something is, or is about to be.
+func TestNothingIsDueBeforeLookAfter(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawn(t)
+		f.ByRotation, f.CanRemint, f.Traits.RenewLate = rapid.Bool().Draw(t, "by rotation"), rapid.Bool().Draw(t, "can re-mint"), rapid.Bool().Draw(t, "late")
+		f.RefreshedAt, f.SessionStartedAt = t0, t0
+		f.RefreshExpiresAt = t0.Add(time.Duration(rapid.Int64Range(0, int64(48*h)).Draw(t, "refresh token's life")))
+		f.SessionEndsAt = t0.Add(time.Duration(rapid.Int64Range(0, int64(48*h)).Draw(t, "session's end")))
+		look := f.LookAfter()
+		if f.Now = look.Add(-1); Decide(f).Due {
+			t.Fatalf("due before %s: %+v", look, Decide(f))
+		}
+		f.Now = look.Add(1) // an emergency begins just after it
+		if d := Decide(f); !d.Due && d.Reason != reasonFloor && d.Reason != reasonRotation {
+			t.Fatalf("nothing due at %s: %+v", look, d)
+		}
+	})
 }
 
 func TestSpreadIsLessThanATenthOfTheLife(t *testing.T) {
@@ -277,7 +345,7 @@ func TestRenewalIsNeverTooEarly(t *testing.T) {
 		if f.Now.Before(f.RenewAfter().Add(-f.life() / 10)) {
 			t.Fatalf("renewed more than a tenth of its life before %s", f.RenewAfter())
 		}
-		if !f.InParameter && f.Now.Before(t0.Add(15*m)) {
+		if !f.InParameter && f.Now.Before(t0.Add(floorOf(f.Every))) {
 			t.Fatal("a secret was written twice within 15 minutes without need")
 		}
 	})

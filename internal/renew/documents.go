@@ -10,9 +10,9 @@ import (
 )
 
 // tokenFacts are the facts that a token alone tells.
-func tokenFacts(c connection.Connection, every time.Duration, t credential.Token) Facts {
+func tokenFacts(c connection.Connection, traits exchange.Traits, every time.Duration, t credential.Token) Facts {
 	return Facts{
-		Name: c.Name, MinRemaining: c.MinRemaining, Every: every,
+		Traits: traits, Name: c.Name, MinRemaining: c.MinRemaining, Every: every,
 		InParameter: c.TokenParameter != "", ByRotation: c.RenewedBy == connection.ByRotation,
 		Token: &TokenTimes{t.IssuedAt, t.ExpiresAt},
 	}
@@ -48,32 +48,24 @@ func NewSession(cred credential.Credential, g exchange.Grant, issued exchange.Is
 
 // nextSession returns the session after an exchange and whether it must be
 // written: when it was opened, when its refresh token or that token's end
-// changed.
-func (r *renewal) nextSession(g exchange.Grant, issued exchange.Issued) (credential.Session, bool) {
-	next, changed := r.session, false
+// changed. sent is the refresh token that the grant sent, zero if it sent none.
+func nextSession(in credential.Session, use exchange.SessionUse, cred credential.Credential, g exchange.Grant, issued exchange.Issued) (credential.Session, bool) {
+	sent := in.RefreshToken
+	if !g.FromSession() {
+		sent = redact.Secret{}
+		if g.Seed {
+			sent = cred.Get(credential.RefreshToken)
+		}
+	}
 	switch {
-	case r.traits.Session == exchange.NoSession:
-		next = credential.Session{}
-	case r.traits.Session == exchange.OptionalSession && issued.RefreshToken.IsZero():
-	case r.traits.Session == exchange.OptionalSession && issued.RefreshToken.Equal(r.sent(g)):
-		// handed back as it was sent (Flexera): nothing to keep
+	case use == exchange.NoSession:
+		return credential.Session{}, false
+	case use == exchange.OptionalSession && (issued.RefreshToken.IsZero() || issued.RefreshToken.Equal(sent)):
+		return in, false // none, or handed back as it was sent (Flexera): nothing to keep
 	case !g.FromSession():
-		next, changed = NewSession(r.credential, g, issued), true
-	default:
-		next, changed = refreshed(r.session, issued)
+		return NewSession(cred, g, issued), true
 	}
-	return next, changed
-}
-
-// sent is the refresh token that the grant sent, zero if it sent none.
-func (r *renewal) sent(g exchange.Grant) redact.Secret {
-	if g.FromSession() {
-		return r.session.RefreshToken
-	}
-	if g.Seed {
-		return r.credential.Get(credential.RefreshToken)
-	}
-	return redact.Secret{}
+	return refreshed(in, issued)
 }
 
 // refreshed is the session after a refresh: StartedAt stays, since no refresh
@@ -85,11 +77,28 @@ func refreshed(old credential.Session, issued exchange.Issued) (credential.Sessi
 	if rotated {
 		next.RefreshToken, next.RefreshedAt = issued.RefreshToken, issued.IssuedAt
 	}
-	if rotated || endMoved(old, issued.RefreshExpiresAt) {
-		next.ExpiresAt, next.RefreshedAt = issued.RefreshExpiresAt, issued.IssuedAt
+	shown := shownEnd(old, issued)
+	if rotated || endMoved(old, issued.RefreshExpiresAt) || !shown.Equal(old.EndsAt) {
+		next.ExpiresAt, next.RefreshedAt, next.EndsAt = issued.RefreshExpiresAt, issued.IssuedAt, shown
 		return next, true
 	}
 	return old, false
+}
+
+// shownEnd is the absolute end of a session that a provider shows by moving the
+// end of its refresh tokens no further, zero where it goes on moving it.
+func shownEnd(old credential.Session, issued exchange.Issued) time.Time {
+	if old.ExpiresAt.IsZero() || issued.RefreshExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	passed, moved := issued.IssuedAt.Sub(old.RefreshedAt), issued.RefreshExpiresAt.Sub(old.ExpiresAt)
+	if passed < time.Minute { // too short to tell
+		return old.EndsAt
+	}
+	if moved < passed/2 {
+		return issued.RefreshExpiresAt
+	}
+	return time.Time{}
 }
 
 // endMoved reports whether the told end of an unrotated refresh token has moved

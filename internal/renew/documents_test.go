@@ -44,7 +44,7 @@ func TestToken(t *testing.T) {
 			AccessToken: redact.New("at"), TokenType: "Bearer", IssuedAt: t0, ExpiresAt: t0.Add(tt.life), RenewAfter: t0.Add(tt.renewAfter),
 			Scope: "read", Provider: "flexera", Connection: "c", APIURL: "https://api.example.com",
 		}
-		f := tokenFacts(tt.connection, 5*m, want)
+		f := tokenFacts(tt.connection, exchange.Traits{}, 5*m, want)
 		want.LookAfter = f.LookAfter()
 		if diff := cmp.Diff(want, newToken(tt.connection, f, issuedFor(tt.life)), secretText); diff != "" {
 			t.Errorf("%s: newToken (-want +got):\n%s", tt.name, diff)
@@ -115,10 +115,13 @@ func TestRefreshed(t *testing.T) {
 	}{
 		{"none returned", "", 0, nil},
 		{"the same returned", "rt-1", 0, nil},
-		{"the same, its end where it was", "rt-1", 10 * h, nil},
+		{"the same, its end where it was", "rt-1", 10 * h, func(s *credential.Session) { s.RefreshedAt, s.EndsAt = t0, s.ExpiresAt }},
 		{"the same, its end moved by a tenth of its life", "rt-1", 10*h + 72*m, nil},
+		{"the same, its end moved by less than half of what passed", "rt-1", 10*h + 59*m, func(s *credential.Session) {
+			s.RefreshedAt, s.ExpiresAt, s.EndsAt = t0, t0.Add(10*h+59*m), t0.Add(10*h+59*m)
+		}},
 		{"the same, its end moved by more", "rt-1", 12 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt = t0, t0.Add(12*h) }},
-		{"none returned, the end moved nearer", "", 5 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt = t0, t0.Add(5*h) }},
+		{"none returned, the end moved nearer", "", 5 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt, s.EndsAt = t0, t0.Add(5*h), t0.Add(5*h) }},
 		{"another", "rt-2", 12 * h, func(s *credential.Session) {
 			s.RefreshToken, s.RefreshedAt, s.ExpiresAt = redact.New("rt-2"), t0, t0.Add(12*h)
 		}},
@@ -205,13 +208,9 @@ func TestNextSession(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := &renewal{
-				conn: connection.Connection{Name: "c"}, traits: exchange.Traits{Session: tt.use},
-				credential: cred, session: tt.session,
-			}
 			issued := issuedFor(h)
 			issued.RefreshToken = redact.New(tt.returned)
-			got, write := r.nextSession(tt.grant, issued)
+			got, write := nextSession(tt.session, tt.use, cred, tt.grant, issued)
 			if write != tt.write {
 				t.Errorf("write = %t", write)
 			}

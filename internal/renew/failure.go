@@ -4,79 +4,161 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 )
 
+// Stopped is why a renewal went no further. It holds no secret.
+type Stopped struct {
+	Outcome Outcome
+	Class   exchange.Class // empty unless failed or blocked
+	Reason  string
+	Hint    string // what the operator can do
+}
+
+func (s *Stopped) Error() string { return s.Reason }
+
+// Result is what is told of it.
+func (s *Stopped) Result() Result {
+	return Result{Outcome: s.Outcome, Class: s.Class, Reason: s.Reason, Hint: s.Hint}
+}
+
+// ended is the result of a renewal that was stopped.
+func (r *renewal) ended(err error) Result {
+	if stopped, ok := errors.AsType[*Stopped](err); ok {
+		return stopped.Result()
+	}
+	return r.sessionStopped(err).Result()
+}
+
+// asStopped returns an error of this package as what it is.
+func asStopped(err error) *Stopped {
+	if s, ok := errors.AsType[*Stopped](err); ok {
+		return s
+	}
+	return &Stopped{Outcome: Failed, Class: exchange.Transient, Reason: err.Error()}
+}
+
+// sessionStopped tells an error of the session's keeper.
+func (r *renewal) sessionStopped(err error) *Stopped {
+	if waiting, ok := errors.AsType[*session.Waiting](err); ok {
+		return &Stopped{Outcome: Deferred, Reason: waiting.Reason}
+	}
+	if unreadable, ok := errors.AsType[*session.Unreadable](err); ok {
+		if unreadable.Err == nil {
+			return &Stopped{Failed, exchange.Misconfigured, unreadable.Error() + ": it does not hold a session",
+				"look at it, and delete it if it is not Evertoken's: aws ssm delete-parameter --name " + unreadable.Parameter}
+		}
+		return r.awsFailure("rescue parameter", unreadable.Parameter, unreadable.Err)
+	}
+	if stopped, ok := errors.AsType[*Stopped](err); ok {
+		return stopped
+	}
+	stopped := r.awsFailure("session", r.conn.Session, err)
+	if _, ok := errors.AsType[*session.NotSent](err); ok {
+		stopped.Reason = "nothing was sent, because the session could not be stored: " + stopped.Reason
+	}
+	return stopped
+}
+
 // awsFailure tells an error of AWS: which action on which document.
-func (r *renewal) awsFailure(document, id string, err error) *Result {
-	result := AWSFailure(document, id, err)
-	return &result
+func (r *renewal) awsFailure(document, id string, err error) *Stopped {
+	return awsFailure(document, id, err)
 }
 
 // AWSFailure tells an error of package secrets as a failed result: its class,
 // the action and the document, and what to do.
-func AWSFailure(document, id string, err error) Result {
-	name := connection.SecretName(id)
-	result := Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: "the " + document + " " + name + ": " + err.Error()}
-	action := "the action"
-	if e, ok := errors.AsType[*secrets.Error](err); ok {
-		action = e.Op
+func AWSFailure(document, id string, err error) Result { return awsFailure(document, id, err).Result() }
+
+func awsFailure(document, id string, err error) *Stopped {
+	if stopped, ok := errors.AsType[*Stopped](err); ok {
+		return stopped
 	}
+	name := connection.SecretName(id)
+	s := &Stopped{Outcome: Failed, Class: exchange.Misconfigured}
+	action, text := "the action", err.Error()
+	if e, ok := errors.AsType[*secrets.Error](err); ok {
+		action, text = e.Op, e.Error()
+	}
+	s.Reason = "the " + document + " " + name + ": " + text
 	switch secrets.ErrorKind(err) {
 	case secrets.ErrNotFound:
-		result.Reason = "the " + document + " secret " + name + " does not exist"
-		result.Hint = "create it: aws secretsmanager create-secret --name " + name
+		s.Reason = "the " + document + " secret " + name + " does not exist"
+		s.Hint = "create it: aws secretsmanager create-secret --name " + name
 	case secrets.ErrDenied:
-		result.Hint = "allow the function's role " + action + " on the " + document
+		s.Hint = "allow the function's role " + action + " on the " + document + " " + id
 	case secrets.ErrKMS:
-		result.Hint = "allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document + ", and see that the key is enabled"
+		s.Hint = "allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document + ", and see that the key is enabled"
 	case secrets.ErrDeleted:
-		result.Hint = "if it is marked for deletion, bring it back: aws secretsmanager restore-secret --secret-id " + name
+		s.Hint = "if it is marked for deletion, bring it back: aws secretsmanager restore-secret --secret-id " + name
 	case secrets.ErrBinary:
-		result.Hint = "store it again with --secret-string"
+		s.Hint = "store it again with --secret-string"
 	case secrets.ErrVersionLimit:
-		result.Hint = "the secret has 100 versions younger than 24 hours or 20 labels; wait until the oldest are a day old"
+		s.Hint = "the secret has 100 versions younger than 24 hours or 20 labels; wait until the oldest are a day old"
 	case secrets.ErrThrottled:
-		result.Class = exchange.Throttled
+		s.Class = exchange.Throttled
 	case secrets.ErrTransient, secrets.ErrConflict, secrets.ErrLabelMoved:
-		result.Class = exchange.Transient
+		s.Class = exchange.Transient
 	}
-	return result
+	return s
 }
 
-func (r *renewal) documentFailure(err error) *Result {
+// missing is a secret that does not exist.
+type missing struct{ document, id string }
+
+// missingSecrets tells all the connection's secrets that do not exist, with the
+// commands that create them. One that is named by an ARN is shown as it was
+// given: it may be another account's.
+func (r *renewal) missingSecrets() error {
+	var what, commands []string
+	for _, m := range r.missing {
+		what = append(what, "the "+m.document+" secret "+m.id+" does not exist")
+		if connection.SecretName(m.id) != m.id {
+			commands = append(commands, "correct the ARN of the "+m.document+", which no secret has in this account and Region")
+			continue
+		}
+		command := "aws secretsmanager create-secret --name " + m.id
+		if r.job.Parameter != "" {
+			command += " --tags Key=evertoken:parameter,Value=" + r.job.Parameter
+		}
+		if r.RescueKey != "" { // the one key that the functions are known to be allowed
+			command += " --kms-key-id " + r.RescueKey
+		}
+		commands = append(commands, command)
+	}
+	return &Stopped{Failed, exchange.Misconfigured, strings.Join(what, "; "), "create what is missing: " + strings.Join(commands, " && ")}
+}
+
+func (r *renewal) documentFailure(err error) *Stopped {
 	hint := "store it again: " + putCommand(r.conn.Credential)
-	var x *exchange.Error
-	if errors.As(err, &x) && x.Hint != "" {
+	if x, ok := errors.AsType[*exchange.Error](err); ok && x.Hint != "" {
 		hint = x.Hint
 	}
-	return &Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: err.Error(), Hint: hint}
+	return &Stopped{Failed, exchange.Misconfigured, err.Error(), hint}
 }
 
 // tooShortLived refuses a connection whose tokens do not live long enough to be
 // kept in a secret.
-func (r *renewal) tooShortLived(document string, versions int) *Result {
+func (r *renewal) tooShortLived(document string, versions int) *Stopped {
 	life := "unknown"
 	if r.token != nil {
 		life = r.facts().life().Round(time.Second).String()
 	}
-	return &Result{
-		Outcome: Failed, Class: exchange.Misconfigured,
-		Reason: fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows about 100; the token's life is %s", document, versions, life),
-		Hint:   "a secret takes one version per 15 minutes: publish in a parameter (token_parameter), and renew by the client secret without a session where the provider allows it",
+	return &Stopped{
+		Failed, exchange.Misconfigured,
+		fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows about 100; the token's life is %s", document, versions, life),
+		"a secret takes one version per 15 minutes: publish in a parameter (token_parameter), and renew by the client secret without a session where the provider allows it",
 	}
 }
 
-// exchangeFailure tells an error of a provider.
-func exchangeFailure(err error) Result {
-	x := asExchange(err)
-	return Result{Outcome: Failed, Class: x.Class, Reason: x.Error(), Hint: x.Hint}
+// refusal tells an error of a provider.
+func refusal(x *exchange.Error) *Stopped {
+	return &Stopped{Failed, x.Class, x.Error(), x.Hint}
 }
 
 // asExchange returns err as an exchange's error. One that is none comes from
@@ -97,7 +179,7 @@ func putCommand(id string) string {
 	return "aws secretsmanager put-secret-value --secret-id " + connection.SecretName(id) + " --secret-string file://credential.json"
 }
 
-func joinHints(hints []string) string {
-	hints = slices.DeleteFunc(hints, func(s string) bool { return s == "" })
-	return strings.Join(slices.Compact(hints), "; ")
+// forceHint says how an operator has a connection tried at once.
+func (r *renewal) forceHint() string {
+	return `invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
 }

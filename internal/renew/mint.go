@@ -5,6 +5,7 @@ import (
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 )
 
 // Mint exchanges for a new token and gives it to keep instead of publishing it;
@@ -12,11 +13,13 @@ import (
 // Rotation uses it: keep puts the token under AWSPENDING. The result's outcome
 // is Issued only if keep returned nil.
 func (e *Engine) Mint(ctx context.Context, j Job, keep func(context.Context, credential.Token) error) Result {
-	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits(), keep: keep}
-	result := r.run(ctx)
-	result.Name = j.Connection.Name
-	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
-	return result
+	r := e.begin(j)
+	r.keep = keep
+	result, err := r.run(ctx)
+	if err != nil {
+		result = r.ended(err)
+	}
+	return r.complete(result)
 }
 
 // Open opens a new session by the credential's own grant, without touching the
@@ -24,44 +27,45 @@ func (e *Engine) Mint(ctx context.Context, j Job, keep func(context.Context, cre
 // [Engine.Renew]. The access token that comes with the session is in issued.
 // The result's outcome is Issued on success.
 func (e *Engine) Open(ctx context.Context, j Job) (session credential.Session, issued exchange.Issued, result Result) {
-	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits()}
-	session, issued, result = r.openNew(ctx)
-	result.Name = j.Connection.Name
-	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
-	return session, issued, result
+	r := e.begin(j)
+	session, issued, err := r.open(ctx)
+	if err != nil {
+		return credential.Session{}, exchange.Issued{}, r.complete(r.ended(err))
+	}
+	return session, issued, r.complete(Result{Outcome: Issued, Grant: r.openedBy})
 }
 
-func (r *renewal) openNew(ctx context.Context) (credential.Session, exchange.Issued, Result) {
-	stopped := func(result Result) (credential.Session, exchange.Issued, Result) {
-		return credential.Session{}, exchange.Issued{}, result
+func (r *renewal) open(ctx context.Context) (credential.Session, exchange.Issued, error) {
+	if err := r.read(ctx); err != nil {
+		return credential.Session{}, exchange.Issued{}, err
 	}
-	if stop := r.read(ctx); stop != nil {
-		return stopped(*stop)
+	if r.noCredential != nil {
+		return credential.Session{}, exchange.Issued{}, r.noCredential
 	}
-	rejected, err := r.rejection(ctx)
-	if err != nil {
-		return stopped(*r.awsFailure("credential", r.conn.Credential, err))
-	}
-	var f failures
+	var failed failures
+	var why error = &Stopped{Failed, exchange.Misconfigured, "nothing stronger than a refresh token is stored, so no new session can be opened",
+		"take the rotation schedule off the session; issue keeps it fresh"}
 	for _, g := range r.grants {
 		switch {
 		case g.Seed:
 			continue // a refresh token is no stronger grant: it would only be the session's own beginning
-		case !r.job.Force && !rejected.allows(g, r.now, r.workedBefore(g), r.provenHere()):
-			return stopped(*r.blocked(rejected))
-		case remaining(ctx) < leastExchange+storeReserve:
-			return stopped(Result{Outcome: Deferred, Reason: "no time left in this run"})
+		case !r.mayOpen(g):
+			why = r.nothing(true)
+			continue
+		case !limits.Enough(ctx):
+			return credential.Session{}, exchange.Issued{}, noTime()
 		}
 		issued, err := r.exchange(ctx, g)
 		if err == nil {
-			r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
-			return NewSession(r.credential, g, issued), issued, Result{Outcome: Issued, Grant: g.Type}
+			r.accept(ctx, g)
+			r.openedBy = g.Type
+			return NewSession(r.credential, g, issued), issued, nil
 		}
-		f.add(attempt{grant: g}, asExchange(err), false)
+		x := asExchange(err)
+		failed = append(failed, failure{attempt{grant: g}, x, judge(g, x, r.worked(g))})
 	}
-	if f.last == nil {
-		return stopped(Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: "nothing stronger than a refresh token is stored, so no new session can be opened",
-			Hint: "take the rotation schedule off the session; issue keeps it fresh"})
+	if len(failed) == 0 {
+		return credential.Session{}, exchange.Issued{}, why
 	}
-	return stopped(r.settleFailure(ctx, f))
+	return credential.Session{}, exchange.Issued{}, r.settle(ctx, failed)
 }

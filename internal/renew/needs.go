@@ -16,7 +16,8 @@ type Reads struct{ Credential, Session bool }
 // Provider, Token, Force, Candidate and DryRun. every is how often a run happens.
 // A run that names the connection reads everything in any case.
 func Needs(j Job, every time.Duration, now time.Time) Reads {
-	session := j.Provider.Traits().Session != exchange.NoSession
+	traits := j.Provider.Traits()
+	session := traits.Session != exchange.NoSession
 	everything := Reads{Credential: true, Session: session}
 	if j.Force || j.Candidate || j.DryRun || j.Token.Err != nil {
 		return everything
@@ -25,7 +26,7 @@ func Needs(j Job, every time.Duration, now time.Time) Reads {
 	if err != nil || token.Connection != j.Connection.Name {
 		return everything
 	}
-	at := tokenFacts(j.Connection, every, token).LookAfter() // the declaration may have changed since
+	at := tokenFacts(j.Connection, traits, every, token).LookAfter() // the declaration may have changed since
 	if told := token.LookAfter; !told.IsZero() && told.Before(at) {
 		at = told
 	}

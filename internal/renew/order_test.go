@@ -57,9 +57,8 @@ func TestOrderOfARenewal(t *testing.T) {
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", // no value: is there a secret?
-				"DescribeSecret credential", // was this password refused before?
-				"DescribeSecret token",
-				"DescribeSecret session", "PutSecretValue session", // proof and claim in one
+				"DescribeSecret credential",                                                            // was this password refused before?
+				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", // proof, then claim
 				"exchange", "PutSecretValue session", "PutSecretValue token",
 			},
 			renewal: renewal,
@@ -68,23 +67,24 @@ func TestOrderOfARenewal(t *testing.T) {
 			name: "oauth2 refresh", connect: func(w *fakeworld.World) { w.OAuth2("c", "refresh_token") },
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
-				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
-				"DescribeSecret session", "PutSecretValue session",
+				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential",
+				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
+				"UpdateSecretVersionStage credential", // whose seed this is
 				"exchange", "PutSecretValue session", "PutSecretValue token",
 			},
 			renewal: renewal,
 		},
 		{
 			name: "flexera service account", connect: func(w *fakeworld.World) { w.Flexera("c", true) },
-			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret token", "exchange", "PutSecretValue token"},
+			first:   []string{"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token", "DescribeSecret credential", "exchange", "PutSecretValue token"},
 			renewal: []string{"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token", "exchange", "PutSecretValue token"},
 		},
 		{
 			name: "sharetribe trusted", connect: func(w *fakeworld.World) { w.Sharetribe("c", "trusted") },
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
-				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential", "DescribeSecret token",
-				"DescribeSecret session", "PutSecretValue session",
+				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential",
+				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
 				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
 			},
 			renewal: []string{

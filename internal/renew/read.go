@@ -3,7 +3,6 @@ package renew
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"evertoken/internal/credential"
@@ -11,50 +10,42 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// read turns what was read into documents. It returns a result where the
-// connection can go no further.
-func (r *renewal) read(ctx context.Context) *Result {
-	tokenStop := r.readSessionAndToken(ctx)
-	if stop := r.readCredential(ctx); stop != nil {
-		return stop
+// read turns what was read into documents. A secret that does not exist is told
+// together with the others that do not.
+func (r *renewal) read(ctx context.Context) error {
+	err := r.readSession(ctx)
+	tokenErr := r.readToken(ctx)
+	r.readCredential(ctx)
+	switch {
+	case len(r.missing) > 0:
+		return r.missingSecrets()
+	case err != nil:
+		return err
+	case tokenErr != nil:
+		return tokenErr
 	}
-	return tokenStop
-}
-
-func (r *renewal) readCredential(ctx context.Context) *Result {
-	id := r.conn.Credential
-	read := r.readNow(ctx, &r.job.Credential, id)
-	if errors.Is(read.Err, secrets.ErrNotFound) {
-		if _, err := r.Secrets.Describe(ctx, id); err != nil {
-			return r.awsFailure("credential", id, err)
-		}
-		return &Result{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(id)}
+	// A credential that cannot be read stops no refresh that needs none.
+	if r.noCredential != nil && (r.job.Candidate || r.keepsSession() && r.session.Session().RefreshToken.IsZero() || !r.keepsSession()) {
+		return r.noCredential
 	}
-	if read.Err != nil {
-		return r.awsFailure("credential", id, read.Err)
-	}
-	var err error
-	if r.credential, err = credential.Parse(read.Version.Value); err == nil {
-		r.grants, err = r.job.Provider.Grants(r.credential)
-	}
-	if err != nil {
-		return r.documentFailure(err)
-	}
-	// Before anything is claimed, and in a dry run too.
-	if err := r.job.Provider.Allowed(r.credential); err != nil {
-		result := exchangeFailure(err)
-		return &result
+	if r.noCredential == nil {
+		return r.readOthers(ctx)
 	}
 	return nil
 }
 
-func (r *renewal) readSessionAndToken(ctx context.Context) *Result {
-	if r.needsSession() || r.traits.Session == exchange.OptionalSession {
-		if stop := r.readSession(ctx); stop != nil {
-			return stop
-		}
+// exists looks for a secret that a read did not find: it may have no value yet.
+func (r *renewal) exists(ctx context.Context, document, id string) (arn string, err error) {
+	d, err := r.Secrets.Describe(ctx, id)
+	if errors.Is(err, secrets.ErrNotFound) {
+		r.missing = append(r.missing, missing{document, id})
+		return "", nil
 	}
-	return r.readToken(ctx)
+	if err != nil {
+		return "", r.awsFailure(document, id, err)
+	}
+	r.described[document] = &d
+	return d.ARN, nil
 }
 
 // readNow is a document of the job, read here where it was not read yet.
@@ -66,53 +57,84 @@ func (r *renewal) readNow(ctx context.Context, document **secrets.Read, id strin
 	return **document
 }
 
-// needsSession reports whether nothing may be exchanged without a session
-// secret.
-func (r *renewal) needsSession() bool {
-	return r.traits.Session == exchange.RequiredSession
+func (r *renewal) readCredential(ctx context.Context) {
+	id := r.conn.Credential
+	read := r.readNow(ctx, &r.job.Credential, id)
+	if errors.Is(read.Err, secrets.ErrNotFound) {
+		if _, err := r.exists(ctx, "credential", id); err != nil {
+			r.noCredential = asStopped(err)
+			return
+		}
+		r.noCredential = &Stopped{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(id)}
+		return
+	}
+	if read.Err != nil {
+		r.noCredential = r.awsFailure("credential", id, read.Err)
+		return
+	}
+	var err error
+	if r.credential, err = credential.Parse(read.Version.Value); err == nil {
+		r.grants, err = r.job.Provider.Grants(r.credential)
+	}
+	for _, g := range r.grants {
+		if password := r.credential.Get(credential.Password).Reveal(); g.Password && strings.TrimRight(password, "\r\n") != password {
+			err = &credential.Error{Document: "credential", Member: credential.Password,
+				Problem: "ends in a line break, which is never part of a password that a person types: store it without one"}
+		}
+	}
+	if err != nil {
+		r.grants, r.noCredential = nil, r.documentFailure(err)
+		return
+	}
+	// Before anything is claimed, and in a dry run too.
+	if err := r.job.Provider.Allowed(r.credential); err != nil {
+		r.grants, r.noCredential = nil, refusal(asExchange(err))
+		r.forbidden = true
+	}
 }
 
-func (r *renewal) readSession(ctx context.Context) *Result {
-	id, read := r.conn.Session, r.readNow(ctx, &r.job.Session, r.conn.Session)
-	r.sessionVersion = read.Version
-	optional := !r.needsSession() && !r.conn.SessionDeclared
-	switch {
-	case optional && (errors.Is(read.Err, secrets.ErrNotFound) || errors.Is(read.Err, secrets.ErrDenied)):
-		return nil // never declared, and perhaps not granted: looked for when there is something to keep
-	case errors.Is(read.Err, secrets.ErrNotFound):
-		d, err := r.Secrets.Describe(ctx, id)
-		if err != nil {
-			return r.awsFailure("session", id, err)
-		}
-		r.hasSession, r.sessionVersion.ARN = true, d.ARN
+func (r *renewal) readSession(ctx context.Context) error {
+	if r.traits.Session == exchange.NoSession {
 		return nil
-	case read.Err != nil:
+	}
+	id := r.conn.Session
+	read := r.readNow(ctx, &r.job.Session, id)
+	if read.Err != nil && r.traits.Session == exchange.OptionalSession && !r.conn.SessionDeclared {
+		switch secrets.ErrorKind(read.Err) {
+		case secrets.ErrNotFound, secrets.ErrDenied, secrets.ErrDeleted, secrets.ErrRefused:
+			return nil // never declared, and perhaps not granted: looked for when there is something to keep
+		}
+	}
+	if errors.Is(read.Err, secrets.ErrNotFound) {
+		arn, err := r.exists(ctx, "session", id)
+		if err == nil && arn != "" {
+			r.session.Exists = true
+			r.session.Use(secrets.Version{ARN: arn})
+		}
+		return err
+	}
+	if read.Err != nil {
 		return r.awsFailure("session", id, read.Err)
 	}
-	r.hasSession = true
-	session, err := credential.ParseSession(read.Version.Value)
-	if err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
+	r.session.Exists = true
+	r.session.Use(read.Version)
+	if _, err := credential.ParseSession(read.Version.Value); err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
 		r.hint("the session document was overwritten: " + err.Error())
 	}
-	r.session = session
-	r.spent = slices.Contains(read.Version.Labels, labelSpent)
 	return nil
 }
 
-func (r *renewal) readToken(ctx context.Context) *Result {
+func (r *renewal) readToken(ctx context.Context) error {
 	read := r.job.Token
 	inParameter := r.conn.TokenParameter != ""
-	r.tokenVersion = read.Version
+	r.tokenVersion, r.token, r.published = read.Version, nil, credential.Token{}
 	switch {
 	case errors.Is(read.Err, secrets.ErrNotFound) && inParameter:
 		return nil
 	case errors.Is(read.Err, secrets.ErrNotFound):
-		d, err := r.Secrets.Describe(ctx, r.conn.Token)
-		if err != nil {
-			return r.awsFailure("token", r.conn.Token, err)
-		}
-		r.tokenVersion.ARN = d.ARN
-		return nil
+		var err error
+		r.tokenVersion.ARN, err = r.exists(ctx, "token", r.conn.Token)
+		return err
 	case read.Err != nil:
 		return r.awsFailure("token", r.conn.Token+r.conn.TokenParameter, read.Err)
 	}
@@ -120,54 +142,65 @@ func (r *renewal) readToken(ctx context.Context) *Result {
 	return nil
 }
 
-// parseToken reads the published token. One that cannot be read does not count,
-// and is replaced.
+func (r *renewal) readTokenAgain(ctx context.Context) error {
+	var read secrets.Read
+	if r.conn.TokenParameter != "" {
+		read.Version.Value, read.Err = r.Parameters.Get(ctx, r.conn.TokenParameter)
+	} else {
+		read.Version, read.Err = r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
+	}
+	r.job.Token = read
+	return r.readToken(ctx)
+}
+
+// parseToken reads the published token. One that cannot be read, or belongs to
+// another connection, does not count and is replaced.
 func (r *renewal) parseToken(v secrets.Version) {
 	token, err := credential.ParseToken(v.Value)
 	if err != nil {
-		r.hint("what was published is no token document and is replaced: " + err.Error())
+		if strings.TrimSpace(v.Value.Reveal()) != "{}" {
+			r.hint("what was published is no token document and is replaced: " + err.Error())
+		}
 		return
 	}
 	if token.Connection != r.conn.Name {
 		r.hint("what was published belongs to another connection and is replaced")
 		return
 	}
-	r.published, r.token = token.AccessToken, &TokenTimes{token.IssuedAt, token.ExpiresAt}
-	r.needsPerson = token.NeedsPersonAt
+	r.published, r.token = token, &TokenTimes{token.IssuedAt, token.ExpiresAt}
 }
 
 // checkToken looks, before anything is spent, at the secret that is to be
 // written: it must be in this Region and not in the hands of a rotation.
-func (r *renewal) checkToken(ctx context.Context) *Result {
+func (r *renewal) checkToken(ctx context.Context) error {
 	if r.conn.TokenParameter != "" || r.keep != nil {
 		return nil
 	}
-	d, err := r.Secrets.Describe(ctx, r.conn.Token)
-	if err != nil {
-		return r.awsFailure("token", r.conn.Token, err)
+	if r.described["token"] == nil {
+		d, err := r.Secrets.Describe(ctx, r.conn.Token)
+		if err != nil {
+			return r.awsFailure("token", r.conn.Token, err)
+		}
+		return r.check(ctx, "token", d)
 	}
-	if stop := r.checkWritable("token", d); stop != nil {
-		return stop
-	}
-	return r.checkBudget(ctx, "token", d)
+	return r.check(ctx, "token", *r.described["token"])
 }
 
-// checkWritable refuses a replica, and a secret that a rotation is at work on
-// unless the token is about to die.
-func (r *renewal) checkWritable(document string, d secrets.Description) *Result {
+// check refuses a replica, a secret that a rotation is at work on unless the
+// token is about to die, and one that has no room for another version.
+func (r *renewal) check(ctx context.Context, document string, d secrets.Description) error {
 	if d.PrimaryRegion != "" {
-		return &Result{Outcome: Failed, Class: exchange.Misconfigured, Reason: "the " + document + " secret is a replica",
-			Hint: "run Evertoken in its primary Region, " + d.PrimaryRegion}
+		return &Stopped{Failed, exchange.Misconfigured, "the " + document + " secret is a replica",
+			"Evertoken writes in one Region only: run it in the secret's primary Region, " + d.PrimaryRegion}
 	}
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
-	if pending == "" || pending == current || !d.RotationEnabled { // without a schedule nobody is at work on it
-		return nil
+	if pending != "" && pending != current && d.RotationEnabled { // without a schedule nobody is at work on it
+		pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
+			r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
+		if !pressing {
+			return &Stopped{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
+		}
+		r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")
 	}
-	pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
-		r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
-	if !pressing {
-		return &Result{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
-	}
-	r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")
-	return nil
+	return r.checkBudget(ctx, document, d)
 }

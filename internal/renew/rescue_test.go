@@ -24,7 +24,7 @@ func TestRescueAfterAReplay(t *testing.T) {
 		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
 	}})
 	outcomes := map[string]int{}
-	for range 3 {
+	for range 5 { // until the published token is about to die
 		outcomes[fakeworld.Entry(w.Tick(), name).Outcome]++
 	}
 	rescued, ok := w.AWS.Parameter("/evertoken/rescue/c")

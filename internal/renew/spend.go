@@ -3,103 +3,138 @@ package renew
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 )
+
+// verdict is what the failure of an exchange says of what was sent.
+type verdict int
 
 const (
-	// exchangeTimeout is the longest that one exchange may take.
-	exchangeTimeout = 20 * time.Second
-	// leastExchange is the least time that is worth beginning one with.
-	leastExchange = 5 * time.Second
-	// storeReserve is the time kept for storing what an exchange yields: none
-	// is begun without it.
-	storeReserve = 10 * time.Second
+	// passing: nothing; it is sent again in the next run.
+	passing verdict = iota
+	// unsure: perhaps something; it is sent again with growing pauses.
+	unsure
+	// refused: the provider does not take it.
+	refused
 )
 
-// remaining is the time left in this run. A run without a deadline, as on a
-// laptop, has an hour.
-func remaining(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return time.Hour
+// judge says what a failed exchange means for what the grant sent. worked is set
+// where that has worked before, as it is now sent. A password is judged by the
+// status alone: accounts are locked by tries that are refused in any words.
+func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
+	dead := x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead
+	refresh := g.FromSession() || g.Seed
+	switch {
+	case x.Unusable:
+		return unsure
+	case x.Status == 0 && !x.Lost: // it never left
+		return passing
+	case x.Status == 408 || x.Status == 425 || x.Status == 429 || x.Class == exchange.Throttled:
+		return passing
+	case g.Password && (x.Lost || x.Status >= 500):
+		return unsure
+	case g.Password && x.Class == exchange.Transient: // it names a cause that passes
+		return passing
+	case g.Password && (dead || x.Status >= 400):
+		return refused
+	case g.Password:
+		return unsure
+	case x.Class == exchange.CredentialDead && g.FromSession():
+		return unsure // the client is refused, which says nothing of the refresh token
+	case refresh && x.Unsure && worked && (x.Status == 400 || x.Status == 401):
+		return refused // in words that nobody knows, but it worked so far
+	case x.Unsure:
+		return unsure
+	case dead:
+		return refused
 	}
-	return time.Until(deadline)
+	return passing
+}
+
+// failure is an exchange that failed.
+type failure struct {
+	attempt
+	x       *exchange.Error
+	verdict verdict
 }
 
 // failures are what went wrong before an attempt succeeded or all had failed.
-type failures struct {
-	last           *exchange.Error
-	refused        *exchange.Error // a grant of the credential was refused
-	refreshRefused bool
-	unsure         bool // a grant of the credential failed in another way
-	lost           bool // an answer was lost and nothing better came after it
+type failures []failure
+
+// of returns the last failure with the verdict for which keep says yes, nil if
+// there is none.
+func (f failures) of(v verdict, keep func(failure) bool) *failure {
+	for i := len(f) - 1; i >= 0; i-- {
+		if f[i].verdict == v && keep(f[i]) {
+			return &f[i]
+		}
+	}
+	return nil
 }
+
+func ofCredential(f failure) bool { return !f.grant.FromSession() }
+
+func ofSession(f failure) bool { return f.grant.FromSession() }
 
 // spend makes the attempts in order until one succeeds, and stores what it
 // yields.
-func (r *renewal) spend(ctx context.Context, attempts []attempt) Result {
-	var f failures
-	for i, a := range attempts {
-		if remaining(ctx) < leastExchange+storeReserve {
-			r.settleFailure(ctx, f)
-			return Result{Outcome: Deferred, Reason: "no time left in this run"}
-		}
-		issued, err := r.exchange(ctx, a.grant)
+func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error) {
+	var failed failures
+	for i := 0; i < len(attempts); i++ {
+		a := attempts[i]
+		issued, err := r.attempt(ctx, a.grant)
 		if err == nil {
-			return r.succeed(ctx, a, issued, f)
+			return r.succeed(ctx, a, issued, failed)
 		}
-		x := asExchange(err)
-		if x.Lost && !issued.RefreshToken.IsZero() { // the token is of no use, the refresh token beside it is
-			if next, changed := r.nextSession(a.grant, issued); changed {
-				r.keepSession(ctx, next)
-				r.session, x.Lost = next, false
+		if stopped, ok := err.(*Stopped); ok { // before anything was sent
+			if len(failed) == 0 {
+				r.session.Release(ctx)
+				return Result{}, stopped
 			}
+			r.settle(ctx, failed)
+			return Result{}, stopped
 		}
-		f.add(a, x, r.traits.SingleUse && r.usesSession())
-		r.Log.WarnContext(ctx, "exchange failed", "connection", r.conn.Name, "grant_type", a.grant.Type,
-			"error_class", string(x.Class), "status", x.Status, "error_code", x.Code, "lost", x.Lost)
-		if i+1 < len(attempts) && !r.goesOn(a, attempts[i+1], x) {
+		f := r.failed(ctx, a, issued, asExchange(err))
+		failed = append(failed, f)
+		last := i+1 == len(attempts)
+		if !last && !r.goesOn(f, attempts[i+1]) {
 			break
 		}
-	}
-	if f.refused != nil && r.rescuedSession(ctx) { // a changed refresh token that had no session to be kept in
-		issued, err := r.exchange(ctx, exchange.Refresh)
-		if err == nil {
-			return r.succeed(ctx, attempt{grant: exchange.Refresh}, issued, failures{})
+		if last && f.verdict == refused && r.recovered(ctx, f) {
+			attempts = append(attempts, attempt{grant: exchange.Refresh})
 		}
-		f.add(attempt{grant: exchange.Refresh}, asExchange(err), false)
 	}
-	return r.settleFailure(ctx, f)
+	return Result{}, r.settle(ctx, failed)
 }
 
-func (f *failures) add(a attempt, x *exchange.Error, singleUse bool) {
-	f.last = x
-	dead := x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead
-	switch {
-	case dead && a.grant.FromSession():
-		f.refreshRefused = true
-	case dead:
-		f.refused = x
-	case !a.grant.FromSession():
-		f.unsure = true
+// attempt makes one exchange, after what has to be written down before it.
+func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
+	if !limits.Enough(ctx) {
+		return exchange.Issued{}, noTime()
 	}
-	spends := a.grant.FromSession() || (a.grant.Seed && !a.grant.Reusable) || a.grant.Password
-	f.lost = f.lost || (x.Lost && singleUse && spends)
-}
-
-// goesOn reports whether the next attempt is to be made in this run.
-func (r *renewal) goesOn(a, next attempt, x *exchange.Error) bool {
-	switch {
-	case x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead:
-		return true
-	case next.fallback: // the new session cannot be opened: the old one serves
-		return true
-	case x.Lost && r.traits.SingleUse && a.grant.FromSession() && !r.traits.Replay:
-		return true // the stronger grant costs nothing; a replay would be taken for theft
+	if !r.job.Candidate {
+		if err := r.takeSeed(ctx, g); err != nil {
+			return exchange.Issued{}, err
+		}
 	}
-	return r.decision.Emergency
+	if g.FromSession() || r.session.Session().RefreshToken.IsZero() {
+		if err := r.session.Sending(ctx); err != nil {
+			return exchange.Issued{}, r.sessionStopped(err)
+		}
+	}
+	began := r.Now()
+	issued, err := r.exchange(ctx, g)
+	grace := r.traits.ReuseGrace
+	if err != nil && grace > 0 && (g.FromSession() || singleUse(g)) && asExchange(err).Lost && limits.Enough(ctx) && r.Now().Sub(began) < grace {
+		r.hint("the answer to the " + g.Type + " grant was lost, and the provider was asked once more")
+		issued, err = r.exchange(ctx, g)
+	}
+	return issued, err
 }
 
 // exchange makes one exchange once the gate lets it.
@@ -109,12 +144,12 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 		return exchange.Issued{}, refused
 	}
 	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: "an internal fault"}
-	defer func() { leave(told) }()                   // also where the provider's code panics
-	if remaining(ctx) < leastExchange+storeReserve { // the turn may have been long in coming
+	defer func() { leave(told) }() // also where the provider's code panics
+	if !limits.Enough(ctx) {       // the turn may have been long in coming
 		told = nil
-		return exchange.Issued{}, &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no time left in this run"}
+		return exchange.Issued{}, noTime()
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	issued, err = r.job.Provider.Exchange(ctx, r.request(g))
 	told = nil
@@ -124,135 +159,222 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 	return issued, err
 }
 
-func (r *renewal) request(g exchange.Grant) exchange.Request {
-	q := exchange.Request{Grant: g, Credential: r.credential, Published: r.published}
-	if g.FromSession() {
-		q.RefreshToken = r.session.RefreshToken
+// failed takes in an exchange that failed.
+func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued, x *exchange.Error) failure {
+	worked := a.grant.FromSession() && r.sessionFits() || !a.grant.FromSession() && r.worked(a.grant)
+	f := failure{a, x, judge(a.grant, x, worked)}
+	if a.grant.FromSession() && f.verdict == refused && x.Unsure { // what it is taken for is what is told
+		dead := *x
+		dead.Class, dead.Hint = exchange.GrantDead, answer{class: exchange.GrantDead}.advice("")
+		f.x = &dead
 	}
-	return q
+	r.Log.WarnContext(ctx, "exchange failed", "connection", r.conn.Name, "grant_type", a.grant.Type,
+		"error_class", string(f.x.Class), "status", x.Status, "error_code", x.Code, "lost", x.Lost)
+	if issued.RefreshToken.IsZero() {
+		return f
+	}
+	// The token is of no use, the refresh token beside it is.
+	if next, changed := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued); changed {
+		r.session.Store(ctx, next)
+		kept := *f.x
+		kept.Lost = false
+		f.x = &kept
+	}
+	return f
 }
 
-// settleFailure records what all attempts have told and gives the claim back,
-// unless an answer was lost: then the claim stays and says so.
-func (r *renewal) settleFailure(ctx context.Context, f failures) Result {
-	if f.last == nil {
-		r.unspend(ctx)
-		r.release(ctx)
-		return Result{Outcome: Deferred, Reason: "nothing was tried"}
+// goesOn reports whether the next attempt is to be made in this run.
+func (r *renewal) goesOn(f failure, next attempt) bool {
+	fromSession := f.grant.FromSession()
+	switch {
+	case f.x.Unusable: // another grant would bring the same
+		return false
+	case fromSession && f.x.Class == exchange.CredentialDead: // the client is refused, for whatever it sends
+		return false
+	case f.verdict == refused, next.fallback: // the new session cannot be opened: the old one serves
+		return true
+	case f.x.Lost && r.traits.SingleUse && fromSession && !r.traits.Replay:
+		return true // the stronger grant costs nothing; a replay would be taken for theft
+	case fromSession && f.x.Status >= 500 && r.late():
+		return true // some servers answer so for ever to a refresh token that is dead
 	}
-	result := exchangeFailure(f.last)
-	if f.refused != nil {
-		result = exchangeFailure(f.refused)
-	}
-	if f.refreshRefused {
-		r.markRejected(ctx, "session", r.conn.Session, r.sessionVersion.ID)
-	}
-	onlyRefresh := f.refreshRefused && f.refused == nil && (f.last.Class == exchange.GrantDead || f.last.Class == exchange.CredentialDead)
-	if f.refused != nil && !f.unsure || onlyRefresh {
-		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
-		result.Class = exchange.CredentialDead
-	}
-	if f.refused != nil && r.unmarked && r.usesSession() && r.traits.SingleUse {
-		return result // the claim stays: at most one more try, as after a lost answer
-	}
-	if f.lost {
-		result.Reason += "; its answer is lost, and is settled by the rule for this provider in a later run"
-		return result
-	}
-	if !f.refreshRefused {
-		r.unspend(ctx)
-	}
-	r.release(ctx)
-	return result
+	return r.decision.Emergency
 }
 
-func (r *renewal) markRejected(ctx context.Context, document, id, versionID string) {
-	if r.job.Candidate { // its refusal leaves no trace
-		return
+// late reports whether the token has been due for two heartbeats.
+func (r *renewal) late() bool {
+	return r.token != nil && r.now.Sub(r.facts().RenewAfter()) >= 2*r.Every
+}
+
+// recovered brings forward a session that is stored elsewhere, after what is in
+// force was refused, and claims it. It is looked for once in a run.
+func (r *renewal) recovered(ctx context.Context, f failure) bool {
+	if r.looked || r.job.Candidate || !f.grant.FromSession() && !f.grant.Seed {
+		return false
 	}
-	if err := r.mark(ctx, labelRejected, id, versionID); err != nil {
-		r.unmarked = r.unmarked || document == "credential"
-		r.hint("the rejection could not be noted on the " + document + ", so it may be tried again: " + err.Error())
+	r.looked = true
+	if f.grant.FromSession() {
+		r.note(ctx, f)
 	}
+	found, err := r.session.Recover(ctx)
+	if err == nil && found && r.claims() {
+		err = r.session.Begin(ctx, r.turns(ctx))
+	}
+	if err != nil {
+		r.hint(r.sessionStopped(err).Reason)
+		return false
+	}
+	return found
+}
+
+// settle notes what all attempts have told, gives the claim back or says that an
+// answer was lost, and returns what is told of it.
+func (r *renewal) settle(ctx context.Context, failed failures) error {
+	lost := false
+	for _, f := range failed {
+		if !(r.looked && f.grant.FromSession() && f.verdict == refused) { // noted before it was looked elsewhere
+			r.note(ctx, f)
+		}
+		sent := f.grant.FromSession() || singleUse(f.grant) && r.session.Session().RefreshToken.IsZero()
+		lost = lost || f.x.Lost && sent
+	}
+	if lost {
+		r.session.Lose(ctx)
+	} else {
+		r.session.Release(ctx)
+	}
+	// A refusal of the credential is what a person must mend; else the last
+	// failure is told.
+	told := failed[len(failed)-1]
+	stopped := refusal(told.x)
+	if f := failed.of(refused, ofCredential); f != nil {
+		stopped = refusal(f.x)
+		stopped.Class = exchange.CredentialDead
+	} else if failed.of(refused, ofSession) != nil && told.verdict == refused && r.onlySeeds() {
+		stopped.Class = exchange.CredentialDead
+	}
+	if lost {
+		stopped.Reason += "; its answer is lost, and a later run goes on by the rule for this provider"
+	}
+	if ours := told.x.Status == 0 && !told.x.Lost && told.x.Class == exchange.Misconfigured; r.noCredential != nil && ours {
+		return r.noCredential // the refresh needs the credential after all
+	}
+	r.hintNoCredential()
+	return stopped
 }
 
 // succeed stores the session, finishes the exchange where the provider needs a
 // second request, and publishes the token.
-func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, f failures) Result {
-	r.tellFailures(a, f)
+func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, failed failures) (Result, error) {
 	for _, h := range issued.Hints {
 		r.hint(h)
 	}
 	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt,
-		CredentialRefused: f.refused != nil}
+		CredentialRefused: failed.of(refused, ofCredential) != nil}
 	finisher, twoRequests := r.job.Provider.(exchange.Finisher)
-	session, write := r.nextSession(a.grant, issued)
+	next, write := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
 	if write {
-		r.keepSession(ctx, session)
+		r.session.Store(ctx, next)
 	} else {
-		r.release(ctx)
+		r.session.Release(ctx)
 	}
-	r.session = session
-	switch {
-	case !a.grant.FromSession() && f.refused != nil: // a weaker grant of the credential
-		if err := r.mark(ctx, labelWeaker, r.conn.Credential, r.job.Credential.Version.ID); err != nil {
-			r.hint("that it was refused could not be noted, so it is tried again: " + err.Error())
+	r.tellFailures(a, failed)
+	for _, f := range failed {
+		if !f.grant.FromSession() { // those of the session went with it
+			r.note(ctx, f)
 		}
-	case !a.grant.FromSession() && !twoRequests:
-		r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
-	case f.refused != nil: // the old session serves; do not try the refused credential in every run
-		r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
+	}
+	if r.job.Candidate {
+		if err := r.takeSeed(ctx, a.grant); err != nil {
+			r.hint(asStopped(err).Reason)
+		}
 	}
 	if twoRequests {
-		var stop *Result
-		if issued, stop = r.finish(ctx, finisher, a.grant, issued); stop != nil {
-			return *stop
-		}
-		if !a.grant.FromSession() || r.sessionFits() {
-			r.accept(ctx, r.conn.Credential, r.job.Credential.Version)
+		var err error
+		if issued, err = r.finish(ctx, finisher, a.grant, issued); err != nil {
+			return Result{}, err
 		}
 	}
-	token := newToken(r.conn, r.facts(), issued)
-	if token.NeedsPersonAt.IsZero() && r.onlySeeds() {
-		token.NeedsPersonAt = sessionEnd(r.session.StartedAt, r.traits)
-	}
+	r.accept(ctx, a.grant)
+	token := newToken(r.conn, r.facts(), r.cut(issued))
+	r.needsPerson(&token)
 	result.NeedsPersonAt = token.NeedsPersonAt
 	return r.publish(ctx, token, result)
 }
 
+// cut ends a token with its session where the provider showed that end and a new
+// session can be opened before it.
+func (r *renewal) cut(issued exchange.Issued) exchange.Issued {
+	end := r.session.Session().EndsAt
+	if !end.IsZero() && end.Before(issued.ExpiresAt) && end.After(issued.IssuedAt) && len(r.opening()) > 0 {
+		issued.ExpiresAt = end
+	}
+	return issued
+}
+
+// needsPerson completes a token by the end of what only a person can renew.
+func (r *renewal) needsPerson(token *credential.Token) {
+	if token.NeedsPersonAt.IsZero() && r.noCredential == nil && r.onlySeeds() {
+		token.NeedsPersonAt = r.sessionEnd()
+	}
+	// What was known before still holds where the credential is the same.
+	known := r.published.NeedsPersonAt
+	if token.NeedsPersonAt.IsZero() && r.token != nil && known.After(r.now) && r.job.Credential != nil &&
+		!r.job.Credential.Version.Created.IsZero() && !r.token.IssuedAt.Before(r.job.Credential.Version.Created) {
+		token.NeedsPersonAt = known
+	}
+}
+
 // onlySeeds reports whether nothing stronger than a refresh token is stored.
 func (r *renewal) onlySeeds() bool {
-	return !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
+	return len(r.grants) > 0 && !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
 }
 
 // finish makes the second request. The session of the first is stored by now,
 // so that a failure here costs only this run.
-func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, *Result) {
-	if remaining(ctx) < leastExchange+storeReserve {
-		return user, &Result{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
+func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, error) {
+	if !limits.Enough(ctx) {
+		return user, &Stopped{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
 	}
-	exchanging, cancel := context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
+	finishing, cancel := limits.Bounded(ctx)
 	defer cancel()
-	issued, err := p.Finish(exchanging, r.request(g), user)
-	if err != nil {
-		result := exchangeFailure(err)
-		if dead := result.Class == exchange.CredentialDead || result.Class == exchange.GrantDead; dead {
-			result.Class = exchange.CredentialDead
-			r.markRejected(ctx, "credential", r.conn.Credential, r.job.Credential.Version.ID)
+	issued, err := p.Finish(finishing, r.request(g), user)
+	if err == nil {
+		if r.job.Credential != nil {
+			r.forget(ctx, r.conn.Credential, r.job.Credential.Version, r.key(secondGrant))
 		}
-		return user, &result
+		return issued, nil
 	}
-	return issued, nil
+	x := asExchange(err)
+	second := exchange.Grant{Type: secondGrant, Members: []string{credential.ClientID, credential.ClientSecret}}
+	f := failure{attempt{grant: second}, x, judge(second, x, true)}
+	r.note(ctx, f)
+	stopped := refusal(x)
+	if f.verdict == refused {
+		stopped.Class = exchange.CredentialDead
+	}
+	return user, stopped
 }
 
 // tellFailures tells what failed although the connection has its token.
-func (r *renewal) tellFailures(a attempt, f failures) {
-	switch {
-	case f.last == nil:
-	case a.fallback:
-		r.hint("a new session could not be opened, the old one is used while it works: " + f.last.Error())
-		r.hint(f.last.Hint)
-	default:
-		r.hint("the " + a.grant.Type + " grant was used, because: " + f.last.Error())
+func (r *renewal) tellFailures(a attempt, failed failures) {
+	if len(failed) == 0 {
+		return
 	}
+	last := failed[len(failed)-1].x
+	if a.fallback {
+		r.hint("a new session could not be opened, the old one is used while it works: " + last.Error())
+		r.hint(last.Hint)
+		return
+	}
+	r.hint("the " + a.grant.Type + " grant was used, because: " + last.Error())
+}
+
+// day is how long versions count against a secret's limit.
+const day = 24 * time.Hour
+
+// joinHints puts hints together, each once.
+func joinHints(hints []string) string {
+	hints = slices.DeleteFunc(hints, func(s string) bool { return s == "" })
+	return strings.Join(slices.Compact(hints), "; ")
 }

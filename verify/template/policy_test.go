@@ -124,11 +124,7 @@ func (n node) filled() string {
 	return ""
 }
 
-// account and region are those of the fake of AWS.
-const (
-	account = "123456789012"
-	region  = "us-east-1"
-)
+const account = "123456789012"
 
 // value is that of a parameter or a pseudo parameter.
 func value(t *testing.T, name string) string {
@@ -137,7 +133,7 @@ func value(t *testing.T, name string) string {
 	case "AWS::Partition":
 		return "aws"
 	case "AWS::Region":
-		return region
+		return "eu-central-1"
 	case "AWS::AccountId":
 		return account
 	case "AWS::URLSuffix":

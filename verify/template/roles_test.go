@@ -5,8 +5,8 @@ import (
 )
 
 const (
-	secretARN    = "arn:aws:secretsmanager:us-east-1:" + account + ":secret:"
-	parameterARN = "arn:aws:ssm:us-east-1:" + account + ":parameter"
+	secretARN    = "arn:aws:secretsmanager:eu-central-1:" + account + ":secret:"
+	parameterARN = "arn:aws:ssm:eu-central-1:" + account + ":parameter"
 	getValue     = "secretsmanager:GetSecretValue"
 	putValue     = "secretsmanager:PutSecretValue"
 	moveLabel    = "secretsmanager:UpdateSecretVersionStage"
@@ -57,15 +57,15 @@ func TestRoles(t *testing.T) {
 		{"delete a published parameter", "IssueFunction", request{"ssm:DeleteParameter", parameterARN + "/evertoken/tokens/a", nil}, "", false},
 		{"rescue a session", "IssueFunction", request{"ssm:PutParameter", parameterARN + "/evertoken/rescue/a", nil}, "", true},
 		{"forget a rescued session", "IssueFunction", request{"ssm:DeleteParameter", parameterARN + "/evertoken/rescue/a", nil}, "", true},
-		{"use the key through Secrets Manager", "IssueFunction", request{"kms:Decrypt", "the value of KmsKeyArn", map[string]string{viaService: "secretsmanager.us-east-1.amazonaws.com"}}, "HasKmsKey", true},
+		{"use the key through Secrets Manager", "IssueFunction", request{"kms:Decrypt", "the value of KmsKeyArn", map[string]string{viaService: "secretsmanager.eu-central-1.amazonaws.com"}}, "HasKmsKey", true},
 		{"use the key by itself", "IssueFunction", request{"kms:Decrypt", "the value of KmsKeyArn", nil}, "HasKmsKey", false},
-		{"use the key through another service", "IssueFunction", request{"kms:Decrypt", "the value of KmsKeyArn", map[string]string{viaService: "s3.us-east-1.amazonaws.com"}}, "HasKmsKey", false},
-		{"use the rescue key for secrets", "IssueFunction", request{"kms:Decrypt", "the value of RescueKeyArn", map[string]string{viaService: "secretsmanager.us-east-1.amazonaws.com"}}, "HasRescueKey", false},
-		{"use the rescue key for parameters", "IssueFunction", request{"kms:GenerateDataKey", "the value of RescueKeyArn", map[string]string{viaService: "ssm.us-east-1.amazonaws.com"}}, "HasRescueKey", true},
-		{"use a key that is not set", "IssueFunction", request{"kms:Decrypt", "the value of RescueKeyArn", map[string]string{viaService: "ssm.us-east-1.amazonaws.com"}}, "", false},
+		{"use the key through another service", "IssueFunction", request{"kms:Decrypt", "the value of KmsKeyArn", map[string]string{viaService: "s3.eu-central-1.amazonaws.com"}}, "HasKmsKey", false},
+		{"use the rescue key for secrets", "IssueFunction", request{"kms:Decrypt", "the value of RescueKeyArn", map[string]string{viaService: "secretsmanager.eu-central-1.amazonaws.com"}}, "HasRescueKey", false},
+		{"use the rescue key for parameters", "IssueFunction", request{"kms:GenerateDataKey", "the value of RescueKeyArn", map[string]string{viaService: "ssm.eu-central-1.amazonaws.com"}}, "HasRescueKey", true},
+		{"use a key that is not set", "IssueFunction", request{"kms:Decrypt", "the value of RescueKeyArn", map[string]string{viaService: "ssm.eu-central-1.amazonaws.com"}}, "", false},
 		{"write its own log", "IssueFunction", request{"logs:PutLogEvents", "IssueLogs.Arn", nil}, "", true},
 		{"write another log", "IssueFunction", request{"logs:PutLogEvents", "RotateLogs.Arn", nil}, "", false},
-		{"make a network interface from code", "IssueFunction", request{"ec2:CreateNetworkInterface", "*", map[string]string{"lambda:SourceFunctionArn": "arn:aws:lambda:us-east-1:" + account + ":function:evertoken"}}, "HasVpc", false},
+		{"make a network interface from code", "IssueFunction", request{"ec2:CreateNetworkInterface", "*", map[string]string{"lambda:SourceFunctionArn": "arn:aws:lambda:eu-central-1:" + account + ":function:evertoken"}}, "HasVpc", false},
 		{"have Lambda make a network interface", "IssueFunction", request{"ec2:CreateNetworkInterface", "*", nil}, "HasVpc", true},
 		{"have a network interface without a VPC", "IssueFunction", request{"ec2:CreateNetworkInterface", "*", nil}, "", false},
 

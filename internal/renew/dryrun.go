@@ -1,0 +1,52 @@
+package renew
+
+import (
+	"context"
+	"maps"
+	"slices"
+)
+
+// dryRun tells what a run would do.
+func (r *renewal) dryRun(ctx context.Context, p plan) (Result, error) {
+	unproven := "token"
+	if r.claims() {
+		unproven = "session and token"
+		d, err := r.session.Describe(ctx)
+		if err != nil {
+			return Result{}, r.awsFailure("session", r.conn.Session, err)
+		}
+		if err := r.check(ctx, "session", d); err != nil {
+			return Result{}, err
+		}
+	}
+	grant := p.attempts[0].grant.Type
+	return Result{
+		Outcome: Issued, Reason: r.decision.Reason, Grant: grant,
+		Hint: "would use the " + grant + " grant; not proven writable: " + unproven,
+	}, nil
+}
+
+// tellReplicas tells the state of the replicas of what Evertoken writes. Nothing
+// waits for them.
+func (r *renewal) tellReplicas(ctx context.Context) {
+	ids := map[string]string{"token": r.conn.Token}
+	if r.session.Exists {
+		ids["session"] = r.conn.Session
+	}
+	for _, document := range slices.Sorted(maps.Keys(ids)) {
+		if ids[document] == "" {
+			continue
+		}
+		d, err := r.Secrets.Describe(ctx, ids[document])
+		if err != nil {
+			continue // what cannot be read is told where it is needed
+		}
+		if d.PrimaryRegion != "" {
+			r.hint("the " + document + " is a replica, its primary is in " + d.PrimaryRegion)
+			continue
+		}
+		for _, region := range slices.Sorted(maps.Keys(d.Replicas)) {
+			r.hint("the replica of the " + document + " in " + region + " is " + d.Replicas[region])
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package renew
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+// readOthers reads the versions of the credential that notes stand on, where the
+// one in force is newer than what readers have: a secret that is stored again
+// with the same members is no reason to send again what was refused.
+func (r *renewal) readOthers(ctx context.Context) error {
+	version := r.job.Credential.Version
+	proven := r.sessionFits() && r.refreshable()
+	if r.provenByToken() {
+		proven = !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !r.worked(g) })
+	}
+	if proven {
+		return nil
+	}
+	d, err := r.Secrets.Describe(ctx, r.conn.Credential)
+	if err != nil {
+		return r.awsFailure("credential", r.conn.Credential, err)
+	}
+	r.described["credential"] = &d
+	for id, labels := range d.Labels {
+		if id == version.ID {
+			r.job.Credential.Version.Labels = labels
+			continue
+		}
+		if !slices.ContainsFunc(labels, IsNote) {
+			continue
+		}
+		v, err := r.Secrets.GetVersion(ctx, r.conn.Credential, id)
+		if secrets.ErrorKind(err) == secrets.ErrNotFound {
+			continue
+		}
+		if err != nil {
+			return r.awsFailure("credential", r.conn.Credential, err)
+		}
+		if doc, err := credential.Parse(v.Value); err == nil { // else it was never sent
+			r.others = append(r.others, otherCredential{labels, doc})
+		}
+	}
+	return nil
+}
+
+// refreshable reports whether nothing is known against the session's refresh
+// token.
+func (r *renewal) refreshable() bool {
+	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) && r.session.Doubt().Sent == 0
+}
+
+// labelsFor are the labels that tell of a grant of the credential: those of the
+// version in force, and of versions that hold the same members.
+func (r *renewal) labelsFor(g exchange.Grant) []string {
+	labels := slices.Clone(r.job.Credential.Version.Labels)
+	for _, other := range r.others {
+		if r.sameFor(other.doc, g) {
+			labels = append(labels, other.labels...)
+		}
+	}
+	return labels
+}
+
+func (r *renewal) sameFor(other credential.Credential, g exchange.Grant) bool {
+	if len(g.Members) == 0 { // not the members of one grant
+		return other.Encode().Equal(r.credential.Encode())
+	}
+	return other.Fingerprint(g.Members...) == r.credential.Fingerprint(g.Members...)
+}
+
+// memoryOf is what is noted of a grant of the credential.
+func (r *renewal) memoryOf(g exchange.Grant) memory {
+	k := r.key(g.Type)
+	m := recall(r.labelsFor(g), k)
+	if g.Password { // where the credential could not be labelled the session was
+		if note := recall(r.session.Version().Labels, k); note.last.After(r.job.Credential.Version.Created) {
+			m = m.merge(note)
+		}
+	}
+	return m
+}
+
+// memoryOfRefresh is what is noted of the session's refresh token.
+func (r *renewal) memoryOfRefresh() memory {
+	return recall(r.session.Version().Labels, r.key(exchange.Refresh.Type))
+}
+
+// memoryOfAnswers is what is noted of answers that could not be used.
+func (r *renewal) memoryOfAnswers() memory {
+	if r.job.Credential == nil {
+		return memory{}
+	}
+	return recall(r.labelsFor(exchange.Grant{}), r.key(anyGrant))
+}
+
+// refreshRefused reports whether labels say that the provider refused the
+// refresh token of a version.
+func (r *renewal) refreshRefused(labels []string) bool {
+	return recall(labels, r.key(exchange.Refresh.Type)).rejected != ""
+}
+
+// note writes down what became of what a grant sent. A candidate's refusal
+// leaves no trace.
+func (r *renewal) note(ctx context.Context, f failure) {
+	if r.job.Candidate || f.verdict == passing {
+		return
+	}
+	id, versionID, m := r.conn.Credential, "", memory{}
+	if r.job.Credential != nil {
+		versionID = r.job.Credential.Version.ID
+	}
+	k := r.key(f.grant.Type)
+	switch {
+	case f.x.Unusable:
+		k = r.key(anyGrant)
+		m = r.memoryOfAnswers()
+	case f.grant.FromSession():
+		id, versionID, m = r.conn.Session, r.session.Version().ID, r.memoryOfRefresh()
+	default:
+		m = r.memoryOf(f.grant)
+	}
+	label := labelRejected + today(r.now) + "_" + string(k)
+	if f.verdict == unsure {
+		label = unsureLabel(m.unsure+1, r.Now(), k)
+	}
+	err := r.mark(ctx, id, versionID, k, label, answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k))
+	if err == nil {
+		return
+	}
+	if f.grant.Password && r.session.Version().ID != "" {
+		label = unsureLabel(max(unproven, m.unsure+1), r.Now(), k)
+		if r.mark(ctx, r.conn.Session, r.session.Version().ID, k, label, "") == nil {
+			return
+		}
+	}
+	r.hint("what the provider answered could not be noted, so it may be sent again: " + err.Error())
+}
+
+// mark puts labels about a key onto a version, and takes away the others about
+// it and those that are too many.
+func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels ...string) error {
+	if versionID == "" {
+		return &secrets.Error{Kind: secrets.ErrNotFound, Op: "UpdateSecretVersionStage", Code: "NoVersion"}
+	}
+	var d secrets.Description
+	for _, label := range labels {
+		if label == "" {
+			continue
+		}
+		err := r.Sleep.Try(ctx, func(ctx context.Context) (err error) {
+			if d, err = r.Secrets.Describe(ctx, id); err != nil {
+				return err
+			}
+			if d.Holder(label) == versionID {
+				return nil
+			}
+			err = r.Secrets.MoveLabel(ctx, id, label, versionID, d.Holder(label))
+			if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is
+				err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage", Code: "LabelMoved"}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	gone := slices.DeleteFunc(slices.Clone(d.Labels[versionID]), func(label string) bool {
+		return !strings.HasSuffix(label, "_"+string(k)) && !strings.Contains(label, "."+string(k)+".") || slices.Contains(labels, label)
+	})
+	all := slices.Clone(labels)
+	for _, on := range d.Labels {
+		for _, label := range on {
+			if !slices.Contains(gone, label) && !slices.Contains(all, label) {
+				all = append(all, label)
+			}
+		}
+	}
+	r.dropLabels(ctx, id, d, append(gone, surplus(all, k, today(r.now))...))
+	return nil
+}
+
+func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Description, labels []string) {
+	for _, label := range labels {
+		holder := d.Holder(label)
+		if holder == "" {
+			continue
+		}
+		err := r.Sleep.Try(ctx, func(ctx context.Context) error { return r.Secrets.MoveLabel(ctx, id, label, "", holder) })
+		if kind := secrets.ErrorKind(err); kind != secrets.NoError && kind != secrets.ErrLabelMoved && kind != secrets.ErrNotFound {
+			r.hint("the label of an earlier answer could not be removed: " + err.Error())
+		}
+	}
+}
+
+// accept takes the notes away from what works again.
+func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
+	if r.job.Credential != nil {
+		keys := []key{r.key(anyGrant)}
+		if !g.FromSession() {
+			keys = append(keys, r.key(g.Type))
+		}
+		r.forget(ctx, r.conn.Credential, r.job.Credential.Version, keys...)
+	}
+	if g.FromSession() { // the version stays where its refresh token does not change
+		r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
+	}
+}
+
+func (r *renewal) forget(ctx context.Context, id string, v secrets.Version, keys ...key) {
+	var gone []string
+	for _, label := range v.Labels {
+		if IsNote(label) && slices.ContainsFunc(keys, func(k key) bool {
+			return strings.HasSuffix(label, "_"+string(k)) || strings.Contains(label, "."+string(k)+".")
+		}) {
+			gone = append(gone, label)
+		}
+	}
+	if len(gone) > 0 {
+		r.dropLabels(ctx, id, secrets.Description{Labels: map[string][]string{v.ID: gone}}, gone)
+	}
+}
+
+// seedTaken reports whether a refresh token of the credential was sent to open
+// another session: sending it again would end that one.
+func (r *renewal) seedTaken(g exchange.Grant) bool {
+	if !singleUse(g) || r.traits.Session == exchange.NoSession {
+		return false
+	}
+	ours := seedOf(r.session.Version().ARN)
+	return slices.ContainsFunc(r.labelsFor(g), func(label string) bool {
+		return strings.HasPrefix(label, labelSeed) && label != ours
+	})
+}
+
+// takeSeed notes, before a refresh token of the credential is sent, which
+// session it opens.
+func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
+	version := r.job.Credential.Version
+	label := seedOf(r.session.Version().ARN)
+	if !singleUse(g) || !r.keepsSession() || slices.Contains(version.Labels, label) {
+		return nil
+	}
+	err := error(&secrets.Error{Kind: secrets.ErrLabelMoved})
+	if d := r.described["credential"]; d != nil {
+		err = r.Secrets.MoveLabel(ctx, r.conn.Credential, label, version.ID, d.Holder(label))
+	}
+	if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look where it is
+		err = r.mark(ctx, r.conn.Credential, version.ID, "", label)
+	}
+	if err != nil {
+		stopped := r.awsFailure("credential", r.conn.Credential, err)
+		stopped.Reason = "nothing was sent, because the refresh token could not be marked as this session's: " + stopped.Reason
+		return stopped
+	}
+	r.job.Credential.Version.Labels = append(slices.Clone(version.Labels), label)
+	return nil
+}
+
+// singleUse reports whether a grant sends a refresh token of the credential that
+// dies by being used.
+func singleUse(g exchange.Grant) bool { return g.Seed && !g.Reusable }

@@ -1,0 +1,309 @@
+package renew
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/session"
+)
+
+// Labels on the version of a credential that was sent, or of the session whose
+// refresh token was. A key is a grant and a hash over the destination and the
+// settings, never over a value.
+const (
+	// labelRejected, a UTC day and a key, as in
+	// EVERTOKEN_REJECTED_20261121_password_1a2b3c4d: the provider refused this
+	// version by that grant; the day of the last try.
+	labelRejected = "EVERTOKEN_REJECTED_"
+	// labelUnsure, a number, a time and a key: so many tries on end brought no
+	// answer, or none whose meaning is sure; the time of the last.
+	labelUnsure = "EVERTOKEN_UNSURE_"
+	// labelAnswer, a status, a key, a class, a code and a hint: what the provider
+	// answered last, for what is told meanwhile.
+	labelAnswer = "EVERTOKEN_ANSWER_"
+	// labelSeed and 16 hex digits of a hash over a session's ARN: this version's
+	// refresh token was sent to open that session.
+	labelSeed = "EVERTOKEN_SEED_"
+)
+
+// The most labels of a kind that a secret has: AWS allows 20 of all kinds.
+const (
+	mostRejected = 8
+	mostUnsure   = 3
+	mostAnswers  = 3
+)
+
+// anyGrant is the key's grant for what does not depend on one: an answer that
+// cannot be used.
+const anyGrant = "any"
+
+// grantNames are the grants that a label names; a free name is "other".
+var grantNames = []string{"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token", anyGrant}
+
+// key is what a note is about besides its version.
+type key string
+
+func newKey(grant, hash string) key {
+	if !slices.Contains(grantNames, grant) {
+		grant = "other"
+	}
+	return key(grant + "_" + hash)
+}
+
+func (k key) grant() string { return string(k)[:max(0, strings.LastIndexByte(string(k), '_'))] }
+
+// destination is a hash over where a connection's credential goes and how it is
+// sent, so that another connection's refusal, or one before a setting was
+// corrected, is not this one's.
+func destination(c connection.Connection, host string) string {
+	var settings any
+	_ = json.Unmarshal(c.Settings, &settings) // the provider has read them already
+	canonical, err := json.Marshal(settings)
+	if err != nil {
+		panic("encoding what was decoded cannot fail")
+	}
+	sum := sha256.Sum256([]byte(c.Provider + "\x00" + host + "\x00" + string(canonical)))
+	return hex.EncodeToString(sum[:4])
+}
+
+func (r *renewal) key(grant string) key {
+	return newKey(grant, destination(r.conn, r.job.Provider.Host()))
+}
+
+// answer is what a provider answered, as far as labels tell it.
+type answer struct {
+	status int
+	class  exchange.Class
+	code   string
+	hint   string // as it was told then, as far as it fits into a label
+}
+
+// longestLabel is how long a label can be (botocore model,
+// SecretVersionStageType).
+const longestLabel = 256
+
+// memory is what labels tell of one key.
+type memory struct {
+	rejected string // the UTC day of the last try, "" if it was not refused
+	unsure   int    // tries on end without a sure answer
+	last     time.Time
+	answer   *answer
+}
+
+// recall reads what labels tell of a key.
+func recall(labels []string, k key) memory {
+	var m memory
+	for _, label := range labels {
+		if rest, ok := strings.CutPrefix(label, labelRejected); ok {
+			if day, of, _ := strings.Cut(rest, "_"); of == string(k) {
+				m.rejected = max(m.rejected, day)
+			}
+		}
+		if n, at, of, ok := parseUnsure(label); ok && of == k && !at.Before(m.last) {
+			m.unsure, m.last = n, at
+		}
+		if a, of, ok := parseAnswer(label); ok && of == k {
+			m.answer = &a
+		}
+	}
+	return m
+}
+
+func unsureLabel(n int, at time.Time, k key) string {
+	return fmt.Sprintf("%s%d_%s_%s", labelUnsure, n, at.UTC().Format(session.Stamp), k)
+}
+
+func parseUnsure(label string) (n int, at time.Time, of key, ok bool) {
+	rest, ok := strings.CutPrefix(label, labelUnsure)
+	parts := strings.SplitN(rest, "_", 3)
+	if !ok || len(parts) != 3 {
+		return 0, time.Time{}, "", false
+	}
+	n, err := strconv.Atoi(parts[0])
+	if err != nil || n < 1 {
+		return 0, time.Time{}, "", false
+	}
+	at, err = time.Parse(session.Stamp, parts[1])
+	return n, at, key(parts[2]), err == nil
+}
+
+func answerLabel(a answer, k key) string {
+	label := fmt.Sprintf("%s%d.%s.%s.%s|", labelAnswer, a.status, k, a.class, a.code)
+	for _, sentence := range strings.SplitAfter(a.hint, ". ") {
+		if len(label)+len(sentence) > longestLabel || strings.ContainsFunc(sentence, notPrintable) {
+			break
+		}
+		label += sentence
+	}
+	return strings.TrimRight(label, " ")
+}
+
+func notPrintable(c rune) bool { return c < ' ' || c > '~' }
+
+func parseAnswer(label string) (a answer, of key, ok bool) {
+	rest, ok := strings.CutPrefix(label, labelAnswer)
+	rest, hint, _ := strings.Cut(rest, "|")
+	parts := strings.SplitN(rest, ".", 4)
+	if !ok || len(parts) != 4 {
+		return answer{}, "", false
+	}
+	status, err := strconv.Atoi(parts[0])
+	return answer{status, exchange.Class(parts[2]), parts[3], hint}, key(parts[1]), err == nil
+}
+
+func (m memory) merge(other memory) memory {
+	out := m
+	out.rejected = max(m.rejected, other.rejected)
+	if other.last.After(m.last) {
+		out.unsure, out.last = other.unsure, other.last
+	}
+	if out.answer == nil {
+		out.answer = other.answer
+	}
+	return out
+}
+
+// trial are the terms on which a grant is tried by itself.
+type trial struct {
+	now time.Time
+	// password is set where a refusal may be a lockout.
+	password bool
+	// worked is set where it has worked with these very values.
+	worked bool
+}
+
+// unproven is how often a password that never worked is sent in all while the
+// answers are unsure.
+const unproven = 3
+
+// over reports whether a person must mend what was sent: no run sends it again
+// by itself.
+func (m memory) over(t trial) bool {
+	return t.password && !t.worked && (m.rejected != "" || m.unsure >= unproven)
+}
+
+// next is the earliest time at which a run sends it again by itself: a refusal
+// once a UTC day, what is not sure with growing pauses, at most six times a day.
+// It is zero where nothing was refused.
+func (m memory) next() time.Time {
+	var at time.Time
+	if m.unsure > 0 {
+		at = m.last.Add(pause(m.unsure))
+	}
+	if day, err := time.Parse("20060102", m.rejected); err == nil && day.Add(24*time.Hour).After(at) {
+		at = day.Add(24 * time.Hour)
+	}
+	return at
+}
+
+// allows reports whether a run may send it by itself.
+func (m memory) allows(t trial) bool { return !m.over(t) && !t.now.Before(m.next()) }
+
+// pauses are those after the first tries on end without a sure answer: with them
+// six tries take eight hours, and the seventh follows a day after the first.
+var pauses = []time.Duration{5 * time.Minute, 15 * time.Minute, 40 * time.Minute, 2 * time.Hour, 5 * time.Hour, 16 * time.Hour}
+
+// pause is how long the next try waits after n on end, less what a heartbeat may
+// be early by. After a day it is six tries a day.
+func pause(n int) time.Duration {
+	if n <= len(pauses) {
+		return pauses[n-1] - slack
+	}
+	return 4*time.Hour + slack
+}
+
+func today(now time.Time) string { return now.UTC().Format("20060102") }
+
+// dated is the day of a note as people write it.
+func dated(day string) string {
+	at, err := time.Parse("20060102", day)
+	if err != nil {
+		return day
+	}
+	return at.Format(time.DateOnly)
+}
+
+// seedOf is the label that says that a refresh token was sent to open the
+// session in a secret.
+func seedOf(sessionARN string) string {
+	sum := sha256.Sum256([]byte(sessionARN))
+	return labelSeed + hex.EncodeToString(sum[:8])
+}
+
+// IsNote reports whether a label only says what became of a version when it was
+// sent. Such a label does not keep the version in use.
+func IsNote(label string) bool {
+	return slices.ContainsFunc([]string{labelRejected, labelUnsure, labelAnswer, labelSeed},
+		func(prefix string) bool { return strings.HasPrefix(label, prefix) })
+}
+
+// otherCredential is a version of the credential, not the one in force, that
+// notes stand on.
+type otherCredential struct {
+	labels []string
+	doc    credential.Credential
+}
+
+// surplus are the labels, of all that a secret has, that are to go so that each
+// kind keeps within its number. keep is the key that was just noted.
+func surplus(labels []string, keep key, day string) []string {
+	var rejected, unsure, answers []string
+	for _, label := range labels {
+		switch {
+		case strings.HasPrefix(label, labelRejected):
+			rejected = append(rejected, label)
+		case strings.HasPrefix(label, labelUnsure):
+			unsure = append(unsure, label)
+		case strings.HasPrefix(label, labelAnswer):
+			answers = append(answers, label)
+		}
+	}
+	// Those of other days go first, those on a password last: it may be one that
+	// never worked, which no run sends again.
+	slices.SortFunc(rejected, func(a, b string) int {
+		return cmp.Or(boolInt(delicate(a))-boolInt(delicate(b)), boolInt(strings.HasPrefix(a, labelRejected+day))-boolInt(strings.HasPrefix(b, labelRejected+day)), strings.Compare(a, b))
+	})
+	slices.SortFunc(unsure, func(a, b string) int {
+		_, aAt, _, _ := parseUnsure(a)
+		_, bAt, _, _ := parseUnsure(b)
+		return aAt.Compare(bAt)
+	})
+	var out []string
+	for len(rejected) > mostRejected && !delicate(rejected[0]) {
+		out, rejected = append(out, rejected[0]), rejected[1:]
+	}
+	for len(unsure) > mostUnsure {
+		out, unsure = append(out, unsure[0]), unsure[1:]
+	}
+	left := append(rejected, unsure...)
+	for _, label := range answers {
+		_, of, _ := parseAnswer(label)
+		stale := !slices.ContainsFunc(left, func(l string) bool { return strings.HasSuffix(l, string(of)) })
+		if of != keep && (stale || len(answers) > mostAnswers) {
+			out, answers = append(out, label), answers[:len(answers)-1:len(answers)-1]
+		}
+	}
+	return out
+}
+
+// delicate reports whether a rejection is that of a password.
+func delicate(label string) bool {
+	return strings.Contains(label, "_password_") || strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

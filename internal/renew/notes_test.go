@@ -1,0 +1,200 @@
+package renew
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+const keyA, keyB = key("password_0000000a"), key("client_credentials_0000000b")
+
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+	labels := []string{
+		secrets.Current, "EVERTOKEN_REJECTED_20261120_" + string(keyA), "EVERTOKEN_REJECTED_20261119_" + string(keyA),
+		unsureLabel(2, at, keyB), unsureLabel(1, at.Add(-h), keyB), answerLabel(answer{401, exchange.CredentialDead, "invalid.grant", "Do this. " + strings.Repeat("Or that. ", 40)}, keyA),
+		answerLabel(answer{0, exchange.Transient, "", ""}, keyB), "EVERTOKEN_REJECTED_20261121_password_0000000b", "EVERTOKEN_REJECTED_20261121",
+		"EVERTOKEN_UNSURE_x_" + string(keyA), "EVERTOKEN_UNSURE_0_20261121T160000Z_" + string(keyA), "EVERTOKEN_ANSWER_401", "EVERTOKEN_UNSURE_2_today_" + string(keyA),
+	}
+	for k, want := range map[key]memory{
+		keyA:                  {rejected: "20261120", answer: &answer{401, exchange.CredentialDead, "invalid.grant", "Do this." + strings.Repeat(" Or that.", 19)}},
+		keyB:                  {unsure: 2, last: at, answer: &answer{0, exchange.Transient, "", ""}},
+		"password_0000000b":   {rejected: "20261121"},
+		"password_0000000c":   {},
+		"client_credentials_": {},
+	} {
+		if diff := cmp.Diff(want, recall(labels, k), cmp.AllowUnexported(memory{}, answer{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", k, diff)
+		}
+	}
+	for _, label := range labels {
+		if len(label) > 256 {
+			t.Errorf("a label of %d characters", len(label))
+		}
+		if note := label != secrets.Current; IsNote(label) != note {
+			t.Errorf("IsNote(%s) = %t", label, !note)
+		}
+	}
+}
+
+// What may be tried again by itself, and when, is told by the notes alone.
+func TestMemoryAllows(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+	rejected := memory{rejected: "20261121"}
+	for _, tt := range []struct {
+		name             string
+		m                memory
+		after            time.Duration
+		password, worked bool
+		allowed, over    bool
+	}{
+		{"nothing known", memory{}, 0, true, false, true, false},
+		{"refused today", rejected, 8*h - 1, false, false, false, false},
+		{"refused, the next UTC day", rejected, 8 * h, false, false, true, false},
+		{"a password that worked, today", rejected, 8*h - 1, true, true, false, false},
+		{"a password that worked, the next day", rejected, 8 * h, true, true, true, false},
+		{"a password that never worked, a year later", rejected, 9000 * h, true, false, false, true},
+		{"unsure once, a heartbeat later", memory{unsure: 1, last: at}, 4 * m, true, false, true, false},
+		{"unsure once, at once", memory{unsure: 1, last: at}, 4*m - 1, true, false, false, false},
+		{"unsure twice", memory{unsure: 2, last: at}, 14*m - 1, true, false, false, false},
+		{"a password unsure three times that never worked", memory{unsure: 3, last: at}, 9000 * h, true, false, false, true},
+		{"a password unsure three times that worked", memory{unsure: 3, last: at}, 39 * m, true, true, true, false},
+		{"a client unsure three times", memory{unsure: 3, last: at}, 39 * m, false, false, true, false},
+		{"unsure six times", memory{unsure: 6, last: at}, 16*h - m - 1, false, false, false, false},
+		{"unsure seven times", memory{unsure: 7, last: at}, 4*h + m, false, false, true, false},
+	} {
+		now := trial{now: at.Add(tt.after), password: tt.password, worked: tt.worked}
+		if got := tt.m.allows(now); got != tt.allowed {
+			t.Errorf("%s: allows = %t", tt.name, got)
+		}
+		if got := tt.m.over(now); got != tt.over {
+			t.Errorf("%s: over = %t", tt.name, got)
+		}
+	}
+}
+
+// However early heartbeats are, six tries fall into any day.
+func TestPausesAreSixTriesADay(t *testing.T) {
+	t.Parallel()
+	var tries []time.Duration
+	at := time.Duration(0)
+	for n := 1; n <= 40; n++ {
+		tries = append(tries, at)
+		at += pause(n)
+	}
+	for i := range len(tries) - 6 {
+		if gap := tries[i+6] - tries[i]; gap < 24*h-10*m {
+			t.Errorf("the tries %d to %d fall into %s", i, i+6, gap)
+		}
+	}
+}
+
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	c := connection.Connection{Provider: "oauth2", Settings: []byte(`{"grant":"password","scope":"a"}`)}
+	same := destination(c, "example.com")
+	spaced := c
+	spaced.Settings = []byte("{ \"scope\": \"a\",\n\"grant\":\"password\"}")
+	spaced.Name, spaced.MinRemaining = "other", time.Hour
+	if got := destination(spaced, "example.com"); got != same || len(got) != 8 {
+		t.Errorf("the same settings give %s and %s", same, got)
+	}
+	other := c
+	other.Settings = []byte(`{"grant":"password","scope":"b"}`)
+	otherProvider := c
+	otherProvider.Provider = "apiax"
+	for name, got := range map[string]string{"a setting": destination(other, "example.com"), "a host": destination(c, "example.org"), "a provider": destination(otherProvider, "example.com")} {
+		if got == same {
+			t.Errorf("%s does not count", name)
+		}
+	}
+	if got := newKey("urn:acme:grant", same); got != key("other_"+same) || got.grant() != "other" {
+		t.Errorf("a free name is written %s", got)
+	}
+}
+
+// AWS allows 20 labels, of which at most eight are rejections: those of other
+// days go first, and one on a password never.
+func TestSurplus(t *testing.T) {
+	t.Parallel()
+	var labels []string
+	for i := range 5 {
+		labels = append(labels, fmt.Sprintf("EVERTOKEN_REJECTED_20261121_client_credentials_0000000%d", i), fmt.Sprintf("EVERTOKEN_REJECTED_2026111%d_refresh_token_0000000%d", i, i))
+	}
+	labels = append(labels, "EVERTOKEN_REJECTED_20250101_password_00000001", secrets.Current, "EVERTOKEN_SEED_0000000000000001")
+	got := surplus(labels, keyB, "20261121")
+	want := []string{"EVERTOKEN_REJECTED_20261110_refresh_token_00000000", "EVERTOKEN_REJECTED_20261111_refresh_token_00000001", "EVERTOKEN_REJECTED_20261112_refresh_token_00000002"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rejections that go (-want +got):\n%s", diff)
+	}
+	var passwords []string
+	for i := range 9 {
+		passwords = append(passwords, fmt.Sprintf("EVERTOKEN_REJECTED_2026112%d_password_0000000%d", i, i))
+	}
+	if got := surplus(passwords, keyA, "20261128"); len(got) != 0 {
+		t.Errorf("of passwords alone %q go", got)
+	}
+	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+	var unsure []string
+	for i := range 4 {
+		k := key(fmt.Sprintf("password_0000000%d", i))
+		unsure = append(unsure, unsureLabel(9-i, at.Add(time.Duration(i)*m), k), answerLabel(answer{503, exchange.Transient, "x", ""}, k))
+	}
+	got = surplus(unsure, "password_00000003", "20261121")
+	slices.Sort(got)
+	if len(got) != 2 || !strings.HasSuffix(got[1], "_password_00000000") || !strings.Contains(got[0], ".password_00000000.") {
+		t.Errorf("of what is unsure %q go", got)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		grant  exchange.Grant
+		x      exchange.Error
+		worked bool
+		want   verdict
+	}{
+		{"a password, any 4xx", password, exchange.Error{Class: exchange.Misconfigured, Status: 404}, false, refused},
+		{"a password, a wrong scope", password, exchange.Error{Class: exchange.Misconfigured, Status: 400, Code: "invalid_scope"}, true, refused},
+		{"a password, 408", password, exchange.Error{Class: exchange.Transient, Status: 408}, false, passing},
+		{"a password, 425", password, exchange.Error{Class: exchange.Misconfigured, Status: 425}, false, passing},
+		{"a password, 429", password, exchange.Error{Class: exchange.Misconfigured, Status: 429}, false, passing},
+		{"a password, throttled in a 400", password, exchange.Error{Class: exchange.Throttled, Status: 400}, false, passing},
+		{"a password, a passing cause in a 400", password, exchange.Error{Class: exchange.Transient, Status: 400}, false, passing},
+		{"a password, 503", password, exchange.Error{Class: exchange.Transient, Status: 503}, true, unsure},
+		{"a password, dead in a 503", password, exchange.Error{Class: exchange.CredentialDead, Status: 503}, true, unsure},
+		{"a password, dead in a 200", password, exchange.Error{Class: exchange.CredentialDead, Status: 200}, false, refused},
+		{"a password, a redirect", password, exchange.Error{Class: exchange.Misconfigured, Status: 302}, false, unsure},
+		{"a password, no answer", password, exchange.Error{Class: exchange.Transient, Lost: true}, true, unsure},
+		{"a password that never left", password, exchange.Error{Class: exchange.Transient}, true, passing},
+		{"a client, refused", client, exchange.Error{Class: exchange.CredentialDead, Status: 401}, true, refused},
+		{"a client, not sure", client, exchange.Error{Class: exchange.CredentialDead, Status: 403, Unsure: true}, true, unsure},
+		{"a client, 503", client, exchange.Error{Class: exchange.Transient, Status: 503}, true, passing},
+		{"a client, a wrong scope", client, exchange.Error{Class: exchange.Misconfigured, Status: 400}, true, passing},
+		{"a refresh token, dead", exchange.Refresh, exchange.Error{Class: exchange.GrantDead, Status: 400}, false, refused},
+		{"a refresh token, its client refused", exchange.Refresh, exchange.Error{Class: exchange.CredentialDead, Status: 401}, true, unsure},
+		{"a refresh token, unknown words in a 400", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 400, Unsure: true}, true, refused},
+		{"a refresh token, unknown words in a 401", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 401, Unsure: true}, true, refused},
+		{"a refresh token, a codeless 403", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 403, Unsure: true}, true, unsure},
+		{"a refresh token that never worked, unknown words", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 400, Unsure: true}, false, unsure},
+		{"a seed, its client refused", seed, exchange.Error{Class: exchange.CredentialDead, Status: 401}, false, refused},
+		{"a seed that survives, unknown words", reusable, exchange.Error{Class: exchange.Misconfigured, Status: 401, Unsure: true}, true, refused},
+		{"an answer that cannot be used", client, exchange.Error{Class: exchange.Misconfigured, Status: 200, Unusable: true}, true, unsure},
+	} {
+		if got := judge(tt.grant, &tt.x, tt.worked); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

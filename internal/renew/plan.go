@@ -1,0 +1,342 @@
+package renew
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/session"
+)
+
+// attempt is one exchange that may be made in a run.
+type attempt struct {
+	grant exchange.Grant
+	// fallback is set where it is made although something better failed, for
+	// as long as it works.
+	fallback bool
+}
+
+// rungs are what the ladder of grants is built from.
+type rungs struct {
+	// refresh is set where the session has a refresh token that may be sent.
+	refresh bool
+	// fits is set where the session was opened by what the credential now
+	// holds.
+	fits bool
+	// remint is set where the session is at its end.
+	remint bool
+	// grants are the credential's own that may be tried, weakest first.
+	grants []exchange.Grant
+}
+
+// ladder orders the attempts, weakest grant first: the session's refresh token,
+// then what the credential holds. Two things turn it round: a session at its
+// end, which no refresh extends, and a credential that has changed. In both the
+// refresh token stays in use if the new session cannot be opened. A seed that
+// opened this very session is spent and is left out.
+func ladder(in rungs) []attempt {
+	var opening []attempt
+	for _, g := range in.grants {
+		if spent := singleUse(g) && in.fits; !spent {
+			opening = append(opening, attempt{grant: g})
+		}
+	}
+	if !in.refresh {
+		return opening
+	}
+	if in.fits && !in.remint {
+		return append([]attempt{{grant: exchange.Refresh}}, opening...)
+	}
+	return append(opening, attempt{grant: exchange.Refresh, fallback: len(opening) > 0})
+}
+
+// plan is what a run may send, in order.
+type plan struct {
+	attempts []attempt
+	// opensWith is the fingerprint of what a session would be opened with first,
+	// "" where its refresh token is sent first.
+	opensWith string
+	// stronger is set where a session can be opened by a grant that may be
+	// repeated.
+	stronger bool
+	// why says why there is nothing to send.
+	why error
+}
+
+// plan says what the state allows. It reads nothing.
+func (r *renewal) plan() plan {
+	grants := r.opening()
+	p := plan{stronger: slices.ContainsFunc(grants, func(g exchange.Grant) bool { return !singleUse(g) })}
+	in := rungs{grants: grants, fits: r.sessionFits(), remint: r.facts().SessionEnding(), refresh: r.mayRefresh(p.stronger)}
+	switch {
+	case r.job.Candidate:
+		in.refresh = false
+	case r.session.Beside(): // what may be somebody else's to send is left alone
+		in.grants = slices.DeleteFunc(slices.Clone(grants), singleUse)
+	}
+	p.attempts = ladder(in)
+	if r.secondRefused(in.fits) {
+		p.attempts = nil
+	}
+	if len(p.attempts) == 0 && r.overrides() { // an operator may send even what looks spent
+		for _, g := range r.grants {
+			p.attempts = append(p.attempts, attempt{grant: g})
+		}
+	}
+	if m := r.memoryOfAnswers(); !r.overrides() && !m.allows(trial{now: r.now}) {
+		p.attempts, p.why = nil, r.paused("the last answer cannot be used", m)
+	}
+	if len(p.attempts) == 0 && p.why == nil {
+		p.why = r.nothing(p.stronger)
+	}
+	if len(p.attempts) > 0 {
+		if first := p.attempts[0].grant; !first.FromSession() {
+			p.opensWith = r.credential.Fingerprint(first.Members...)
+		}
+	}
+	return p
+}
+
+// opening are the grants of the credential that a run may use by itself, weakest
+// first. A seed that opened this very session is spent.
+func (r *renewal) opening() []exchange.Grant {
+	var out []exchange.Grant
+	for _, g := range r.grants {
+		if r.job.Candidate || r.mayOpen(g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+func (r *renewal) mayOpen(g exchange.Grant) bool {
+	if singleUse(g) && r.worked(g) {
+		return false
+	}
+	if r.overrides() {
+		return true
+	}
+	if r.seedTaken(g) || !r.memoryOf(g).allows(r.trial(g)) {
+		return false
+	}
+	// What an opening in doubt was made with may have arrived.
+	s, doubt := r.session.Session(), r.session.Doubt()
+	if doubt.Sent == 0 || !s.RefreshToken.IsZero() || s.OpeningWith != "" && s.OpeningWith != r.credential.Fingerprint(g.Members...) {
+		return true
+	}
+	switch {
+	case singleUse(g):
+		stronger := slices.ContainsFunc(r.grants, func(other exchange.Grant) bool { return !singleUse(other) && r.memoryOf(other).allows(r.trial(other)) })
+		return doubt.MaySend(r.replay(stronger))
+	case g.Password:
+		return doubt.Sent < unproven
+	}
+	return true
+}
+
+func (r *renewal) trial(g exchange.Grant) trial {
+	return trial{now: r.now, password: g.Password, worked: r.worked(g)}
+}
+
+// replay are the terms on which a refresh token in doubt is sent again.
+func (r *renewal) replay(stronger bool) session.Replay {
+	return session.Replay{
+		Now: r.now, Provider: r.traits.Replay, Stronger: stronger, Force: r.overrides(),
+		NeedsToken: r.needsToken(),
+	}
+}
+
+// needsToken reports whether readers have no token, or one that is expired or
+// about to be.
+func (r *renewal) needsToken() bool {
+	if r.token == nil {
+		return true
+	}
+	f := tokenFacts(r.conn, r.traits, r.Every, r.published)
+	return r.token.ExpiresAt.Sub(r.now) < f.emergencyLead()
+}
+
+// worked reports whether a grant has worked with the very values that the
+// credential now holds: it opened the session in force, or, where there is none,
+// readers have a token that was issued since the credential was stored.
+func (r *renewal) worked(g exchange.Grant) bool {
+	if r.provenByToken() {
+		created := r.job.Credential.Version.Created
+		return r.token != nil && !created.IsZero() && !r.token.IssuedAt.Before(created)
+	}
+	by := r.session.Session().OpenedBy
+	return by != "" && by == r.credential.Fingerprint(g.Members...)
+}
+
+// provenByToken reports whether the published token, in place of a session, tells
+// what has worked.
+func (r *renewal) provenByToken() bool {
+	return !r.keepsSession() || r.traits.Session == exchange.OptionalSession && r.session.Session().OpenedBy == ""
+}
+
+// fits reports whether a session was opened by one of the grants that the
+// credential now allows. A credential that cannot be read says nothing against
+// it.
+func (r *renewal) fits(s credential.Session) bool {
+	if r.noCredential != nil {
+		return true
+	}
+	return slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
+		return s.OpenedBy != "" && s.OpenedBy == r.credential.Fingerprint(g.Members...)
+	})
+}
+
+func (r *renewal) sessionFits() bool { return r.fits(r.session.Session()) }
+
+// mayRefresh reports whether the session's refresh token may be sent. stronger
+// is set where a session can be opened by something else.
+func (r *renewal) mayRefresh(stronger bool) bool {
+	s := r.session.Session()
+	switch {
+	case s.RefreshToken.IsZero() || r.session.Beside() || r.forbidden:
+		return false
+	case r.overrides():
+		return true
+	case !s.ExpiresAt.IsZero() && !r.now.Before(s.ExpiresAt) && stronger:
+		return false // it died unused
+	case !r.session.Doubt().MaySend(r.replay(stronger)):
+		return false
+	}
+	return r.memoryOfRefresh().allows(trial{now: r.now})
+}
+
+// secondRefused reports whether the second of two requests was refused for what
+// the session in force was opened with: the first would be made for nothing.
+func (r *renewal) secondRefused(fits bool) bool {
+	_, two := r.job.Provider.(exchange.Finisher)
+	if !two || !fits || r.overrides() {
+		return false
+	}
+	return !recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant)).allows(trial{now: r.now})
+}
+
+// secondGrant is what the second request of an [exchange.Finisher] is noted as.
+const secondGrant = "token_exchange"
+
+// nothing says why nothing that is stored may be sent.
+func (r *renewal) nothing(stronger bool) error {
+	if r.noCredential != nil && len(r.grants) == 0 && r.session.Session().RefreshToken.IsZero() {
+		return r.noCredential
+	}
+	for _, g := range r.grants {
+		if r.seedTaken(g) {
+			return &Stopped{Failed, exchange.Misconfigured, "the stored refresh token has opened the session of another connection, and sending it again would end that one",
+				"a connection is renamed by copying its session secret; for a connection of its own store a new refresh token: " + putCommand(r.conn.Credential) + "; or, to send this one all the same, " + r.forceHint()}
+		}
+	}
+	// What is tried again by itself comes first: no person is needed for it.
+	var waiting, dead memory
+	var waits, died string
+	take := func(word string, m memory, t trial) {
+		switch {
+		case m.over(t) || m.rejected != "" && m.unsure == 0:
+			if died == "" || m.answer != nil && dead.answer == nil {
+				died, dead = word, m
+			}
+		case m.unsure > 0 && t.now.Before(m.next()):
+			waits, waiting = word, m
+		}
+	}
+	for _, g := range r.grants {
+		take("the "+g.Type+" grant", r.memoryOf(g), r.trial(g))
+	}
+	if _, two := r.job.Provider.(exchange.Finisher); two {
+		take("the second request", recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant)), trial{now: r.now})
+	}
+	if !r.session.Session().RefreshToken.IsZero() {
+		take("the refresh token of the session", r.memoryOfRefresh(), trial{now: r.now})
+	}
+	doubt, rejected := r.session.Doubt(), dead.rejected
+	if !r.session.Session().RefreshToken.IsZero() {
+		rejected = r.memoryOfRefresh().rejected
+	}
+	switch {
+	case waits != "":
+		return r.paused("the last answer to "+waits+" is not sure", waiting)
+	case doubt.Sent > 0 && !stronger && rejected == "":
+		return r.inDoubt(doubt)
+	case r.noCredential != nil && died == "":
+		return r.noCredential
+	}
+	return r.blocked(died, dead)
+}
+
+// inDoubt says that what was sent last was not answered and waits.
+func (r *renewal) inDoubt(doubt session.Doubt) error {
+	s := &Stopped{Deferred, "", fmt.Sprintf("what was sent at %s was not answered, and nothing stronger is stored; it is sent again when the published token is about to expire", stamp(doubt.Last)), ""}
+	if r.replay(false).NeedsToken {
+		s.Outcome, s.Class = Failed, exchange.Transient
+		s.Reason = fmt.Sprintf("what was sent %d times, last at %s, was not answered, and nothing stronger is stored; it is sent again once a day, next at %s",
+			doubt.Sent, stamp(doubt.Last), stamp(doubt.Last.Add(session.Daily)))
+		s.Hint = "to try at once, " + r.forceHint() + "; if the provider then refuses it, store a new credential: " + putCommand(r.conn.Credential)
+	}
+	return s
+}
+
+// paused says that something is tried again by itself, and when.
+func (r *renewal) paused(what string, m memory) error {
+	s := &Stopped{Failed, exchange.Transient, what, ""}
+	if m.answer != nil {
+		s.Class, s.Reason = m.answer.class, what+": "+m.answer.String()
+		s.Hint = m.answer.advice("")
+	}
+	s.Reason += fmt.Sprintf("; Evertoken tries again with growing pauses, at most six times a day, next at %s", stamp(m.next()))
+	s.Hint = joinHints([]string{s.Hint, "to try at once, " + r.forceHint()})
+	return s
+}
+
+// blocked says that only a person can go on.
+func (r *renewal) blocked(what string, m memory) error {
+	s := &Stopped{Blocked, exchange.CredentialDead, "nothing that is stored is accepted any more", ""}
+	var hint string
+	switch {
+	case m.rejected != "":
+		s.Reason = "the provider refused " + what + " on " + dated(m.rejected)
+	case m.unsure > 0:
+		s.Reason = fmt.Sprintf("%s was sent %d times without a sure answer, last at %s, and has never worked", what, m.unsure, stamp(m.last))
+	}
+	if m.answer != nil {
+		s.Reason += ": " + m.answer.String()
+		hint = m.answer.advice(what)
+	}
+	s.Hint = joinHints([]string{hint, "store a working credential: " + putCommand(r.conn.Credential) +
+		"; or, if what is stored works now (an account was unlocked), " + r.forceHint() + ": the same members stored again are not sent by themselves"})
+	return s
+}
+
+func (a answer) String() string {
+	text := fmt.Sprintf("HTTP %d", a.status)
+	if a.status == 0 {
+		text = "no answer"
+	}
+	if a.code != "" {
+		text += ": " + a.code
+	}
+	return text
+}
+
+// advice is what the operator can do about an answer of an earlier run.
+func (a answer) advice(what string) string {
+	switch {
+	case a.hint != "":
+		return a.hint
+	case a.code == "invalid_client" || a.code == "unauthorized_client":
+		return "The provider refuses the client: check the client id, its secret or key, settings.client_auth, and that this grant is allowed for it."
+	case a.class == exchange.CredentialDead && (what == "the password grant" || what == "the token grant"):
+		return "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."
+	case a.class == exchange.CredentialDead:
+		return "The provider refuses the credential: check that it is whole, has not been revoked, and is allowed this grant."
+	case a.class == exchange.GrantDead:
+		return "The refresh token is expired, revoked or already used: log in at the provider anew and store the new refresh token."
+	}
+	return ""
+}
+
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }

@@ -1,0 +1,122 @@
+package renew
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/secrets"
+)
+
+// publish makes the token readable. The session is stored by now; a token that
+// cannot be published costs a later run another exchange and nothing else. Where
+// another run has stored a session since, its token is the living one and this
+// run's is not published.
+func (r *renewal) publish(ctx context.Context, token credential.Token, result Result) (Result, error) {
+	result.ExpiresAt = token.ExpiresAt
+	if r.keep != nil {
+		if err := r.keep(ctx, token); err != nil {
+			return Result{}, r.awsFailure("token", r.conn.Token, err)
+		}
+		return result, nil
+	}
+	if r.token != nil && r.published.AccessToken.Equal(token.AccessToken) && !token.ExpiresAt.After(r.token.ExpiresAt) {
+		r.hint("the provider returned the token that readers have: it gives no new one before that one ends, so min_remaining cannot be kept")
+		return Result{Outcome: Fresh, Reason: "the provider gives no new token before this one ends", Grant: result.Grant}, nil
+	}
+	id, publish := r.conn.Token, r.publishSecret
+	if r.conn.TokenParameter != "" {
+		id, publish = r.conn.TokenParameter, r.publishParameter
+	}
+	if err := publish(ctx, token); err != nil {
+		failed := r.awsFailure("token", id, err)
+		failed.Reason = "a new token was received and could not be published: " + failed.Reason
+		return Result{}, failed
+	}
+	if r.left {
+		r.hint("another run published a token meanwhile, which serves as well")
+		return result, nil
+	}
+	r.token, r.published = &TokenTimes{token.IssuedAt, token.ExpiresAt}, token
+	r.copyPublished(ctx)
+	r.warnShort()
+	return result, nil
+}
+
+// overtaken reports whether another run has stored a session since this one did.
+// What cannot be told counts as no.
+func (r *renewal) overtaken(ctx context.Context) bool {
+	stands, err := r.session.Stands(ctx)
+	r.left = r.left || err == nil && !stands
+	return r.left
+}
+
+func (r *renewal) publishParameter(ctx context.Context, token credential.Token) error {
+	return r.Sleep.Insist(ctx, 0, func(ctx context.Context) error { // a parameter has no versions that collide
+		if r.overtaken(ctx) {
+			return nil
+		}
+		return r.Parameters.Put(ctx, r.conn.TokenParameter, r.conn.TokenParameterKey, token.Encode(true))
+	})
+}
+
+func (r *renewal) publishSecret(ctx context.Context, token credential.Token) error {
+	base := r.tokenVersion.ID
+	put := func(id string, tried bool) error {
+		return r.Sleep.Insist(ctx, 0, func(ctx context.Context) error {
+			if tried && r.overtaken(ctx) {
+				return nil
+			}
+			tried = true // the first try follows the session at once
+			return r.Secrets.Put(ctx, r.conn.Token, id, token.Encode(false))
+		})
+	}
+	err := put(secrets.DeriveID(r.tokenVersion.ARN, base, "token"), false)
+	if secrets.ErrorKind(err) != secrets.ErrConflict {
+		return err
+	}
+	v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
+	if getErr == nil && v.ID != base && !r.session.StoredHere() && r.otherServes(ctx, v, token) {
+		r.left = true
+		return nil
+	}
+	return put(secrets.FreshID(), true)
+}
+
+// otherServes reports whether what another run published may stay in place of
+// ours, where no session says which is newer. At a provider whose tokens kill
+// each other (FlexNet, which knows two names) only one of the two lives, so they
+// are asked about.
+func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours credential.Token) bool {
+	theirs, err := credential.ParseToken(v.Value)
+	if err != nil || theirs.Connection != r.conn.Name || theirs.ExpiresAt.Before(ours.ExpiresAt) {
+		return false
+	}
+	prover, ok := r.job.Provider.(exchange.Prover)
+	if !ok || prover.Prove(ctx, r.credential, theirs.AccessToken) == nil {
+		return true
+	}
+	return prover.Prove(ctx, r.credential, ours.AccessToken) != nil
+}
+
+// warnShort says where tokens are too short-lived for what is declared.
+func (r *renewal) warnShort() {
+	f := r.facts()
+	life, promised := f.life(), f.minRemaining()
+	if promised < r.conn.MinRemaining {
+		r.hint("min_remaining is more than half of the token's life: readers are promised " + promised.Round(time.Second).String())
+	}
+	between := life - promised
+	if r.conn.TokenParameter == "" && between < floor+r.Every {
+		r.hint("the token lives " + life.Round(time.Second).String() + ", too short for a secret, which takes one version per 15 minutes: publish it in a parameter (token_parameter)")
+	}
+	changes := r.claims() && r.traits.Session == exchange.RequiredSession && r.session.StoredHere()
+	if r.conn.TokenParameter != "" && changes && between < floor+r.Every {
+		a := max(between, r.Every)
+		r.hint(fmt.Sprintf("the token lives %s and its session changes with each refresh, which makes some %d versions of the session a day; Secrets Manager takes about 100: "+
+			"declare a shorter min_remaining, have the provider issue tokens of at least 20 minutes, or use a grant that needs no session",
+			life.Round(time.Second), int(day/a)))
+	}
+}

@@ -1,0 +1,283 @@
+package renew
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"evertoken/internal/connection"
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+	"evertoken/internal/session"
+)
+
+// Renew does for one connection what is due.
+func (e *Engine) Renew(ctx context.Context, j Job) Result {
+	r := e.begin(j)
+	result, err := r.run(ctx)
+	if err != nil {
+		result = r.ended(err)
+	}
+	if result.Outcome != Issued {
+		r.mirror(ctx)
+	}
+	if j.DryRun {
+		r.tellReplicas(ctx)
+	}
+	return r.complete(result)
+}
+
+// begin is the state of a renewal before anything was read.
+func (e *Engine) begin(j Job) *renewal {
+	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits(), described: map[string]*secrets.Description{}}
+	r.session = &session.Keeper{
+		Secrets: e.Secrets, Parameters: e.Parameters, Now: e.Now, Wait: e.Sleep, ID: j.Connection.Session,
+		Rescue: e.RescuePrefix + j.Connection.Name, RescueKey: e.RescueKey, RunLasts: e.RunLasts,
+		Fits: r.fits, Refused: r.refreshRefused, Hint: r.hint,
+	}
+	return r
+}
+
+// renewal is the state of one connection's renewal.
+type renewal struct {
+	*Engine
+	job    Job
+	conn   connection.Connection
+	traits exchange.Traits
+	now    time.Time
+	hints  []string
+
+	credential   credential.Credential
+	grants       []exchange.Grant
+	noCredential *Stopped          // why the credential cannot be used
+	forbidden    bool              // because it must not be sent where the settings say
+	others       []otherCredential // versions of the credential that labels stand on
+	session      *session.Keeper   // of the session secret
+	token        *TokenTimes       // nil where no token counts
+	published    credential.Token  // what readers have
+	tokenVersion secrets.Version   // ID is empty where nothing is stored
+	missing      []missing         // secrets that do not exist
+	decision     Decision
+	// described are documents that were described because a read found nothing.
+	described map[string]*secrets.Description
+	looked    bool   // for a session stored elsewhere
+	openedBy  string // the grant that a session was opened by
+	left      bool   // another run's token was left in place of this one's
+	// keep, where set, takes the token in place of its being published.
+	keep func(context.Context, credential.Token) error
+}
+
+func (r *renewal) run(ctx context.Context) (Result, error) {
+	if r.job.Credential == nil && Needs(r.job, r.Every, r.now) == (Reads{}) {
+		if err := r.readToken(ctx); err != nil {
+			return Result{}, err
+		}
+		return Result{Outcome: Fresh, Reason: Decide(r.facts()).Reason}, nil
+	}
+	if err := r.read(ctx); err != nil {
+		return Result{}, err
+	}
+	r.decision = Decide(r.facts())
+	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
+		return Result{Outcome: Fresh, Reason: "another token was published since"}, nil
+	}
+	if !r.decision.Due && !r.decision.BackOff {
+		r.hintNoCredential()
+		return Result{Outcome: Fresh, Reason: r.decision.Reason}, nil
+	}
+	if err := r.justStored(); err != nil {
+		return Result{}, err
+	}
+	p := r.plan()
+	if len(p.attempts) == 0 {
+		better, err := r.elsewhere(ctx)
+		if err == nil && better && !r.claims() {
+			better, err = r.session.Recover(ctx)
+			p = r.plan()
+		}
+		if err != nil || !better || !r.claims() && len(p.attempts) == 0 {
+			return Result{}, cmp.Or(err, p.why)
+		}
+	}
+	if r.decision.BackOff {
+		return Result{}, &Stopped{Failed, exchange.Transient, r.decision.Reason, "once the cause is mended, " + r.forceHint()}
+	}
+	if err := r.checkToken(ctx); err != nil {
+		return Result{}, err
+	}
+	if x := r.gate().Closed(); x != nil {
+		stopped := refusal(x)
+		stopped.Reason = "not tried, because another connection to this provider was just answered: " + stopped.Reason
+		return Result{}, stopped
+	}
+	if !limits.Enough(ctx) {
+		return Result{}, noTime()
+	}
+	if r.job.DryRun {
+		return r.dryRun(ctx, p)
+	}
+	if r.claims() {
+		if err := r.session.Begin(ctx, r.turns(ctx)); err != nil {
+			return Result{}, err
+		}
+		if p = r.plan(); len(p.attempts) == 0 {
+			r.session.Release(ctx)
+			return Result{}, p.why
+		}
+	}
+	return r.spend(ctx, p.attempts)
+}
+
+func noTime() *Stopped { return &Stopped{Outcome: Deferred, Reason: "no time left in this run"} }
+
+// complete adds what is known of the connection to a result.
+func (r *renewal) complete(result Result) Result {
+	result.Name = r.conn.Name
+	if r.token != nil {
+		facts := r.facts()
+		result.MinRemaining, result.RenewAfter = facts.minRemaining(), facts.RenewAfter()
+		if result.ExpiresAt.IsZero() {
+			result.ExpiresAt = r.token.ExpiresAt
+		}
+	}
+	if result.NeedsPersonAt.IsZero() {
+		result.NeedsPersonAt = r.published.NeedsPersonAt
+	}
+	if result.CredentialEnds.IsZero() {
+		result.CredentialEnds = r.sessionEnd()
+	}
+	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
+	return result
+}
+
+// sessionEnd is the absolute end of the session in force, zero where not known.
+func (r *renewal) sessionEnd() time.Time {
+	s := r.session.Session()
+	end := sessionEnd(s.StartedAt, r.traits)
+	if shown := s.EndsAt; !shown.IsZero() && (end.IsZero() || shown.Before(end)) {
+		return shown
+	}
+	return end
+}
+
+// keepsSession reports whether the connection has a session secret that is used.
+func (r *renewal) keepsSession() bool {
+	return r.session.Exists && r.traits.Session != exchange.NoSession
+}
+
+// claims reports whether the session must be claimed before anything is sent.
+func (r *renewal) claims() bool { return r.keepsSession() && r.traits.SingleUse }
+
+// turns are what the session's keeper asks of this run.
+func (r *renewal) turns(ctx context.Context) session.Run {
+	return session.Run{
+		Check: func(d secrets.Description) error { return r.check(ctx, "session", d) },
+		Changed: func(ctx context.Context) error {
+			if err := r.readTokenAgain(ctx); err != nil { // who renewed the session has published one by now
+				return err
+			}
+			if r.decision = Decide(r.facts()); !r.decision.Due {
+				return &session.Waiting{Reason: "another run has just renewed the session"}
+			}
+			return r.justStored()
+		},
+		Terms: func() session.Terms {
+			return session.Terms{Dying: r.decision.Emergency && r.token != nil, Stronger: r.plan().stronger}
+		},
+		OpensWith: func() string { return r.plan().opensWith },
+	}
+}
+
+// publishing is how long a run that has stored a session may take to publish its
+// token before another makes one itself.
+const publishing = 30 * time.Second
+
+// justStored lets a run wait that finds a session which another has stored a
+// moment ago, and no token with it: that one is about to publish it.
+func (r *renewal) justStored() error {
+	s, v := r.session.Session(), r.session.Version()
+	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() || v.Created.IsZero() || r.session.StoredHere() {
+		return nil
+	}
+	if r.token != nil && !r.token.IssuedAt.Before(s.RefreshedAt) || r.Now().Sub(v.Created) >= publishing {
+		return nil
+	}
+	return &session.Waiting{Reason: "another run has just stored a session and is about to publish its token"}
+}
+
+// elsewhere reports whether a session that was received may be stored elsewhere,
+// where nothing in force can be sent.
+func (r *renewal) elsewhere(ctx context.Context) (bool, error) {
+	if r.traits.Session == exchange.NoSession || r.job.DryRun || r.job.Candidate {
+		return false, nil
+	}
+	return r.session.Elsewhere(ctx)
+}
+
+// facts are what the decision looks at, from what was read.
+func (r *renewal) facts() Facts {
+	f := Facts{
+		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
+		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
+		Force: r.job.Force || r.job.Candidate || r.keep != nil, Token: r.token, Traits: r.traits,
+	}
+	if r.token == nil && r.conn.TokenParameter == "" {
+		f.LastWrite = r.tokenVersion.Created
+	}
+	if r.traits.Session != exchange.NoSession {
+		s := r.session.Session()
+		f.RefreshedAt, f.SessionStartedAt, f.SessionEndsAt = s.RefreshedAt, s.StartedAt, s.EndsAt
+		if !s.RefreshToken.IsZero() {
+			f.RefreshExpiresAt = s.ExpiresAt
+		}
+		f.CanRemint = len(r.opening()) > 0
+	}
+	return f
+}
+
+func (r *renewal) gate() Gate {
+	if r.job.Gate == nil {
+		return noGate{}
+	}
+	return r.job.Gate
+}
+
+func (r *renewal) hint(text string) {
+	if text != "" && !slices.Contains(r.hints, text) {
+		r.hints = append(r.hints, text)
+	}
+}
+
+func (r *renewal) hintNoCredential() {
+	if r.noCredential != nil {
+		r.hint(r.noCredential.Reason)
+		r.hint(r.noCredential.Hint)
+	}
+}
+
+// overrides reports whether an operator asks for what was refused to be sent
+// again. A run that is forced for a token that failed does not.
+func (r *renewal) overrides() bool {
+	return r.job.Force && r.job.IssuedAt.IsZero() || r.job.Candidate
+}
+
+// request is what an exchange by the grant is made from.
+func (r *renewal) request(g exchange.Grant) exchange.Request {
+	q := exchange.Request{Grant: g, Credential: r.credential, Published: r.access()}
+	if g.FromSession() {
+		q.RefreshToken = r.session.Session().RefreshToken
+	}
+	return q
+}
+
+// access is the access token that readers have, zero where none counts.
+func (r *renewal) access() redact.Secret {
+	if r.token == nil {
+		return redact.Secret{}
+	}
+	return r.published.AccessToken
+}

@@ -1,0 +1,194 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// Elsewhere reports whether a session that was received may be stored elsewhere
+// than in what is in force. It changes nothing; the next [Keeper.Begin] then
+// looks closer.
+func (k *Keeper) Elsewhere(ctx context.Context) (bool, error) {
+	found, _, err := k.readRescue(ctx)
+	if err != nil {
+		return false, err
+	}
+	if k.look = !found.RefreshToken.IsZero() && !found.RefreshToken.Equal(k.doc.RefreshToken); k.look || !k.Exists {
+		return k.look, nil
+	}
+	d, err := k.Describe(ctx)
+	if err != nil || d.Holder(secrets.Current) != k.version.ID {
+		return false, err
+	}
+	v, _, err := k.newer(ctx, d)
+	k.look = v.ID != ""
+	return k.look, err
+}
+
+// Recover brings forward a session that was received and is not in force, after
+// what is in force was refused. It reports whether there was one.
+func (k *Keeper) Recover(ctx context.Context) (bool, error) {
+	found, err := k.restore(ctx, false)
+	if found || err != nil || !k.Exists {
+		return found, err
+	}
+	d, err := k.Describe(ctx)
+	if err != nil {
+		return false, err
+	}
+	return k.bringForward(ctx, d)
+}
+
+// restore takes the session that the rescue parameter holds as what is in force,
+// stores it and deletes the parameter. Only one that is based on the version in
+// force is newer than that; another is kept beside it, and is what is left where
+// usable is not set: what is in force was refused.
+func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
+	doc, base, err := k.readRescue(ctx)
+	switch {
+	case err != nil || doc.RefreshToken.IsZero():
+		return false, err
+	case doc.RefreshToken.Equal(k.doc.RefreshToken): // it was stored after all
+		k.deleteRescue(ctx)
+		return false, nil
+	case !k.ours(doc):
+		return false, nil
+	case !k.find(ctx): // there is still nothing to store it in
+		k.doc, k.rescued = doc, true
+		return true, nil
+	}
+	value := doc.Encode()
+	put := func(id string, labels ...string) error {
+		return k.Wait.Try(ctx, func(ctx context.Context) error { return k.Secrets.Put(ctx, k.ID, id, value, labels...) })
+	}
+	usable = usable && !k.doc.RefreshToken.IsZero() && !k.Refused(k.version.Labels)
+	if usable && base != k.version.ID {
+		if err := put(k.child("kept "+credential.Sum(value)), LabelKept); err != nil {
+			return false, err
+		}
+		k.deleteRescue(ctx)
+		return false, nil
+	}
+	id := k.child("")
+	err = put(id)
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		id = k.child(credential.Sum(value))
+		err = put(id)
+	}
+	if err != nil {
+		return false, unsent(err)
+	}
+	k.stands(doc, id, value)
+	k.Hint("the session was brought back from the rescue parameter")
+	k.deleteRescue(ctx)
+	return true, nil
+}
+
+// readRescue reads the rescue parameter. The session is empty if there is none;
+// only "not found" means that.
+func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base string, err error) {
+	value, err := k.Parameters.Get(ctx, k.Rescue)
+	if secrets.ErrorKind(err) == secrets.ErrNotFound {
+		return credential.Session{}, "", nil
+	}
+	if err != nil {
+		return credential.Session{}, "", &Unreadable{k.Rescue, err}
+	}
+	var found rescued
+	if err = json.Unmarshal([]byte(value.Reveal()), &found); err == nil {
+		doc, err = credential.ParseSession(redact.New(string(found.Session)))
+	}
+	if err != nil || doc.RefreshToken.IsZero() {
+		return credential.Session{}, "", &Unreadable{Parameter: k.Rescue}
+	}
+	return doc, found.Base, nil
+}
+
+func (k *Keeper) deleteRescue(ctx context.Context) {
+	k.rescued = false
+	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) })
+	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
+		k.Hint("the session in the rescue parameter is stored, and the parameter could not be deleted: " + err.Error())
+	}
+}
+
+// adopt brings forward a session that was received but is not AWSCURRENT: the
+// label was moved back by hand, or the document overwritten. It looks only where
+// something is odd: a claim on AWSCURRENT, an AWSCURRENT that came from
+// elsewhere than from the last exchange, or one that holds nothing where nothing
+// else is stored to go by.
+func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (bool, error) {
+	current, left, previous := d.Holder(secrets.Current), d.Holder(LabelExchange), d.Holder(secrets.Previous)
+	empty := k.doc.RefreshToken.IsZero()
+	elsewhere := left == current || previous != "" && left != previous
+	if empty && t.Stronger || !empty && !elsewhere && !k.look {
+		return false, nil
+	}
+	return k.bringForward(ctx, d)
+}
+
+func (k *Keeper) bringForward(ctx context.Context, d secrets.Description) (bool, error) {
+	v, label, err := k.newer(ctx, d)
+	if err != nil || v.ID == "" {
+		return false, err
+	}
+	if err := k.exclusive(k.move(ctx, secrets.Current, v.ID, k.version.ID)); err != nil {
+		return false, err
+	}
+	k.Hint("a newer session was found under " + label + " and brought forward")
+	v.Labels = append(slices.Clone(d.Labels[v.ID]), secrets.Current)
+	claimed := k.claimed
+	k.Use(v)
+	k.claimed, k.bumped = false, false
+	k.stored = claimed // by a run that held the claim: what it brought forward is its own
+	return true, nil
+}
+
+// newer finds a session that was received after the one in force; its ID is
+// empty if there is none. Which is newer is told by the order in which AWS made
+// the versions, and by their ids, never by the clocks of two runs. A version
+// that was sent already, or refused, is none.
+func (k *Keeper) newer(ctx context.Context, d secrets.Description) (secrets.Version, string, error) {
+	for _, label := range []string{LabelKept, secrets.Previous, secrets.Pending} {
+		id := d.Holder(label)
+		labels := d.Labels[id]
+		spent := slices.Contains(labels, LabelExchange) || sentNote(labels).n > 0 || k.Refused(labels)
+		if id == "" || id == k.version.ID || spent {
+			continue
+		}
+		v, err := k.Secrets.GetVersion(ctx, k.ID, id)
+		if secrets.ErrorKind(err) == secrets.ErrNotFound {
+			continue // a version that a rotation prepared and left empty
+		}
+		if err != nil {
+			return secrets.Version{}, "", err
+		}
+		doc, err := credential.ParseSession(v.Value)
+		if err != nil || doc.RefreshToken.IsZero() || doc.RefreshToken.Equal(k.doc.RefreshToken) || !k.ours(doc) {
+			continue
+		}
+		if k.doc.RefreshToken.IsZero() || k.after(v) {
+			return v, label, nil
+		}
+	}
+	return secrets.Version{}, "", nil
+}
+
+// after reports whether a version was made after the one in force.
+func (k *Keeper) after(v secrets.Version) bool {
+	if k.version.Created.IsZero() { // made by this run
+		return false
+	}
+	return v.Created.After(k.version.Created) || v.Created.Equal(k.version.Created) && v.ID == k.child("")
+}
+
+// ours reports whether a session belongs to what the credential holds, or to the
+// session in force.
+func (k *Keeper) ours(s credential.Session) bool {
+	return k.Fits(s) || s.OpenedBy == k.doc.OpenedBy
+}

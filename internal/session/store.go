@@ -1,0 +1,94 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/limits"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// Store stores the session that an exchange yielded, and where that cannot be
+// done puts it into the rescue parameter. It is never given up without a word.
+func (k *Keeper) Store(ctx context.Context, next credential.Session) {
+	if !k.find(ctx) {
+		k.rescue(ctx, next, "there is no session secret to keep the changed refresh token in; create it: aws secretsmanager create-secret --name "+k.ID)
+		k.doc = next
+		return
+	}
+	value := next.Encode()
+	id, err := k.put(ctx, value)
+	if err != nil {
+		k.rescue(ctx, next, "the session could not be stored: "+err.Error())
+		k.Lose(ctx)
+		k.doc = next
+		return
+	}
+	if k.rescued || k.beside {
+		k.deleteRescue(ctx)
+	}
+	k.stands(next, id, value)
+}
+
+// stands takes what was just stored as what is in force. LabelExchange stays
+// behind on the version before it.
+func (k *Keeper) stands(doc credential.Session, id string, value redact.Secret) {
+	k.doc, k.version = doc, secrets.Version{ARN: k.version.ARN, ID: id, Value: value}
+	k.claimed, k.bumped, k.doubt, k.stored = false, false, note{}, true
+}
+
+// put stores a value as the next version. Its id is derived from the version it
+// was based on, so that a repetition is a no-op and two runs from one base
+// collide.
+func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err error) {
+	base := k.version.ID
+	insist := func(id string, labels ...string) (string, error) {
+		return id, k.Wait.Insist(ctx, limits.Store/2, func(ctx context.Context) error {
+			return k.Secrets.Put(ctx, k.ID, id, value, labels...)
+		})
+	}
+	if id, err = insist(k.child("")); secrets.ErrorKind(err) != secrets.ErrConflict {
+		return id, err
+	}
+	// If the base is still in force, somebody moved AWSCURRENT back. If it is
+	// not, another run was faster, and this run's session is kept beside.
+	sum := credential.Sum(value)
+	v, err := k.Secrets.Get(ctx, k.ID, secrets.Current)
+	if err == nil && v.ID == base {
+		return insist(k.child(sum))
+	}
+	k.Hint("another run stored a session meanwhile; this one's is kept under the label " + LabelKept)
+	return insist(k.child("kept "+sum), LabelKept)
+}
+
+// child is the id of a version that is based on the one in force.
+func (k *Keeper) child(more string) string {
+	return secrets.DeriveID(k.version.ARN, k.version.ID, "session"+more)
+}
+
+// rescued is what the rescue parameter holds.
+type rescued struct {
+	Base    string          `json:"base"` // the version that it is based on, "" if there was none
+	Session json.RawMessage `json:"session"`
+}
+
+// rescue puts a session that cannot be stored into a parameter.
+func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
+	if s.RefreshToken.IsZero() { // nothing in it is the only copy of anything
+		k.Hint(why)
+		return
+	}
+	b, err := json.Marshal(rescued{k.version.ID, json.RawMessage(s.Encode().Reveal())})
+	if err == nil {
+		err = k.Wait.Insist(ctx, 0, func(ctx context.Context) error {
+			return k.Parameters.Put(ctx, k.Rescue, k.RescueKey, redact.New(string(b)))
+		})
+	}
+	if err != nil {
+		k.Hint(why + "; nor could the rescue parameter be written, so the new refresh token is lost: " + err.Error())
+		return
+	}
+	k.Hint(why + "; it is kept in the parameter " + k.Rescue)
+}
