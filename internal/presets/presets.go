@@ -125,7 +125,9 @@ var merged = []string{"extra", "headers", "assertion_claims", "credential_member
 
 // Own splits an operator's settings into those of oauth2 and the preset's
 // variables. problem is empty if all is well; otherwise member is at fault.
-func (p Preset) Own(settings json.RawMessage) (rest map[string]json.RawMessage, variables map[string]string, member, problem string) {
+func (p Preset) Own(settings json.RawMessage) (
+	rest map[string]json.RawMessage, variables map[string]string, member, problem string,
+) {
 	if len(settings) > 0 {
 		if err := json.Unmarshal(settings, &rest); err != nil {
 			return nil, nil, "", "is not a JSON object"
@@ -161,7 +163,9 @@ func (p Preset) Own(settings json.RawMessage) (rest map[string]json.RawMessage, 
 // Complete returns the preset's settings for the grant that is asked for,
 // together with the operator's own, in the form of the provider oauth2. problem
 // is as in [Preset.Own].
-func (p Preset) Complete(rest map[string]json.RawMessage, variables map[string]string) (out json.RawMessage, member, problem string) {
+func (p Preset) Complete(rest map[string]json.RawMessage, variables map[string]string) (
+	out json.RawMessage, member, problem string,
+) {
 	whole := map[string]json.RawMessage{}
 	grant := p.DefaultGrant
 	if raw, given := rest["grant"]; given {

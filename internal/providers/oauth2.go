@@ -125,7 +125,9 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 	case p.grant == meant:
 		return nil
 	case interactive[p.grant]:
-		return p.wrong("grant", "needs a person each time: log in once, store the refresh token that comes of it, and use refresh_token")
+		return p.wrong("grant",
+			"needs a person each time: log in once, store the refresh token that comes of it, and "+
+				"use refresh_token")
 	case meant != "":
 		return p.wrong("grant", "is nearly "+meant+" but not quite: name one of "+known)
 	case !grantRE().MatchString(p.grant):
@@ -147,7 +149,9 @@ func (p *oauth2) setAuth(s oauth2Settings) error {
 		}
 	}
 	if p.grant == grantClient && p.auth == authPublic {
-		return p.wrong("client_auth", "cannot be none for client_credentials: that grant is for confidential clients only (RFC 6749 section 4.4)")
+		return p.wrong("client_auth",
+			"cannot be none for client_credentials: that grant is for confidential clients only "+
+				"(RFC 6749 section 4.4)")
 	}
 	p.mutualTLS = p.mutualTLS || p.auth == authTLS || p.auth == authSelfTLS
 	return p.setNames(s.CredentialMembers)

@@ -20,7 +20,6 @@ import (
 	"evertoken/internal/credential"
 	"evertoken/internal/keys"
 	"evertoken/internal/redact"
-	"evertoken/internal/strictjson"
 )
 
 // assertionType marks a JWT by which a client authenticates (RFC 7523 section
@@ -59,12 +58,15 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 	}
 	p.assertion = assertionSettings{subject: s.Subject, audience: audience, claims: s.AssertionClaims,
 		algorithm: jose.SignatureAlgorithm(s.AssertionAlg), life: time.Duration(s.AssertionLife), scope: s.AssertionScope}
-	for setting, given := range map[string]bool{
+	given := map[string]bool{
 		"assertion_audience": len(audience) > 0, "assertion_claims": len(s.AssertionClaims) > 0,
 		"assertion_alg": s.AssertionAlg != "", "assertion_life": s.AssertionLife != 0, "assertion_scope": s.AssertionScope,
-	} {
-		if given && p.grant != grantJWT && p.auth != authKey {
-			return p.wrong(setting, "needs the grant jwt_bearer or the client_auth private_key_jwt: no assertion is made otherwise")
+	}
+	for _, setting := range slices.Sorted(maps.Keys(given)) {
+		if given[setting] && p.grant != grantJWT && p.auth != authKey {
+			return p.wrong(setting,
+				"needs the grant jwt_bearer or the client_auth private_key_jwt: no assertion is made "+
+					"otherwise")
 		}
 	}
 	switch {
@@ -86,8 +88,6 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 			return p.wrong("assertion_claims."+name, "must not be set there: use \""+setting+"\"")
 		case own:
 			return p.wrong("assertion_claims."+name, "must not be set: Evertoken sets it for each request")
-		case secretName(name):
-			return p.wrong("assertion_claims."+strictjson.Printable(name), "looks like a secret, which must not stand in a connection")
 		}
 	}
 	return nil
@@ -177,7 +177,8 @@ func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Se
 	}
 	options := (&jose.SignerOptions{}).WithType("JWT")
 	addThumbprints(options, key)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key.Signer(), KeyID: key.ID}}, options)
+	private := jose.JSONWebKey{Key: key.Signer(), KeyID: key.ID}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: private}, options)
 	if err != nil {
 		return redact.Secret{}, p.keyError("cannot sign")
 	}

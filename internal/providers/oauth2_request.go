@@ -76,7 +76,8 @@ func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, er
 
 // addParameters adds the scope and what the settings want sent besides.
 func (p *oauth2) addParameters(form redact.Values, r exchange.Request) {
-	for name, values := range map[string][]string{"audience": p.audience, "resource": p.resource} { // RFC 8693 section 2.1, RFC 8707 section 2
+	// RFC 8693 section 2.1 and RFC 8707 section 2 let the two repeat.
+	for name, values := range map[string][]string{"audience": p.audience, "resource": p.resource} {
 		for _, value := range values {
 			form.Add(name, value)
 		}
@@ -141,8 +142,11 @@ func (p *oauth2) forReaders(out *exchange.Issued, r exchange.Request) {
 	out.Publish = nil
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		value := all[path]
-		if slices.ContainsFunc(secrets, func(s redact.Secret) bool { return !s.IsZero() && strings.Contains(value, s.Reveal()) }) {
-			out.Hints = append(out.Hints, "The answer's "+path+" holds what the credential holds too and is not published, although settings.publish names it.")
+		if slices.ContainsFunc(secrets, func(s redact.Secret) bool {
+			return !s.IsZero() && strings.Contains(value, s.Reveal())
+		}) {
+			out.Hints = append(out.Hints, "The answer's "+path+" holds what the credential holds too: "+
+				"it is not published, although settings.publish names it.")
 			continue
 		}
 		if out.Publish == nil {

@@ -130,7 +130,7 @@ func (p *oauth2) setNames(names map[string]string) error {
 			return p.wrong(setting, "is not a member that Evertoken uses: the names on the left are "+strings.Join(mappable, ", "))
 		case own == "":
 			return p.wrong(setting, "is empty: give the credential's own name for it")
-		case own != standard && (slices.Contains(mappable, own) || own == hostsMember):
+		case own != standard && (slices.Contains(mappable, own) || own == credential.Hosts):
 			return p.wrong(setting, "must not be a member that has a meaning of its own")
 		case taken[own]:
 			return p.wrong(setting, "names a member that already stands for another")
@@ -140,9 +140,6 @@ func (p *oauth2) setNames(names map[string]string) error {
 	p.names = names
 	return nil
 }
-
-// hostsMember is the credential's list of the hosts that it may be sent to.
-const hostsMember = "hosts"
 
 // named is what the credential calls one of the standard members.
 func (p *oauth2) named(standard string) string {
@@ -190,7 +187,7 @@ func (p *oauth2) setExtra(raw map[string]json.RawMessage) (err error) {
 			return p.wrong(setting, `holds a secret, which must not stand in a connection: store it in the credential and write {"credential": "<member>"}`)
 		case reserved[name] && !own[name]:
 			return p.wrong(setting, "must not be set: Evertoken sets it itself, or it is a secret")
-		case s.member == hostsMember, purpose != "" && purpose != name:
+		case s.member == credential.Hosts, purpose != "" && purpose != name:
 			return p.wrong(setting, "must not send that member of the credential: it has another purpose")
 		}
 	}
@@ -238,8 +235,10 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 			return p.wrong(setting, "stands there twice: capitals do not count in a header's name")
 		case lower == "authorization" && (s.member == "" || p.auth == authBasic || p.auth == authPlainBasic):
 			return p.wrong(setting, `must come from the credential, as {"credential": "<member>"}, and needs a client_auth other than Basic`)
-		case s.member == hostsMember, p.purpose(s.member) != "":
-			return p.wrong(setting, "must not send a member that holds a secret of another kind: store the header's value in a member of its own")
+		case s.member == credential.Hosts, p.purpose(s.member) != "":
+			return p.wrong(setting,
+				"must not send a member that holds a secret of another kind: store the header's value "+
+					"in a member of its own")
 		case s.member == "" && secretName(lower):
 			return p.wrong(setting, `looks like a secret, which must not stand in a connection: store it in the credential and write {"credential": "<member>"}`)
 		case strings.ContainsFunc(s.text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
@@ -263,32 +262,42 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 	for setting, path := range map[string]string{"access_token": p.answer.AccessToken,
 		"refresh_token": p.answer.RefreshToken, "expires_in": p.answer.ExpiresIn} {
 		if path != "" && !pathRE().MatchString(path) {
-			return p.wrong("answer."+setting, "is not a place in the answer: write names with dots between, as data.accessToken")
+			return p.wrong("answer."+setting,
+				"is not a place in the answer: write names with dots between, as data.accessToken")
 		}
 	}
 	// Readers get what stands here, and a refresh token is not for them.
 	if lower := strings.ToLower(p.answer.AccessToken); lower != "" && (p.answer.AccessToken == p.answer.RefreshToken ||
 		strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") || strings.Contains(lower, "password")) {
-		return p.wrong("answer.access_token", "must not name another secret than the access token: applications read what stands there")
+		return p.wrong("answer.access_token",
+			"must not name another secret than the access token: applications read what stands "+
+				"there")
 	}
 	names := map[string]bool{}
 	for _, path := range s.Publish {
 		name := path[strings.LastIndexByte(path, '.')+1:]
 		switch {
 		case !pathRE().MatchString(path):
-			return p.wrong("publish", "has an entry that is not a place in the answer: write names with dots between, as data.instance_url")
+			return p.wrong("publish",
+				"has an entry that is not a place in the answer: write names with dots between, as "+
+					"data.instance_url")
 		case names[name]:
-			return p.wrong("publish", "has two members of one last name, which is their name in the token document")
+			return p.wrong("publish",
+				"has two members of one last name, which is their name in the token document")
 		case tokenMembers[name]:
 			return p.wrong("publish", "must not name a member of the token document itself: "+strings.Join(slices.Sorted(maps.Keys(tokenMembers)), ", "))
 		case secretName(path), path == p.answer.AccessToken, path == p.answer.RefreshToken:
-			return p.wrong("publish", "must not name a member that may hold a secret (token, secret, password, key, assertion, code and the like): applications read an access token and nothing else")
+			return p.wrong("publish",
+				"must not name a member that may hold a secret (token, secret, password, key, "+
+					"assertion, code and the like): applications read an access token and nothing else")
 		}
 		names[name] = true
 	}
 	for _, kind := range s.TokenTypes {
 		if kind == "" || strings.EqualFold(kind, "DPoP") || strings.EqualFold(kind, "mac") {
-			return p.wrong("token_types", "has a type that is no bearer token: DPoP and MAC tokens need a key for every call (RFC 9449)")
+			return p.wrong("token_types",
+				"has a type that is no bearer token: DPoP and MAC tokens need a key for every call "+
+					"(RFC 9449)")
 		}
 	}
 	return nil
@@ -327,7 +336,8 @@ func (p *oauth2) setLives(s oauth2Settings) (err error) {
 	case s.RefreshTokenLife != 0 && p.refreshLife < time.Hour:
 		return p.wrong("refresh_token_life", "must be at least 1h")
 	case p.reuseGrace > time.Hour:
-		return p.wrong("reuse_grace", "must be at most 1h: it is how long a spent refresh token is taken again")
+		return p.wrong("reuse_grace",
+			"must be at most 1h: it is how long a spent refresh token is taken again")
 	}
 	p.renewLate = s.RenewLate
 	p.sessionMax, p.remintOut, err = p.window(s.SessionMax, s.RemintBefore)
