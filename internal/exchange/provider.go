@@ -49,3 +49,13 @@ type Prover interface {
 	// credential authenticates the call where the provider wants that.
 	Prove(ctx context.Context, c credential.Credential, accessToken redact.Secret) error
 }
+
+// Prober is a [Provider] of a connection that may declare a probe.
+type Prober interface {
+	// Probe makes a harmless call with an access token, once, and returns the
+	// status of the answer: 401 means that the token was revoked (RFC 6750
+	// section 3.1), and no other answer means anything. The credential says
+	// where the token may go; nothing of it is sent. Its error is an [*Error]
+	// and says that there was no answer.
+	Probe(ctx context.Context, c credential.Credential, accessToken redact.Secret) (status int, err error)
+}

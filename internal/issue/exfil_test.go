@@ -198,3 +198,44 @@ func TestDocumentsKeepTheirRole(t *testing.T) {
 		}
 	}
 }
+
+// A run that is forced for a token that was seen to fail sends nothing that was
+// rejected before: whoever may ask for that locks nobody's account. An operator's
+// own force does.
+func TestAForceForAFailedTokenSendsNothingRejected(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.Apiax("victim")
+	w.Run(issue.Event{})
+	token, ok := w.Token("victim")
+	if !ok {
+		t.Fatal("no token")
+	}
+	w.IDP.Apiax().EndSessions("victim")
+	w.PutSecret("evertoken/victim/credential", `{"username":"victim","password":"wrong"}`)
+	passwords := func() int {
+		n := 0
+		for _, r := range w.IDP.Requests() {
+			if r.Grant == "password" {
+				n++
+			}
+		}
+		return n
+	}
+	w.Run(issue.Event{Connections: []string{"victim"}, Force: true})
+	w.Tick()
+	before := passwords()
+	for range 10 {
+		e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}, Force: true, IssuedAt: token.IssuedAt}), "victim")
+		if e.Outcome == "issued" {
+			t.Fatalf("%+v", e)
+		}
+	}
+	if n := passwords() - before; n != 0 {
+		t.Errorf("the rejected password was sent %d times more", n)
+	}
+	w.Run(issue.Event{Connections: []string{"victim"}, Force: true})
+	if n := passwords() - before; n != 1 {
+		t.Errorf("an operator's force sent the password %d times", n)
+	}
+}

@@ -86,7 +86,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		}
 		t := &task{turn: len(all), job: renew.Job{
 			Connection: d.Connection, Parameter: d.Parameter, Provider: provider, Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
-			Candidate: r.event.Candidate,
+			Candidate: r.event.Candidate, Named: len(r.event.Connections) > 0,
 		}}
 		t.host = r.hostOf(t, hosts)
 		t.gate = &gate{host: t.host, pressing: func() bool { return t.pressing(r.Config.Every, r.Now()) }}

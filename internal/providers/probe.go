@@ -12,17 +12,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Prober is a [exchange.Provider] of a connection that declares a probe.
-type Prober interface {
-	// Probe makes a harmless call with an access token, once, and returns the
-	// status of the answer: 401 means that the token was revoked (RFC 6750
-	// section 3.1), and no other answer means anything. The credential says
-	// where the token may go; nothing of it is sent. Its error is an
-	// [*exchange.Error] and says that there was no answer.
-	Probe(ctx context.Context, c credential.Credential, accessToken redact.Secret) (status int, err error)
-}
-
-// Probe implements [Prober] for every provider.
+// Probe implements [exchange.Prober] for every provider.
 func (b base) Probe(ctx context.Context, c credential.Credential, access redact.Secret) (int, error) {
 	doing := oauth.Doing("probing the token", b.probeURL)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.probeURL, http.NoBody)

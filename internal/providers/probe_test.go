@@ -38,7 +38,7 @@ func TestProbe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prober, ok := p.(Prober)
+		prober, ok := p.(exchange.Prober)
 		if !ok {
 			t.Fatalf("%s cannot probe", tt.provider)
 		}
@@ -64,7 +64,7 @@ func TestProbeIsBound(t *testing.T) {
 		}
 		c := full(t, "login.example.com,*.flexera.eu,*.apiax.io,*.sharetribe.com,*.flexnetoperations.com")
 		misconfiguredUnsent(t, p.Allowed(c), evil.Host)
-		prober, ok := p.(Prober)
+		prober, ok := p.(exchange.Prober)
 		if !ok {
 			t.Fatalf("%s cannot probe", provider)
 		}
@@ -80,7 +80,7 @@ func TestProbeWithoutAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prober, ok := p.(Prober)
+	prober, ok := p.(exchange.Prober)
 	if !ok {
 		t.Fatal("cannot probe")
 	}

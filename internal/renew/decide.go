@@ -45,6 +45,8 @@ type Facts struct {
 	ByRotation bool
 	// Force is set for a run that an operator forced on this connection.
 	Force bool
+	// Revoked is set where the provider refuses the published token.
+	Revoked bool
 	// Token is nil where there is none that counts.
 	Token *TokenTimes
 	// LastWrite is when a document was written that does not count any more;
@@ -66,6 +68,7 @@ const (
 	reasonMissing       = "missing"
 	reasonExpired       = "expired"
 	reasonForced        = "forced"
+	reasonRevoked       = "the provider answered 401 to the probe, so the token was revoked"
 	reasonEmergency     = "emergency"
 	reasonDue           = "due"
 	reasonRefreshEnding = "refresh token ending"
@@ -114,6 +117,8 @@ func Decide(f Facts) Decision {
 	switch {
 	case f.Force:
 		d.Due, d.Reason = true, reasonForced
+	case f.Revoked:
+		d.Due, d.Reason = true, reasonRevoked
 	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:
 		d.Due, d.Reason = false, reasonRotation
 	case unpublished && f.Traits.RenewLate && !d.Due: // and its refresh has ended the token

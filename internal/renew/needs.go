@@ -13,7 +13,9 @@ type Reads struct{ Credential, Session bool }
 // Needs says from the published token alone what else a scheduled run must read
 // of the connection: nothing before the token's look_after, everything after it
 // or where no token counts. It is a pure function of the job's Connection,
-// Provider, Token, Force, Candidate and DryRun. every is how often a run happens.
+// Provider, Token, Force, Candidate, Named and DryRun. every is how often a run
+// happens. A token that is to be probed needs the credential, which says where the
+// token may be sent.
 // A run that names the connection reads everything in any case.
 func Needs(j Job, every time.Duration, now time.Time) Reads {
 	traits := j.Provider.Traits()
@@ -30,7 +32,7 @@ func Needs(j Job, every time.Duration, now time.Time) Reads {
 	if told := token.LookAfter; !told.IsZero() && told.Before(at) {
 		at = told
 	}
-	if now.Before(at) && (!token.LookAfter.IsZero() || !session) { // without look_after a session may say more than the token
+	if now.Before(at) && !probes(j, every, now) && (!token.LookAfter.IsZero() || !session) { // without look_after a session may say more than the token
 		return Reads{}
 	}
 	return everything

@@ -106,6 +106,8 @@ type Job struct {
 	// refresh token. Success stores and publishes what it yields; a refusal
 	// leaves no trace.
 	Candidate bool
+	// Named is set where the run was asked for this connection by its name.
+	Named bool
 	// DryRun spends and writes nothing.
 	DryRun bool
 	// Gate is what the run knows of the provider's host and of a credential

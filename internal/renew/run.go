@@ -67,6 +67,7 @@ type renewal struct {
 	looked    bool   // for a session stored elsewhere
 	openedBy  string // the grant that a session was opened by
 	left      bool   // another run's token was left in place of this one's
+	revoked   bool   // the provider answered 401 to the token
 	// keep, where set, takes the token in place of its being published.
 	keep func(context.Context, credential.Token) error
 }
@@ -84,6 +85,10 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 	r.decision = Decide(r.facts())
 	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
 		return Result{Outcome: Fresh, Reason: "another token was published since"}, nil
+	}
+	if !r.decision.Due && !r.decision.BackOff && r.revokedByProbe(ctx) {
+		r.revoked = true
+		r.decision = Decide(r.facts())
 	}
 	if !r.decision.Due && !r.decision.BackOff {
 		r.hintNoCredential()
@@ -223,7 +228,7 @@ func (r *renewal) facts() Facts {
 	f := Facts{
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
 		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
-		Force: r.job.Force || r.job.Candidate || r.keep != nil, Token: r.token, Traits: r.traits,
+		Force: r.job.Force || r.job.Candidate || r.keep != nil, Revoked: r.revoked, Token: r.token, Traits: r.traits,
 	}
 	if r.token == nil && r.conn.TokenParameter == "" {
 		f.LastWrite = r.tokenVersion.Created
