@@ -1,17 +1,19 @@
 package operator
 
 import (
-	"slices"
 	"time"
 
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 )
 
 // unsettled says why a session's refresh token may be on its way to the provider,
-// or "" where it is not.
-func unsettled(d secrets.Description, _ time.Time) string {
-	if slices.Contains(d.Labels[d.Holder(secrets.Current)], "EVERTOKEN_EXCHANGE") {
-		return "an exchange is under way, or its answer was lost"
+// or "" where it is not, by the functions' own reading.
+func unsettled(d secrets.Description, now time.Time) string {
+	switch stage := session.StageOf(d, d.Holder(secrets.Current), now, runLasts); stage {
+	case session.Empty, session.Unlabelled, session.Idle:
+		return ""
+	default:
+		return stageInWords[stage]
 	}
-	return ""
 }

@@ -54,7 +54,7 @@ func (a *app) root() *cobra.Command {
 	f.SortFlags = false
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupChange, Title: "Change (each has --dry-run):"})
-	for _, c := range []*cobra.Command{a.statusCommand(), a.checkCommand(), a.tokenCommand()} {
+	for _, c := range []*cobra.Command{a.statusCommand(), a.explainCommand(), a.checkCommand(), a.tokenCommand()} {
 		c.GroupID = groupLook
 		root.AddCommand(c)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -255,9 +254,8 @@ func needsPersonAt(document redact.Secret) time.Time {
 func refusedOn(d secrets.Description, version string) string {
 	latest := ""
 	for label, id := range d.Prefixed(rejected) {
-		day := strings.TrimPrefix(label, rejected)
-		if at, err := time.Parse("20060102", day[:min(8, len(day))]); err == nil && id == version {
-			latest = max(latest, at.Format(time.DateOnly))
+		if id == version {
+			latest = max(latest, dayOf(label))
 		}
 	}
 	return latest
