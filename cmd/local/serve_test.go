@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -135,4 +137,60 @@ func TestServeCommands(t *testing.T) {
 	if after := s.read(t, session); memberOf(after.value, "refresh_token") == memberOf(before.value, "refresh_token") {
 		t.Errorf("the session was not rotated: %v", s.lastRotationError())
 	}
+}
+
+// TestServeEvertoken has the command evertoken work unchanged against what is
+// served: from nothing to a token that the provider accepts, as a person does it.
+func TestServeEvertoken(t *testing.T) {
+	t.Parallel()
+	s, _, out := startTestServing(t)
+	binary := filepath.Join(t.TempDir(), "evertoken")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/evertoken")
+	build.Dir = testRoot
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	// The environment is that of the printed command.
+	_, line, found := strings.Cut(out.String(), "Look after connections with Evertoken's own command:\n")
+	line, _, _ = strings.Cut(strings.TrimSpace(line), " go run ./cmd/evertoken")
+	if !found {
+		t.Fatalf("not printed: the command")
+	}
+	evertoken := func(want int, stdin string, args ...string) string {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), binary, args...)
+		c.Dir = t.TempDir() // an empty folder
+		c.Env, c.Stdin = append(strings.Fields(line), "HOME="+c.Dir), strings.NewReader(stdin)
+		text, err := c.CombinedOutput()
+		code := 0
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			code = exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if code != want {
+			t.Fatalf("evertoken %s exits with %d, want %d:\n%s", strings.Join(args, " "), code, want, text)
+		}
+		return string(text)
+	}
+	if text := evertoken(1, "", "status"); !strings.Contains(text, "flexera-typo") || !strings.Contains(text, "flexera-new") {
+		t.Errorf("status: %s", text)
+	}
+	id, secret := s.idp.OAuth2().AddClient(fakeidp.OAuth2Client{})
+	credential, err := json.Marshal(map[string]string{"client_id": id, "client_secret": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := evertoken(0, string(credential), "add", "my-first", "--provider", "oauth2", "--way", "client_credentials",
+		"--set", "token_url="+s.idp.OAuth2().TokenURL(), "--credential", "-")
+	if !strings.Contains(text, "my-first: a token is published") {
+		t.Errorf("add: %s", text)
+	}
+	header := strings.TrimSpace(evertoken(0, "", "token", "my-first"))
+	if bearer, ok := strings.CutPrefix(header, "Bearer "); !ok || !s.idp.Accepts("oauth2", bearer) {
+		t.Error("the provider does not accept the printed header")
+	}
+	evertoken(0, "", "check", "my-first")
+	evertoken(0, "", "renew", "my-first")
+	evertoken(0, "", "rotate", "apiax", "session", "--every", "7d")
 }
