@@ -20,8 +20,19 @@ import (
 // rotation finds the connection.
 const parameterTag = "evertoken:parameter"
 
-// document is one of a connection's three secrets.
+// document is one of a connection's secrets.
 type document struct{ role, id string }
+
+// roleCopy is the role of a plain copy of the token.
+const roleCopy = "copy"
+
+// member is the member of the declaration that names the secret.
+func (d document) member() string {
+	if d.role == roleCopy {
+		return "plain_copy"
+	}
+	return d.role
+}
 
 func (d document) name() string { return connection.SecretName(d.id) }
 
@@ -29,6 +40,9 @@ func documents(c connection.Connection) []document {
 	out := []document{{"credential", c.Credential}, {"session", c.Session}}
 	if c.Token != "" {
 		out = append(out, document{"token", c.Token})
+	}
+	if c.PlainCopy != "" {
+		out = append(out, document{roleCopy, c.PlainCopy})
 	}
 	return out
 }
@@ -88,6 +102,10 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 		x.secret(ctx, doc)
 	}
 	x.shared()
+	if p := x.d.Connection.TokenParameter; p != "" && x.stack.name != "" && !strings.HasPrefix(p, x.stack.parameterPrefix+"tokens/") {
+		x.add(weightFault, "Name one below that path in the parameter "+x.d.Parameter+".",
+			"the functions may not write %s: their roles reach only %stokens/…", p, x.stack.parameterPrefix)
+	}
 	x.life(ctx)
 	if stackErr != nil {
 		x.unread(stackErr)

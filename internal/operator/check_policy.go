@@ -23,7 +23,7 @@ func (x *examination) policy(ctx context.Context, doc document) {
 	case len(who) == 0:
 	case slices.Contains(who, "*"):
 		x.add(weightFault, "Name the readers in the resource policy.", "the resource policy of %s lets anybody read it", doc.name())
-	case doc.role == "token":
+	case doc.role == "token" || doc.role == roleCopy:
 		x.add(weightOK, "", "by its resource policy %s may be read by %s", doc.name(), strings.Join(who, ", "))
 	default:
 		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s may be read by %s", doc.name(), strings.Join(who, ", "))

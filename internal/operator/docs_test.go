@@ -30,7 +30,7 @@ func TestDocumented(t *testing.T) {
 	a := &app{Process: Process{Getenv: func(string) string { return "" }}}
 	want := reference(a.root())
 	if os.Getenv("UPDATE_DOCS") != "" {
-		if err := os.WriteFile(docsPage, []byte(head+docsBegin+want), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		if err := os.WriteFile(docsPage, []byte(head+docsBegin+want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -47,7 +47,9 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 			secrets = append(secrets, d.id)
 		}
 	}
-	a.say("The declaration of %s, in case it is needed again:\n  %s\n", name, declarationIn(t.all.parameters[t.Parameter], name))
+	if text := declarationIn(t.all.parameters[t.Parameter], name); text != "" {
+		a.say("The declaration of %s, in case it is needed again:\n  %s\n", name, text)
+	}
 	for _, k := range kept {
 		a.say("The secret %s is kept.\n", k)
 	}

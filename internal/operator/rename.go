@@ -169,12 +169,12 @@ func (x *renaming) compose(context.Context) error {
 		switch {
 		case d.name() == x.secretName(x.old, d.role):
 			x.moved = append(x.moved, copied{role: d.role, from: d.name(), to: x.secretName(x.new, d.role)})
-			delete(members, d.role)
-			if x.stack.secretPrefix != defaultPrefix {
-				members[d.role] = quoted(x.secretName(x.new, d.role))
+			delete(members, d.member())
+			if x.stack.secretPrefix != defaultPrefix || d.role == roleCopy {
+				members[d.member()] = quoted(x.secretName(x.new, d.role))
 			}
-		case members[d.role] == nil:
-			members[d.role] = quoted(d.id)
+		case members[d.member()] == nil:
+			members[d.member()] = quoted(d.id)
 		}
 	}
 	x.json = string(encoded(members))
@@ -198,6 +198,9 @@ func (x *renaming) read(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.dropAbsent(ctx); err != nil {
+		return err
+	}
 	for i := range x.moved {
 		m := &x.moved[i]
 		if m.target, err = x.look(ctx, m.to); err != nil {
@@ -217,9 +220,25 @@ func (x *renaming) read(ctx context.Context) error {
 	return nil
 }
 
-// readSource reads the value that is to be copied; a token is issued anew.
+// dropAbsent leaves out what the old connection does without: a session, mostly.
+func (x *renaming) dropAbsent(ctx context.Context) error {
+	var kept []copied
+	for _, m := range x.moved {
+		h, err := x.look(ctx, m.from)
+		if err != nil {
+			return err
+		}
+		if h.exists || m.role == "token" {
+			kept = append(kept, m)
+		}
+	}
+	x.moved = kept
+	return nil
+}
+
+// readSource reads the value that is to be copied.
 func (x *renaming) readSource(ctx context.Context, m *copied) error {
-	if m.role == "token" {
+	if m.role != "credential" && m.role != "session" { // a token is issued anew
 		return nil
 	}
 	v, err := x.aws.store.Get(ctx, m.from, secrets.Current)
