@@ -44,19 +44,19 @@ func (d *report) runs() {
 	d.line("## A run in which every token is due\n\nOne write for each token. The limit is what the write quota allows.\n")
 	d.line("| connections | issued | failed | deferred | took | limit | ratio | to reach | calls for each token | throttled | peak memory | answer | log |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, r := range d.due {
-		d.line("| %d | %d | %d | %d | %s | %s | %s | %.1f | %.2f | %d | %s | %s | %s |", r.n, r.report.Issued, r.report.Failed, r.report.Deferred,
-			seconds(r.took), seconds(r.limit), ratio(r), r.reach, each(r.calls, r.report.Issued), r.throttle, megabytes(r.peak), megabytes(int64(r.answer)), megabytes(int64(r.logs)))
+		d.line("| %d | %d | %d | %d | %s | %s | %s | %s | %.2f | %d | %s | %s | %s |", r.n, r.report.Issued, r.report.Failed, r.report.Deferred,
+			seconds(r.took), seconds(r.limit), ratio(r), reach(r), each(r.calls, r.report.Issued), r.throttle, megabytes(r.peak), megabytes(int64(r.answer)), megabytes(int64(r.logs)))
 	}
 	d.line("\n## A run in which nothing is due\n\nOne read for each token, and nothing else. The limit is what the quotas of reads\nallow.\n")
 	d.line("| connections | fresh | took | limit | ratio | to reach | calls for each connection | credentials and sessions decrypted | peak memory |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, r := range d.idle {
-		d.line("| %d | %d | %s | %s | %s | %.1f | %.3f | %d | %s |", r.n, r.report.Fresh, seconds(r.took), seconds(r.limit), ratio(r), r.reach, each(r.calls, r.n), r.long, megabytes(r.peak))
+		d.line("| %d | %d | %s | %s | %s | %s | %.3f | %d | %s |", r.n, r.report.Fresh, seconds(r.took), seconds(r.limit), ratio(r), reach(r), each(r.calls, r.n), r.long, megabytes(r.peak))
 	}
 	d.line("\n## Single-use refresh tokens\n\nEach session is opened from a seed, and then renewed. The limit is what the write\nquota allows for the writes that were made. What does not fit into one run is\ndeferred to the next.\n")
 	d.line("| connections | run | issued | failed | deferred | took | limit | ratio | to reach | writes for each token | calls for each token | peak memory |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, r := range d.single {
-		d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %.1f | %.2f | %.2f | %s |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred,
-			seconds(r.took), seconds(r.limit), ratio(r), r.reach, each(r.writes, r.report.Issued), each(r.calls, r.report.Issued), megabytes(r.peak))
+		d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred,
+			seconds(r.took), seconds(r.limit), ratio(r), reach(r), each(r.writes, r.report.Issued), each(r.calls, r.report.Issued), megabytes(r.peak))
 	}
 	d.line("\n## A host that hangs\n\nThe others are the connections at the host that answers: they are to be done\nwithin 5 %% of the time that their share of the fleet takes by itself.\n")
 	d.line("| connections | case | issued | failed | last token of the others after | the whole run took |\n|--:|---|--:|--:|--:|--:|")
@@ -97,6 +97,13 @@ func ratio(r row) string {
 		return "–" // latency, not the quota, is what it takes
 	}
 	return fmt.Sprintf("%.2f", float64(r.took)/float64(r.limit))
+}
+
+func reach(r row) string {
+	if r.reach == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", r.reach)
 }
 
 func each(n, of int) float64 { return float64(n) / float64(max(1, of)) }
