@@ -1,10 +1,8 @@
 package issue
 
 import (
-	"cmp"
 	"time"
 
-	"evertoken/internal/credential"
 	"evertoken/internal/renew"
 )
 
@@ -22,14 +20,9 @@ type task struct {
 	turn int
 }
 
-// looked takes in the published token, once it was read.
-func (t *task) looked(now time.Time) {
-	if t.job.Token.Err == nil {
-		if token, err := credential.ParseToken(t.job.Token.Version.Value); err == nil && token.Connection == t.job.Connection.Name {
-			t.ends = token.ExpiresAt
-			t.promise = cmp.Or(t.job.Connection.MinRemaining, token.ExpiresAt.Sub(token.IssuedAt)/6)
-		}
-	}
+// looked takes in what the published token tells.
+func (t *task) looked(glance renew.Result, now time.Time) {
+	t.ends, t.promise = glance.ExpiresAt, glance.MinRemaining
 	t.dead = !t.ends.After(now)
 }
 

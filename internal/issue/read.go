@@ -112,17 +112,19 @@ func (r *run) look(ctx context.Context, t *task, due *pile) {
 			r.done(ctx, r.faulty(ctx, t.job.Connection.Name))
 		}
 	}()
-	now := r.Now()
-	needs := renew.Reads{Credential: true, Session: t.job.Provider.Traits().Session != exchange.NoSession}
-	if len(r.event.Connections) == 0 {
-		needs = renew.Needs(t.job, r.Config.Every, now)
+	needs, glance := r.engine.Glance(t.job)
+	if len(r.event.Connections) > 0 {
+		needs = renew.Reads{Credential: true, Session: t.job.Provider.Traits().Session != exchange.NoSession}
 	}
-	if needs == (renew.Reads{}) {
-		r.done(ctx, r.renew(ctx, t))
-		return
+	switch {
+	case needs != (renew.Reads{}):
+		t.looked(glance, r.Now())
+		due.add(t, needs)
+	case t.job.Copy != nil:
+		r.done(ctx, r.renew(ctx, t)) // which holds the copy against the token
+	default:
+		r.done(ctx, glance)
 	}
-	t.looked(now)
-	due.add(t, needs)
 }
 
 // readRest reads what is to be read besides the tokens, and gives the tasks to

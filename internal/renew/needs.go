@@ -18,17 +18,24 @@ type Reads struct{ Credential, Session bool }
 // token may be sent.
 // A run that names the connection reads everything in any case.
 func Needs(j Job, every time.Duration, now time.Time) Reads {
+	var published *credential.Token
+	if j.Token.Err == nil {
+		if token, err := credential.ParseToken(j.Token.Version.Value); err == nil && token.Connection == j.Connection.Name {
+			published = &token
+		}
+	}
+	return needs(j, published, every, now)
+}
+
+// needs is [Needs] with the published token, nil where none counts.
+func needs(j Job, token *credential.Token, every time.Duration, now time.Time) Reads {
 	traits := j.Provider.Traits()
 	session := traits.Session != exchange.NoSession
 	everything := Reads{Credential: true, Session: session}
-	if j.Force || j.Candidate || j.DryRun || j.Token.Err != nil {
+	if j.Force || j.Candidate || j.DryRun || token == nil {
 		return everything
 	}
-	token, err := credential.ParseToken(j.Token.Version.Value)
-	if err != nil || token.Connection != j.Connection.Name {
-		return everything
-	}
-	at := tokenFacts(j.Connection, traits, every, token).LookAfter() // the declaration may have changed since
+	at := tokenFacts(j.Connection, traits, every, *token).LookAfter() // the declaration may have changed since
 	if told := token.LookAfter; !told.IsZero() && told.Before(at) {
 		at = told
 	}
