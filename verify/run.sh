@@ -124,7 +124,7 @@ section "known vulnerabilities"
 if python3 -c 'import urllib.request; urllib.request.urlopen("https://vuln.go.dev/index/db.json", timeout=20)' 2>/dev/null; then
   make --no-print-directory vulnerabilities
 else
-  printf '\n%s\n' \
+  printf '%s\n' \
     '################################################################' \
     '## vuln.go.dev cannot be reached from here: it was NOT checked ##' \
     '## whether known vulnerabilities are called. The workflow      ##' \

@@ -157,6 +157,25 @@ func TestLateCreateSecret(t *testing.T) {
 	}
 }
 
+// TestPendingIsPutBack: AWS says of no put whether AWSPENDING stays where the put
+// does not name it. Where it is gone, it is put back.
+func TestPendingIsPutBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.flexera("f")
+	const secret = "evertoken/f/credential"
+	w.prepare(secret, "tok")
+	w.aws.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: secret, Kind: fakeaws.OnlyHook, Skip: 2, Times: 1, Hook: func(fakeaws.Call) {
+		if v, _ := w.aws.Secret(secret).Labelled("EVERTOKEN_MADE"); v.ID != id("tok") {
+			t.Error("this is not the look after the put")
+		}
+		w.move(secret, secrets.Pending, "", "tok")
+	}})
+	check(t, "outcome", "ok", w.step("createSecret", secret, "tok"))
+	check(t, "labels", "cur:CURRENT tok:PENDING", w.labels(secret))
+	check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
+}
+
 // TestGivenUp: a rotation is given up while createSecret makes a client. Nothing
 // is stored, and the client is deleted again.
 func TestGivenUp(t *testing.T) {

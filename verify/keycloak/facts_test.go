@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // clientID is the public client of Apiax's realm.
@@ -422,6 +421,3 @@ func hold(t *testing.T, older bool, newRealm func(*testing.T) realm) {
 		})
 	}
 }
-
-// inTwoSeconds is later than any token issued now: JWT times are whole seconds.
-func inTwoSeconds() int64 { return time.Now().Add(2 * time.Second).Unix() }

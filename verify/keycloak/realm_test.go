@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // real is one realm of a real server, with the public client of Apiax.
@@ -68,11 +69,6 @@ func (r *real) addUser(name string) string {
 		"credentials": []any{map[string]any{"type": "password", "value": password}},
 	}, nil)
 	return password
-}
-
-func (r *real) setPassword(name, password string) {
-	r.admin(http.MethodPut, "/users/"+r.users[name]+"/reset-password",
-		map[string]any{"type": "password", "value": password, "temporary": false}, nil)
 }
 
 func (r *real) disableUser(name string) {
@@ -154,3 +150,6 @@ func (r *real) events() []string {
 	}
 	return out
 }
+
+// inTwoSeconds is later than any token issued now: JWT times are whole seconds.
+func inTwoSeconds() int64 { return time.Now().Add(2 * time.Second).Unix() }
