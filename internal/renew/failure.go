@@ -135,7 +135,7 @@ func (r *renewal) missingSecrets() error {
 }
 
 func (r *renewal) documentFailure(err error) *Stopped {
-	hint := "store it again: " + putCommand(r.conn.Credential)
+	hint := "store it again: " + putCommand(r.conn)
 	if x, ok := errors.AsType[*exchange.Error](err); ok && x.Hint != "" {
 		hint = x.Hint
 	}
@@ -175,8 +175,8 @@ func asExchange(err error) *exchange.Error {
 
 // putCommand is how a person stores a value without it standing in the shell's
 // history.
-func putCommand(id string) string {
-	return "aws secretsmanager put-secret-value --secret-id " + connection.SecretName(id) + " --secret-string file://credential.json"
+func putCommand(c connection.Connection) string {
+	return "aws secretsmanager put-secret-value --secret-id " + c.SecretName(c.Credential) + " --secret-string file://credential.json"
 }
 
 // forceHint says how an operator has a connection tried at once.

@@ -228,7 +228,7 @@ func (r *renewal) nothing(stronger bool) error {
 	for _, g := range r.grants {
 		if r.seedTaken(g) {
 			return &Stopped{Failed, exchange.Misconfigured, "the stored refresh token has opened the session of another connection, and sending it again would end that one",
-				"a connection is renamed by copying its session secret; for a connection of its own store a new refresh token: " + putCommand(r.conn.Credential) + "; or, to send this one all the same, " + r.forceHint()}
+				"a connection is renamed by copying its session secret; for a connection of its own store a new refresh token: " + putCommand(r.conn) + "; or, to send this one all the same, " + r.forceHint()}
 		}
 	}
 	// What is tried again by itself comes first: no person is needed for it.
@@ -275,7 +275,7 @@ func (r *renewal) inDoubt(doubt session.Doubt) error {
 		s.Outcome, s.Class = Failed, exchange.Transient
 		s.Reason = fmt.Sprintf("what was sent %d times, last at %s, was not answered, and nothing stronger is stored; it is sent again once a day, next at %s",
 			doubt.Sent, stamp(doubt.Last), stamp(doubt.Last.Add(session.Daily)))
-		s.Hint = "to try at once, " + r.forceHint() + "; if the provider then refuses it, store a new credential: " + putCommand(r.conn.Credential)
+		s.Hint = "to try at once, " + r.forceHint() + "; if the provider then refuses it, store a new credential: " + putCommand(r.conn)
 	}
 	return s
 }
@@ -306,7 +306,7 @@ func (r *renewal) blocked(what string, m memory) error {
 		s.Reason += ": " + m.answer.String()
 		hint = m.answer.advice(what)
 	}
-	s.Hint = joinHints([]string{hint, "store a working credential: " + putCommand(r.conn.Credential) +
+	s.Hint = joinHints([]string{hint, "store a working credential: " + putCommand(r.conn) +
 		"; or, if what is stored works now (an account was unlocked), " + r.forceHint() + ": the same members stored again are not sent by themselves"})
 	return s
 }

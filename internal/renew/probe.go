@@ -64,9 +64,9 @@ func probeDue(name string, every, heartbeat time.Duration, now time.Time) bool {
 	if heartbeat >= every {
 		return true
 	}
-	h := fnv.New64a()
+	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails (hash.Hash)
-	offset := time.Duration(h.Sum64() % uint64(every))
+	offset := time.Duration(int64(h.Sum32())%int64(every/time.Second)) * time.Second
 	// A run comes a little earlier or later than its heartbeat: the heartbeats of
 	// the clock count, not the runs' own times.
 	tick := now.Truncate(heartbeat)

@@ -65,7 +65,7 @@ func (r *renewal) readCredential(ctx context.Context) {
 			r.noCredential = asStopped(err)
 			return
 		}
-		r.noCredential = &Stopped{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(id)}
+		r.noCredential = &Stopped{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(r.conn)}
 		return
 	}
 	if read.Err != nil {
