@@ -68,18 +68,19 @@ func (r *renewal) sessionStopped(err error) *Stopped {
 
 // awsFailure tells an error of AWS: which action on which document.
 func (r *renewal) awsFailure(document, id string, err error) *Stopped {
-	return awsFailure(document, id, err)
+	return awsFailure(document, r.conn.SecretName(id), err)
 }
 
 // AWSFailure tells an error of package secrets as a failed result: its class,
-// the action and the document, and what to do.
-func AWSFailure(document, id string, err error) Result { return awsFailure(document, id, err).Result() }
+// the action and the document, by the name that commands take, and what to do.
+func AWSFailure(document, name string, err error) Result {
+	return awsFailure(document, name, err).Result()
+}
 
-func awsFailure(document, id string, err error) *Stopped {
+func awsFailure(document, name string, err error) *Stopped {
 	if stopped, ok := errors.AsType[*Stopped](err); ok {
 		return stopped
 	}
-	name := connection.SecretName(id)
 	s := &Stopped{Outcome: Failed, Class: exchange.Misconfigured}
 	action, text := "the action", err.Error()
 	if e, ok := errors.AsType[*secrets.Error](err); ok {
@@ -91,7 +92,7 @@ func awsFailure(document, id string, err error) *Stopped {
 		s.Reason = "the " + document + " secret " + name + " does not exist"
 		s.Hint = "create it: aws secretsmanager create-secret --name " + name
 	case secrets.ErrDenied:
-		s.Hint = "allow the function's role " + action + " on the " + document + " " + id
+		s.Hint = "allow the function's role " + action + " on the " + document + " " + name
 	case secrets.ErrKMS:
 		s.Hint = "allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document + ", and see that the key is enabled"
 	case secrets.ErrDeleted:
@@ -112,12 +113,11 @@ func awsFailure(document, id string, err error) *Stopped {
 type missing struct{ document, id string }
 
 // missingSecrets tells all the connection's secrets that do not exist, with the
-// commands that create them. One that is named by an ARN is shown as it was
-// given: it may be another account's.
+// commands that create them. Another account's is shown by its ARN, as given.
 func (r *renewal) missingSecrets() error {
 	var what, commands []string
 	for _, m := range r.missing {
-		what = append(what, "the "+m.document+" secret "+m.id+" does not exist")
+		what = append(what, "the "+m.document+" secret "+r.conn.SecretName(m.id)+" does not exist")
 		if connection.SecretName(m.id) != m.id {
 			commands = append(commands, "correct the ARN of the "+m.document+", which no secret has in this account and Region")
 			continue
