@@ -91,14 +91,7 @@ func Parse(document redact.Secret) (Credential, error) {
 		}
 		c.members[name] = secret
 	}
-	for name, value := range raw {
-		// A setting may name any member. As stored: only the setting tells what
-		// may be trimmed.
-		var s *string
-		if !slices.Contains(knownMembers, name) && json.Unmarshal(value, &s) == nil && s != nil {
-			c.members[name] = redact.New(*s)
-		}
-	}
+	c.takeOthers("", raw, maxNested)
 	if value, ok := raw[Hosts]; ok {
 		if c.hosts, err = hosts.ParseMember(value); err != nil {
 			return Credential{}, &Error{"credential", Hosts, err.Error()}
@@ -120,6 +113,31 @@ func (c Credential) Only(names ...string) Credential {
 		}
 	}
 	return out
+}
+
+// maxNested is how deep the objects of a document may be in which a setting finds
+// a member.
+const maxNested = 4
+
+// takeOthers takes the members that only a setting can name, as they are stored:
+// only the setting tells what may be trimmed. One within an object is named with
+// a dot, as boxAppSettings.clientID; a name that stands above goes first.
+func (c Credential) takeOthers(within string, members map[string]json.RawMessage, depth int) {
+	for name, value := range members {
+		var s *string
+		if within == "" && slices.Contains(knownMembers, name) || json.Unmarshal(value, &s) != nil || s == nil {
+			continue
+		}
+		if _, taken := c.members[within+name]; !taken || within == "" {
+			c.members[within+name] = redact.New(*s)
+		}
+	}
+	for name, value := range members {
+		var inner map[string]json.RawMessage
+		if depth > 0 && json.Unmarshal(value, &inner) == nil {
+			c.takeOthers(within+name+".", inner, depth-1)
+		}
+	}
 }
 
 // Names are the members that are strings and not empty, in name order.

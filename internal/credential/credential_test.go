@@ -186,3 +186,22 @@ func TestFingerprint(t *testing.T) {
 		})
 	}
 }
+
+// A setting can name any member, one within an object with dots. A name that
+// stands above is not replaced by one within.
+func TestOtherMembers(t *testing.T) {
+	t.Parallel()
+	c, err := credential.Parse(redact.New(`{"client_id":" i ","api_key":" k ","n":1,"a.b":"above","a":{"b":"within","c":{"d":"deep","client_id":"x"}},"l":["x"],"z":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"client_id": "i", "api_key": " k ", "n": "", "a.b": "above", "a.c.d": "deep",
+		"a.c.client_id": "x", "a": "", "l": "", "z": ""} {
+		if got := c.Get(name).Reveal(); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := strings.Join(c.Names(), " "); got != "a.b a.c.client_id a.c.d api_key client_id" {
+		t.Errorf("names %s", got)
+	}
+}

@@ -184,6 +184,14 @@ func TestOAuth2CredentialMembers(t *testing.T) {
 	if _, err := p.Grants(creds("client_id", "i", "client_secret", "s")); err == nil || !strings.Contains(err.Error(), `"consumerKey"`) {
 		t.Errorf("without the member: %v", err)
 	}
+	// A member within an object is named with dots.
+	nested := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","credential_members":{"client_id":"app.clientID","client_secret":"app.clientSecret"}}`, w.URL)
+	if c, err = credential.Parse(redact.New(`{"app":{"clientID":"i","clientSecret":"s"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if g := only(t, nested, c); len(c.Missing(g.Members...)) != 0 {
+		t.Errorf("members %v", g.Members)
+	}
 	// A password keeps its blanks under any name.
 	q := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"password","client_auth":"none","credential_members":{"password":"pw"}}`, w.URL)
 	d := creds("username", "u", "pw", " p ")
