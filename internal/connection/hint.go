@@ -7,6 +7,5 @@ func DefaultToken(name string) string { return "evertoken/" + name + "/token" }
 // Correct tells how a declaration is corrected: the command that writes the
 // parameter anew.
 func Correct(parameter string) string {
-	return "Correct it in the parameter " + parameter + ": aws ssm put-parameter --overwrite --type String --name " +
-		parameter + " --value file://connection.json"
+	return "Correct it in the parameter " + parameter + ": " + putCommand(parameter)
 }

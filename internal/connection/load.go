@@ -12,6 +12,8 @@ import (
 type Parameter struct {
 	Name  string // whole, with its path
 	Value string
+	// Secure is set for a SecureString, which no connection may be.
+	Secure bool
 }
 
 // Rules are what a connection must keep to besides its own form.
@@ -95,6 +97,10 @@ type declaration struct {
 // parameter itself is an entry under the parameter's own last element.
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
+	if p.Secure {
+		return map[string]declaration{name: {err: &Error{name, "", "stands in a SecureString: a connection holds no secret and is read as a String. " +
+			"The type of a parameter cannot be changed, so put it anew: aws ssm delete-parameter --name " + p.Name + " && " + putCommand(p.Name)}}}
+	}
 	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {

@@ -285,3 +285,15 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestASecureStringIsToldAsOne: what cannot be read is not called bad JSON.
+func TestASecureStringIsToldAsOne(t *testing.T) {
+	t.Parallel()
+	const path = "/evertoken/connections/"
+	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
+	want := "connection a: stands in a SecureString: a connection holds no secret and is read as a String. The type of a parameter " +
+		"cannot be changed, so put it anew: aws ssm delete-parameter --name /evertoken/connections/a && aws ssm put-parameter "
+	if len(declared) != 1 || declared[0].Err == nil || !strings.HasPrefix(declared[0].Err.Error(), want) {
+		t.Errorf("declared %+v", declared)
+	}
+}

@@ -2,6 +2,7 @@ package issue
 
 import (
 	"context"
+	"strings"
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
@@ -18,7 +19,7 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 	}
 	read := batch(ctx, ids, r.Secrets.Batch)
 	for _, d := range declared {
-		result := misconfigured(d.Name, d.Err.Error(), connection.Correct(d.Parameter))
+		result := misconfigured(d.Name, d.Err.Error(), howToCorrect(d))
 		token, err := credential.ParseToken(read[tokenOf(d)].Version.Value)
 		if err == nil && token.Connection == d.Name {
 			result.ExpiresAt, result.RenewAfter, result.NeedsPersonAt = token.ExpiresAt, token.RenewAfter, token.NeedsPersonAt
@@ -26,6 +27,15 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 		}
 		r.done(ctx, result)
 	}
+}
+
+// howToCorrect is the command that corrects a declaration, where the error has
+// none of its own.
+func howToCorrect(d connection.Declared) string {
+	if strings.Contains(d.Err.Error(), "aws ssm ") {
+		return "Run the command that the reason names."
+	}
+	return connection.Correct(d.Parameter)
 }
 
 // tokenOf is the secret of a faulty connection's token: the one that it names, as

@@ -27,7 +27,7 @@ type Reader interface {
 
 // Parameters reads SSM; see [secrets.Parameters].
 type Parameters interface {
-	ByPath(ctx context.Context, path string) (map[string]string, error)
+	ByPath(ctx context.Context, path string) (map[string]secrets.Listed, error)
 	Batch(ctx context.Context, names []string) map[string]secrets.Read
 }
 
@@ -121,10 +121,10 @@ func account(ctx context.Context) string {
 	return ""
 }
 
-func asParameters(m map[string]string) []connection.Parameter {
+func asParameters(m map[string]secrets.Listed) []connection.Parameter {
 	out := make([]connection.Parameter, 0, len(m))
-	for name, value := range m {
-		out = append(out, connection.Parameter{Name: name, Value: value})
+	for name, p := range m {
+		out = append(out, connection.Parameter{Name: name, Value: p.Value, Secure: p.Secure})
 	}
 	return out
 }

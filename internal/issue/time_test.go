@@ -29,7 +29,7 @@ import (
 // slowWorld holds connections at one provider without sessions.
 type slowWorld struct {
 	mu         sync.Mutex
-	parameters map[string]string
+	parameters map[string]secrets.Listed
 	values     map[string]secrets.Version
 	read       []string // ids, in the order in which they were read
 	puts       int
@@ -45,14 +45,14 @@ type slowWorld struct {
 }
 
 func newSlowWorld() *slowWorld {
-	return &slowWorld{parameters: map[string]string{}, values: map[string]secrets.Version{}, hang: map[string]bool{},
+	return &slowWorld{parameters: map[string]secrets.Listed{}, values: map[string]secrets.Version{}, hang: map[string]bool{},
 		log: &fakeworld.Buffer{}, metrics: &fakeworld.Buffer{}, concurrency: 128}
 }
 
 // connect declares a connection with a token of an hour that has so much life
 // left.
 func (w *slowWorld) connect(name string, left time.Duration) {
-	w.parameters["/evertoken/connections/"+name] = `{"provider":"oauth2"}`
+	w.parameters["/evertoken/connections/"+name] = secrets.Listed{Value: `{"provider":"oauth2"}`}
 	w.values["evertoken/"+name+"/credential"] = secrets.Version{ID: "c", Value: redact.New(`{"client_id":"c","client_secret":"canary"}`)}
 	end := time.Now().Add(left)
 	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer", IssuedAt: end.Add(-time.Hour), ExpiresAt: end,
@@ -87,7 +87,7 @@ func (w *slowWorld) run(t *testing.T, timeout time.Duration) issue.Report {
 	return report
 }
 
-func (w *slowWorld) ByPath(context.Context, string) (map[string]string, error) {
+func (w *slowWorld) ByPath(context.Context, string) (map[string]secrets.Listed, error) {
 	return w.parameters, nil
 }
 

@@ -61,10 +61,11 @@ func (a *app) fleetAt(ctx context.Context, c *cloud, path string) (fleet, error)
 	if err != nil {
 		return fleet{}, refused(err, "ssm:GetParametersByPath", path)
 	}
-	f := fleet{path: path, parameters: values}
+	f := fleet{path: path, parameters: map[string]string{}}
 	var all []connection.Parameter
-	for name, value := range values {
-		all = append(all, connection.Parameter{Name: name, Value: value})
+	for name, p := range values {
+		f.parameters[name] = p.Value
+		all = append(all, connection.Parameter{Name: name, Value: p.Value, Secure: p.Secure})
 	}
 	f.declared = connection.Load(all, a.rules(path, c.region))
 	return f, nil

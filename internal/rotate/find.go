@@ -53,7 +53,7 @@ func (r *rotation) find(ctx context.Context) error {
 	}
 	parameters := make([]connection.Parameter, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		parameters = append(parameters, connection.Parameter{Name: name, Value: all[name]})
+		parameters = append(parameters, connection.Parameter{Name: name, Value: all[name].Value, Secure: all[name].Secure})
 	}
 	found, err := r.matching(parameters, "under "+r.Config.ConnectionsPath)
 	if err != nil || found != credentialRole {

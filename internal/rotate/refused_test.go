@@ -98,7 +98,7 @@ func TestUnrotatable(t *testing.T) {
 		"flexnet/session":       {"Refused", "keeps nothing in a session"},
 		"user/session":          {"Refused", "keeps nothing in a session"},
 		"seed/session":          {"Refused", "nothing stronger than a refresh token is stored"},
-		"wrong/token":           {"Misconfigured", "Correct it in the parameter /evertoken/connections/wrong: aws ssm put-parameter --overwrite --type String --name /evertoken/connections/wrong --value file://"},
+		"wrong/token":           {"Misconfigured", "Correct it in the parameter /evertoken/connections/wrong: aws ssm put-parameter --overwrite --type String --value file://connection.json --name /evertoken/connections/wrong"},
 		"broken/token":          {"Misconfigured", `"password" is missing`},
 		"empty/token":           {"Misconfigured", `the credential is not a JSON object`},
 	}

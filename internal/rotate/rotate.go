@@ -38,7 +38,7 @@ type Store interface {
 // Parameters is SSM; see [secrets.Parameters].
 type Parameters interface {
 	Get(ctx context.Context, name string) (redact.Secret, error)
-	ByPath(ctx context.Context, path string) (map[string]string, error)
+	ByPath(ctx context.Context, path string) (map[string]secrets.Listed, error)
 }
 
 // Rotator serves rotations. It may serve several at the same time.

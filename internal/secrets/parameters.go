@@ -36,11 +36,18 @@ func (p *Parameters) read(o *ssm.Options) { o.Retryer = paced(o.Retryer, p.paces
 
 func (p *Parameters) write(o *ssm.Options) { o.Retryer = paced(o.Retryer, p.paces.ParameterWrites) }
 
+// Listed is a parameter as [Parameters.ByPath] finds it.
+type Listed struct {
+	Value string
+	// Secure is set for a SecureString, whose value is not in clear here.
+	Secure bool
+}
+
 // ByPath reads all parameters below a path, by whole name. It reads as many
 // pages as there are: a page may be short, even empty, and not the last. Each
 // page is named by the one before it, so that they cannot be read side by side.
-func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string, error) {
-	out := map[string]string{}
+func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]Listed, error) {
+	out := map[string]Listed{}
 	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
 	for {
 		page, err := p.api.GetParametersByPath(ctx, in, p.read)
@@ -48,7 +55,7 @@ func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]string
 			return nil, classify("GetParametersByPath", err)
 		}
 		for _, one := range page.Parameters {
-			out[aws.ToString(one.Name)] = aws.ToString(one.Value)
+			out[aws.ToString(one.Name)] = Listed{aws.ToString(one.Value), one.Type == types.ParameterTypeSecureString}
 		}
 		if aws.ToString(page.NextToken) == "" {
 			return out, nil

@@ -15,19 +15,24 @@ import (
 func TestByPathReadsEveryPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	want := map[string]string{}
+	want := map[string]secrets.Listed{}
 	for i := range 57 {
 		name := fmt.Sprintf("/evertoken/connections/c-%02d", i)
 		if i%5 == 0 {
 			name = fmt.Sprintf("/evertoken/connections/team/%02d", i)
 		}
-		want[name] = fmt.Sprintf(`{"n":%d}`, i)
-		w.PutParameter(name, "String", want[name])
+		want[name] = secrets.Listed{Value: fmt.Sprintf(`{"n":%d}`, i)}
+		w.PutParameter(name, "String", want[name].Value)
 	}
+	w.PutParameter("/evertoken/connections/secure", "SecureString", "in clear")
 	w.PutParameter("/evertoken/other", "String", "x")
 	w.PutParameter("/evertoken/connections-old/a", "String", "x")
 	got, err := w.parameters.ByPath(t.Context(), "/evertoken/connections/")
 	wantKind(t, err, nil)
+	if secure := got["/evertoken/connections/secure"]; !secure.Secure || strings.Contains(secure.Value, "in clear") {
+		t.Errorf("a SecureString is read as %+v", secure)
+	}
+	delete(got, "/evertoken/connections/secure")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ByPath (-want +got):\n%s", diff)
 	}

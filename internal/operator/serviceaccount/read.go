@@ -43,8 +43,8 @@ func (m *migration) readConnection(ctx context.Context) error {
 		return fmt.Errorf("reading the connections below %s: %w", path, err)
 	}
 	var parameters []connection.Parameter
-	for name, value := range values {
-		parameters = append(parameters, connection.Parameter{Name: name, Value: value})
+	for name, p := range values {
+		parameters = append(parameters, connection.Parameter{Name: name, Value: p.Value, Secure: p.Secure})
 	}
 	declared := connection.Load(parameters, connection.Rules{Path: path, ParameterPrefix: m.Config.ParameterPrefix, Region: m.Config.Region})
 	found := false
