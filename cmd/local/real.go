@@ -24,8 +24,9 @@ var errNotWhole = errors.New("not every connection has a fresh token, see the ta
 const parameterPrefix = "/evertoken/"
 
 // passedOn are the variables that a function needs to reach a provider from
-// here.
+// here, and those that say which one it may.
 var passedOn = []string{
+	"EVERTOKEN_ALLOW_LOOPBACK_HTTP", "EVERTOKEN_ALLOWED_HOSTS",
 	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
@@ -36,6 +37,8 @@ type realRun struct {
 	sessions    map[string]json.RawMessage // :: name → document, of earlier runs too
 	file        string                     // of sessions
 	sessionOf   map[string]string          // :: name → secret
+	// connections and credentialsFile are what messages name.
+	connections, credentialsFile string
 }
 
 // runReal runs issue once. Its end and that of ctx do not interrupt the run: a
@@ -82,6 +85,9 @@ To go on with it elsewhere, put that document into the session secret.
 		return err
 	}
 	fmt.Fprintln(out)
+	for i, e := range result.Connections {
+		result.Connections[i] = r.speakHere(e)
+	}
 	for i := range rows {
 		rows[i].grant = result.grants[rows[i].name]
 	}
@@ -108,7 +114,8 @@ func loadReal(o options, lookup func(string) (string, bool)) (*realRun, error) {
 	if len(several.Connections) == 0 {
 		return nil, errors.New(`reading the connections: "connections" is empty`)
 	}
-	r := &realRun{declared: several.Connections, file: o.sessions, sessionOf: map[string]string{}}
+	r := &realRun{declared: several.Connections, file: o.sessions, sessionOf: map[string]string{},
+		connections: o.connections, credentialsFile: o.credentials}
 	for name := range r.declared {
 		if !connection.ValidName(name) {
 			return nil, errors.New("reading the connections: a name is not one lower-case letter or digit, then up to 62 letters, digits and hyphens")

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,7 +45,7 @@ func startServing(ctx context.Context, port int, root, dir string, built bootstr
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if s.world, err = newWorld(ctx, setup{built: built, port: port, logs: s.logs, serve: true}); err != nil {
-		return nil, err
+		return nil, inUse(err, port)
 	}
 	fleet, err := newFleet(s.idp)
 	if err != nil {
@@ -63,6 +65,16 @@ func startServing(ctx context.Context, port int, root, dir string, built bootstr
 	}
 	s.explain()
 	return s, nil
+}
+
+// inUse says what a port that is taken means: most likely a world that is served
+// already.
+func inUse(err error, port int) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("ports %d to %d are in use: `make run SERVE=1` is already running, or another program has them. "+
+		"End it, or take free ports: go run ./cmd/local -serve -port 0", port, port+2)
 }
 
 func (s *served) close() {

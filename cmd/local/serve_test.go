@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -193,4 +194,25 @@ func TestServeEvertoken(t *testing.T) {
 	evertoken(0, "", "check", "my-first")
 	evertoken(0, "", "renew", "my-first")
 	evertoken(0, "", "rotate", "apiax", "session", "--every", "7d")
+}
+
+// TestServeTwice: the second says that the first is there.
+func TestServeTwice(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address, ok := taken.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatal("no port")
+	}
+	s, err := startServing(t.Context(), address.Port, testRoot, t.TempDir(), testBuilt, io.Discard)
+	if err == nil {
+		s.close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "`make run SERVE=1` is already running") {
+		t.Errorf("the error is %v", err)
+	}
 }

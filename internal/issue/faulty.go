@@ -33,7 +33,7 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 // none of its own.
 func howToCorrect(d connection.Declared) string {
 	if strings.Contains(d.Err.Error(), "aws ssm ") {
-		return "Run the command that the reason names."
+		return "The reason names the command."
 	}
 	return connection.Correct(d.Parameter)
 }

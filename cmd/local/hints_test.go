@@ -1,0 +1,37 @@
+package main
+
+import (
+	"testing"
+
+	"evertoken/internal/issue"
+)
+
+// TestSpeakHere: a run from files never tells a command that would act on a real
+// account.
+func TestSpeakHere(t *testing.T) {
+	t.Parallel()
+	r := &realRun{connections: "connections.json", credentialsFile: "credentials.json"}
+	tests := []struct{ reason, hint, wantReason, wantHint, class string }{
+		{"not due", "", "not due", "", ""},
+		{
+			`connection a: "settings.zone" must be nam, eu or apac`,
+			"Correct it in the parameter /evertoken/connections/a: aws ssm put-parameter --overwrite --type String --value file://connection.json --name /evertoken/connections/a",
+			`connection a: "settings.zone" must be nam, eu or apac`, "Correct a in connections.json, and run this again.", "misconfigured",
+		},
+		{
+			"connection a: is declared twice, in the parameter x: neither is used. Leave one of the two: aws ssm put-parameter --name x", "The reason names the command.",
+			"connection a: is declared twice, in the parameter x: neither is used.", "Correct a in connections.json, and run this again.", "misconfigured",
+		},
+		{
+			"the provider refused the credential", "store a working credential: aws secretsmanager put-secret-value --secret-id evertoken/a/credential; or, to try the old one again, invoke issue with {}",
+			"the provider refused the credential", "Correct the credential in EVERTOKEN_CREDENTIAL_A, or in credentials.json, and run this again.", "credential_dead",
+		},
+		{"HTTP 503", "once the cause is mended, invoke issue with {}", "HTTP 503", "Run this again.", "transient"},
+	}
+	for _, tt := range tests {
+		got := r.speakHere(issue.Entry{Name: "a", Reason: tt.reason, Hint: tt.hint, ErrorClass: tt.class})
+		if got.Reason != tt.wantReason || got.Hint != tt.wantHint {
+			t.Errorf("%q, %q:\n reason %q\n hint   %q", tt.reason, tt.hint, got.Reason, got.Hint)
+		}
+	}
+}
