@@ -12,6 +12,9 @@ import (
 // of the AWS CLI or of Evertoken, or an invocation of the function.
 var deployedRE = regexp.MustCompile("`?(aws (ssm|secretsmanager|kms|lambda|iam)|evertoken [a-z-]+|invoke issue with) ")
 
+// hostRE finds the host to which a credential was not sent.
+var hostRE = regexp.MustCompile(`add "hosts":\["([^"]+)"\]`)
+
 // speakHere rewrites what an entry says for a run from files: what is wrong is
 // corrected in a file or variable of this machine. A command that is meant for
 // the deployed functions would act on a real account.
@@ -22,6 +25,10 @@ func (r *realRun) speakHere(e issue.Entry) issue.Entry {
 		if where == nil {
 			return e
 		}
+	}
+	if m := hostRE.FindStringSubmatch(e.Hint); m != nil {
+		e.Hint = "If " + m[1] + ` is right, add "hosts":["` + m[1] + `"] to the credential, or set EVERTOKEN_ALLOWED_HOSTS=` + m[1] + ", and run this again."
+		return e
 	}
 	of := e.Reason + " " + e.Hint
 	e.Reason, e.Hint = untilCommand(e.Reason), untilCommand(e.Hint)
@@ -48,6 +55,10 @@ func aboutCredential(text string) bool {
 	return strings.Contains(text, "credential") && !strings.Contains(text, "put-parameter")
 }
 
+// sentenceRE finds the end of a sentence, or of a part of one. A colon is none:
+// it leads to the command.
+var sentenceRE = regexp.MustCompile(`[.;] `)
+
 // untilCommand is the text up to the sentence, or the part of one, that leads to
 // a command.
 func untilCommand(text string) string {
@@ -55,14 +66,9 @@ func untilCommand(text string) string {
 	if where == nil {
 		return text
 	}
-	before := text[:where[0]]
-	if i := strings.LastIndexAny(before, ".;:"); i >= 0 {
-		before = before[:i+1]
-		if strings.HasSuffix(before, ":") { // "store another: aws …"
-			before = before[:max(strings.LastIndexAny(before[:len(before)-1], ".;"), -1)+1]
-		}
-	} else {
-		before = ""
+	ends := sentenceRE.FindAllStringIndex(text[:where[0]], -1)
+	if len(ends) == 0 {
+		return ""
 	}
-	return strings.TrimRight(before, " ;,")
+	return strings.TrimRight(text[:ends[len(ends)-1][0]+1], ";")
 }

@@ -27,6 +27,10 @@ func TestSpeakHere(t *testing.T) {
 			"the provider refused the credential", "Correct the credential in EVERTOKEN_CREDENTIAL_A, or in credentials.json, and run this again.", "credential_dead",
 		},
 		{"HTTP 503", "once the cause is mended, invoke issue with {}", "HTTP 503", "Run this again.", "transient"},
+		{
+			"connection a: the credential may not be sent to 127.0.0.1:38649", `If 127.0.0.1:38649 is right, allow it in one of two ways. For this credential alone, add "hosts":["127.0.0.1:38649"] to its document and store that: aws secretsmanager put-secret-value --secret-id x.`,
+			"connection a: the credential may not be sent to 127.0.0.1:38649", `If 127.0.0.1:38649 is right, add "hosts":["127.0.0.1:38649"] to the credential, or set EVERTOKEN_ALLOWED_HOSTS=127.0.0.1:38649, and run this again.`, "misconfigured",
+		},
 	}
 	for _, tt := range tests {
 		got := r.speakHere(issue.Entry{Name: "a", Reason: tt.reason, Hint: tt.hint, ErrorClass: tt.class})

@@ -63,6 +63,7 @@ func TestReal(t *testing.T) {
 	write(t, o.credentials, `{"shop-bot":{"client_id":"`+id+`","client_secret":`+quote(secret)+`},"shop-eu":{"refresh_token":"the variable goes before it"}}`)
 	lookup := variables(map[string]string{
 		"SSL_CERT_FILE":                certificate,
+		"EVERTOKEN_ALLOWED_HOSTS":      strings.TrimPrefix(strings.TrimSuffix(endpoint, "/oauth2/token"), "https://"),
 		"EVERTOKEN_CREDENTIAL_SHOP_EU": `{"client_id":"` + id + `","client_secret":` + quote(secret) + `,"refresh_token":"` + seed + `"}`,
 	})
 
