@@ -26,7 +26,7 @@ func TestAGlanceAnswersAsARenewalDoes(t *testing.T) {
 	}
 	var declared []connection.Parameter
 	for name, value := range parameters {
-		declared = append(declared, connection.Parameter{Name: name, Value: value})
+		declared = append(declared, connection.Parameter{Name: name, Value: value.Value, Secure: value.Secure})
 	}
 	for _, d := range connection.Load(declared, connection.Rules{Path: w.Config.ConnectionsPath, ParameterPrefix: w.Config.ParameterPrefix}) {
 		provider, err := parts.Provider(d.Connection)
