@@ -48,7 +48,8 @@ type Error struct {
 	// RetryAfter is what the provider asked for; 0 if nothing.
 	RetryAfter time.Duration
 	// Lost is set where the request may have been carried out and the answer
-	// never came: a single-use refresh token may be spent.
+	// never came: a single-use refresh token may be spent. It is not set where a
+	// new refresh token came beside the error.
 	Lost bool
 	// Unsure is set where an answer came whose meaning is not sure: a refusal in
 	// words that nobody knows. It is tried again with growing pauses.

@@ -43,7 +43,7 @@ func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err erro
 	if g.keepRefreshToken(holder); g.kept.RefreshToken.IsZero() {
 		return exchange.Issued{}, err
 	}
-	x.Unusable = true
+	x.Lost, x.Unusable = false, true
 	return g.kept, err
 }
 

@@ -37,7 +37,6 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 	g.keepRefreshToken(holder)
 	if x := c.saysNo(a, g, found); x != nil {
 		x.Unusable = !g.kept.RefreshToken.IsZero()
-		x.Lost = x.Unusable
 		return g.kept, x
 	}
 	switch {
@@ -69,16 +68,17 @@ func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 
 // brokeOff tells of an answer that ended too early.
 func (g *reading) brokeOff() (exchange.Issued, error) {
-	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Lost: true,
-		Unusable: !g.kept.RefreshToken.IsZero(), Problem: "the answer broke off"}
+	kept := !g.kept.RefreshToken.IsZero()
+	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Lost: !kept,
+		Unusable: kept, Problem: "the answer broke off"}
 }
 
 // unusable tells of something granted that cannot be published. blind is set
-// where not even the answer's members could be read: a refresh token in it is
-// lost. One that was received counts as lost until it is stored.
+// where not even the answer's members could be read: a refresh token that was in
+// it is lost.
 func (g *reading) unusable(problem, hint string, blind bool) (exchange.Issued, error) {
 	return g.kept, &exchange.Error{Class: exchange.Misconfigured, Doing: g.doing, Status: g.status, Unusable: true,
-		Lost: blind || !g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
+		Lost: blind && g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
 }
 
 // wrappers are the members, folded, in which servers wrap what RFC 6749 has at
@@ -140,7 +140,7 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		// To ask again costs nothing where no refresh token was spent for it.
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
 		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Unusable: spends,
-			Lost: !g.kept.RefreshToken.IsZero(), Problem: "the token given is at its end", Hint: hintAtItsEnd +
+			Problem: "the token given is at its end", Hint: hintAtItsEnd +
 				g.ifSettings(" If the provider means by 0 that its tokens do not end, set settings.token_life.")}
 	case life.absurd:
 		return g.unusable("the token's lifetime is absurd", "A token must live at least 30 seconds and at most 400 days; "+

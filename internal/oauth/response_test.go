@@ -152,7 +152,7 @@ func TestAbsurdLifetime(t *testing.T) {
 	} {
 		_, err := parse(`{"access_token":"` + canary + `","refresh_token":"r",` + members + `}`)
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Problem != "the token's lifetime is absurd" || !e.Lost {
+		if e.Class != exchange.Misconfigured || e.Problem != "the token's lifetime is absurd" || e.Lost || !e.Unusable {
 			t.Errorf("%s: %+v", members, e)
 		}
 		leaks(t, err)

@@ -121,7 +121,7 @@ func TestRefreshTokenInABrokenAnswer(t *testing.T) {
 			c.MaxBody = 2000
 			got, err := c.Exchange(t.Context(), loopback, refresh(url))
 			e := failure(t, err)
-			if got.RefreshToken.Reveal() != tt.kept || !got.AccessToken.IsZero() || !e.Lost || e.Unusable != (tt.kept != "") {
+			if got.RefreshToken.Reveal() != tt.kept || !got.AccessToken.IsZero() || e.Lost != (tt.kept == "") || e.Unusable != (tt.kept != "") {
 				t.Errorf("kept %q, %+v", got.RefreshToken.Reveal(), e)
 			}
 			if strings.Contains(err.Error()+e.Hint, "only-copy") {
