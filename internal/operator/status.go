@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
-	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
 
@@ -228,7 +226,7 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 	default:
 		e.State = stateFresh
 	}
-	if at := needsPersonAt(read.Version.Value); !at.IsZero() {
+	if at := t.NeedsPersonAt; !at.IsZero() {
 		e.NeedsPersonAt = &at
 		if at.Sub(now) < personSoon && !e.NeedsPerson {
 			e.NeedsPerson = true
@@ -236,17 +234,6 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 			e.Next = "Store a new credential with: evertoken credential " + c.Name
 		}
 	}
-}
-
-// needsPersonAt is the token's member of that name.
-func needsPersonAt(document redact.Secret) time.Time {
-	var w struct {
-		At time.Time `json:"needs_person_at"`
-	}
-	if json.Unmarshal([]byte(document.Reveal()), &w) != nil {
-		return time.Time{}
-	}
-	return w.At.UTC()
 }
 
 // refusedOn is the latest day on which the provider refused a version, as
