@@ -111,14 +111,16 @@ func newOthers(tb fakeworld.TB) *others {
 
 // addStack adds one as template.yaml makes it; changed replaces its parameters.
 func (o *others) addStack(name string, changed map[string]string) {
-	parameters := map[string]string{"ConnectionsPath": "/evertoken/connections/", "ParameterPrefix": "/evertoken/",
-		"SecretPrefix": "evertoken/", "KmsKeyArn": "", "Every": "5m", "AllowedHosts": ""}
+	parameters := map[string]string{"ConnectionsPath": "/evertoken/connections/",
+		"ParameterPrefix": "/evertoken/",
+		"SecretPrefix":    "evertoken/", "KmsKeyArn": "", "Every": "5m", "AllowedHosts": ""}
 	for key, value := range changed {
 		parameters[key] = value
 	}
 	o.stacks.Add(fakestack.Stack{
 		Name: name, Description: "Evertoken keeps OAuth access tokens fresh in AWS Secrets Manager.", Parameters: parameters,
-		Outputs: map[string]string{"IssueFunctionArn": functionsARN + "issue", "RotateFunctionArn": functionsARN + "rotate"},
+		Outputs: map[string]string{"IssueFunctionArn": functionsARN + "issue", "RotateFunctionArn": functionsARN +
+			"rotate"},
 	})
 }
 
@@ -171,7 +173,8 @@ func (h *holder) operatorEnv(ts *testscript.TestScript) []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	for _, name := range []string{"PATH", "HOME", "NO_COLOR", "EVERTOKEN_STACK", "EVERTOKEN_CONNECTIONS_PATH", "AWS_PROFILE", "AWS_CONFIG_FILE"} {
+	for _, name := range []string{"PATH", "HOME", "NO_COLOR", "EVERTOKEN_STACK", "EVERTOKEN_CONNECTIONS_PATH",
+		"AWS_PROFILE", "AWS_CONFIG_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
@@ -352,7 +355,8 @@ func cmdStack(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		h.others.addStack(args[1], changed)
 	case args[0] == "old" && len(args) == 2:
-		h.others.stacks.Add(fakestack.Stack{Name: args[1], Description: "Evertoken keeps OAuth access tokens fresh in AWS Secrets Manager."})
+		h.others.stacks.Add(fakestack.Stack{Name: args[1], Description: "Evertoken keeps OAuth access tokens " +
+			"fresh in AWS Secrets Manager."})
 	case args[0] == "clear":
 		h.others.stacks.Clear()
 	case args[0] == "refuse" && len(args) == 3:
@@ -380,9 +384,11 @@ func cmdRotations(ts *testscript.TestScript, neg bool, args []string) {
 	h := in(ts, neg, false, args, 0, "rotations")
 	path, err := rotateBootstrap()
 	ts.Check(err)
-	f, err := fakelambda.Start(context.Background(), fakelambda.Options{Binary: path, Name: "rotate", Timeout: time.Minute, MemoryMB: 256, Env: []string{
-		"AWS_ENDPOINT_URL=" + h.AWS.URL(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1",
-	}})
+	f, err := fakelambda.Start(context.Background(), fakelambda.Options{Binary: path, Name: "rotate",
+		Timeout: time.Minute, MemoryMB: 256, Env: []string{
+			"AWS_ENDPOINT_URL=" +
+				h.AWS.URL(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1",
+		}})
 	ts.Check(err)
 	ts.Defer(func() { _ = f.Close() })
 	h.others.rotate.Store(f)

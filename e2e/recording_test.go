@@ -55,8 +55,10 @@ func TestRecording(t *testing.T) {
 		t.Helper()
 		c := exec.CommandContext(context.Background(), binary, args...)
 		c.Dir = t.TempDir()
-		c.Env = []string{"AWS_ENDPOINT_URL=" + w.AWS.URL(), "AWS_REGION=" + stackRegion, "AWS_ACCESS_KEY_ID=local",
-			"AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true", "TERM=xterm", "HOME=" + c.Dir, "PATH=" + os.Getenv("PATH")}
+		c.Env = []string{"AWS_ENDPOINT_URL=" + w.AWS.URL(), "AWS_REGION=" + stackRegion,
+			"AWS_ACCESS_KEY_ID=local",
+			"AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true", "TERM=xterm", "HOME=" + c.Dir, "PATH=" +
+				os.Getenv("PATH")}
 		s, err := startOnTerminal(c)
 		if err != nil {
 			t.Fatal(err)

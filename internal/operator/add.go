@@ -55,18 +55,22 @@ stored in Secrets Manager and nowhere else.`,
 	f.StringVar(&o.provider, "provider", "", "provider or preset (--list shows them)")
 	f.StringVar(&o.way, "way", "", "the way to a token, where a provider has several (--list shows them)")
 	f.StringArrayVar(&o.set, "set", nil, "a setting, as zone=eu; may be repeated")
-	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as min_remaining=10m; may be repeated")
+	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as min_remaining=10m; may be "+
+		"repeated")
 	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; - for standard input")
-	f.StringVar(&o.language, "reader", "", "language to show how to read the token: "+strings.Join(languages(), ", "))
+	f.StringVar(&o.language, "reader", "", "language to show how to read the token: "+strings.Join(languages(),
+		", "))
 	f.BoolVar(&o.list, "list", false, "list providers and presets, with what each needs")
-	_ = c.RegisterFlagCompletionFunc("provider", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	_ = c.RegisterFlagCompletionFunc("provider", func(*cobra.Command, []string, string) ([]string,
+		cobra.ShellCompDirective) {
 		var out []string
 		for _, x := range offers() {
 			out = append(out, x.provider+"\t"+x.title)
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	})
-	_ = c.RegisterFlagCompletionFunc("reader", cobra.FixedCompletions(languages(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("reader", cobra.FixedCompletions(languages(),
+		cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -91,7 +95,8 @@ type addition struct {
 
 func (a *app) add(ctx context.Context, name string, o addOptions) error {
 	if !connection.ValidName(name) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.", "%q cannot be a connection's name", name)
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.",
+			"%q cannot be a connection's name", name)
 	}
 	if o.language != "" && readers[o.language] == "" {
 		return usage("", "--reader must be one of %s", strings.Join(languages(), ", "))
@@ -128,7 +133,8 @@ func (x *addition) find(ctx context.Context) (err error) {
 		return person("Correct it in the parameter "+d.Parameter+", then run this again.", "%w", d.Err)
 	}
 	if x.o.provider != "" && x.o.provider != d.Connection.Provider || len(x.o.set)+len(x.o.member) > 0 {
-		return person("Change its declaration in the parameter "+d.Parameter+", or choose another name.", "%s is declared already", x.name)
+		return person("Change its declaration in the parameter "+d.Parameter+", or choose another name.",
+			"%s is declared already", x.name)
 	}
 	x.say("%s is declared already: going on from there.\n", x.name)
 	x.declared, x.parameter, x.conn = true, d.Parameter, d.Connection
@@ -194,7 +200,8 @@ func (x *addition) examine(ctx context.Context) error {
 			what = "belongs to the parameter " + h.tag
 		}
 		return person("If it is meant for this connection, tag it and run this again:\n"+
-			x.cli("secretsmanager", "tag-resource", "--secret-id", d.name(), "--tags", "Key="+parameterTag+",Value="+x.parameter),
+			x.cli("secretsmanager", "tag-resource", "--secret-id", d.name(), "--tags",
+				"Key="+parameterTag+",Value="+x.parameter),
 			"the secret %s is there already, and %s", d.name(), what)
 	}
 	return nil
@@ -306,5 +313,6 @@ func (x *addition) content() content {
 
 // stored is what a failure of the first token adds to the function's own hint.
 func (x *addition) stored() string {
-	return fmt.Sprintf("All is stored, and every scheduled run tries again. Another credential is stored with: evertoken credential %s", x.name)
+	return fmt.Sprintf("All is stored, and every scheduled run tries again. Another credential is stored "+
+		"with: evertoken credential %s", x.name)
 }

@@ -185,7 +185,8 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 		}
 		p, err := x.prompter()
 		if err != nil {
-			return usage("Give --set "+n.name+"=…: "+n.about+".", "the setting %s of %s is missing", n.name, o.provider)
+			return usage("Give --set "+n.name+"=…: "+n.about+".", "the setting %s of %s is missing", n.name,
+				o.provider)
 		}
 		var answer string
 		if len(n.values) > 0 {
@@ -247,14 +248,16 @@ func getItOf(provider string) string {
 }
 
 // visible are the members that may be seen as they are typed.
-var visible = []string{credential.ClientID, credential.Username, credential.KeyID, "client_email", "private_key_id"}
+var visible = []string{credential.ClientID, credential.Username, credential.KeyID, "client_email",
+	"private_key_id"}
 
 // askCredential asks for a credential's members, without echo where they are
 // secret.
 func (a *app) askCredential(w way, getIt string) (credential.Credential, error) {
 	p, err := a.prompter()
 	if err != nil {
-		return credential.Credential{}, usage("Give --credential FILE, or - for standard input.", "there is no terminal to ask for the credential on")
+		return credential.Credential{}, usage("Give --credential FILE, or - for standard input.",
+			"there is no terminal to ask for the credential on")
 	}
 	if getIt != "" {
 		p.errorf("%s\n", getIt)

@@ -46,7 +46,8 @@ func refused(err error, action, resource string) error {
 		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code),
 			"Ask for that right, or give a --profile that has it."}
 	case throttles[code]:
-		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code), "Run this again in a minute."}
+		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code),
+			"Run this again in a minute."}
 	}
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), ""}
 }

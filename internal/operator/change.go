@@ -26,7 +26,8 @@ func (a *app) change(what func(changes) error) error {
 	if f, ok := errors.AsType[*failure](err); ok && (f.code == exitPerson || f.code == exitHalf) {
 		return err // it says itself what was done
 	}
-	return half(err, "this was done: "+strings.Join(d.done, "; "), "Run the same command again: it goes on from there.")
+	return half(err, "this was done: "+strings.Join(d.done, "; "),
+		"Run the same command again: it goes on from there.")
 }
 
 // say tells the progress of a change: on standard output, unless that is for a

@@ -71,7 +71,8 @@ type doer struct {
 }
 
 // do makes one change and notes it.
-func (d *doer) do(ctx context.Context, action, resource, done string, call func(context.Context) error) error {
+func (d *doer) do(ctx context.Context, action, resource, done string,
+	call func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -94,26 +95,31 @@ func (d *doer) createSecret(ctx context.Context, s newSecret) error {
 	for _, t := range sortedTags(s.tags) {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(t[0]), Value: aws.String(t[1])})
 	}
-	return d.do(ctx, "secretsmanager:CreateSecret", s.name, "created the secret "+s.name, func(ctx context.Context) error {
-		_, err := d.aws.secrets.CreateSecret(ctx, in)
-		return err
-	})
+	return d.do(ctx, "secretsmanager:CreateSecret", s.name, "created the secret "+s.name,
+		func(ctx context.Context) error {
+			_, err := d.aws.secrets.CreateSecret(ctx, in)
+			return err
+		})
 }
 
-func (d *doer) putValue(ctx context.Context, secret, versionID string, value content, labels ...string) error {
+func (d *doer) putValue(ctx context.Context, secret, versionID string, value content,
+	labels ...string) error {
 	as := "as AWSCURRENT"
 	if len(labels) > 0 {
 		as = "as " + strings.Join(labels, ", ")
 	}
-	return d.do(ctx, "secretsmanager:PutSecretValue", secret, "stored a new version of "+secret+" "+as, func(ctx context.Context) error {
-		return d.aws.store.Put(ctx, secret, versionID, value.secret, labels...)
-	})
+	return d.do(ctx, "secretsmanager:PutSecretValue", secret, "stored a new version of "+secret+" "+as,
+		func(ctx context.Context) error {
+			return d.aws.store.Put(ctx, secret, versionID, value.secret, labels...)
+		})
 }
 
-func (d *doer) copyValue(ctx context.Context, from, _ string, value redact.Secret, to, toVersion string) error {
-	return d.do(ctx, "secretsmanager:PutSecretValue", to, "copied the value of "+from+" to "+to, func(ctx context.Context) error {
-		return d.aws.store.Put(ctx, to, toVersion, value)
-	})
+func (d *doer) copyValue(ctx context.Context, from, _ string, value redact.Secret, to,
+	toVersion string) error {
+	return d.do(ctx, "secretsmanager:PutSecretValue", to, "copied the value of "+from+" to "+to,
+		func(ctx context.Context) error {
+			return d.aws.store.Put(ctx, to, toVersion, value)
+		})
 }
 
 func (d *doer) moveLabel(ctx context.Context, secret, label, to, from string) error {
@@ -131,10 +137,11 @@ func (d *doer) tagSecret(ctx context.Context, secret string, tags map[string]str
 	for _, t := range sortedTags(tags) {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(t[0]), Value: aws.String(t[1])})
 	}
-	return d.do(ctx, "secretsmanager:TagResource", secret, "tagged the secret "+secret, func(ctx context.Context) error {
-		_, err := d.aws.secrets.TagResource(ctx, in)
-		return err
-	})
+	return d.do(ctx, "secretsmanager:TagResource", secret, "tagged the secret "+secret,
+		func(ctx context.Context) error {
+			_, err := d.aws.secrets.TagResource(ctx, in)
+			return err
+		})
 }
 
 // recoveryDays is how long a deleted secret can be restored: the most that AWS
@@ -144,16 +151,18 @@ const recoveryDays = 30
 func (d *doer) deleteSecret(ctx context.Context, secret string) error {
 	done := fmt.Sprintf("marked the secret %s for deletion in %d days", secret, recoveryDays)
 	return d.do(ctx, "secretsmanager:DeleteSecret", secret, done, func(ctx context.Context) error {
-		_, err := d.aws.secrets.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &secret, RecoveryWindowInDays: aws.Int64(recoveryDays)})
+		_, err := d.aws.secrets.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &secret,
+			RecoveryWindowInDays: aws.Int64(recoveryDays)})
 		return err
 	})
 }
 
 func (d *doer) restoreSecret(ctx context.Context, secret string) error {
-	return d.do(ctx, "secretsmanager:RestoreSecret", secret, "restored the secret "+secret, func(ctx context.Context) error {
-		_, err := d.aws.secrets.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &secret})
-		return err
-	})
+	return d.do(ctx, "secretsmanager:RestoreSecret", secret, "restored the secret "+secret,
+		func(ctx context.Context) error {
+			_, err := d.aws.secrets.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &secret})
+			return err
+		})
 }
 
 func (d *doer) rotateSecret(ctx context.Context, secret, functionARN, schedule string) error {
@@ -161,10 +170,11 @@ func (d *doer) rotateSecret(ctx context.Context, secret, functionARN, schedule s
 	if schedule != "" {
 		in.RotationRules = &types.RotationRulesType{ScheduleExpression: &schedule}
 	}
-	return d.do(ctx, "secretsmanager:RotateSecret", secret, "asked Secrets Manager to rotate "+secret, func(ctx context.Context) error {
-		_, err := d.aws.secrets.RotateSecret(ctx, in)
-		return err
-	})
+	return d.do(ctx, "secretsmanager:RotateSecret", secret, "asked Secrets Manager to rotate "+secret,
+		func(ctx context.Context) error {
+			_, err := d.aws.secrets.RotateSecret(ctx, in)
+			return err
+		})
 }
 
 func (d *doer) putParameter(ctx context.Context, name, value string, overwrite bool) error {
@@ -177,9 +187,10 @@ func (d *doer) putParameter(ctx context.Context, name, value string, overwrite b
 }
 
 func (d *doer) deleteParameter(ctx context.Context, name string) error {
-	return d.do(ctx, "ssm:DeleteParameter", name, "deleted the parameter "+name, func(ctx context.Context) error {
-		return d.aws.values.Delete(ctx, name)
-	})
+	return d.do(ctx, "ssm:DeleteParameter", name, "deleted the parameter "+name,
+		func(ctx context.Context) error {
+			return d.aws.values.Delete(ctx, name)
+		})
 }
 
 func (d *doer) run(ctx context.Context, s stack, e event) (issue.Report, error) {

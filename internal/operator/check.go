@@ -108,7 +108,8 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		}
 		text = trimMark(text)
 		if at, broken := syntaxFault(text); broken {
-			findings = append(findings, finding{Weight: weightFault, File: file, Line: at.line, Column: at.column, What: "is not JSON: the fault is here"})
+			findings = append(findings, finding{Weight: weightFault, File: file, Line: at.line, Column: at.column,
+				What: "is not JSON: the fault is here"})
 			continue
 		}
 		parameter := rules.Path + strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
@@ -125,7 +126,8 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		if err == nil {
 			_, err = a.provider(d.Connection)
 		}
-		f := finding{Connection: d.Name, Weight: weightOK, File: fileOf[d.Parameter], What: "can be declared in " + d.Parameter}
+		f := finding{Connection: d.Name, Weight: weightOK, File: fileOf[d.Parameter],
+			What: "can be declared in " + d.Parameter}
 		if err != nil {
 			name, _ := member(err)
 			at := locate(texts[d.Parameter], wayTo(texts[d.Parameter], d.Name, name)...)
@@ -170,12 +172,14 @@ func (a *app) tellFindings(findings []finding) error {
 	case count[weightFault] > 0:
 		return errPerson
 	case count[weightUnread] > 0:
-		return &failure{exitAWS, errors.New("not everything could be read"), "What is marked unread above was not checked."}
+		return &failure{exitAWS, errors.New("not everything could be read"),
+			"What is marked unread above was not checked."}
 	}
 	return nil
 }
 
-var weightTones = map[string]string{weightOK: toneGood, weightWarning: toneWarn, weightFault: toneBad, weightUnread: toneWarn}
+var weightTones = map[string]string{weightOK: toneGood, weightWarning: toneWarn, weightFault: toneBad,
+	weightUnread: toneWarn}
 
 func (a *app) tellFinding(f finding) {
 	if f.File != "" {
@@ -189,7 +193,8 @@ func (a *app) tellFinding(f finding) {
 		a.printf("%s:%d:%d: %s%s\n", f.File, f.Line, f.Column, name, f.What)
 		return
 	}
-	a.printf("%s: %s  %s\n", f.Connection, a.paint(a.Stdout, weightTones[f.Weight], fmt.Sprintf("%-7s", f.Weight)), f.What)
+	a.printf("%s: %s  %s\n", f.Connection, a.paint(a.Stdout, weightTones[f.Weight],
+		fmt.Sprintf("%-7s", f.Weight)), f.What)
 	for line := range strings.Lines(f.Next) {
 		a.printf("    %s\n", strings.TrimRight(line, "\n"))
 	}
@@ -202,7 +207,8 @@ func checked(findings []finding, count map[string]int) string {
 			names[f.Connection] = true
 		}
 	}
-	return fmt.Sprintf("checked %d: %d %s, %d %s", len(names), count[weightFault], word(count[weightFault], "fault"),
+	return fmt.Sprintf("checked %d: %d %s, %d %s", len(names), count[weightFault],
+		word(count[weightFault], "fault"),
 		count[weightWarning], word(count[weightWarning], "warning"))
 }
 

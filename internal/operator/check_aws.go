@@ -58,7 +58,8 @@ type examination struct {
 }
 
 func (x *examination) add(weight, next, format string, args ...any) {
-	x.findings = append(x.findings, finding{Connection: x.d.Name, Weight: weight, What: fmt.Sprintf(format, args...), Next: next})
+	x.findings = append(x.findings, finding{Connection: x.d.Name, Weight: weight,
+		What: fmt.Sprintf(format, args...), Next: next})
 }
 
 // unread notes what could not be read.
@@ -102,7 +103,8 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 		x.secret(ctx, doc)
 	}
 	x.shared()
-	if p := x.d.Connection.TokenParameter; p != "" && x.stack.name != "" && !strings.HasPrefix(p, x.stack.parameterPrefix+"tokens/") {
+	if p := x.d.Connection.TokenParameter; p != "" && x.stack.name != "" &&
+		!strings.HasPrefix(p, x.stack.parameterPrefix+"tokens/") {
 		x.add(weightFault, "Name one below that path in the parameter "+x.d.Parameter+".",
 			"the functions may not write %s: their roles reach only %stokens/…", p, x.stack.parameterPrefix)
 	}
@@ -128,7 +130,8 @@ func (x *examination) secret(ctx context.Context, doc document) {
 		x.unread(refused(err, "secretsmanager:DescribeSecret", doc.name()))
 		return
 	case d.DeletedDate != nil:
-		x.add(weightFault, x.cli("secretsmanager", "restore-secret", "--secret-id", doc.name()), "the secret %s is marked for deletion", doc.name())
+		x.add(weightFault, x.cli("secretsmanager", "restore-secret", "--secret-id", doc.name()),
+			"the secret %s is marked for deletion", doc.name())
 		return
 	}
 	before := len(x.findings)
@@ -157,13 +160,15 @@ func hasLabel(labels map[string][]string, label string) bool {
 // place checks Region and name: the functions' roles reach no other secret.
 func (x *examination) place(doc document, d *secretsmanager.DescribeSecretOutput) {
 	if primary := aws.ToString(d.PrimaryRegion); primary != "" && primary != x.aws.region {
-		x.add(weightFault, "", "the secret %s is a replica: Evertoken writes in its primary Region, %s", doc.name(), primary)
+		x.add(weightFault, "", "the secret %s is a replica: Evertoken writes in its primary Region, %s",
+			doc.name(), primary)
 	}
 	if x.stack.name == "" {
 		return
 	}
 	if !strings.HasPrefix(doc.name(), x.stack.secretPrefix) || !strings.HasSuffix(doc.name(), "/"+doc.role) {
-		x.add(weightFault, "", "the functions may not use %s: their roles reach only %s…/%s", doc.name(), x.stack.secretPrefix, doc.role)
+		x.add(weightFault, "", "the functions may not use %s: their roles reach only %s…/%s", doc.name(),
+			x.stack.secretPrefix, doc.role)
 	}
 }
 
@@ -174,11 +179,13 @@ func (x *examination) tag(doc document, d *secretsmanager.DescribeSecretOutput) 
 			have = aws.ToString(t.Value)
 		}
 	}
-	next := x.cli("secretsmanager", "tag-resource", "--secret-id", doc.name(), "--tags", "Key="+parameterTag+",Value="+x.d.Parameter)
+	next := x.cli("secretsmanager", "tag-resource", "--secret-id", doc.name(), "--tags",
+		"Key="+parameterTag+",Value="+x.d.Parameter)
 	switch {
 	case have == x.d.Parameter:
 	case have == "":
-		x.add(weightWarning, next, "the secret %s has no tag %s: a rotation must search all connections", doc.name(), parameterTag)
+		x.add(weightWarning, next, "the secret %s has no tag %s: a rotation must search all connections",
+			doc.name(), parameterTag)
 	case doc.role == "credential" && x.serves(doc, have): // a shared one has one tag
 	default:
 		x.add(weightFault, next, "the tag %s of %s names another parameter, %s", parameterTag, doc.name(), have)
@@ -195,7 +202,8 @@ func (x *examination) serves(doc document, parameter string) bool {
 // key checks the KMS key: the functions' roles may use that of the stack alone.
 func (x *examination) key(doc document, d *secretsmanager.DescribeSecretOutput) {
 	have := aws.ToString(d.KmsKeyId)
-	if x.stack.name == "" || have == x.stack.keyARN || have == "alias/aws/secretsmanager" && x.stack.keyARN == "" {
+	if x.stack.name == "" || have == x.stack.keyARN || have == "alias/aws/secretsmanager" &&
+		x.stack.keyARN == "" {
 		return
 	}
 	if have != "" && x.stack.keyARN != "" && strings.HasSuffix(x.stack.keyARN, "/"+have) {
@@ -210,7 +218,8 @@ func (x *examination) key(doc document, d *secretsmanager.DescribeSecretOutput) 
 	if have == "" { // AWS's own key needs no right
 		weight = weightWarning
 	}
-	x.add(weight, x.cli("secretsmanager", "update-secret", "--secret-id", doc.name(), "--kms-key-id", x.stack.keyARN),
+	x.add(weight, x.cli("secretsmanager", "update-secret", "--secret-id", doc.name(), "--kms-key-id",
+		x.stack.keyARN),
 		"the secret %s is not encrypted with the key of the stack %s", doc.name(), x.stack.name)
 }
 
@@ -220,17 +229,22 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	byRotation := doc.role == "token" && x.d.Connection.RenewedBy == connection.ByRotation
 	switch {
 	case !enabled && byRotation:
-		x.add(weightFault, "evertoken rotate "+x.d.Name+" token --every 12h", "renewed_by is rotation, and %s has no rotation", doc.name())
+		x.add(weightFault, "evertoken rotate "+x.d.Name+" token --every 12h",
+			"renewed_by is rotation, and %s has no rotation", doc.name())
 	case enabled && x.stack.name != "" && aws.ToString(d.RotationLambdaARN) != x.stack.rotate:
-		x.add(weightFault, "evertoken rotate "+x.d.Name+" "+doc.role, "another function than that of the stack %s rotates %s", x.stack.name, doc.name())
+		x.add(weightFault, "evertoken rotate "+x.d.Name+" "+doc.role,
+			"another function than that of the stack %s rotates %s", x.stack.name, doc.name())
 	case enabled && d.NextRotationDate != nil && d.NextRotationDate.Before(x.Now().Add(-24*time.Hour)):
-		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s is overdue since %s", doc.name(), d.NextRotationDate.UTC().Format(time.DateOnly))
+		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s is overdue since %s",
+			doc.name(), d.NextRotationDate.UTC().Format(time.DateOnly))
 	case enabled:
 		x.add(weightOK, "", "%s is rotated by Secrets Manager", doc.name())
 	}
-	pending, current := holder(d.VersionIdsToStages, secrets.Pending), holder(d.VersionIdsToStages, secrets.Current)
+	pending := holder(d.VersionIdsToStages, secrets.Pending)
+	current := holder(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
-		x.add(weightWarning, "", "a rotation of %s is under way, or was left half done: AWSPENDING is not on AWSCURRENT", doc.name())
+		x.add(weightWarning, "", "a rotation of %s is under way, or was left half done: AWSPENDING is not on "+
+			"AWSCURRENT", doc.name())
 	}
 }
 
@@ -247,7 +261,8 @@ func holder(labels map[string][]string, label string) string {
 func (x *examination) shared() {
 	var others []string
 	for _, d := range x.all.declared {
-		if d.Err == nil && d.Name != x.d.Name && connection.SecretName(d.Connection.Credential) == connection.SecretName(x.d.Connection.Credential) {
+		if d.Err == nil && d.Name != x.d.Name &&
+			connection.SecretName(d.Connection.Credential) == connection.SecretName(x.d.Connection.Credential) {
 			others = append(others, d.Name)
 		}
 	}
@@ -288,7 +303,8 @@ func (x *examination) life(ctx context.Context) {
 	}
 	switch {
 	case promised > life/2:
-		x.add(weightWarning, "Lower it in the parameter "+x.d.Parameter+".", "min_remaining is %s, more than half of the token's life of %s: half is promised", span(promised), span(life))
+		x.add(weightWarning, "Lower it in the parameter "+x.d.Parameter+".",
+			"min_remaining is %s, more than half of the token's life of %s: half is promised", span(promised), span(life))
 	case c.Token != "" && life-promised < secretTakes:
 		x.add(weightFault, "Declare token_parameter in place of token, in the parameter "+x.d.Parameter+".",
 			"a token of %s is too short-lived for a secret, which takes one version in 15 minutes", span(life))
@@ -313,6 +329,7 @@ func (x *examination) dryRun(ctx context.Context) {
 	case "waiting", "deferred":
 		x.add(weightWarning, e.Hint, "the function issue says %s: %s", e.Outcome, e.Reason)
 	default:
-		x.add(weightOK, e.Hint, "the function issue can read all of it, and says %s: %s", e.Outcome, orDash(e.Reason))
+		x.add(weightOK, e.Hint, "the function issue can read all of it, and says %s: %s", e.Outcome,
+			orDash(e.Reason))
 	}
 }

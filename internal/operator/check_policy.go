@@ -22,11 +22,13 @@ func (x *examination) policy(ctx context.Context, doc document) {
 	switch {
 	case len(who) == 0:
 	case slices.Contains(who, "*"):
-		x.add(weightFault, "Name the readers in the resource policy.", "the resource policy of %s lets anybody read it", doc.name())
+		x.add(weightFault, "Name the readers in the resource policy.",
+			"the resource policy of %s lets anybody read it", doc.name())
 	case doc.role == "token" || doc.role == roleCopy:
 		x.add(weightOK, "", "by its resource policy %s may be read by %s", doc.name(), strings.Join(who, ", "))
 	default:
-		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s may be read by %s", doc.name(), strings.Join(who, ", "))
+		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s may be read by %s",
+			doc.name(), strings.Join(who, ", "))
 	}
 }
 
@@ -65,7 +67,8 @@ func policyReaders(policy string) []string {
 		reads := slices.ContainsFunc(s.Action, func(action string) bool {
 			action = strings.ToLower(action)
 			prefix, wild := strings.CutSuffix(action, "*")
-			return action == "secretsmanager:getsecretvalue" || wild && strings.HasPrefix("secretsmanager:getsecretvalue", prefix)
+			return action == "secretsmanager:getsecretvalue" || wild &&
+				strings.HasPrefix("secretsmanager:getsecretvalue", prefix)
 		})
 		if s.Effect != "Allow" || !reads {
 			continue

@@ -54,7 +54,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 		return nil, &failure{exitAWS, errRegion, "Give --region, set AWS_REGION, or use a profile that has one."}
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
-		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give --profile, or set AWS_PROFILE."}
+		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give --profile, or set " +
+			"AWS_PROFILE."}
 	}
 	// An invocation may take as long as the function: it has no such time-out.
 	quick := c.Copy()

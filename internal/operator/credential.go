@@ -25,11 +25,16 @@ by it. A credential that is refused changes nothing.
 
 It comes from a prompt without echo, from a file, or from standard input. Where
 a run of this command ended half-way, --resume goes on with what it stored.`,
-		Example:           "  evertoken credential apiax-prod\n  evertoken credential crm --credential - < credential.json",
+		Example: "  evertoken credential apiax-prod\n  evertoken credential crm --credential - < " +
+			"credential.json",
 		ValidArgsFunction: a.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return a.credential(c.Context(), args[0], file, resume) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.credential(c.Context(), args[0],
+				file, resume)
+		},
 	})
-	c.Flags().StringVar(&file, "credential", "", "file of the credential's JSON document; - for standard input")
+	c.Flags().StringVar(&file, "credential", "",
+		"file of the credential's JSON document; - for standard input")
 	c.Flags().BoolVar(&resume, "resume", false, "go on with the candidate that an earlier run stored")
 	c.MarkFlagsMutuallyExclusive("credential", "resume")
 	return c
@@ -51,7 +56,8 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 	if err != nil {
 		return err
 	}
-	x := &replacement{app: a, target: t, id: t.Connection.Credential, shown: connection.SecretName(t.Connection.Credential)}
+	x := &replacement{app: a, target: t, id: t.Connection.Credential,
+		shown: connection.SecretName(t.Connection.Credential)}
 	if x.secret, err = a.look(ctx, x.id); err != nil {
 		return err
 	}
@@ -88,7 +94,8 @@ func (x *replacement) ready() error {
 	case !x.secret.exists:
 		return person("Create it with: evertoken add "+x.Name, "the secret %s does not exist", x.shown)
 	case x.secret.deleted:
-		return person(x.cli("secretsmanager", "restore-secret", "--secret-id", x.shown), "the secret %s is marked for deletion", x.shown)
+		return person(x.cli("secretsmanager", "restore-secret", "--secret-id", x.shown),
+			"the secret %s is marked for deletion", x.shown)
 	case pending != "" && pending != x.secret.current():
 		return person("Wait for its end. `evertoken explain "+x.Name+"` says what became of it.",
 			"a rotation of %s is under way: a new version would end it", x.shown)
@@ -162,13 +169,17 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 	case err != nil:
 		return half(err, "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate+", and what came of its trial is not known", again)
 	case e.Outcome != "issued" && notYet(e):
-		return half(refusal(e), "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate, again)
+		return half(refusal(e), "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate,
+			again)
 	case e.Outcome != "issued":
 		why := refusal(e)
-		if err := ch.moveLabel(context.WithoutCancel(ctx), x.id, issue.LabelCandidate, "", x.version); err != nil {
-			return half(err, fmt.Sprintf("the candidate was refused (%v)", why), "The label "+issue.LabelCandidate+" harms nothing; the next run of this command replaces it.")
+		if err := ch.moveLabel(context.WithoutCancel(ctx), x.id, issue.LabelCandidate, "",
+			x.version); err != nil {
+			return half(err, fmt.Sprintf("the candidate was refused (%v)", why),
+				"The label "+issue.LabelCandidate+" harms nothing; the next run of this command replaces it.")
 		}
-		return &failure{exitPerson, fmt.Errorf("the new credential does not work, and nothing was changed: %w", why), ""}
+		return &failure{exitPerson, fmt.Errorf("the new credential does not work, and nothing was changed: %w",
+			why), ""}
 	}
 	return x.promote(ctx, ch, e)
 }
@@ -182,7 +193,8 @@ func (x *replacement) promote(ctx context.Context, ch changes, e issue.Entry) er
 			"Go on with: evertoken credential "+x.Name+" --resume")
 	}
 	if err := ch.moveLabel(ctx, x.id, issue.LabelCandidate, "", x.version); err != nil {
-		return half(err, "the new credential is in force", "The label "+issue.LabelCandidate+" that is left harms nothing; the next run of this command replaces it.")
+		return half(err, "the new credential is in force", "The label "+issue.LabelCandidate+" that is left "+
+			"harms nothing; the next run of this command replaces it.")
 	}
 	if x.dryRun {
 		return nil

@@ -13,7 +13,8 @@ import (
 
 const (
 	docsPage  = "../../docs/command.md"
-	docsBegin = "<!-- The reference below is the command's own help; UPDATE_DOCS=1 go test ./internal/operator writes it. -->\n"
+	docsBegin = "<!-- The reference below is the command's own help; UPDATE_DOCS=1 go test " +
+		"./internal/operator writes it. -->\n"
 )
 
 // docs/command.md has every subcommand as its own help tells it.

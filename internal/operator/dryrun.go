@@ -59,23 +59,29 @@ func sortedTags(tags map[string]string) (out [][2]string) {
 	return out
 }
 
-func (t teller) putValue(_ context.Context, secret, versionID string, value content, labels ...string) error {
-	words := []string{"secretsmanager", "put-secret-value", "--secret-id", secret, "--client-request-token", versionID, "--secret-string", standardInput}
+func (t teller) putValue(_ context.Context, secret, versionID string, value content,
+	labels ...string) error {
+	words := []string{"secretsmanager", "put-secret-value", "--secret-id", secret, "--client-request-token",
+		versionID, "--secret-string", standardInput}
 	if len(labels) > 0 {
 		words = append(append(words, "--version-stages"), labels...)
 	}
 	return t.tell("Store a new version of "+secret+"."+fromStandardInput(value), words...)
 }
 
-func (t teller) copyValue(_ context.Context, from, fromVersion string, _ redact.Secret, to, toVersion string) error {
+func (t teller) copyValue(_ context.Context, from, fromVersion string, _ redact.Secret, to,
+	toVersion string) error {
 	t.printf("# Copy the value of %s to %s, through a pipe.\n%s |\n  %s\n", from, to,
-		t.cli("secretsmanager", "get-secret-value", "--secret-id", from, "--version-id", fromVersion, "--query", "SecretString", "--output", "text"),
-		t.cli("secretsmanager", "put-secret-value", "--secret-id", to, "--client-request-token", toVersion, "--secret-string", standardInput))
+		t.cli("secretsmanager", "get-secret-value", "--secret-id", from, "--version-id", fromVersion, "--query",
+			"SecretString", "--output", "text"),
+		t.cli("secretsmanager", "put-secret-value", "--secret-id", to, "--client-request-token", toVersion,
+			"--secret-string", standardInput))
 	return nil
 }
 
 func (t teller) moveLabel(_ context.Context, secret, label, to, from string) error {
-	words := []string{"secretsmanager", "update-secret-version-stage", "--secret-id", secret, "--version-stage", label}
+	words := []string{"secretsmanager", "update-secret-version-stage", "--secret-id", secret,
+		"--version-stage", label}
 	why := "Take the label " + label + " off."
 	if to != "" {
 		words = append(words, "--move-to-version-id", to)
@@ -98,11 +104,13 @@ func (t teller) deleteSecret(_ context.Context, secret string) error {
 }
 
 func (t teller) restoreSecret(_ context.Context, secret string) error {
-	return t.tell("Take the secret's deletion back.", "secretsmanager", "restore-secret", "--secret-id", secret)
+	return t.tell("Take the secret's deletion back.", "secretsmanager", "restore-secret", "--secret-id",
+		secret)
 }
 
 func (t teller) rotateSecret(_ context.Context, secret, functionARN, schedule string) error {
-	words := []string{"secretsmanager", "rotate-secret", "--secret-id", secret, "--rotation-lambda-arn", functionARN}
+	words := []string{"secretsmanager", "rotate-secret", "--secret-id", secret, "--rotation-lambda-arn",
+		functionARN}
 	if schedule != "" {
 		words = append(words, "--rotation-rules", `{"ScheduleExpression":"`+schedule+`"}`)
 	}

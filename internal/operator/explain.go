@@ -53,7 +53,8 @@ func (a *app) explain(ctx context.Context, name string) error {
 		e.NeedsPerson = e.NeedsPerson || needs
 	}
 	if a.output == "json" {
-		err = a.json(map[string]any{"name": name, "state": e.State, "needs_person": e.NeedsPerson, "remarks": remarks})
+		err = a.json(map[string]any{"name": name, "state": e.State, "needs_person": e.NeedsPerson,
+			"remarks": remarks})
 	} else {
 		a.printRemarks(remarks)
 	}
@@ -80,13 +81,16 @@ func (a *app) printRemarks(remarks []remark) {
 // tokenRemark says what readers have.
 func tokenRemark(e entry, now time.Time) remark {
 	text := map[string]string{
-		stateFresh: "The token is published and fresh.", stateDue: "The token is published and due: the next run renews it.",
+		stateFresh: "The token is published and fresh.", stateDue: "The token is published and due: the next " +
+			"run renews it.",
 		stateLate: "The token is published, and has less life left than its readers are promised.", stateExpired: "The token has expired.",
-		stateNone: "No token is published yet.", stateWaiting: "No token is published: no credential is stored yet.",
+		stateNone: "No token is published yet.", stateWaiting: "No token is published: no credential is " +
+			"stored yet.",
 		stateWrong: "The connection cannot work.", stateUnread: "The token could not be read.",
 	}[e.State]
 	if e.ExpiresAt != nil && e.ExpiresAt.After(now) {
-		text += fmt.Sprintf(" It lives %s more, until %s.", span(e.ExpiresAt.Sub(now)), e.ExpiresAt.UTC().Format(time.RFC3339))
+		text += fmt.Sprintf(" It lives %s more, until %s.", span(e.ExpiresAt.Sub(now)),
+			e.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if e.State == stateFresh {
 		text += " It is renewed in " + span(e.RenewAfter.Sub(now)) + "."
@@ -113,11 +117,13 @@ func (a *app) documentRemarks(ctx context.Context, c connection.Connection) []re
 		case doc.role == "session" && kind == secrets.ErrNotFound:
 			continue // the provider may need none; the next run says so where it does
 		case kind == secrets.ErrNotFound || kind == secrets.ErrDeleted:
-			out = append(out, remark{doc.role, "The secret " + doc.name() + " " + map[bool]string{true: "is marked for deletion.", false: "does not exist."}[kind == secrets.ErrDeleted],
+			out = append(out, remark{doc.role, "The secret " + doc.name() + " " +
+				map[bool]string{true: "is marked for deletion.", false: "does not exist."}[kind == secrets.ErrDeleted],
 				"evertoken check " + c.Name})
 			continue
 		case kind != secrets.NoError:
-			out = append(out, remark{doc.role, fmt.Sprintf("Could not read the labels of %s: %v.", doc.name(), err), ""})
+			out = append(out, remark{doc.role, fmt.Sprintf("Could not read the labels of %s: %v.", doc.name(), err),
+				""})
 			continue
 		}
 		out = append(out, rotationRemarks(c, doc, d)...)
@@ -137,7 +143,9 @@ func rotationRemarks(c connection.Connection, doc document, d secrets.Descriptio
 	if pending == "" || pending == d.Holder(secrets.Current) {
 		return nil
 	}
-	return []remark{{doc.role, "A rotation is under way, or was left half done: AWSPENDING is on a version that is not in force. Until it ends, runs leave this secret alone but in an emergency. Secrets Manager tries it again by itself.",
+	return []remark{{doc.role, "A rotation is under way, or was left half done: AWSPENDING is on a version " +
+		"that is not in force. Until it ends, runs leave this secret alone but in an emergency. Secrets " +
+		"Manager tries it again by itself.",
 		"evertoken rotate " + c.Name + " " + doc.role + "   (once AWSPENDING is gone)"}}
 }
 
@@ -154,11 +162,13 @@ func credentialRemarks(c connection.Connection, d secrets.Description) []remark 
 		}
 	}
 	if d.Holder(issue.LabelCandidate) != "" {
-		out = append(out, remark{"credential", "A new credential was stored to be tried (" + issue.LabelCandidate + "), and its trial was not finished. The one in force is untouched.",
+		out = append(out, remark{"credential", "A new credential was stored to be tried (" +
+			issue.LabelCandidate + "), and its trial was not finished. The one in force is untouched.",
 			"evertoken credential " + c.Name + " --resume"})
 	}
 	if d.Holder("EVERTOKEN_SERVICE_ACCOUNT") != "" {
-		out = append(out, remark{"credential", "A move onto a service account is half done: its client is stored and not proven yet. The credential in force is untouched.",
+		out = append(out, remark{"credential", "A move onto a service account is half done: its client is " +
+			"stored and not proven yet. The credential in force is untouched.",
 			"evertoken service-account " + c.Name + " …   (the same command again)"})
 	}
 	return out
@@ -182,10 +192,13 @@ func noteInWords(label, name string) (text, do string) {
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
 			grant = " (" + strings.Join(parts[3:len(parts)-1], "_") + ")"
 		}
-		return "On " + dayOf(label) + " the provider refused it" + grant + ". Evertoken tries it again once a day, and a password that never worked not at all.",
-			"Store another: evertoken credential " + name + "\nOr, where the provider's side was mended: evertoken renew " + name
+		return "On " + dayOf(label) + " the provider refused it" + grant +
+				". Evertoken tries it again once a day, and a password that never worked not at all.",
+			"Store another: evertoken credential " + name + "\nOr, where the provider's side was mended: " +
+				"evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
-		return "It was sent without an answer whose meaning is sure. Evertoken tries it again with growing pauses, at most six times a day.",
+		return "It was sent without an answer whose meaning is sure. Evertoken tries it again with growing " +
+				"pauses, at most six times a day.",
 			"Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, seedPrefix):
 		return "Its refresh token was spent to open a session, which goes on by itself. It is not sent again.", ""
@@ -203,16 +216,20 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 	out := []remark{{"session", stageInWords[stage], stageAdvice(stage, c.Name)}}
 	for _, label := range slices.Sorted(slices.Values(d.Labels[d.Holder(secrets.Current)])) {
 		if strings.HasPrefix(label, rejected) {
-			out = append(out, remark{"session", "On " + dayOf(label) + " the provider refused its refresh token. A renewal goes to the stored credential instead.", ""})
+			out = append(out, remark{"session", "On " + dayOf(label) +
+				" the provider refused its refresh token. A renewal goes to the stored credential instead.", ""})
 		}
 	}
 	if d.Holder(session.LabelKept) != "" {
-		out = append(out, remark{"session", "A session that another run had received is kept aside (" + session.LabelKept + "). It is used where the one in force fails.", ""})
+		out = append(out, remark{"session", "A session that another run had received is kept aside (" +
+			session.LabelKept + "). It is used where the one in force fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch _, err := a.aws.values.Get(ctx, rescue); {
 	case err == nil:
-		out = append(out, remark{"session", "A session that could not be stored is kept in the parameter " + rescue + ". The next run that needs it stores it and deletes the parameter.", "evertoken renew " + c.Name})
+		out = append(out, remark{"session", "A session that could not be stored is kept in the parameter " +
+			rescue + ". The next run that needs it stores it and deletes the parameter.", "evertoken renew " +
+			c.Name})
 	case !missing(err):
 		out = append(out, remark{"session", fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err), ""})
 	}
@@ -224,9 +241,12 @@ var stageInWords = map[session.Stage]string{
 	session.Empty:      "No session is open. The next renewal opens one, where the provider has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
 	session.Idle:       "A session is open, and at rest: no refresh token is under way.",
-	session.Lost:       "A session is open. Its refresh token was sent before without an answer that could be stored; the provider may have ended it by that.",
-	session.Busy:       "A run has claimed the session and has not stored an answer yet. It may be at work at this moment, or have died. Until the claim is older than a run can last, others wait.",
-	session.Orphaned:   "A run claimed the session and died before it stored an answer. The next run takes the claim over and recovers what can be recovered.",
+	session.Lost: "A session is open. Its refresh token was sent before without an answer that could " +
+		"be stored; the provider may have ended it by that.",
+	session.Busy: "A run has claimed the session and has not stored an answer yet. It may be at work " +
+		"at this moment, or have died. Until the claim is older than a run can last, others wait.",
+	session.Orphaned: "A run claimed the session and died before it stored an answer. The next run takes " +
+		"the claim over and recovers what can be recovered.",
 }
 
 // stageAdvice is what a person can do in a stage; mostly nothing.
@@ -248,7 +268,8 @@ func (a *app) nextRun(ctx context.Context, name string) (r remark, needsPerson b
 		report, err = a.invoke(ctx, s, event{Connections: []string{name}, DryRun: true})
 	}
 	if err != nil {
-		return remark{"next", fmt.Sprintf("The function could not be asked what it would do: %v.", err), hints(err)}, false
+		return remark{"next", fmt.Sprintf("The function could not be asked what it would do: %v.", err),
+			hints(err)}, false
 	}
 	e := outcomeOf(report, name)
 	text := "The next run: " + e.Outcome
@@ -258,5 +279,6 @@ func (a *app) nextRun(ctx context.Context, name string) (r remark, needsPerson b
 	if e.ErrorClass != "" {
 		text += " (" + e.ErrorClass + ")"
 	}
-	return remark{"next", text + ".", e.Hint}, e.Outcome == "failed" && e.ErrorClass == "misconfigured" || e.Outcome == "blocked" || e.Outcome == "waiting"
+	return remark{"next", text + ".", e.Hint}, e.Outcome == "failed" && e.ErrorClass == "misconfigured" ||
+		e.Outcome == "blocked" || e.Outcome == "waiting"
 }

@@ -24,7 +24,8 @@ const (
 
 // notYet reports whether a later run may give a token by itself.
 func notYet(e issue.Entry) bool {
-	return e.Outcome == "deferred" || e.Outcome == "failed" && (e.ErrorClass == "throttled" || e.ErrorClass == "transient")
+	return e.Outcome == "deferred" || e.Outcome == "failed" && (e.ErrorClass == "throttled" ||
+		e.ErrorClass == "transient")
 }
 
 // unseen reports whether the function does not see the parameter yet.
@@ -99,7 +100,8 @@ func (x *addition) tellReader() {
 		return
 	}
 	if x.conn.Token == "" {
-		x.printf("\nRead it:\n  %s\n", x.cli("ssm", "get-parameter", "--name", x.conn.TokenParameter, "--with-decryption", "--query", "Parameter.Value", "--output", "text"))
+		x.printf("\nRead it:\n  %s\n", x.cli("ssm", "get-parameter", "--name", x.conn.TokenParameter,
+			"--with-decryption", "--query", "Parameter.Value", "--output", "text"))
 		return
 	}
 	language := x.o.language
@@ -111,14 +113,17 @@ func (x *addition) tellReader() {
 		text = fmt.Sprintf(text, tokenName(x.conn))
 	}
 	if language == "cli" {
-		text = x.cli("secretsmanager", "get-secret-value", "--secret-id", tokenName(x.conn), "--query", "SecretString", "--output", "text")
+		text = x.cli("secretsmanager", "get-secret-value", "--secret-id", tokenName(x.conn), "--query",
+			"SecretString", "--output", "text")
 	}
 	x.printf("\nRead it (%s):\n", language)
 	for line := range strings.Lines(text) {
 		x.printf("  %s\n", strings.TrimRight(line, "\n"))
 	}
-	x.printf("A reader needs secretsmanager:GetSecretValue on %s alone, and may keep what it read until renew_after.\n", tokenName(x.conn))
+	x.printf("A reader needs secretsmanager:GetSecretValue on %s alone, and may keep what it read until "+
+		"renew_after.\n", tokenName(x.conn))
 	if x.o.language == "" {
-		x.printf("Other languages: evertoken add --reader %s; docs/consumers.md has them whole.\n", strings.Join(slices.DeleteFunc(languages(), func(l string) bool { return l == "cli" }), "|"))
+		x.printf("Other languages: evertoken add --reader %s; docs/consumers.md has them whole.\n",
+			strings.Join(slices.DeleteFunc(languages(), func(l string) bool { return l == "cli" }), "|"))
 	}
 }

@@ -72,7 +72,8 @@ func (a *app) fleetAt(ctx context.Context, c *cloud, path string) (fleet, error)
 }
 
 func (a *app) rules(path, region string) connection.Rules {
-	return connection.Rules{Path: path, ParameterPrefix: cmp.Or(a.Getenv("EVERTOKEN_PARAMETER_PREFIX"), "/evertoken/"), Region: region}
+	return connection.Rules{Path: path, ParameterPrefix: cmp.Or(a.Getenv("EVERTOKEN_PARAMETER_PREFIX"),
+		"/evertoken/"), Region: region}
 }
 
 // find returns the entry of a name, and for an unknown one the nearest.
@@ -91,7 +92,8 @@ func (f fleet) find(name string) (connection.Declared, error) {
 	if !connection.ValidName(name) {
 		next = "A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens. " + next
 	}
-	return connection.Declared{}, &failure{exitPerson, fmt.Errorf("no connection %q is declared below %s", name, f.path), next}
+	return connection.Declared{}, &failure{exitPerson, fmt.Errorf("no connection %q is declared below %s",
+		name, f.path), next}
 }
 
 // connection returns a connection that can be used, by name.
@@ -116,7 +118,8 @@ func nearest(name string, all []string) string {
 // provider makes a connection's provider, as the functions do.
 func (a *app) provider(c connection.Connection) (exchange.Provider, error) {
 	loopback := a.Getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") == "1" || a.aws != nil && a.aws.local()
-	return providers.New(c, providers.Options{Client: &oauth.Client{Now: a.Now}, Now: a.Now, AllowLoopbackHTTP: loopback})
+	return providers.New(c, providers.Options{Client: &oauth.Client{Now: a.Now}, Now: a.Now,
+		AllowLoopbackHTTP: loopback})
 }
 
 // member is the member that an error of a declaration is about, and what is

@@ -41,10 +41,13 @@ type way struct {
 var builtIn = []offer{
 	{
 		provider: "flexera", title: "Flexera One",
-		settings: []need{{name: "zone", about: "where the user or the organization lives", example: "eu", values: []string{"nam", "eu", "apac"}}},
+		settings: []need{{name: "zone", about: "where the user or the organization lives", example: "eu",
+			values: []string{"nam", "eu", "apac"}}},
 		ways: []way{
-			{name: "service-account", about: "a client of a service account", members: []string{credential.ClientID, credential.ClientSecret}},
-			{name: "user", about: "a user's refresh token; it dies after a year", members: []string{credential.RefreshToken}},
+			{name: "service-account", about: "a client of a service account",
+				members: []string{credential.ClientID, credential.ClientSecret}},
+			{name: "user", about: "a user's refresh token; it dies after a year",
+				members: []string{credential.RefreshToken}},
 		},
 	},
 	{
@@ -53,28 +56,43 @@ var builtIn = []offer{
 			{name: "base_url", about: "your site", example: "https://mysite.flexnetoperations.com"},
 			{name: "token_name", about: "a name for Evertoken's tokens, 3 to 23 characters", example: "evertoken"},
 		},
-		ways: []way{{name: "password", about: "a user's name and password", members: []string{credential.Username, credential.Password}}},
+		ways: []way{{name: "password", about: "a user's name and password",
+			members: []string{credential.Username, credential.Password}}},
 	},
 	{
 		provider: "sharetribe", title: "Sharetribe",
 		ways: []way{
-			{name: "integration", about: "an Integration API application", set: map[string]string{"access": "integration"}, members: []string{credential.ClientID, credential.ClientSecret}},
-			{name: "anonymous", about: "a Marketplace API application, anonymous", set: map[string]string{"access": "anonymous"}, members: []string{credential.ClientID}},
-			{name: "user", about: "a user of the marketplace", set: map[string]string{"access": "user"}, members: []string{credential.ClientID, credential.Username, credential.Password}},
-			{name: "trusted", about: "a user, by a trusted application", set: map[string]string{"access": "trusted"}, members: []string{credential.ClientID, credential.ClientSecret, credential.Username, credential.Password}},
+			{name: "integration", about: "an Integration API application",
+				set: map[string]string{"access": "integration"}, members: []string{credential.ClientID,
+					credential.ClientSecret}},
+			{name: "anonymous", about: "a Marketplace API application, anonymous",
+				set: map[string]string{"access": "anonymous"}, members: []string{credential.ClientID}},
+			{name: "user", about: "a user of the marketplace", set: map[string]string{"access": "user"},
+				members: []string{credential.ClientID, credential.Username, credential.Password}},
+			{name: "trusted", about: "a user, by a trusted application", set: map[string]string{"access": "trusted"},
+				members: []string{credential.ClientID, credential.ClientSecret, credential.Username,
+					credential.Password}},
 		},
 	},
 	{
 		provider: "apiax", title: "Apiax",
-		ways: []way{{name: "password", about: "an API user's name and password", members: []string{credential.Username, credential.Password}}},
+		ways: []way{{name: "password", about: "an API user's name and password",
+			members: []string{credential.Username, credential.Password}}},
 	},
 	{
 		provider: "oauth2", title: "any OAuth 2 provider",
-		settings: []need{{name: "token_url", about: "the token endpoint", example: "https://login.example.com/oauth2/token"}},
+		settings: []need{{name: "token_url", about: "the token endpoint",
+			example: "https://login.example.com/oauth2/token"}},
 		ways: []way{
-			{name: "client_credentials", about: "a client of your own", set: map[string]string{"grant": "client_credentials"}, members: []string{credential.ClientID, credential.ClientSecret}},
-			{name: "refresh_token", about: "a refresh token that a person obtained", set: map[string]string{"grant": "refresh_token"}, members: []string{credential.ClientID, credential.ClientSecret, credential.RefreshToken}},
-			{name: "password", about: "a user's name and password", set: map[string]string{"grant": "password"}, members: []string{credential.ClientID, credential.ClientSecret, credential.Username, credential.Password}},
+			{name: "client_credentials", about: "a client of your own",
+				set: map[string]string{"grant": "client_credentials"}, members: []string{credential.ClientID,
+					credential.ClientSecret}},
+			{name: "refresh_token", about: "a refresh token that a person obtained",
+				set: map[string]string{"grant": "refresh_token"}, members: []string{credential.ClientID,
+					credential.ClientSecret, credential.RefreshToken}},
+			{name: "password", about: "a user's name and password", set: map[string]string{"grant": "password"},
+				members: []string{credential.ClientID, credential.ClientSecret, credential.Username,
+					credential.Password}},
 		},
 	},
 }
@@ -108,7 +126,8 @@ func fromPreset(name string, p presets.Preset) offer {
 	})
 	for _, grant := range grants {
 		g := p.Grants[grant]
-		w := way{name: grant, about: strings.Join(g.Credential, ", "), set: map[string]string{"grant": grant}, members: g.Credential}
+		w := way{name: grant, about: strings.Join(g.Credential, ", "), set: map[string]string{"grant": grant},
+			members: g.Credential}
 		for _, setting := range slices.Sorted(maps.Keys(g.Needs)) {
 			n := g.Needs[setting]
 			w.needs = append(w.needs, need{name: setting, about: n.About, example: strings.Trim(string(n.Example), `"`)})
@@ -139,7 +158,8 @@ func (a *app) listOffers() error {
 		var out []map[string]any
 		for _, o := range offers() {
 			for _, w := range o.ways {
-				out = append(out, map[string]any{"provider": o.provider, "title": o.title, "way": w.name, "about": w.about,
+				out = append(out, map[string]any{"provider": o.provider, "title": o.title, "way": w.name,
+					"about":    w.about,
 					"settings": o.needed(w), "credential": w.members})
 			}
 		}
@@ -149,7 +169,8 @@ func (a *app) listOffers() error {
 	for _, o := range offers() {
 		name, title := o.provider, o.title
 		for _, w := range o.ways {
-			rows = append(rows, []cell{{name, ""}, {title, ""}, {w.name, ""}, {orDash(strings.Join(o.needed(w), ", ")), ""}, {strings.Join(w.members, ", "), ""}})
+			rows = append(rows, []cell{{name, ""}, {title, ""}, {w.name, ""},
+				{orDash(strings.Join(o.needed(w), ", ")), ""}, {strings.Join(w.members, ", "), ""}})
 			name, title = "", ""
 		}
 	}
@@ -181,7 +202,8 @@ func (o offer) way(name string) (way, error) {
 			return w, nil
 		}
 	}
-	return way{}, usage("", "%s has no way %q: name one of %s", o.provider, name, strings.Join(o.wayNames(), ", "))
+	return way{}, usage("", "%s has no way %q: name one of %s", o.provider, name,
+		strings.Join(o.wayNames(), ", "))
 }
 
 func (n need) question() string {

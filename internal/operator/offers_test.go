@@ -14,7 +14,8 @@ import (
 )
 
 // values are examples of settings whose form matters.
-var values = map[string]string{"base_url": "https://mysite.flexnetoperations.com", "token_url": "https://login.example.com/token"}
+var values = map[string]string{"base_url": "https://mysite.flexnetoperations.com",
+	"token_url": "https://login.example.com/token"}
 
 // Every way that add offers is one that the functions' own parser and provider
 // take: with the settings and members asked for, and not without one of them.
@@ -43,7 +44,8 @@ func TestOffersAreWhatProvidersNeed(t *testing.T) {
 				if o.provider == "flexnet" {
 					settings["token_name"] = quoted("evertoken")
 				}
-				c, err := connection.Parse("x", encoded(map[string]any{"provider": o.provider, "settings": settings}), "/evertoken/")
+				c, err := connection.Parse("x", encoded(map[string]any{"provider": o.provider, "settings": settings}),
+					"/evertoken/")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -59,7 +61,8 @@ func TestOffersAreWhatProvidersNeed(t *testing.T) {
 						}
 					}
 					_, err := p.Grants(doc)
-					if slices.Contains(w.members, credential.PrivateKey) && without != credential.PrivateKey && err != nil {
+					if slices.Contains(w.members, credential.PrivateKey) && without != credential.PrivateKey &&
+						err != nil {
 						continue // what stands here is no key
 					}
 					if (err == nil) != (without == "") {
@@ -78,7 +81,8 @@ func TestEveryProviderIsOffered(t *testing.T) {
 	for _, o := range offers() {
 		have = append(have, o.provider)
 	}
-	for _, want := range slices.Concat(presets.Names(), slices.Collect(maps.Keys(map[string]bool{"apiax": true, "flexera": true, "flexnet": true, "oauth2": true, "sharetribe": true}))) {
+	for _, want := range slices.Concat(presets.Names(), slices.Collect(maps.Keys(map[string]bool{"apiax": true,
+		"flexera": true, "flexnet": true, "oauth2": true, "sharetribe": true}))) {
 		if !slices.Contains(have, want) {
 			t.Errorf("%s is not offered", want)
 		}

@@ -50,7 +50,8 @@ func TestQuote(t *testing.T) {
 func TestSpanAndBar(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 45 * time.Second: "45s", 24*time.Minute + 29*time.Second: "24m", 29*time.Minute + 58*time.Second: "30m", time.Hour - time.Second: "1h", 3*time.Hour + 10*time.Minute: "3h10m",
+		-time.Hour: "0s", 45 * time.Second: "45s", 24*time.Minute + 29*time.Second: "24m", 29*time.Minute +
+			58*time.Second: "30m", time.Hour - time.Second: "1h", 3*time.Hour + 10*time.Minute: "3h10m",
 		5 * time.Hour: "5h", 47*time.Hour + 59*time.Minute: "47h59m", 300 * time.Hour: "12d",
 	} {
 		if got := span(d); got != want {
@@ -91,8 +92,9 @@ var start = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 // published is a token of an hour that was issued at start, and is renewed after
 // 35 minutes.
 func publishedToken(change ...func(*credential.Token)) secrets.Read {
-	t := credential.Token{AccessToken: redact.New("canary-token"), TokenType: "Bearer", Provider: "apiax", Connection: "x",
-		IssuedAt: start, RenewAfter: start.Add(35 * time.Minute), ExpiresAt: start.Add(time.Hour)}
+	t := credential.Token{AccessToken: redact.New("canary-token"), TokenType: "Bearer", Provider: "apiax",
+		Connection: "x",
+		IssuedAt:   start, RenewAfter: start.Add(35 * time.Minute), ExpiresAt: start.Add(time.Hour)}
 	for _, f := range change {
 		f(&t)
 	}
@@ -105,10 +107,12 @@ func failed(kind secrets.Kind) error {
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	c := connection.Connection{Name: "x", Provider: "apiax", Credential: "evertoken/x/credential", Token: "evertoken/x/token"}
+	c := connection.Connection{Name: "x", Provider: "apiax", Credential: "evertoken/x/credential",
+		Token: "evertoken/x/token"}
 	stored := secrets.Description{Labels: map[string][]string{"v1": {secrets.Current}}}
 	refused := func(day string) secrets.Description {
-		return secrets.Description{Labels: map[string][]string{"v1": {secrets.Current, rejected + day + "_password_0123abcd"}, "v0": {rejected + "20261119_password_0123abcd"}}}
+		return secrets.Description{Labels: map[string][]string{"v1": {secrets.Current, rejected + day +
+			"_password_0123abcd"}, "v0": {rejected + "20261119_password_0123abcd"}}}
 	}
 	withEnd := func(at time.Time) secrets.Read {
 		return secrets.Read{Version: secrets.Version{Value: redact.New(`{"access_token":"canary","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","expires_at":"2026-11-21T17:00:00Z","needs_person_at":"` + at.Format(time.RFC3339) + `"}`)}}
@@ -125,25 +129,40 @@ func TestJudge(t *testing.T) {
 	}{
 		{"fresh", seen{token: publishedToken(), credential: stored}, 10 * time.Minute, stateFresh, false, "", 0},
 		{"due", seen{token: publishedToken(), credential: stored}, 35 * time.Minute, stateDue, false, "", 0},
-		{"late", seen{token: publishedToken(), credential: stored}, 51 * time.Minute, stateLate, true, "has 9m left, and its readers are promised 10m", 0},
-		{"expired", seen{token: publishedToken(), credential: stored}, time.Hour, stateExpired, true, "expired 0s ago", 0},
-		{"none yet", seen{token: nothing, credential: stored}, 0, stateNone, false, "no token is published yet", 0},
-		{"another's token", seen{token: publishedToken(func(t *credential.Token) { t.Connection = "y" }), credential: stored}, 0, stateNone, false, "not this connection's token", 0},
-		{"no credential", seen{token: nothing, credential: secrets.Description{}}, 0, stateWaiting, true, "no credential is stored", 0},
-		{"no secret", seen{token: nothing, credentialErr: failed(secrets.ErrNotFound)}, 0, stateWrong, true, "evertoken/x/credential does not exist", 0},
-		{"to be deleted", seen{token: publishedToken(), credentialErr: failed(secrets.ErrDeleted)}, 0, stateWrong, true, "is marked for deletion", 0},
-		{"refused, dead", seen{token: publishedToken(), credential: refused("20261118")}, time.Hour, stateExpired, true, "refused the stored credential on 2026-11-18", 0},
-		{"refused today, alive", seen{token: publishedToken(), credential: refused("20261121")}, time.Minute, stateFresh, true, "refused the stored credential on 2026-11-21", 0},
-		{"refused long ago, alive", seen{token: publishedToken(), credential: refused("20261118")}, time.Minute, stateFresh, false, "", 0},
-		{"ends soon", seen{token: withEnd(start.Add(240 * time.Hour)), credential: stored}, 0, stateFresh, true, "ends in 10d", 0},
-		{"ends later", seen{token: withEnd(start.Add(480 * time.Hour)), credential: stored}, 0, stateFresh, false, "", 0},
-		{"token not to be read", seen{token: secrets.Read{Err: failed(secrets.ErrDenied)}, credential: stored}, 0, stateUnread, false, "", 1},
-		{"labels not to be read", seen{token: publishedToken(), credentialErr: failed(secrets.ErrDenied)}, 0, stateFresh, false, "", 1},
+		{"late", seen{token: publishedToken(), credential: stored}, 51 * time.Minute, stateLate, true,
+			"has 9m left, and its readers are promised 10m", 0},
+		{"expired", seen{token: publishedToken(), credential: stored}, time.Hour, stateExpired, true,
+			"expired 0s ago", 0},
+		{"none yet", seen{token: nothing, credential: stored}, 0, stateNone, false, "no token is published yet",
+			0},
+		{"another's token", seen{token: publishedToken(func(t *credential.Token) { t.Connection = "y" }),
+			credential: stored}, 0, stateNone, false, "not this connection's token", 0},
+		{"no credential", seen{token: nothing, credential: secrets.Description{}}, 0, stateWaiting, true,
+			"no credential is stored", 0},
+		{"no secret", seen{token: nothing, credentialErr: failed(secrets.ErrNotFound)}, 0, stateWrong, true,
+			"evertoken/x/credential does not exist", 0},
+		{"to be deleted", seen{token: publishedToken(), credentialErr: failed(secrets.ErrDeleted)}, 0, stateWrong,
+			true, "is marked for deletion", 0},
+		{"refused, dead", seen{token: publishedToken(), credential: refused("20261118")}, time.Hour, stateExpired,
+			true, "refused the stored credential on 2026-11-18", 0},
+		{"refused today, alive", seen{token: publishedToken(), credential: refused("20261121")}, time.Minute,
+			stateFresh, true, "refused the stored credential on 2026-11-21", 0},
+		{"refused long ago, alive", seen{token: publishedToken(), credential: refused("20261118")}, time.Minute,
+			stateFresh, false, "", 0},
+		{"ends soon", seen{token: withEnd(start.Add(240 * time.Hour)), credential: stored}, 0, stateFresh, true,
+			"ends in 10d", 0},
+		{"ends later", seen{token: withEnd(start.Add(480 * time.Hour)), credential: stored}, 0, stateFresh, false,
+			"", 0},
+		{"token not to be read", seen{token: secrets.Read{Err: failed(secrets.ErrDenied)}, credential: stored}, 0,
+			stateUnread, false, "", 1},
+		{"labels not to be read", seen{token: publishedToken(), credentialErr: failed(secrets.ErrDenied)}, 0,
+			stateFresh, false, "", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			e := judge(c, tt.seen, start.Add(tt.after))
-			if e.State != tt.state || e.NeedsPerson != tt.person || !strings.Contains(e.Reason, tt.reason) || len(e.Unread) != tt.unread {
+			if e.State != tt.state || e.NeedsPerson != tt.person || !strings.Contains(e.Reason, tt.reason) ||
+				len(e.Unread) != tt.unread {
 				t.Errorf("judge: %+v, want %+v", e, tt)
 			}
 			if e.NeedsPerson && e.Next == "" {

@@ -7,7 +7,8 @@ import (
 
 func TestLocate(t *testing.T) {
 	t.Parallel()
-	const one = "\n{\n  \"provider\": \"flexera\",\n  \"settings\" : {\"a\": [1, {\"zone\": 2}], \"zone\": \"us\"}\n}"
+	const one = "\n{\n  \"provider\": \"flexera\",\n  \"settings\" : {\"a\": [1, {\"zone\": 2}], \"zone\": " +
+		"\"us\"}\n}"
 	const several = `{"connections": {"a": {}, "b": {"x": 1}}}`
 	for _, tt := range []struct {
 		text string

@@ -108,7 +108,8 @@ func bar(left, life time.Duration) string {
 	if life <= 0 {
 		return strings.Repeat("░", barCells)
 	}
-	full := int((int64(max(left, 0))*barCells + int64(life) - 1) / int64(life)) // a living token has one cell at least
+	full := int((int64(max(left, 0))*barCells +
+		int64(life) - 1) / int64(life)) // a living token has one cell at least
 	full = min(full, barCells)
 	return strings.Repeat("█", full) + strings.Repeat("░", barCells-full)
 }

@@ -21,7 +21,10 @@ deletion. It asks first, and prints the declaration. For 30 days "evertoken add"
 with the same name restores the secrets. A credential that other connections use
 stays. At the provider nothing is revoked.`,
 		ValidArgsFunction: a.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return a.remove(c.Context(), args[0], keep) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.remove(c.Context(), args[0],
+				keep)
+		},
 	})
 	c.Flags().BoolVar(&keep, "keep-secrets", false, "delete the declaration alone")
 	return c
@@ -53,7 +56,8 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 	for _, k := range kept {
 		a.say("The secret %s is kept.\n", k)
 	}
-	question := fmt.Sprintf("Remove %s? Its declaration is deleted now, and these secrets in %d days: %s.", name, recoveryDays, orDash(shownSecrets(secrets)))
+	question := fmt.Sprintf("Remove %s? Its declaration is deleted now, and these secrets in %d days: %s.",
+		name, recoveryDays, orDash(shownSecrets(secrets)))
 	if err := a.confirm(question); err != nil {
 		return err
 	}
@@ -87,7 +91,8 @@ func (a *app) removable(ctx context.Context, name string) (target, error) {
 	}
 	parameter := t.all.path + name
 	prefix := t.stack.secretPrefix + name + "/"
-	c := connection.Connection{Name: name, Credential: prefix + "credential", Session: prefix + "session", Token: prefix + "token"}
+	c := connection.Connection{Name: name, Credential: prefix + "credential", Session: prefix + "session",
+		Token: prefix + "token"}
 	for _, d := range documents(c) {
 		h, lookErr := a.look(ctx, d.id)
 		if lookErr != nil {

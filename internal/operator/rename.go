@@ -2,12 +2,9 @@ package operator
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,7 +27,10 @@ Applications then read evertoken/NEW/token. The old secrets stay until "evertoke
 remove OLD": a reader of the old token has until that one expires. What is half
 done after a failure is finished by running it again.`,
 		ValidArgsFunction: a.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return a.rename(c.Context(), args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.rename(c.Context(), args[0],
+				args[1])
+		},
 	})
 }
 
@@ -73,7 +73,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 		if err == nil || !x.resumed || ok && f.code == exitPerson {
 			return err
 		}
-		done := fmt.Sprintf("%s is taken out of force, and %s is not declared yet: nobody renews the token until this is finished", old, name)
+		done := fmt.Sprintf("%s is taken out of force, and %s is not declared yet: nobody renews the token "+
+			"until this is finished", old, name)
 		if x.declared {
 			done = fmt.Sprintf("%s is declared in place of %s", name, old)
 		}
@@ -85,7 +86,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 // that was begun, in the version of the parameter that the new secrets name.
 func (x *renaming) find(ctx context.Context) (err error) {
 	if !connection.ValidName(x.new) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.", "%q cannot be a connection's name", x.new)
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.",
+			"%q cannot be a connection's name", x.new)
 	}
 	if _, err = x.cloud(ctx); err != nil {
 		return err
@@ -130,7 +132,8 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 		} else if err != nil {
 			return err
 		}
-		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}}, x.rules(x.path, x.aws.region)) {
+		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}},
+			x.rules(x.path, x.aws.region)) {
 			if d.Name == x.old && d.Err == nil {
 				x.say("The renaming of %s to %s was begun: going on from there.\n", x.old, x.new)
 				x.from = d.Connection
@@ -188,7 +191,8 @@ func (x *renaming) read(ctx context.Context) error {
 	rescue := x.rules(x.path, x.aws.region).ParameterPrefix + "rescue/" + x.old
 	_, err := x.aws.values.Get(ctx, rescue)
 	if err == nil {
-		return person("Have it stored first: evertoken renew "+x.old, "a session of %s is kept in the parameter %s", x.old, rescue)
+		return person("Have it stored first: evertoken renew "+x.old,
+			"a session of %s is kept in the parameter %s", x.old, rescue)
 	}
 	if !missing(err) {
 		return refused(err, "ssm:GetParameter", rescue)
@@ -211,7 +215,8 @@ func (x *renaming) read(ctx context.Context) error {
 			return person("Remove it, or choose another name.", "the secret %s is there already", m.to)
 		}
 		if m.target.deleted {
-			return person(x.cli("secretsmanager", "restore-secret", "--secret-id", m.to), "the secret %s is marked for deletion", m.to)
+			return person(x.cli("secretsmanager", "restore-secret", "--secret-id", m.to),
+				"the secret %s is marked for deletion", m.to)
 		}
 		if err := x.readSource(ctx, m); err != nil {
 			return err
@@ -283,14 +288,16 @@ func (x *renaming) act(ctx context.Context, ch changes) error {
 	if err := x.tellIssued(e); err != nil || x.output == "json" {
 		return err
 	}
-	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for deletion with: evertoken remove %s\n", tokenName(x.to), x.old, x.old)
+	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for deletion with: "+
+		"evertoken remove %s\n", tokenName(x.to), x.old, x.old)
 	return nil
 }
 
 // provide creates a secret of the new name, and copies the credential into it.
 func (x *renaming) provide(ctx context.Context, ch changes, m *copied) error {
 	if !m.wasPresent {
-		s := newSecret{name: m.to, keyARN: x.stack.keyARN, tags: map[string]string{parameterTag: x.path + x.new, renamedTag: x.origin()}}
+		s := newSecret{name: m.to, keyARN: x.stack.keyARN, tags: map[string]string{parameterTag: x.path + x.new,
+			renamedTag: x.origin()}}
 		if err := ch.createSecret(ctx, s); err != nil {
 			return err
 		}
@@ -327,28 +334,6 @@ func (x *renaming) stop(ctx context.Context, ch changes) error {
 	return err
 }
 
-// copySession copies the session in force. What a run that began before the old
-// declaration was gone has stored meanwhile is copied too.
-func (x *renaming) copySession(ctx context.Context, ch changes) error {
-	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
-	if at < 0 {
-		return nil
-	}
-	m := &x.moved[at]
-	if !x.dryRun {
-		if err := x.calm(ctx); err != nil {
-			return errors.Join(err, ch.putParameter(context.WithoutCancel(ctx), x.parameter, x.text, true))
-		}
-		if err := x.readSource(ctx, m); err != nil {
-			return err
-		}
-	}
-	if m.source.Value.IsZero() || m.target.current() != "" && m.target.current() != copyID(m.source) {
-		return nil
-	}
-	return ch.copyValue(ctx, m.from, m.source.ID, m.source.Value, m.to, copyID(m.source))
-}
-
 // clear deletes the old parameter where it declared nothing else.
 func (x *renaming) clear(ctx context.Context, ch changes) error {
 	text, there := x.all.parameters[x.parameter]
@@ -361,35 +346,6 @@ func (x *renaming) clear(ctx context.Context, ch changes) error {
 	return ch.deleteParameter(ctx, x.parameter)
 }
 
-// seedPrefix begins the label on a credential's version whose refresh token has
-// opened a session: the first 16 hex digits of SHA-256 of that session's ARN
-// follow.
-const seedPrefix = "EVERTOKEN_SEED_"
-
-func seedLabel(sessionARN string) string {
-	sum := sha256.Sum256([]byte(sessionARN))
-	return seedPrefix + hex.EncodeToString(sum[:8])
-}
-
-// keepSeed labels the copied credential as the old one is, for the new session: a
-// seed that is spent is not taken for a fresh one.
-func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version string) error {
-	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
-	spent := slices.ContainsFunc(m.source.Labels, func(l string) bool { return strings.HasPrefix(l, seedPrefix) })
-	if at < 0 || !spent {
-		return nil
-	}
-	if x.dryRun {
-		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN of %s>: its refresh token is spent.\n", seedPrefix, x.moved[at].to)
-		return nil
-	}
-	h, err := x.look(ctx, x.moved[at].to)
-	if err != nil || h.arn == "" {
-		return err
-	}
-	return ch.moveLabel(ctx, m.to, seedLabel(h.arn), version, "")
-}
-
 // declarationIn is a connection's declaration in a parameter of one or several.
 func declarationIn(text, name string) string {
 	var several struct {
@@ -399,20 +355,4 @@ func declarationIn(text, name string) string {
 		return string(several.Connections[name])
 	}
 	return text
-}
-
-// calm refuses a session that is not at rest: its refresh token may be on its way
-// to the provider, and only the connection that sent it can go on with it.
-func (x *renaming) calm(ctx context.Context) error {
-	d, err := x.aws.store.Describe(ctx, x.from.Session)
-	if missing(err) {
-		return nil
-	}
-	if err != nil {
-		return refused(err, "secretsmanager:DescribeSecret", connection.SecretName(x.from.Session))
-	}
-	if problem := unsettled(d, x.Now()); problem != "" {
-		return person("Renew it first, then rename it: evertoken renew "+x.old+" --wait", "the session of %s is not at rest: %s", x.old, problem)
-	}
-	return nil
 }

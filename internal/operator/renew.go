@@ -17,7 +17,10 @@ func (a *app) renewCommand() *cobra.Command {
 what a provider has refused before. With --wait it waits for a run or a rotation
 that is under way, and for a fault that passes.`,
 		ValidArgsFunction: a.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return a.renew(c.Context(), args[0], wait) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.renew(c.Context(), args[0],
+				wait)
+		},
 	})
 	c.Flags().BoolVar(&wait, "wait", false, "wait until a token is published, five minutes at most")
 	return c

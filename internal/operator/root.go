@@ -47,14 +47,20 @@ func (a *app) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.profile, "profile", "", "AWS profile (default: AWS_PROFILE)")
 	f.StringVar(&a.region, "region", "", "AWS Region (default: AWS_REGION, or the profile's)")
-	f.StringVar(&a.endpoint, "endpoint-url", "", "where AWS is, as http://127.0.0.1:8766 (default: AWS_ENDPOINT_URL)")
-	f.StringVar(&a.stackName, "stack", "", "Evertoken's CloudFormation stack (default: EVERTOKEN_STACK, or the only one)")
-	f.StringVar(&a.path, "connections-path", "", "where connections are declared (default: EVERTOKEN_CONNECTIONS_PATH, the stack's, or "+defaultPath+")")
+	f.StringVar(&a.endpoint, "endpoint-url", "", "where AWS is, as http://127.0.0.1:8766 (default: "+
+		"AWS_ENDPOINT_URL)")
+	f.StringVar(&a.stackName, "stack", "", "Evertoken's CloudFormation stack (default: EVERTOKEN_STACK, or "+
+		"the only one)")
+	f.StringVar(&a.path, "connections-path", "", "where connections are declared (default: "+
+		"EVERTOKEN_CONNECTIONS_PATH, the stack's, or "+defaultPath+")")
 	f.StringVarP(&a.output, "output", "o", "table", "table or json")
 	f.SortFlags = false
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupChange, Title: "Change (each has --dry-run):"})
-	for _, c := range []*cobra.Command{a.statusCommand(), a.explainCommand(), a.checkCommand(), a.tokenCommand()} {
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"},
+		cobra.ShellCompDirectiveNoFileComp))
+	root.AddGroup(&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupChange,
+		Title: "Change (each has --dry-run):"})
+	for _, c := range []*cobra.Command{a.statusCommand(), a.explainCommand(), a.checkCommand(),
+		a.tokenCommand()} {
 		c.GroupID = groupLook
 		root.AddCommand(c)
 	}
@@ -90,7 +96,8 @@ func (a *app) checkFlags() error {
 		return usage("", "--output must be table or json")
 	case a.path != "" && (!strings.HasPrefix(a.path, "/") || !strings.HasSuffix(a.path, "/")):
 		return usage("", "--connections-path must begin and end with a slash, as "+defaultPath)
-	case a.endpoint != "" && !strings.HasPrefix(a.endpoint, "http://") && !strings.HasPrefix(a.endpoint, "https://"):
+	case a.endpoint != "" && !strings.HasPrefix(a.endpoint, "http://") &&
+		!strings.HasPrefix(a.endpoint, "https://"):
 		return usage("", "--endpoint-url must be a URL, as http://127.0.0.1:8766")
 	}
 	return nil
@@ -114,7 +121,8 @@ func plural(n int, thing string) string {
 }
 
 // completeNames completes the names of connections.
-func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
 	const nothing = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 {
 		return nil, nothing

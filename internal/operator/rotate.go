@@ -17,7 +17,8 @@ import (
 func (a *app) rotateCommand() *cobra.Command {
 	var every string
 	c := a.changing(&cobra.Command{
-		Use: "rotate NAME [credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and wait for its end",
+		Use: "rotate NAME [credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and " +
+			"wait for its end",
 		Long: `Rotate has Secrets Manager rotate one secret of a connection: a credential (the
 client of a Flexera service account), a session or a token. Which one need not
 be said where only one has a rotation. --every sets its schedule, from 4 hours
@@ -29,7 +30,8 @@ on; a secret without a rotation needs it.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(c *cobra.Command, args []string, begun string) ([]string,
+			cobra.ShellCompDirective) {
 			if len(args) == 1 {
 				return []string{"credential", "session", "token"}, cobra.ShellCompDirectiveNoFileComp
 			}
@@ -74,7 +76,8 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 }
 
 // rotated is the secret to rotate.
-func (a *app) rotated(ctx context.Context, t target, role, schedule string) (document, *secretsmanager.DescribeSecretOutput, error) {
+func (a *app) rotated(ctx context.Context, t target, role, schedule string) (document,
+	*secretsmanager.DescribeSecretOutput, error) {
 	var found []document
 	described := map[string]*secretsmanager.DescribeSecretOutput{}
 	for _, doc := range documents(t.Connection) {
@@ -95,19 +98,23 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 	}
 	switch {
 	case len(found) == 0 && role == "":
-		return document{}, nil, usage("Say which, and how often: evertoken rotate "+t.Name+" session --every 7d", "no secret of %s has a rotation", t.Name)
+		return document{}, nil, usage("Say which, and how often: evertoken rotate "+t.Name+" session --every 7d",
+			"no secret of %s has a rotation", t.Name)
 	case len(found) == 0:
-		return document{}, nil, usage("", "a secret is a credential, a session or a token; %s has no %q", t.Name, role)
+		return document{}, nil, usage("", "a secret is a credential, a session or a token; %s has no %q", t.Name,
+			role)
 	case len(found) > 1:
 		var roles []string
 		for _, f := range found {
 			roles = append(roles, f.role)
 		}
-		return document{}, nil, usage("Say which: evertoken rotate "+t.Name+" "+roles[0], "%s has several rotations: %s", t.Name, strings.Join(roles, ", "))
+		return document{}, nil, usage("Say which: evertoken rotate "+t.Name+" "+roles[0],
+			"%s has several rotations: %s", t.Name, strings.Join(roles, ", "))
 	}
 	d := described[found[0].role]
 	if !aws.ToBool(d.RotationEnabled) && schedule == "" {
-		return found[0], d, usage("Give --every, as: evertoken rotate "+t.Name+" "+found[0].role+" --every 30d", "%s has no rotation schedule yet", found[0].name())
+		return found[0], d, usage("Give --every, as: evertoken rotate "+t.Name+" "+found[0].role+" --every 30d",
+			"%s has no rotation schedule yet", found[0].name())
 	}
 	return found[0], d, nil
 }
@@ -151,7 +158,8 @@ func (a *app) awaitRotation(ctx context.Context, doc document, before string) er
 			return nil
 		}
 		if err := a.Sleep(ctx, rotationEvery); err != nil {
-			return &failure{exitHalf, fmt.Errorf("interrupted: the rotation of %s goes on by itself", doc.name()), ""}
+			return &failure{exitHalf, fmt.Errorf("interrupted: the rotation of %s goes on by itself", doc.name()),
+				""}
 		}
 	}
 	return person("Secrets Manager tries it again by itself. The log of the function rotate says why it failed.",

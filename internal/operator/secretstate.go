@@ -30,7 +30,8 @@ func (a *app) look(ctx context.Context, name string) (held, error) {
 	if err != nil {
 		return held{}, refused(err, "secretsmanager:DescribeSecret", name)
 	}
-	h := held{exists: true, deleted: d.DeletedDate != nil, arn: aws.ToString(d.ARN), labels: d.VersionIdsToStages}
+	h := held{exists: true, deleted: d.DeletedDate != nil, arn: aws.ToString(d.ARN),
+		labels: d.VersionIdsToStages}
 	for _, t := range d.Tags {
 		switch aws.ToString(t.Key) {
 		case parameterTag:

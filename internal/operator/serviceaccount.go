@@ -15,12 +15,14 @@ import (
 func (a *app) serviceAccountCommand() *cobra.Command {
 	var o serviceaccount.Options
 	c := a.asking(&cobra.Command{
-		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh token onto a service account", Args: names(1),
+		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh token onto a " +
+			"service account", Args: names(1),
 		Long: `Service-account moves a flexera connection from a user's refresh token, which
 dies after a year, onto a service account, whose client can be rotated. It works
 with the rights of that user, shows what it is about to do and asks. What is
 half done after a failure is finished by running it again.`,
-		Example:           "  evertoken service-account flexera-prod --name evertoken --org 1105 --role service_account_client_manager",
+		Example: "  evertoken service-account flexera-prod --name evertoken --org 1105 --role " +
+			"service_account_client_manager",
 		ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Connection = args[0]
@@ -29,7 +31,8 @@ half done after a failure is finished by running it again.`,
 	})
 	f := c.Flags()
 	f.StringVar(&o.Name, "name", "", "the service account's name; it is made unless it exists (required)")
-	f.StringArrayVar(&o.Roles, "role", nil, "a role to grant it, as few as will do; may be repeated (required)")
+	f.StringArrayVar(&o.Roles, "role", nil,
+		"a role to grant it, as few as will do; may be repeated (required)")
 	f.StringVar(&o.Description, "description", "", "what to describe a new service account by")
 	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: the connection's settings.org_id)")
 	return c

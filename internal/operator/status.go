@@ -132,8 +132,9 @@ func (a *app) judgeAll(ctx context.Context, declared []connection.Declared) []en
 				_, err = a.provider(d.Connection)
 			}
 			if err != nil {
-				entries[i] = entry{Name: d.Name, Provider: d.Connection.Provider, State: stateWrong, NeedsPerson: true, Reason: problem(err),
-					Next: "Correct it in the parameter " + d.Parameter + "."}
+				entries[i] = entry{Name: d.Name, Provider: d.Connection.Provider, State: stateWrong, NeedsPerson: true,
+					Reason: problem(err),
+					Next:   "Correct it in the parameter " + d.Parameter + "."}
 				return
 			}
 			s := seen{token: tokens[d.Connection.Token]}
@@ -180,7 +181,8 @@ func judge(c connection.Connection, s seen, now time.Time) entry {
 		e.Reason, e.Next = "no credential is stored yet", "Store it with: evertoken credential "+c.Name
 		return e
 	}
-	if day := refusedOn(s.credential, current); day != "" && (e.State == stateNone || e.State == stateExpired || e.State == stateLate || recent(day, now)) {
+	if day := refusedOn(s.credential, current); day != "" && (e.State == stateNone ||
+		e.State == stateExpired || e.State == stateLate || recent(day, now)) {
 		e.NeedsPerson = true
 		e.Reason = "the provider refused the stored credential on " + day
 		e.Next = "Store a new one with: evertoken credential " + c.Name

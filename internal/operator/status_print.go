@@ -14,7 +14,8 @@ var stateTones = map[string]string{
 // could not be read.
 func (a *app) printStatus(all fleet, entries []entry) {
 	if len(entries) == 0 {
-		a.printf("No connection is declared below %s in %s. Declare one with: evertoken add NAME\n", all.path, a.aws.region)
+		a.printf("No connection is declared below %s in %s. Declare one with: evertoken add NAME\n", all.path,
+			a.aws.region)
 		return
 	}
 	onTerminal := terminal(a.Stdout)
@@ -25,7 +26,8 @@ func (a *app) printStatus(all fleet, entries []entry) {
 		if e.NeedsPerson {
 			tone = toneBad
 		}
-		rows = append(rows, []cell{{e.Name, ""}, {orDash(e.Provider), ""}, {e.State, tone}, {lifeLeft(e, now, onTerminal), tone}, {nextRenewal(e, now), ""}})
+		rows = append(rows, []cell{{e.Name, ""}, {orDash(e.Provider), ""}, {e.State, tone},
+			{lifeLeft(e, now, onTerminal), tone}, {nextRenewal(e, now), ""}})
 	}
 	a.table([]string{"CONNECTION", "PROVIDER", "STATE", "LIFE LEFT", "NEXT RENEWAL"}, rows)
 	n := 0

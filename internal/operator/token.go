@@ -47,7 +47,8 @@ func (a *app) token(ctx context.Context, name string) error {
 	}
 	header := t.TokenType + " " + t.AccessToken.Reveal()
 	if a.output == "json" {
-		return a.json(map[string]any{"authorization": header, "expires_at": t.ExpiresAt, "renew_after": t.RenewAfter})
+		return a.json(map[string]any{"authorization": header, "expires_at": t.ExpiresAt,
+			"renew_after": t.RenewAfter})
 	}
 	a.printf("%s\n", header)
 	return nil

@@ -59,7 +59,8 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 		}
 	}
 	url := served(t, filepath.Join(dir, "local"))
-	env := []string{"AWS_ENDPOINT_URL=" + url, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+	env := []string{"AWS_ENDPOINT_URL=" + url, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local",
+		"AWS_SECRET_ACCESS_KEY=local",
 		"HOME=" + dir, "PATH=" + setting(t, "EVERTOKEN_PYTHON_BIN") + ":" + os.Getenv("PATH")}
 	evertoken := func(args ...string) string {
 		t.Helper()
@@ -74,7 +75,8 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 	}
 	// A credential that works is that of a served connection.
 	account := newAccount(url)
-	read, err := account.sm.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("evertoken/oauth2-client/credential")})
+	read, err := account.sm.GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: aws.String("evertoken/oauth2-client/credential")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,8 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 			}
 		}
 	}
-	by(evertoken("add", "by-cli", "--provider", "oauth2", "--way", "client_credentials", "--set", "token_url="+declared.TokenURL,
+	by(evertoken("add", "by-cli", "--provider", "oauth2", "--way", "client_credentials", "--set",
+		"token_url="+declared.TokenURL,
 		"--set", "client_auth="+declared.ClientAuth, "--dry-run"))
 	evertoken("check", "by-cli")
 	by(evertoken("credential", "by-cli", "--dry-run"))
@@ -101,7 +104,8 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 		t.Error("no header is printed")
 	}
 	by(evertoken("remove", "renamed", "--dry-run"))
-	if all := evertokenStatus(t, dir, env); strings.Contains(all, "renamed") || strings.Contains(all, "by-cli") {
+	if all := evertokenStatus(t, dir, env); strings.Contains(all, "renamed") ||
+		strings.Contains(all, "by-cli") {
 		t.Errorf("it is still declared: %s", all)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))

@@ -87,7 +87,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	action := form.Get("Action")
 	api, known := apis[action]
 	if !known || form.Get("Version") != api.version {
-		refuse(w, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+form.Get("Version"))
+		refuse(w, http.StatusBadRequest, "InvalidAction",
+			"Could not find operation "+action+" for version "+form.Get("Version"))
 		return
 	}
 	for name := range form {
@@ -108,11 +109,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if code := s.refusals[action]; code != "" {
-		refuse(w, http.StatusForbidden, code, "User: arn:aws:iam::"+s.Account+":user/operator is not authorized to perform: "+api.signedFor+":"+action)
+		refuse(w, http.StatusForbidden, code, "User: arn:aws:iam::"+s.Account+":user/operator is not "+
+			"authorized to perform: "+api.signedFor+":"+action)
 		return
 	}
 	if action == "GetCallerIdentity" {
-		answer(w, http.StatusOK, identityResponse{Account: s.Account, UserID: "AIDAIOSFODNN7EXAMPLE", ARN: "arn:aws:iam::" + s.Account + ":user/operator"})
+		answer(w, http.StatusOK, identityResponse{Account: s.Account, UserID: "AIDAIOSFODNN7EXAMPLE",
+			ARN: "arn:aws:iam::" + s.Account + ":user/operator"})
 		return
 	}
 	s.describe(w, form)
@@ -160,7 +163,8 @@ func (s *Server) describe(w http.ResponseWriter, form url.Values) {
 }
 
 func (s *Server) id(x Stack) string {
-	return "arn:aws:cloudformation:" + s.Region + ":" + s.Account + ":stack/" + x.Name + "/5f0c2f0e-5b1a-11ee-9b4e-2d8f0c7a1e35"
+	return "arn:aws:cloudformation:" + s.Region + ":" + s.Account + ":stack/" + x.Name +
+		"/5f0c2f0e-5b1a-11ee-9b4e-2d8f0c7a1e35"
 }
 
 type stacksResponse struct {

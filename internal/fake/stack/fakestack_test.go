@@ -38,12 +38,14 @@ func TestDescribeStacks(t *testing.T) {
 	t.Parallel()
 	s, config := start(t)
 	for _, name := range []string{"a", "b", "c"} {
-		s.Add(fakestack.Stack{Name: name, Parameters: map[string]string{"Every": "5m"}, Outputs: map[string]string{"Arn": name}})
+		s.Add(fakestack.Stack{Name: name, Parameters: map[string]string{"Every": "5m"},
+			Outputs: map[string]string{"Arn": name}})
 	}
 	s.Add(fakestack.Stack{Name: "b", Status: "DELETE_COMPLETE", Description: "again"})
 	client := cloudformation.NewFromConfig(config)
 	var got []string
-	for pages := cloudformation.NewDescribeStacksPaginator(client, &cloudformation.DescribeStacksInput{}); pages.HasMorePages(); {
+	for pages := cloudformation.NewDescribeStacksPaginator(client,
+		&cloudformation.DescribeStacksInput{}); pages.HasMorePages(); {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -52,19 +54,24 @@ func TestDescribeStacks(t *testing.T) {
 			got = append(got, aws.ToString(x.StackName)+"="+string(x.StackStatus)+"/"+aws.ToString(x.Description))
 		}
 	}
-	if want := "a=CREATE_COMPLETE/ c=CREATE_COMPLETE/ b=DELETE_COMPLETE/again"; strings.Join(got, " ") != want {
+	if want := "a=CREATE_COMPLETE/ c=CREATE_COMPLETE/ b=DELETE_COMPLETE/again"; strings.Join(got,
+		" ") != want {
 		t.Errorf("stacks %q, want %q", got, want)
 	}
-	one, err := client.DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("a")})
-	if err != nil || len(one.Stacks) != 1 || aws.ToString(one.Stacks[0].Outputs[0].OutputValue) != "a" || aws.ToString(one.Stacks[0].Parameters[0].ParameterValue) != "5m" {
+	one, err := client.DescribeStacks(t.Context(),
+		&cloudformation.DescribeStacksInput{StackName: aws.String("a")})
+	if err != nil || len(one.Stacks) != 1 || aws.ToString(one.Stacks[0].Outputs[0].OutputValue) != "a" ||
+		aws.ToString(one.Stacks[0].Parameters[0].ParameterValue) != "5m" {
 		t.Errorf("one stack: %v, %v", one, err)
 	}
-	_, err = client.DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("x")})
+	_, err = client.DescribeStacks(t.Context(),
+		&cloudformation.DescribeStacksInput{StackName: aws.String("x")})
 	if code(err) != "ValidationError" || !strings.Contains(err.Error(), "Stack with id x does not exist") {
 		t.Errorf("a stack that is not there: %v", err)
 	}
 	s.Refuse("DescribeStacks", "AccessDenied")
-	if _, err = client.DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{}); code(err) != "AccessDenied" {
+	if _, err = client.DescribeStacks(t.Context(),
+		&cloudformation.DescribeStacksInput{}); code(err) != "AccessDenied" {
 		t.Errorf("without the right: %v", err)
 	}
 }
@@ -77,7 +84,8 @@ func TestCallerIdentity(t *testing.T) {
 		t.Errorf("identity: %v, %v", out, err)
 	}
 	config.Region = "eu-west-1"
-	if _, err = sts.NewFromConfig(config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); code(err) != "SignatureDoesNotMatch" {
+	if _, err = sts.NewFromConfig(config).GetCallerIdentity(t.Context(),
+		&sts.GetCallerIdentityInput{}); code(err) != "SignatureDoesNotMatch" {
 		t.Errorf("another Region: %v", err)
 	}
 }
@@ -91,7 +99,8 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		"Action=DescribeStacks&Version=2010-05-15&StackID=x": "ValidationError",
 		"Action=DescribeStacks&Version=2010-05-15":           "MissingAuthenticationToken",
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *config.BaseEndpoint+"/", strings.NewReader(body))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *config.BaseEndpoint+"/",
+			strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
