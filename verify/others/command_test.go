@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// served starts what `make run SERVE=1` does and returns where AWS is.
-func served(t *testing.T, binary string) string {
+// serveWorld starts what `make run SERVE=1` does and returns where AWS is.
+func serveWorld(t *testing.T, binary string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), binary, "-serve", "-port", "0")
 	c.Dir = filepath.Join("..", "..")
@@ -58,7 +58,7 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	url := served(t, filepath.Join(dir, "local"))
+	url := serveWorld(t, filepath.Join(dir, "local"))
 	env := []string{"AWS_ENDPOINT_URL=" + url, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local",
 		"AWS_SECRET_ACCESS_KEY=local",
 		"HOME=" + dir, "PATH=" + setting(t, "EVERTOKEN_PYTHON_BIN") + ":" + os.Getenv("PATH")}
