@@ -204,11 +204,11 @@ const publishing = 30 * time.Second
 // justStored lets a run wait that finds a session which another has stored a
 // moment ago, and no token with it: that one is about to publish it.
 func (r *renewal) justStored() error {
-	s, v := r.session.Session(), r.session.Version()
-	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() || v.Created.IsZero() || r.session.StoredHere() {
+	s := r.session.Session()
+	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() || r.session.StoredHere() {
 		return nil
 	}
-	if r.token != nil && !r.token.IssuedAt.Before(s.RefreshedAt) || r.Now().Sub(v.Created) >= publishing {
+	if r.token != nil && !r.token.IssuedAt.Before(s.RefreshedAt) || r.Now().Sub(s.RefreshedAt) >= publishing {
 		return nil
 	}
 	return &session.Waiting{Reason: "another run has just stored a session and is about to publish its token"}

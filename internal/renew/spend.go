@@ -48,7 +48,7 @@ func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 		return unsure // the client is refused, which says nothing of the refresh token
 	case refresh && x.Unsure && worked && (x.Status == 400 || x.Status == 401):
 		return refused // in words that nobody knows, but it worked so far
-	case x.Unsure:
+	case x.Unsure, dead && x.Status == 403 && x.Code == "": // a wall before the provider may say so
 		return unsure
 	case dead:
 		return refused
@@ -279,6 +279,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 		r.session.Release(ctx)
 	}
 	r.tellFailures(a, failed)
+	r.hintNoCredential()
 	for _, f := range failed {
 		if !f.grant.FromSession() { // those of the session went with it
 			r.note(ctx, f)
