@@ -24,7 +24,7 @@ RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connec
 SOAK_CHECKS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
+.PHONY: help run quick test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,14 +35,22 @@ run: ## both functions on this machine, AWS and the providers around them (SERVE
 # The race detector needs a C compiler.
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
+# All but the simulation, the built binaries and what reads the whole template.
+QUICK := $(GO) list ./... | grep -vE '/(internal/simulate|e2e|e2e/.*|cmd/local|cmd/release|internal/fake/lambda|verify/.*)$$'
+
+quick: ## the tests that take seconds, without the race detector
+	$(GO) test $$($(QUICK))
+
+# The simulation runs without a time limit of its own: on a loaded machine it takes
+# long, which is no failure.
 test: ## every test, with the race detector
 ifeq ($(CC_FOUND),)
 	@echo >&2 '################################################################'
 	@echo >&2 '## No C compiler: the tests run WITHOUT the race detector.    ##'
 	@echo >&2 '################################################################'
-	$(GO) test ./...
+	$(GO) test -timeout 60m ./...
 else
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 60m ./...
 endif
 
 lint: ## format, vet, staticcheck, golangci-lint, tidy modules

@@ -8,6 +8,7 @@ import (
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
@@ -134,7 +135,7 @@ func (r *rotation) createCredential(ctx context.Context) error {
 		return err
 	}
 	r.tellForeign(ctx, doc)
-	if remaining(ctx) < leastTime {
+	if !limits.Enough(ctx) {
 		return r.transient("no time left in this invocation, so no client was made")
 	}
 	made, err := r.makeClient(ctx, m, access)
@@ -173,7 +174,7 @@ func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secr
 }
 
 func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (providers.Client, error) {
-	bounded, cancel := bounded(ctx)
+	bounded, cancel := limits.Bounded(ctx)
 	defer cancel()
 	made, err := m.CreateClient(bounded, m.doc, access)
 	if err == nil {
@@ -190,7 +191,7 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 // drop deletes a client that this very invocation made. It returns "" or what is
 // left to do.
 func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (left string) {
-	ctx, cancel := context.WithTimeout(ctx, max(remaining(ctx)-tellReserve, 0))
+	ctx, cancel := context.WithTimeout(ctx, max(limits.Remaining(ctx)-tellReserve, 0))
 	defer cancel()
 	err := m.DeleteClient(ctx, m.doc, access, id)
 	if err == nil {

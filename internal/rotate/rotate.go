@@ -19,6 +19,7 @@ import (
 	"evertoken/internal/config"
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
@@ -54,10 +55,6 @@ type Rotator struct {
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error
 }
-
-// longestRun is how long a Lambda can last. A claim on a session may be that of
-// a run of the other function, whose time-out is not known here.
-const longestRun = 15 * time.Minute
 
 // The steps, in the order in which Secrets Manager sends them.
 const (
@@ -138,7 +135,7 @@ func (r *rotation) create(ctx context.Context) (string, error) {
 	if found {
 		return "the value was there", nil
 	}
-	if remaining(ctx) < leastTime {
+	if !limits.Enough(ctx) {
 		return "", r.transient("no time left in this invocation, so nothing was sent")
 	}
 	switch r.role {

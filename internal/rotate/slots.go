@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"evertoken/internal/limits"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
+	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -71,7 +73,7 @@ func described(clients []providers.Client) string {
 }
 
 func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) ([]providers.Client, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	clients, err := m.ListClients(ctx, m.doc, access)
 	if err != nil {
@@ -82,7 +84,7 @@ func (r *rotation) listClients(ctx context.Context, m manager, access redact.Sec
 }
 
 func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Secret, id string) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	if err := m.DeleteClient(ctx, m.doc, access, id); err != nil {
 		x := asExchange(err)
@@ -157,7 +159,7 @@ func (r *rotation) named() []string {
 // that Secrets Manager describes count: a listing may be older. A mark that the
 // provider refused the version keeps nothing.
 func (r *rotation) keepingLabels(versionID string) []string {
-	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return strings.HasPrefix(l, labelRejected) || l == labelMade })
+	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return renew.IsNote(l) || l == labelMade })
 }
 
 func (h *history) restsUntil() time.Time { return h.promoted.Add(h.life) }

@@ -7,17 +7,12 @@ import (
 	"time"
 
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
 
 const (
-	// exchangeTimeout is the longest that one request to a provider may take,
-	// and storeReserve the time kept for storing what it yields.
-	exchangeTimeout = 20 * time.Second
-	storeReserve    = 10 * time.Second
-	// leastTime is the least time worth beginning an exchange with.
-	leastTime = storeReserve + 5*time.Second
 	// tellReserve is the time kept for telling what could not be stored.
 	tellReserve = time.Second
 	// dropReserve is the time kept for deleting a client that could not be
@@ -33,21 +28,11 @@ const (
 // which by then may be a newer rotation's.
 const labelMade = "EVERTOKEN_MADE"
 
-// remaining is the time left in this invocation; without a deadline, as on a
-// laptop, as long as a Lambda can last.
-func remaining(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return longestRun
-	}
-	return time.Until(deadline)
-}
-
 // keep stores the only copy of a value in the rotation's version, and tries until
 // the time is up but for reserve. The error is [Superseded], or that of package
 // secrets: ErrConflict where another invocation has stored one first.
 func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.Duration) error {
-	budget := remaining(ctx) - reserve
+	budget := limits.Remaining(ctx) - reserve
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
@@ -64,7 +49,7 @@ func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.D
 		default:
 			return err
 		}
-		if budget -= wait; budget <= 0 || remaining(ctx) < wait || r.Sleep(ctx, wait) != nil {
+		if budget -= wait; budget <= 0 || limits.Remaining(ctx) < wait || r.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}
@@ -146,13 +131,9 @@ func (r *rotation) takenOff(ctx context.Context) string {
 
 // exchange makes one exchange with time kept for storing what it yields.
 func (r *rotation) exchange(ctx context.Context, p exchange.Provider, q exchange.Request) (exchange.Issued, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	return p.Exchange(ctx, q)
-}
-
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, min(exchangeTimeout, remaining(ctx)-storeReserve))
 }
 
 // asExchange returns a provider's error; one that is none is from our own code

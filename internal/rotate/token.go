@@ -10,6 +10,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/limits"
 	"evertoken/internal/redact"
 	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
@@ -22,10 +23,6 @@ const settleTime = 15 * time.Minute
 // leastLife is the least life of a token that rotation alone can keep fresh:
 // Secrets Manager rotates every four hours at most.
 const leastLife = 12 * time.Hour
-
-// labelRejected begins the label by which package renew marks a credential that
-// the provider refused.
-const labelRejected = "EVERTOKEN_REJECTED_"
 
 // job reads what an exchange for the connection needs.
 func (r *rotation) job(ctx context.Context) renew.Job {
@@ -48,7 +45,7 @@ func (r *rotation) job(ctx context.Context) renew.Job {
 
 func (r *rotation) engine() *renew.Engine {
 	engine := r.Engine
-	engine.RunLasts = longestRun
+	engine.RunLasts = limits.Run // a claim may be of a run of the other function, whose time-out is not known here
 	return &engine
 }
 
@@ -123,7 +120,7 @@ func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error
 }
 
 func (r *rotation) prove(ctx context.Context, p exchange.Prover, doc credential.Credential, access redact.Secret) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	return p.Prove(ctx, doc, access)
 }
@@ -141,13 +138,13 @@ const (
 func (r *rotation) try(ctx context.Context, pending secrets.Version, doing string, proof func(context.Context) error) error {
 	var err error
 	for try, wait := 1, firstTryWait; ; try, wait = try+1, min(2*wait, longTryWait) {
-		if remaining(ctx) < leastTime {
+		if !limits.Enough(ctx) {
 			return r.transient("no time left in this invocation for " + doing)
 		}
 		if err = proof(ctx); err == nil {
 			return nil
 		}
-		if !r.worthAgain(err) || try == tries || remaining(ctx) < wait+leastTime || r.Sleep(ctx, wait) != nil {
+		if !r.worthAgain(err) || try == tries || limits.Remaining(ctx) < wait+limits.LeastExchange+limits.Store || r.Sleep(ctx, wait) != nil {
 			break
 		}
 	}
