@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
 	"evertoken/internal/session"
@@ -136,10 +137,27 @@ func (r *renewal) missingSecrets() error {
 
 func (r *renewal) documentFailure(err error) *Stopped {
 	hint := "store it again: " + putCommand(r.conn)
+	if x, ok := errors.AsType[*credential.Error](err); ok && x.Document == "credential" && x.Member == "" {
+		hint = "store a JSON object" + r.needed() + ": " + putCommand(r.conn)
+	}
 	if x, ok := errors.AsType[*exchange.Error](err); ok && x.Hint != "" {
 		hint = x.Hint
 	}
 	return &Stopped{Failed, exchange.Misconfigured, err.Error(), hint}
+}
+
+// needed says what the connection's provider asks for, in the words in which it
+// refuses a credential that has nothing.
+func (r *renewal) needed() string {
+	_, err := r.job.Provider.Grants(credential.Credential{})
+	if err == nil {
+		return ""
+	}
+	_, needs, found := strings.Cut(err.Error(), ": ")
+	if !found {
+		return ""
+	}
+	return " (" + needs + ")"
 }
 
 // tooShortLived refuses a connection whose tokens do not live long enough to be

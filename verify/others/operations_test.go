@@ -177,7 +177,13 @@ func TestTheRunbookParses(t *testing.T) {
 // parses holds that the AWS CLI understands a command.
 func parses(t *testing.T, line string, env ...string) {
 	t.Helper()
-	out, err := shell(t, t.TempDir(), line+" --cli-connect-timeout 2", append(env, "AWS_MAX_ATTEMPTS=1")...)
+	dir := t.TempDir()
+	for _, name := range []string{"connection.json", "credential.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := shell(t, dir, line+" --cli-connect-timeout 2", append(env, "AWS_MAX_ATTEMPTS=1")...)
 	if err == nil || !strings.Contains(out, "Could not connect to the endpoint URL") {
 		t.Errorf("%s\n%s", line, tail(out))
 	}
