@@ -35,6 +35,7 @@ import (
 //	evertoken CODE ARG...                 run it; it must exit with CODE; stdin is a file named by -in FILE
 //	terminal FILE CODE ARG...             run it on a terminal; FILE is the dialogue: "< what is shown", "> what is typed"
 //	stack add NAME | old NAME | clear     what CloudFormation has
+//	stack owns SECRET STACK               a secret that a stack has created
 //	stack refuse ACTION CODE              an action that the operator has no right to
 //	lambda busy N | refuse CODE           the next N invocations meet a run that is under way; all are refused
 //	account KIND NAME                     set up an account at a provider, and put what it needs into variables
@@ -357,6 +358,8 @@ func cmdStack(ts *testscript.TestScript, neg bool, args []string) {
 	case args[0] == "old" && len(args) == 2:
 		h.others.stacks.Add(fakestack.Stack{Name: args[1], Description: "Evertoken keeps OAuth access tokens " +
 			"fresh in AWS Secrets Manager."})
+	case args[0] == "owns" && len(args) == 3:
+		h.AWS.CreateSecret(args[1], nil, map[string]string{"aws:cloudformation:stack-name": args[2]})
 	case args[0] == "clear":
 		h.others.stacks.Clear()
 	case args[0] == "refuse" && len(args) == 3:
@@ -398,7 +401,7 @@ func cmdRotations(ts *testscript.TestScript, neg bool, args []string) {
 // variables: USERNAME and PASSWORD, CLIENT_ID and CLIENT_SECRET, REFRESH_TOKEN; each
 // in JSON too, as PASSWORD_JSON.
 func cmdAccount(ts *testscript.TestScript, neg bool, args []string) {
-	h := in(ts, neg, false, args, 2, "account apiax|oauth2|oauth2-refresh NAME")
+	h := in(ts, neg, false, args, 2, "account apiax|oauth2|oauth2-refresh|flexera-admin NAME")
 	set := func(name, value string) {
 		ts.Setenv(name, value)
 		inJSON, err := json.Marshal(value)
@@ -416,6 +419,11 @@ func cmdAccount(ts *testscript.TestScript, neg bool, args []string) {
 		if args[0] == "oauth2-refresh" {
 			set("REFRESH_TOKEN", h.IDP.OAuth2().AddRefreshToken(id, "subject", "read"))
 		}
+	case "flexera-admin":
+		_, token := h.IDP.Flexera().AddAdminRefreshToken("eu", 1105, args[1])
+		set("REFRESH_TOKEN", token)
+		set("LOGIN_URL", h.IDP.Flexera().LoginURL("eu"))
+		set("API_URL", h.IDP.Flexera().APIURL("eu"))
 	default:
 		ts.Fatalf("no account of %s", args[0])
 	}

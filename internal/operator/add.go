@@ -243,10 +243,7 @@ func (x *addition) obtain(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Grants(x.doc); err != nil {
-		return usage("Nothing was stored. Correct the document and run this again.", "%w", err)
-	}
-	return nil
+	return usable(p, x.doc)
 }
 
 // bind writes the hosts that a credential may be sent to into it, unless it names
@@ -256,6 +253,22 @@ func bind(doc credential.Credential, hosts []string) credential.Credential {
 		return doc
 	}
 	return doc.With(credential.Hosts, redact.New(strings.Join(hosts, ",")))
+}
+
+// usable refuses a credential that the provider cannot be asked with: a member is
+// missing, or its own hosts do not name the provider's.
+func usable(p exchange.Provider, doc credential.Credential) error {
+	const next = "Nothing was stored. Correct the document and run this again."
+	if _, err := p.Grants(doc); err != nil {
+		return usage(next, "%w", err)
+	}
+	if len(doc.Hosts()) == 0 { // the stack's AllowedHosts count then, which the function knows
+		return nil
+	}
+	if err := p.Allowed(doc); err != nil {
+		return usage(next, "%w", err)
+	}
+	return nil
 }
 
 // act changes what there is to change, and tries the connection.

@@ -329,7 +329,10 @@ func (x *examination) dryRun(ctx context.Context) {
 	case "waiting", "deferred":
 		x.add(weightWarning, e.Hint, "the function issue says %s: %s", e.Outcome, e.Reason)
 	default:
-		x.add(weightOK, e.Hint, "the function issue can read all of it, and says %s: %s", e.Outcome,
-			orDash(e.Reason))
+		weight := weightOK
+		if e.Hint != "" { // something is wrong that the living token does not show yet
+			weight = weightWarning
+		}
+		x.add(weight, e.Hint, "the function issue can read all of it, and says %s: %s", e.Outcome, orDash(e.Reason))
 	}
 }

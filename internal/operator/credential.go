@@ -122,10 +122,7 @@ func (x *replacement) obtain(file string) error {
 		return err
 	}
 	x.doc = bind(x.doc, hostsOf(x.Connection, p.Host()))
-	if _, err := p.Grants(x.doc); err != nil {
-		return usage("Nothing was stored. Correct the document and run this again.", "%w", err)
-	}
-	return nil
+	return usable(p, x.doc)
 }
 
 func (x *replacement) content() content {

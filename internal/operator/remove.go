@@ -46,6 +46,9 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 		if err != nil {
 			return err
 		}
+		if err := a.owned(h, d.name()); err != nil {
+			return err
+		}
 		if h.exists && !h.deleted && !keep {
 			secrets = append(secrets, d.id)
 		}

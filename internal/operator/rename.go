@@ -233,6 +233,9 @@ func (x *renaming) dropAbsent(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := x.owned(h, m.from); err != nil {
+			return err
+		}
 		if h.exists || m.role == "token" {
 			kept = append(kept, m)
 		}

@@ -15,7 +15,9 @@ type held struct {
 	arn             string
 	tag             string // of [parameterTag]
 	renamedFrom     string // of [renamedTag]
-	labels          map[string][]string
+	// stack is the CloudFormation stack that owns it, "" for none.
+	stack  string
+	labels map[string][]string
 }
 
 // current is the version that is AWSCURRENT, or "": the secret has no value.
@@ -38,9 +40,22 @@ func (a *app) look(ctx context.Context, name string) (held, error) {
 			h.tag = aws.ToString(t.Value)
 		case renamedTag:
 			h.renamedFrom = aws.ToString(t.Value)
+		case "aws:cloudformation:stack-name":
+			h.stack = aws.ToString(t.Value)
 		}
 	}
 	return h, nil
+}
+
+// owned refuses to remove or move what a stack owns: its next update would bring it
+// back, or fail.
+func (a *app) owned(h held, name string) error {
+	if h.stack == "" {
+		return nil
+	}
+	return person("Change it there. Deleted with its stack, a secret of connection.yaml is retained:\n"+
+		a.cli("cloudformation", "delete-stack", "--stack-name", h.stack),
+		"the secret %s belongs to the stack %s", name, h.stack)
 }
 
 // renamedTag is on the secrets of a connection whose renaming is not finished: the
