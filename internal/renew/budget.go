@@ -12,8 +12,8 @@ const (
 	// for another to be written within the floor.
 	earlyBudget = 90
 	// lateBudget is the same for a token that is about to die or long past its
-	// time: AWS takes about 100. A version per floor cannot reach it; something
-	// else did.
+	// time, and for a session whose last exchange went wrong: AWS takes about 100.
+	// A version per floor cannot reach it; something else did.
 	lateBudget = 97
 )
 
@@ -25,7 +25,7 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 	switch {
 	case r.decision.WithinFloor:
 		budget = earlyBudget
-	case !r.decision.Late && (!r.decision.Emergency || r.token == nil):
+	case !r.odd && !r.decision.Late && (!r.decision.Emergency || r.token == nil):
 		return nil
 	}
 	n, err := r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-24*time.Hour))

@@ -14,7 +14,6 @@ import (
 // one in force is newer than what readers have: a secret that is stored again
 // with the same members is no reason to send again what was refused.
 func (r *renewal) readOthers(ctx context.Context) error {
-	version := r.job.Credential.Version
 	proven := r.sessionFits() && r.refreshable()
 	if r.provenByToken() {
 		proven = !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !r.worked(g) })
@@ -22,6 +21,13 @@ func (r *renewal) readOthers(ctx context.Context) error {
 	if proven {
 		return nil
 	}
+	return r.readNotes(ctx)
+}
+
+// readNotes reads what labels say of the credential now.
+func (r *renewal) readNotes(ctx context.Context) error {
+	version := r.job.Credential.Version
+	r.others = nil
 	d, err := r.Secrets.Describe(ctx, r.conn.Credential)
 	if err != nil {
 		return r.awsFailure("credential", r.conn.Credential, err)

@@ -59,6 +59,7 @@ func TestOrderOfARenewal(t *testing.T) {
 				"DescribeSecret session", "DescribeSecret token", // no value: is there a secret?
 				"DescribeSecret credential",                                                            // was this password refused before?
 				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", // proof, then claim
+				"DescribeSecret credential", // was it refused meanwhile?
 				"exchange", "PutSecretValue session", "PutSecretValue token",
 			},
 			renewal: renewal,
@@ -84,7 +85,7 @@ func TestOrderOfARenewal(t *testing.T) {
 			first: []string{
 				"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue",
 				"DescribeSecret session", "DescribeSecret token", "DescribeSecret credential",
-				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session",
+				"DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "DescribeSecret credential",
 				"exchange", "PutSecretValue session", "exchange", "PutSecretValue token",
 			},
 			renewal: []string{

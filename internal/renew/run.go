@@ -37,7 +37,7 @@ func (e *Engine) begin(j Job) *renewal {
 	r.session = &session.Keeper{
 		Secrets: e.Secrets, Parameters: e.Parameters, Now: e.Now, Wait: e.Sleep, ID: j.Connection.Session,
 		Rescue: e.RescuePrefix + j.Connection.Name, RescueKey: e.RescueKey, RunLasts: e.RunLasts,
-		Fits: r.fits, Refused: r.refreshRefused, Hint: r.hint,
+		Fits: r.fits, Refused: r.refreshRefused, IsNote: IsNote, Hint: r.hint,
 	}
 	return r
 }
@@ -64,6 +64,7 @@ type renewal struct {
 	decision     Decision
 	// described are documents that were described because a read found nothing.
 	described map[string]*secrets.Description
+	odd       bool   // the session\'s last exchange went wrong
 	looked    bool   // for a session stored elsewhere
 	openedBy  string // the grant that a session was opened by
 	left      bool   // another run's token was left in place of this one's
@@ -180,7 +181,11 @@ func (r *renewal) claims() bool { return r.keepsSession() && r.traits.SingleUse 
 // turns are what the session's keeper asks of this run.
 func (r *renewal) turns(ctx context.Context) session.Run {
 	return session.Run{
-		Check: func(d secrets.Description) error { return r.check(ctx, "session", d) },
+		Check: func(d secrets.Description, stage session.Stage) error {
+			// What goes wrong costs further versions, so they are counted then.
+			r.odd = stage == session.Lost || stage == session.Orphaned
+			return r.check(ctx, "session", d)
+		},
 		Changed: func(ctx context.Context) error {
 			if err := r.readTokenAgain(ctx); err != nil { // who renewed the session has published one by now
 				return err

@@ -122,6 +122,14 @@ func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issue
 			return exchange.Issued{}, err
 		}
 	}
+	if g.Password && !r.overrides() { // another run may have been refused since the notes were read
+		if err := r.readNotes(ctx); err != nil {
+			return exchange.Issued{}, err
+		}
+		if !r.mayOpen(g) {
+			return exchange.Issued{}, asStopped(r.nothing(false))
+		}
+	}
 	if g.FromSession() || r.session.Session().RefreshToken.IsZero() {
 		if err := r.session.Sending(ctx); err != nil {
 			return exchange.Issued{}, r.sessionStopped(err)

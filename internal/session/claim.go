@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"evertoken/internal/credential"
@@ -11,7 +13,7 @@ import (
 // Run is what the steps ask of the run that makes them.
 type Run struct {
 	// Check refuses to go on with the secret as it is described.
-	Check func(secrets.Description) error
+	Check func(secrets.Description, Stage) error
 	// Changed is called when another session is in force than before. Its error
 	// ends the claim.
 	Changed func(context.Context) error
@@ -35,10 +37,10 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 		if err != nil {
 			return err
 		}
-		if err := run.Check(d); err != nil {
+		stage := StageOf(d, k.version.ID, k.Now(), k.RunLasts)
+		if err := run.Check(d, stage); err != nil {
 			return err
 		}
-		stage := StageOf(d, k.version.ID, k.Now(), k.RunLasts)
 		if stage != Moved && stage != Empty {
 			k.version.Labels, k.doubt = on(d), sentNote(on(d)) // what was read may be older
 			adopted, err := k.adopt(ctx, d, run.Terms())
@@ -218,12 +220,31 @@ func (k *Keeper) holder(ctx context.Context) (string, error) {
 	return id, k.Wait.Try(ctx, func(ctx context.Context) error { return k.Secrets.Put(ctx, k.ID, id, value, LabelHolder) })
 }
 
+// tidy takes the labels off versions that nothing but notes keeps: a secret has
+// 20 labels at most.
+func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
+	note := func(label string) bool {
+		return strings.HasPrefix(label, LabelSeen) || strings.HasPrefix(label, LabelSent) || k.IsNote(label)
+	}
+	for id, labels := range d.Labels {
+		if slices.ContainsFunc(labels, func(label string) bool { return !note(label) }) {
+			continue
+		}
+		for _, label := range labels {
+			if err := k.drop(ctx, label, id); err != nil {
+				k.Hint("the label of an earlier version could not be removed: " + err.Error())
+			}
+		}
+	}
+}
+
 // claim takes the label, after a note that outlived the claim it was about is
 // gone.
 func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, holder string) error {
 	if err := k.prove(ctx); err != nil {
 		return err
 	}
+	k.tidy(ctx, d)
 	for _, n := range notes(on(d), LabelSeen) {
 		if err := k.drop(ctx, n.label, current); err != nil {
 			return err

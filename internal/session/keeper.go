@@ -44,6 +44,9 @@ type Keeper struct {
 	// Refused reports whether labels say that the provider refused what a
 	// version holds.
 	Refused func(labels []string) bool
+	// IsNote reports whether a label of the caller's says only what became of a
+	// version: such labels go with it.
+	IsNote func(label string) bool
 	// Hint tells the operator something.
 	Hint func(string)
 
