@@ -183,6 +183,8 @@ type sent struct {
 	// answered is how often it was carried out and a gateway answered 5xx: an
 	// answer of any kind is no lost one, and the next run tries again.
 	answered int
+	// first is when it was sent first.
+	first time.Time
 }
 
 // count adds a request to what was sent.
@@ -193,7 +195,7 @@ func count(refresh map[string]*sent, r fakeidp.Request) {
 	}
 	n := refresh[token]
 	if n == nil {
-		n = &sent{}
+		n = &sent{first: r.Time}
 		refresh[token] = n
 	}
 	n.sent++
