@@ -26,10 +26,10 @@ func floorOf(every time.Duration) time.Duration {
 	return floor - slack
 }
 
-// lostSeconds are what a token's life may lack of what the provider names: it
+// lostLife are what a token's life may lack of what the provider names: it
 // counts from when the request was sent, and providers tell whole seconds. A
 // connection that sits exactly on a limit is within it.
-const lostSeconds = time.Minute
+const lostLife = time.Minute
 
 // TokenTimes are the times of the published token that count.
 type TokenTimes struct{ IssuedAt, ExpiresAt time.Time }

@@ -109,11 +109,11 @@ func (r *renewal) warnShort() {
 		r.hint("min_remaining is more than half of the token's life: readers are promised " + promised.Round(time.Second).String())
 	}
 	between := life - promised
-	if r.conn.TokenParameter == "" && between+lostSeconds < floor+r.Every {
+	if r.conn.TokenParameter == "" && between+lostLife < floor+r.Every {
 		r.hint("the token lives " + life.Round(time.Second).String() + ", too short for a secret, which takes one version per 15 minutes: publish it in a parameter (token_parameter)")
 	}
 	changes := r.claims() && r.traits.Session == exchange.RequiredSession && r.session.StoredHere()
-	if r.conn.TokenParameter != "" && changes && between+lostSeconds < floor+r.Every {
+	if r.conn.TokenParameter != "" && changes && between+lostLife < floor+r.Every {
 		a := max(between, r.Every)
 		r.hint(fmt.Sprintf("the token lives %s and its session changes with each refresh, which makes some %d versions of the session a day; Secrets Manager takes about 100: "+
 			"declare a shorter min_remaining, have the provider issue tokens of at least 20 minutes, or use a grant that needs no session",
