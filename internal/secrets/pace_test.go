@@ -233,3 +233,28 @@ func TestEachKindOfCallHasItsPace(t *testing.T) {
 }
 
 var _ secrets.API = (*secretsmanager.Client)(nil)
+
+func TestDelayIsWhatTheNextCallWouldWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(50) // 25 a second, ten at once
+		if d := p.Delay(); d != 0 {
+			t.Errorf("at rest %s", d)
+		}
+		for range 60 {
+			go func() { _ = p.Wait(t.Context()) }()
+		}
+		synctest.Wait()
+		if d := p.Delay(); d.Round(time.Millisecond) != 2*time.Second {
+			t.Errorf("behind fifty that wait %s, want two seconds", d)
+		}
+		time.Sleep(time.Second)
+		if d := p.Delay(); d.Round(time.Millisecond) != time.Second {
+			t.Errorf("a second later %s, want one", d)
+		}
+		time.Sleep(time.Minute)
+		if d := p.Delay(); d != 0 {
+			t.Errorf("once all have passed %s", d)
+		}
+	})
+}
