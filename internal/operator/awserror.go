@@ -43,13 +43,25 @@ func refused(err error, action, resource string) error {
 		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
 			"They may have expired, or be of another partition. Sign in again (aws sso login), or give --profile."}
 	case denied(code):
-		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code),
-			"Ask for that right, or give a --profile that has it."}
+		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code), keyToo(action)}
 	case throttles[code]:
 		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code),
 			"Run this again in a minute."}
 	}
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), ""}
+}
+
+// keyToo says what to ask for. AWS refuses a value with the same code where the
+// right to its KMS key is missing.
+func keyToo(action string) string {
+	const next = "Ask for that right, or give a --profile that has it."
+	switch action {
+	case "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter":
+		return next + " With a KMS key of your own, kms:Decrypt on it is needed too."
+	case "secretsmanager:PutSecretValue", "secretsmanager:CreateSecret":
+		return next + " With a KMS key of your own, kms:GenerateDataKey and kms:Decrypt on it are needed too."
+	}
+	return next
 }
 
 var expired = map[string]bool{

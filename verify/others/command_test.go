@@ -5,6 +5,7 @@ package others
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,8 +69,11 @@ func TestDryRunByTheAWSCLI(t *testing.T) {
 		c.Dir, c.Env = dir, env
 		out, err := c.Output()
 		if err != nil {
-			exit, _ := err.(*exec.ExitError) //nolint:errorlint // Output returns it so
-			t.Fatalf("evertoken %s: %v\n%s%s", strings.Join(args, " "), err, out, exit.Stderr)
+			var stderr []byte
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+				stderr = exit.Stderr
+			}
+			t.Fatalf("evertoken %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr)
 		}
 		return string(out)
 	}
