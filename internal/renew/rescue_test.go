@@ -2,10 +2,12 @@ package renew_test
 
 import (
 	"testing"
+	"time"
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/issue"
 )
 
 // A replay whose answer came and could not be stored: the session waits in the
@@ -45,4 +47,44 @@ func TestRescueAfterAReplay(t *testing.T) {
 			t.Error("the provider refused a request: a spent refresh token was sent")
 		}
 	}
+}
+
+func TestARescueIsClearedWhateverComesNext(t *testing.T) {
+	t.Parallel()
+	for _, left := range []time.Duration{15 * time.Minute, 9 * time.Minute} { // and in an emergency
+		w := fakeworld.New(t)
+		w.RunTimeout = 4 * time.Minute
+		w.Apiax(name)
+		want(t, w, "issued", "")
+		w.Clock.Advance(30*time.Minute - left)
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: token, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Times: 12})
+		w.Run(issue.Event{})
+		if _, there := w.AWS.Parameter("/evertoken/rescue/c"); !there {
+			t.Fatalf("%s left: nothing was rescued", left)
+		}
+		w.AWS.ClearFaults()
+		ticks(w, 60)
+		if _, there := w.AWS.Parameter("/evertoken/rescue/c"); there {
+			t.Errorf("%s left: the rescue parameter is still there 5 hours later", left)
+		}
+		alive(t, w, name)
+	}
+}
+
+func TestASessionWithoutARefreshTokenIsNotRescued(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = map[string]any{"refresh_token": ""} })
+	w.OAuth2(name, "password")
+	want(t, w, "issued", "")
+	advance(t, w)
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
+	want(t, w, "issued", "could not be stored")
+	if _, there := w.AWS.Parameter("/evertoken/rescue/c"); there {
+		t.Error("nothing in it is the only copy of anything")
+	}
+	w.AWS.ClearFaults()
+	ticks(w, 40)
+	alive(t, w, name)
 }
