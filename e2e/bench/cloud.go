@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,14 +51,19 @@ func (b *bucket) take() bool {
 
 // cloud is AWS and the providers that the connections are at.
 type cloud struct {
-	aws       *fakeaws.Server
+	aws *fakeaws.Server
+	// back is how far AWS's clock is behind while a fleet is set up: what is
+	// stored then is older than the tokens.
+	back      atomic.Int64
 	providers []*fakeidp.Server
 }
 
 func newCloud(providers int) (*cloud, error) {
 	c := &cloud{}
 	var err error
-	if c.aws, err = fakeaws.New(fakeaws.Options{FullPages: true}); err != nil {
+	if c.aws, err = fakeaws.New(fakeaws.Options{FullPages: true, Now: func() time.Time {
+		return time.Now().Add(-time.Duration(c.back.Load()))
+	}}); err != nil {
 		return nil, err
 	}
 	for range providers {
@@ -120,6 +126,8 @@ func name(i int) string { return fmt.Sprintf("c-%05d", i) }
 // connect declares n connections, the i-th at provider at(i), and creates their
 // secrets, the tokens as old as given; none where age is negative.
 func (c *cloud) connect(n int, k kind, age time.Duration, at func(i int) int) {
+	c.back.Store(int64(2 * time.Hour))
+	defer c.back.Store(0)
 	declared := map[string]any{}
 	for i := range n {
 		o := c.providers[at(i)].OAuth2()
