@@ -128,6 +128,7 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 	}
 	if r.claims() {
 		if err := r.session.Begin(ctx, r.turns(ctx)); err != nil {
+			r.session.Release(ctx)
 			return Result{}, err
 		}
 		if p = r.plan(); len(p.attempts) == 0 {

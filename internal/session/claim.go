@@ -272,7 +272,8 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 	k.claimed, k.prior = true, ""
 	if k.doubt.n == 0 {
 		if err := k.noteSent(ctx, 1, seen[0].at); err != nil {
-			return err // the claim stays, and is noted again
+			k.claimed = false // it stays, and is noted again
+			return err
 		}
 	}
 	k.Hint("the answer to an earlier exchange was lost")
@@ -345,6 +346,7 @@ func (k *Keeper) Sending(ctx context.Context) error {
 
 // Release gives the claim back where nothing was spent.
 func (k *Keeper) Release(ctx context.Context) {
+	k.dropRescue(ctx)
 	if !k.claimed {
 		return
 	}
@@ -368,6 +370,7 @@ func (k *Keeper) Release(ctx context.Context) {
 // answer is lost or what it held could not be stored. Nobody is at work on it
 // any more, so it is noted at once and the next run may see to it.
 func (k *Keeper) Lose(ctx context.Context) {
+	k.dropRescue(ctx)
 	if !k.claimed {
 		return
 	}

@@ -45,7 +45,10 @@ func (k *Keeper) Recover(ctx context.Context) (bool, error) {
 }
 
 // restore takes the session that the rescue parameter holds as what is in force,
-// stores it and deletes the parameter. Only one that is based on the version in
+// and stores it. The parameter is deleted when this run is through, for it may be
+// needed again, and Parameter Store wants half a minute between deleting a
+// parameter and making one of that name (AWS CLI reference, ssm
+// delete-parameter). Only one that is based on the version in
 // force is newer than that; another is kept beside it, and is what is left where
 // usable is not set: what is in force was refused.
 func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
@@ -71,7 +74,7 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 		if err := put(k.child("kept "+credential.Sum(value)), LabelKept); err != nil {
 			return false, err
 		}
-		k.deleteRescue(ctx)
+		k.rescued = true
 		return false, nil
 	}
 	id := k.child("")
@@ -85,7 +88,7 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	}
 	k.stands(doc, id, value)
 	k.Hint("the session was brought back from the rescue parameter")
-	k.deleteRescue(ctx)
+	k.rescued = true
 	return true, nil
 }
 
@@ -107,6 +110,13 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 		return credential.Session{}, "", &Unreadable{Parameter: k.Rescue}
 	}
 	return doc, found.Base, nil
+}
+
+// dropRescue deletes the rescue parameter where what it holds is stored.
+func (k *Keeper) dropRescue(ctx context.Context) {
+	if k.rescued && k.Exists {
+		k.deleteRescue(ctx)
+	}
 }
 
 func (k *Keeper) deleteRescue(ctx context.Context) {

@@ -26,9 +26,8 @@ func (k *Keeper) Store(ctx context.Context, next credential.Session) {
 		k.doc = next
 		return
 	}
-	if k.rescued || k.beside {
-		k.deleteRescue(ctx)
-	}
+	k.rescued = k.rescued || k.beside
+	k.dropRescue(ctx)
 	k.stands(next, id, value)
 }
 
@@ -90,5 +89,6 @@ func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
 		k.Hint(why + "; nor could the rescue parameter be written, so the new refresh token is lost: " + err.Error())
 		return
 	}
+	k.rescued = false // it holds what is not stored anywhere else
 	k.Hint(why + "; it is kept in the parameter " + k.Rescue)
 }

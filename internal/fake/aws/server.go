@@ -82,6 +82,7 @@ type Server struct {
 	live       state
 	secretPast map[string]*history[secret]
 	paramPast  map[string]*history[parameter]
+	removed    map[string]time.Time // :: parameter → when it was deleted
 	accessed   map[accessKey]time.Time
 	kms        map[string]kmsRefusal
 	calls      []Call
@@ -119,6 +120,7 @@ func New(o Options) (*Server, error) {
 		live:       state{secrets: map[string]*secret{}, parameters: map[string]*parameter{}, now: o.Now},
 		secretPast: map[string]*history[secret]{},
 		paramPast:  map[string]*history[parameter]{},
+		removed:    map[string]time.Time{},
 		accessed:   map[accessKey]time.Time{},
 		kms:        map[string]kmsRefusal{},
 	}

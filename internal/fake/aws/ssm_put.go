@@ -49,6 +49,11 @@ type putParameter struct {
 
 func (in *putParameter) resources(*state) []string { return []string{strings.TrimSpace(in.Name)} }
 
+// deletedFor is how long a deleted parameter's name cannot be used again: "After
+// deleting a parameter, wait for at least 30 seconds to create a parameter with the
+// same name" [botocore ssm DeleteParameter].
+const deletedFor = 30 * time.Second
+
 func (in *putParameter) apply(s *Server, st *state) (any, error) {
 	name := strings.TrimSpace(in.Name)
 	arn, err := s.checkParameterName(name)
@@ -61,6 +66,9 @@ func (in *putParameter) apply(s *Server, st *state) (any, error) {
 	next := &parameter{name: name, arn: arn, kind: in.Type, dataType: "text"}
 	old := st.parameters[name]
 	switch {
+	case old == nil && s.options.Now().Sub(s.removed[name]) < deletedFor:
+		// No source says what is answered: the worse of what could be.
+		return nil, refuse("InternalServerError", "The parameter was deleted a moment ago.")
 	case old == nil && in.Type == "":
 		return nil, refuse("ValidationException", "A parameter type is required when you create a parameter.")
 	case old != nil && !in.Overwrite:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -225,4 +226,26 @@ func TestGetParametersByPath(t *testing.T) {
 	check(t, "no leading slash", "ValidationException", code(err))
 	_, err = w.ssm.GetParametersByPath(t.Context(), &ssm.GetParametersByPathInput{Path: aws.String("/app"), MaxResults: aws.Int32(11)})
 	check(t, "11 results", "ValidationException", code(err))
+}
+
+func TestADeletedParametersNameIsNotFreeAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fakeaws.Options{})
+	put := func() error {
+		_, err := w.ssm.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/a"), Value: aws.String("v"), Type: types.ParameterTypeString})
+		return err
+	}
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.ssm.DeleteParameter(t.Context(), &ssm.DeleteParameterInput{Name: aws.String("/a")}); err != nil {
+		t.Fatal(err)
+	}
+	if put() == nil {
+		t.Error("the name was free at once")
+	}
+	w.clock.Advance(30 * time.Second)
+	if err := put(); err != nil {
+		t.Errorf("after half a minute: %v", err)
+	}
 }

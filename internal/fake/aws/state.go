@@ -215,6 +215,7 @@ func (s *Server) commitParameter(next *parameter) {
 
 func (s *Server) removeParameter(name string) {
 	delete(s.live.parameters, name)
+	s.removed[name] = s.options.Now()
 	s.paramPast[name].add(s.options.Now(), nil)
 }
 
