@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -91,12 +92,12 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 		if err == nil {
 			return r.succeed(ctx, a, issued, failed)
 		}
-		if stopped, ok := err.(*Stopped); ok { // before anything was sent
+		if stopped, ok := errors.AsType[*Stopped](err); ok { // before anything was sent
 			if len(failed) == 0 {
 				r.session.Release(ctx)
-				return Result{}, stopped
+			} else {
+				_ = r.settle(ctx, failed) // what stopped the run is what is told
 			}
-			r.settle(ctx, failed)
 			return Result{}, stopped
 		}
 		f := r.failed(ctx, a, issued, asExchange(err))
@@ -240,7 +241,8 @@ func (r *renewal) recovered(ctx context.Context, f failure) bool {
 func (r *renewal) settle(ctx context.Context, failed failures) error {
 	lost := false
 	for _, f := range failed {
-		if !(r.looked && f.grant.FromSession() && f.verdict == refused) { // noted before it was looked elsewhere
+		noted := r.looked && f.grant.FromSession() && f.verdict == refused // before it was looked elsewhere
+		if !noted {
 			r.note(ctx, f)
 		}
 		sent := f.grant.FromSession() || singleUse(f.grant) && r.session.Session().RefreshToken.IsZero()
