@@ -15,6 +15,9 @@ import (
 type gate struct {
 	host   *host
 	shared *shared // nil where no other connection uses the credential
+	// settings are the connection's, with its provider: what a refusal is about
+	// besides the credential.
+	settings string
 	// pressing is asked whether the connection would miss its promise.
 	pressing func() bool
 	// late is set once there was no time left for an exchange.
@@ -33,7 +36,7 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 	if g.shared == nil || grant.FromSession() {
 		return leave, nil
 	}
-	done, refused := g.shared.enter(ctx, grant)
+	done, refused := g.shared.enter(ctx, grant, g.settings)
 	if refused == nil && !limits.Enough(ctx) { // the turn was long in coming
 		done(notSent)
 		refused = outOfTime
@@ -68,35 +71,41 @@ func notTried(x *exchange.Error, class exchange.Class, why string) *exchange.Err
 // shared lets the connections that share a credential find out with one
 // exchange whether the provider takes it. A password is sent one at a time in
 // any case, for tries at the same moment lock an account. Once a credential was
-// refused, no other connection sends it in this run.
+// refused, no other connection sends it in this run. Only those with the very
+// same settings take the refusal for their own: a connection with a wrong client
+// or realm, whoever declared it, must not mark a password that is right.
 type shared struct {
 	alone chan struct{} // holds an element while one has its turn
 
 	mu      sync.Mutex
 	taken   bool // by the provider, in this run
 	refused *exchange.Error
+	by      string // the settings with which it was refused
 }
 
 func newShared() *shared { return &shared{alone: make(chan struct{}, 1)} }
 
 // enter waits until the grant may be sent and returns what is told how it went.
-func (s *shared) enter(ctx context.Context, grant exchange.Grant) (done func(*exchange.Error), refused *exchange.Error) {
-	if _, taken := s.known(); taken && !grant.Password {
-		return s.learn, nil
+func (s *shared) enter(ctx context.Context, grant exchange.Grant, settings string) (
+	done func(*exchange.Error), refused *exchange.Error,
+) {
+	learn := func(x *exchange.Error) { s.learn(x, settings) }
+	if _, _, taken := s.known(); taken && !grant.Password {
+		return learn, nil
 	}
 	select {
 	case s.alone <- struct{}{}:
 	case <-ctx.Done():
 		return nil, outOfTime
 	}
-	x, taken := s.known()
+	x, by, taken := s.known()
 	switch {
 	case x == nil && (grant.Password || !taken):
-		return func(x *exchange.Error) { s.learn(x); <-s.alone }, nil
+		return func(x *exchange.Error) { learn(x); <-s.alone }, nil
 	case x == nil:
 		<-s.alone
-		return s.learn, nil
-	case grant.Password:
+		return learn, nil
+	case grant.Password && by == settings:
 		<-s.alone
 		return nil, x
 	}
@@ -105,19 +114,19 @@ func (s *shared) enter(ctx context.Context, grant exchange.Grant) (done func(*ex
 	return nil, notTried(x, exchange.Transient, "the provider just refused this credential to another connection")
 }
 
-func (s *shared) known() (refused *exchange.Error, taken bool) {
+func (s *shared) known() (refused *exchange.Error, by string, taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refused, s.taken
+	return s.refused, s.by, s.taken
 }
 
-func (s *shared) learn(x *exchange.Error) {
+func (s *shared) learn(x *exchange.Error, settings string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case x == nil:
 		s.taken = true
 	case x.Class == exchange.CredentialDead && !s.taken:
-		s.refused = x
+		s.refused, s.by = x, settings
 	}
 }

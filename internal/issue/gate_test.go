@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -197,5 +198,58 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	report, err := runner.Run(ctx, issue.Event{})
 	if err != nil || report.Failed != 2 || report.Issued != 6 {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// A connection with settings of its own says nothing of a password that others
+// share: its refusal is not taken for theirs, and marks nothing of theirs.
+func TestARefusalIsNoProofAgainstOtherSettings(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]map[string]any{
+		"a client that is not there": {"client_id": "nobody"},
+		"another realm":              {"token_url": "ELSEWHERE"},
+		"a parameter":                {"extra": map[string]string{"totp": "000000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := fakeworld.New(t)
+			a := w.IDP.Apiax()
+			share(w, 3, "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]string{"username": "u", "password": a.SetPassword("u", "")})
+			settings := map[string]any{"token_url": a.TokenURL()}
+			for setting, value := range wrong {
+				settings[setting] = value
+			}
+			if settings["token_url"] == "ELSEWHERE" {
+				settings["token_url"] = strings.Replace(a.TokenURL(), "/realms/", "/realms/elsewhere-", 1)
+			}
+			first := ""
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusUnauthorized,
+				Body: []byte(`{"error":"invalid_grant","error_description":"Invalid user credentials"}`),
+				Match: func(r fakeidp.Request) bool {
+					mine := r.Form.Get("client_id") == "nobody" || r.Form.Has("totp") || strings.Contains(r.Path, "elsewhere")
+					if first == "" && r.Grant == "password" {
+						first = map[bool]string{true: "the intruder", false: "an owner"}[mine]
+					}
+					return mine
+				}})
+			w.Declare("aa", map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential", "settings": settings})
+			w.AWS.CreateSecret("evertoken/aa/session", nil, nil)
+			w.AWS.CreateSecret("evertoken/aa/token", nil, nil)
+			for first != "the intruder" && w.Clock.Now().Unix()/300%4 != 0 { // the intruder's turn comes first
+				w.Clock.Advance(5 * time.Minute)
+			}
+			w.Run(issue.Event{})
+			if first != "the intruder" {
+				t.Fatalf("%s was first", first)
+			}
+			for range 12 {
+				w.Tick()
+			}
+			for i := range 3 {
+				if _, ok := w.Token(fmt.Sprint("c", i)); !ok {
+					t.Errorf("c%d has no token: %+v", i, fakeworld.Entry(w.Run(issue.Event{DryRun: true}), fmt.Sprint("c", i)))
+				}
+			}
+		})
 	}
 }

@@ -204,7 +204,7 @@ func (e *entering) all(t *testing.T, n int, grant exchange.Grant, takes time.Dur
 	var group sync.WaitGroup
 	for range n {
 		group.Go(func() {
-			done, x := e.shared.enter(t.Context(), grant)
+			done, x := e.shared.enter(t.Context(), grant, "")
 			if x != nil {
 				e.mu.Lock()
 				defer e.mu.Unlock()
@@ -258,18 +258,18 @@ func TestARefusalToOneIsNoProofAgainstAnother(t *testing.T) {
 	t.Parallel()
 	secret := exchange.Grant{Type: "client_credentials", Members: []string{"client_id"}}
 	s := newShared()
-	done, _ := s.enter(t.Context(), secret)
+	done, _ := s.enter(t.Context(), secret, "")
 	done(&exchange.Error{Class: exchange.CredentialDead})
-	_, x := s.enter(t.Context(), secret)
+	_, x := s.enter(t.Context(), secret, "")
 	if x == nil || x.Class != exchange.Transient {
 		t.Fatalf("the next was told %v: its own settings may be right", x)
 	}
 	s = newShared()
-	done, _ = s.enter(t.Context(), secret)
+	done, _ = s.enter(t.Context(), secret, "")
 	done(nil)
-	done, _ = s.enter(t.Context(), secret)
+	done, _ = s.enter(t.Context(), secret, "")
 	done(&exchange.Error{Class: exchange.CredentialDead})
-	if _, x := s.enter(t.Context(), secret); x != nil {
+	if _, x := s.enter(t.Context(), secret, ""); x != nil {
 		t.Errorf("after a success and a refusal: %v", x)
 	}
 }
@@ -280,7 +280,7 @@ func TestWaitingForATurnEndsWithTheRun(t *testing.T) {
 		w := newWorkbench(1, nil)
 		s := newShared()
 		password := exchange.Grant{Password: true, Members: []string{"password"}}
-		if _, x := s.enter(t.Context(), password); x != nil { // and never leaves
+		if _, x := s.enter(t.Context(), password, ""); x != nil { // and never leaves
 			t.Fatal(x)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

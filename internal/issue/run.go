@@ -65,7 +65,7 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 	}
 	users := map[string]int{} // of each credential
 	for _, d := range declared {
-		users[connection.SecretName(d.Connection.Credential)]++
+		users[d.Connection.SecretName(d.Connection.Credential)]++
 	}
 	hosts, credentials := map[string]*host{}, map[string]*shared{}
 	var faulty []connection.Declared
@@ -90,8 +90,9 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		}}
 		t.host = r.hostOf(t, hosts)
 		t.gate = &gate{host: t.host, pressing: func() bool { return t.pressing(r.Config.Every, r.Now()) }}
-		if credential := connection.SecretName(d.Connection.Credential); users[credential] > 1 {
+		if credential := d.Connection.SecretName(d.Connection.Credential); users[credential] > 1 {
 			t.job.SharedCredential = true
+			t.gate.settings = d.Connection.Provider + " " + string(d.Connection.Settings)
 			key := credential + " at " + provider.Host()
 			if credentials[key] == nil {
 				credentials[key] = newShared()
