@@ -88,6 +88,17 @@ func SecretName(id string) string {
 	return name
 }
 
+// withoutSix is the name in a secret's ARN if its last six characters are those
+// that Secrets Manager appends, whatever they look like, or else [SecretName].
+func withoutSix(id string) string {
+	const suffix = len("-AbCdEf")
+	a, ok := parseARN(id)
+	if n := len(a.resource) - suffix; ok && n > 0 && a.resource[n] == '-' && madeOf(a.resource[n+1:], alnum, suffix) {
+		return a.resource[:n]
+	}
+	return SecretName(id)
+}
+
 // SecretName is how messages and commands call a secret of the connection: by
 // its name, or by its ARN as given where it is another account's.
 func (c Connection) SecretName(id string) string {
@@ -104,7 +115,9 @@ func (c Connection) SameSecret(id, secretARN string) bool {
 	if id == "" {
 		return false
 	}
-	return id == secretARN || SecretName(id) == SecretName(secretARN) && sameAccount(accountOf(id, c.Account), accountOf(secretARN, c.Account))
+	name := withoutSix(secretARN) // which is whole
+	return id == secretARN || (SecretName(id) == name || SecretName(id) == SecretName(secretARN)) &&
+		sameAccount(accountOf(id, c.Account), accountOf(secretARN, c.Account))
 }
 
 // accountOf is the account that a secret is in: that of its ARN, or else the one

@@ -13,6 +13,9 @@ type use struct {
 	entry  int    // in the list of what is declared
 	member string // that names the document
 	id     string // as the connection gives it
+	// perhaps is set where the id is an ARN that names the document only if its
+	// last six letters are not part of the name.
+	perhaps bool
 }
 
 // wanted is a document that several connections want, in roles that exclude each
@@ -32,6 +35,9 @@ type wanted struct {
 // nobody can stop a connection by declaring another. Where neither is, nothing
 // tells whose it is, and all are refused. What is refused wants nothing any
 // more: it can stop no third one.
+//
+// A default name tells the role too, also of a connection that is not declared
+// any more: what is named as a session is nobody's credential.
 func keepRoles(all []Declared) {
 	for _, w := range conflicts(all) {
 		owner := w.owner(all)
@@ -39,6 +45,11 @@ func keepRoles(all []Declared) {
 			if owner != nil && u.entry != owner.entry && w.excludes(all, u, *owner) {
 				refuse(all, w, u, *owner, true)
 			}
+		}
+	}
+	for i, d := range all {
+		if d.Err == nil {
+			all[i].Err = d.Connection.misnamed(d.Parameter)
 		}
 	}
 	errs := map[int]func(){}
@@ -67,7 +78,11 @@ func conflicts(all []Declared) []wanted {
 				if what == secret {
 					key[1] = SecretName(document.id)
 				}
-				byName[key] = append(byName[key], use{i, document.member, document.id})
+				byName[key] = append(byName[key], use{entry: i, member: document.member, id: document.id})
+				if what == secret && withoutSix(document.id) != key[1] {
+					key[1] = withoutSix(document.id)
+					byName[key] = append(byName[key], use{i, document.member, document.id, true})
+				}
 			}
 		}
 	}
@@ -117,8 +132,9 @@ func (c Connection) flexnetToken() string {
 	if err != nil {
 		return ""
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Host), ":443")
-	return strings.ToLower(s.TokenName) + " at " + host + strings.TrimRight(u.EscapedPath(), "/")
+	// Without its path: a site may serve the same tokens with /flexnet before
+	// them and without.
+	return strings.ToLower(s.TokenName) + " at " + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 }
 
 // byAccount parts uses of secrets of one name by the account that each is in.
@@ -140,11 +156,38 @@ func byAccount(all []Declared, what string, uses []use) [][]use {
 
 // excludes reports whether two uses by different connections exclude each other.
 func (w wanted) excludes(all []Declared, a, b use) bool {
-	if a.entry == b.entry {
-		return false
+	if a.entry == b.entry || (a.perhaps || b.perhaps) && a.member == "credential" && b.member == "credential" {
+		return false // two credentials whose names may be one do no harm to each other
 	}
 	return a.member != "credential" || b.member != "credential" ||
 		all[a.entry].Connection.Provider != all[b.entry].Connection.Provider
+}
+
+// contradicts reports whether a member gives a document that has the default
+// name of one in another role, of which one is a credential's.
+func contradicts(member, name string) bool {
+	if defaultOf(name) == "" {
+		return false
+	}
+	switch name[strings.LastIndexByte(name, '/')+1:] {
+	case "session", "token", "copy":
+		return member == "credential"
+	case "credential":
+		return member != "credential"
+	}
+	return false
+}
+
+// misnamed refuses a connection that gives a credential the place of another
+// document, or the other way round. Its error is an [*Error] or nil.
+func (c Connection) misnamed(parameter string) error {
+	for _, d := range c.secrets() {
+		if name := SecretName(d.id); contradicts(d.member, name) {
+			return &Error{c.Name, d.member, "has the name of a " + name[strings.LastIndexByte(name, '/')+1:] + " of connection " + defaultOf(name) +
+				": no session, token or copy is a credential. Name another secret in the parameter " + parameter + ": " + putCommand(parameter)}
+		}
+	}
+	return nil
 }
 
 // rival is another use that excludes u.
@@ -169,7 +212,7 @@ func (w wanted) owner(all []Declared) *use {
 		name = w.name[strings.LastIndexByte(w.name, '/')+1:]
 	}
 	for i, u := range w.uses {
-		if name != "" && all[u.entry].Name == name {
+		if name != "" && all[u.entry].Name == name && !(w.what == secret && contradicts(u.member, w.name)) {
 			return &w.uses[i]
 		}
 	}
