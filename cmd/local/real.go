@@ -77,7 +77,11 @@ To go on with it elsewhere, put that document into the session secret.
 		fmt.Fprintf(out, "\nNo credential was given for some connections. Set %s,\nor name a file: make run CONNECTIONS=%s CREDENTIALS=credentials.json\n",
 			strings.Join(missing, ", "), o.connections)
 	}
-	result, err := w.runIssue(ctx, []byte("{}"))
+	event, err := r.event()
+	if err != nil {
+		return err
+	}
+	result, err := w.runIssue(ctx, event)
 	if saveErr := r.saveSessions(w); saveErr != nil {
 		return errors.Join(err, saveErr)
 	}
@@ -97,6 +101,13 @@ To go on with it elsewhere, put that document into the session secret.
 		return errNotWhole
 	}
 	return nil
+}
+
+// event asks for every connection now. AWS is new in each run here, so nothing
+// was refused before; and nobody else is at work, though the session that an
+// earlier run kept may be only seconds old.
+func (r *realRun) event() ([]byte, error) {
+	return json.Marshal(map[string]any{"connections": slices.Sorted(maps.Keys(r.declared)), "force": true})
 }
 
 // loadReal reads the files and the environment.
