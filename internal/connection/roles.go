@@ -156,7 +156,10 @@ func byAccount(all []Declared, what string, uses []use) [][]use {
 
 // excludes reports whether two uses by different connections exclude each other.
 func (w wanted) excludes(all []Declared, a, b use) bool {
-	if a.entry == b.entry || (a.perhaps || b.perhaps) && a.member == "credential" && b.member == "credential" {
+	if a.entry == b.entry || a.perhaps && b.perhaps {
+		return false
+	}
+	if (a.perhaps || b.perhaps) && a.member == "credential" && b.member == "credential" {
 		return false // two credentials whose names may be one do no harm to each other
 	}
 	return a.member != "credential" || b.member != "credential" ||
