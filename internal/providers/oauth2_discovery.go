@@ -139,7 +139,11 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	if alias := metadata.Aliases.TokenEndpoint; p.mutualTLS && alias != "" { // RFC 8705 section 5
 		name, endpoint = "mtls_endpoint_aliases", alias
 	}
-	if _, problem := parseURL(endpoint, p.http); problem != "" {
+	u, problem := parseURL(endpoint, p.http)
+	if problem == "" {
+		problem = shownToOthers(u)
+	}
+	if problem != "" {
 		return "", `the metadata's "` + name + `" ` + problem
 	}
 	return endpoint, ""

@@ -9,6 +9,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/exchange"
 	"evertoken/internal/presets"
+	"evertoken/internal/redact"
 )
 
 // No setting of a preset leads its credential to another host than the
@@ -60,5 +61,43 @@ func TestNoPresetLeadsElsewhere(t *testing.T) {
 	}
 	if tried < 500 {
 		t.Errorf("only %d settings were tried", tried)
+	}
+}
+
+// A host that an operator allowed is not thereby one where a credential may be
+// posted to anybody's pipeline, channel or room.
+func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
+	t.Parallel()
+	const oauth = `"grant":"refresh_token"`
+	for provider, refused := range map[string][]string{
+		"gitlab": {`{"token_url":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`, `{"token_url":"https://GitLab.com:443/oauth/token?private_token=x"}`},
+		"slack":  {`{"token_url":"https://slack.com/api/chat.postMessage"}`},
+		"oauth2": {`{"token_url":"https://gitlab.com/api/v4/projects/1/ref/main/trigger/pipeline?token=x",` + oauth + `}`,
+			`{"token_url":"https://gitlab.com/oauth/%74oken",` + oauth + `}`, `{"token_url":"https://gitlab.com/oauth/token/../x",` + oauth + `}`,
+			`{"token_url":"https://webexapis.com/v1/webhooks/incoming/x",` + oauth + `}`},
+		"apiax":      {`{"token_url":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`},
+		"sharetribe": {`{"auth_url":"https://slack.com/api/chat.postMessage"}`},
+		"flexera":    {`{"zone":"eu","login_url":"https://gitlab.com/api/v4"}`},
+		"flexnet":    {`{"base_url":"https://gitlab.com/api/v4","token_name":"lambda"}`},
+	} {
+		for _, settings := range refused {
+			p, err := New(connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(settings)}, Options{Now: now})
+			if wrong, ok := errors.AsType[*connection.Error](err); !ok || !strings.Contains(wrong.Problem, "others can read") {
+				t.Errorf("%s: %s was taken: %v, %v", provider, settings, p, err)
+			}
+		}
+	}
+	for provider, taken := range map[string]string{
+		"gitlab": `{"token_url":"https://gitlab.com/oauth/token"}`, "slack": `{}`, "webex": `{}`,
+		"oauth2": `{"token_url":"https://gitlab.example.com/oauth/token",` + oauth + `}`,
+	} {
+		if _, err := New(connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(taken)}, Options{Now: now}); err != nil {
+			t.Errorf("%s: %s: %v", provider, taken, err)
+		}
+	}
+	p := &oauth2{discovery: discovery{issuer: "https://login.example.com"}}
+	if endpoint, problem := p.readMetadata(redact.New(`{"issuer":"https://login.example.com",` +
+		`"token_endpoint":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`)); problem == "" {
+		t.Errorf("an issuer leads to %s", endpoint)
 	}
 }

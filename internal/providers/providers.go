@@ -204,6 +204,9 @@ func (b base) endpoint(member, raw string) (string, error) {
 
 func (b base) parseURL(member, raw string) (*url.URL, error) {
 	u, problem := parseURL(raw, b.http)
+	if problem == "" && member != "issuer" { // which is sent nothing, and whose endpoint is looked at
+		problem = shownToOthers(u)
+	}
 	if problem != "" {
 		return nil, b.wrong(member, problem)
 	}

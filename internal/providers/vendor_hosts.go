@@ -1,6 +1,12 @@
 package providers
 
-import "evertoken/internal/hosts"
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"evertoken/internal/hosts"
+)
 
 // vendorHosts are the hosts that a provider's own credential may be sent to
 // without anybody naming them. Each belongs to the vendor whole: a host or a
@@ -20,4 +26,31 @@ var vendorHosts = map[string]hosts.List{
 	"sharetribe": hosts.Must("flex-api.sharetribe.com", "flex-integ-api.sharetribe.com"),
 	// https://docs.apiax.io/hc/en-gb/articles/4402382856337: auth.apiax.io.
 	"apiax": hosts.Must("*.apiax.io"),
+}
+
+// tokenPaths are the only paths at some hosts to which a credential is sent,
+// whatever allows the host: elsewhere at those hosts, what is posted is shown to
+// anybody who has an account there.
+var tokenPaths = map[string][]string{
+	// A pipeline gets the whole body by which it was triggered:
+	// https://docs.gitlab.com/ci/triggers/#access-webhook-payload
+	"gitlab.com": {"/oauth/token"},
+	// chat.postMessage takes a token and a text as parameters:
+	// https://docs.slack.dev/reference/methods/chat.postMessage
+	"slack.com": {"/api/oauth.v2.access", "/api/oauth.access", "/api/openid.connect.token", "/api/tooling.tokens.rotate"},
+	// /v1/webhooks/incoming/ID posts a text to a room:
+	// https://apphub.webex.com/applications/incoming-webhooks-cisco-systems-38054-23307-75252
+	"webexapis.com": {"/v1/access_token"},
+}
+
+// shownToOthers says why a credential must not be sent to a URL of the settings
+// or of an issuer's metadata, or "".
+func shownToOthers(u *url.URL) string {
+	host := strings.ToLower(u.Hostname())
+	paths, ok := tokenPaths[host]
+	if !ok || slices.Contains(paths, u.EscapedPath()) && u.RawQuery == "" && !u.ForceQuery {
+		return ""
+	}
+	return "is no token endpoint of " + host + ", where others can read what is posted elsewhere: write https://" +
+		host + strings.Join(paths, " or https://"+host)
 }
