@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"evertoken/internal/lazyregexp"
 )
 
 // The bounds of a believable lifetime. Outside them a reading is wrong, and a
@@ -34,7 +36,7 @@ const (
 // Apiax prints expires_at where Keycloak sends expires_in; Facebook has
 // expires; Microsoft's first endpoint expires_on; ASP.NET .expires.
 var lifeNames = []string{
-	"expiresinsec", "expiresinsecs", "expiresinseconds", "expiresin", "accesstokenexpiresin", "tokenexpiresin", "expirein",
+	"expiresinsec", "expiresinsecs", "expiresinseconds", "expiresinminutes", "expiresinmins", "expiresin", "accesstokenexpiresin", "tokenexpiresin", "expirein",
 	"accesstokenexpirein", "expiresinms", "expiresat", "expireson", "expires", "expirestime", "expirationtime", "expirationdate",
 	"expiration", "expirydate", "expiry", "expiretime", "expireat", "expiredat", "accesstokenexpiresat", "accesstokenexpireson",
 	"accesstokenexpiration", "accesstokenexpirationtime", "accesstokenexpiretime", "accesstokenexpiry", "tokenexpiresat",
@@ -174,10 +176,15 @@ var dateNames = []string{"expiresat", "expireson", "accesstokenexpiresat", "vali
 
 // read reads one statement of an end, under a folded name.
 func (g *reading) read(beside members, value json.RawMessage, name string) stated {
-	if s, ok := number(value); ok {
-		return g.readNumber(s, name)
-	}
 	s, ok := text(value)
+	if digits := strings.Trim(string(value), `"`); compactDate(digits) {
+		s, ok = digits, true
+	} else if n, isNumber := number(value); isNumber {
+		return g.readNumber(n, name)
+	} else if ms := dotNetDate().FindStringSubmatch(s); ms != nil {
+		n, _ := number(json.RawMessage(ms[1]))
+		return g.readNumber(n, name)
+	}
 	switch {
 	case len(value) == 0 || string(value) == "null" || ok && s == "":
 		return stated{}
@@ -210,15 +217,32 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	return stated{told: true, ends: ends, hint: "The token's end in the answer has no time zone: it is read as UTC."}
 }
 
+// dotNetDate is how ASP.NET's JavaScriptSerializer writes a date: the digits are
+// milliseconds, and a zone behind them is for display alone.
+var dotNetDate = lazyregexp.New(`^\\?/Date\((\d{1,16})([+-]\d{4})?\)\\?/$`)
+
+// compactDate reports a date of fourteen digits, which would be no number of
+// seconds and no instant of this age.
+func compactDate(s string) bool {
+	if len(s) != 14 || !strings.HasPrefix(s, "20") {
+		return false
+	}
+	_, err := time.Parse("20060102150405", s)
+	return err == nil
+}
+
 // readNumber reads a number: seconds, milliseconds or a date in either.
 func (g *reading) readNumber(s float64, name string) stated {
+	if strings.Contains(name, "inmin") {
+		s *= 60
+	}
 	inSeconds := g.from.Add(seconds(min(max(s, -tenYears), tenYears)))
 	switch {
 	case s <= 0:
 		return stated{told: true, ends: g.from}
-	case strings.HasSuffix(name, "ms") || s <= tenYears && milliseconds(s):
+	case strings.HasSuffix(name, "ms") || s <= tenYears && !strings.Contains(name, "inmin") && milliseconds(s):
 		return stated{told: true, ends: g.from.Add(seconds(s / 1000)), hint: hintMilliseconds}
-	case s <= tenYears && strings.Contains(name, "sec"), s <= tenYears && inSeconds.Sub(g.now) <= maxLife:
+	case s <= tenYears && (strings.Contains(name, "sec") || strings.Contains(name, "inmin")), s <= tenYears && inSeconds.Sub(g.now) <= maxLife:
 		return stated{told: true, ends: inSeconds}
 	}
 	if ends, ok := date(s, g.now); ok {
@@ -241,12 +265,17 @@ func (g *reading) readNumber(s float64, name string) stated {
 const hintMilliseconds = `The token's lifetime in the answer is in milliseconds, and is read as such.`
 
 // milliseconds reports whether a number that could be seconds is milliseconds
-// all the same: from half an hour up, whole minutes and not whole days. Zoho's
-// 3600000 is one; 41 days and 16 hours would be an odd life. The shorter reading
-// does no harm where it is wrong.
+// all the same: whole minutes, and in seconds an odd life. Zoho's 3600000 is
+// one; 41 days and 16 hours would be odd, and so would be 250 hours, a quarter
+// of an hour in milliseconds. From half an hour up it may be short of a half
+// hour by what has passed, five seconds at most: Adobe's 86399998. The shorter
+// reading does no harm where it is wrong.
 func milliseconds(s float64) bool {
-	const half, minute, day = 1_800_000, 60_000, 86_400
-	return s >= half && math.Mod(s, minute) == 0 && math.Mod(s, day) != 0
+	const quarter, half, minute, day, passed = 900_000, 1_800_000, 60_000, 86_400, 5_000
+	if math.Mod(s, day) == 0 {
+		return false
+	}
+	return s >= quarter && math.Mod(s, minute) == 0 || s >= half-passed && math.Mod(s, half) >= half-passed
 }
 
 // refreshEnds is when a refresh token ends, told by the object it stands in or
@@ -296,7 +325,8 @@ func refreshEnd(s float64, from, now time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// date reads a number as seconds, else as milliseconds since the Unix epoch.
+// date reads a number as seconds since the Unix epoch, else as milliseconds and
+// less.
 func date(s float64, now time.Time) (time.Time, bool) {
 	for _, t := range epochs(s) {
 		if believable(t, now) {
@@ -311,7 +341,7 @@ const latestEpoch = 253402300799
 
 func epochs(s float64) []time.Time {
 	var out []time.Time
-	for _, v := range []float64{s, s / 1000} {
+	for _, v := range []float64{s, s / 1e3, s / 1e6, s / 1e9} {
 		if v <= latestEpoch {
 			out = append(out, time.UnixMilli(int64(v*1000)).UTC())
 		}
@@ -323,8 +353,9 @@ func epochs(s float64) []time.Time {
 // RFC 9110's (ASP.NET's .expires), and without a zone.
 var (
 	zonedDates = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700",
-		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST"}
-	bareDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405"}
+		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07", time.UnixDate, time.RubyDate, "Mon, 02-Jan-2006 15:04:05 MST", time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST"}
+	bareDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405", "20060102150405",
+		"2006/01/02 15:04:05", "1/2/2006 3:04:05 PM"}
 )
 
 // parseDate reads a date. zoned says that it has a zone; without one it is read

@@ -15,9 +15,13 @@ const (
 	hintMissing  = "The provider misses a parameter or does not know one: check the settings."
 	hintRefused  = "The provider refuses the refresh token for this client: it is expired, revoked or already used. Log in anew and store the new one. " +
 		"Only if that is refused too, check that the client may use the refresh_token grant."
-	hintGrant   = "The provider refuses what the credential grants by: check what is stored, and where an assertion is sent its subject, audience and key."
-	hintUnknown = "The provider refuses this in words that Evertoken does not know: look the code up in the provider's documentation."
-	hintWall    = "Something before the token endpoint blocks the request, such as a firewall or a limit: check from which addresses the provider may be called."
+	hintGrant           = "The provider refuses what the credential grants by: check what is stored, and where an assertion is sent its subject, audience and key."
+	hintUnknown         = "The provider refuses this in words that Evertoken does not know: look the code up in the provider's documentation."
+	hintGrantNotAllowed = "The client may not use this grant: allow it at the provider, or set settings.grant to one that is allowed."
+	hintBasic           = "The provider wants the client's id and secret by HTTP Basic: set settings.client_auth to client_secret_basic."
+	hintAddress         = "The provider does not admit the address that the functions call from: give them a fixed one (docs/providers.md), and list it there."
+	hintDPoP            = "The provider wants tokens bound to a key (DPoP), which Evertoken does not do: switch that off for this client."
+	hintWall            = "Something before the token endpoint blocks the request, such as a firewall or a limit: check from which addresses the provider may be called."
 )
 
 // clientHint says what to check where the provider refuses the client, by the

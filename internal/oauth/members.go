@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"net/url"
 	"strings"
 	"unicode"
@@ -147,6 +148,10 @@ func parseBody(content string) body {
 		var whole bool
 		var rest string
 		if b.members, whole, rest = readObject(trimmed); !whole {
+			if mended, ok := mend(trimmed); ok {
+				b.members, b.form = mended, formObject
+				return b
+			}
 			b.form = formBroken
 		} else if !another(rest) {
 			b.form = formObject
@@ -164,6 +169,12 @@ func parseBody(content string) body {
 			return body{members: object(l[0]), form: formObject, text: content}
 		}
 	case '<':
+		if i := strings.Index(trimmed, `{"`); i > 0 { // PHP's notice before the object
+			if m, whole, rest := readObject(trimmed[i:]); whole && len(m) > 0 && strings.TrimSpace(rest) == "" {
+				b.members, b.form = m, formObject
+				return b
+			}
+		}
 		return parseMarkup(b, trimmed)
 	}
 	if inner, err := base64.StdEncoding.DecodeString(trimmed); err == nil && bytes.HasPrefix(inner, []byte("{")) {
@@ -180,6 +191,33 @@ func parseBody(content string) body {
 		}
 	}
 	return b
+}
+
+// mend reads an object that is no JSON by a trifle: raw line breaks and tabs
+// within strings, and commas before an end.
+func mend(content string) (members, bool) {
+	var out strings.Builder
+	inString, escaped := false, false
+	for i, r := range content {
+		switch {
+		case escaped:
+			escaped = false
+		case inString && r == '\\':
+			escaped = true
+		case r == '"':
+			inString = !inString
+		case inString && r < ' ':
+			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		case !inString && r == ',':
+			if rest := strings.TrimLeft(content[i+1:], " \t\r\n"); rest != "" && (rest[0] == '}' || rest[0] == ']') {
+				continue
+			}
+		}
+		out.WriteRune(r)
+	}
+	m, whole, rest := readObject(out.String())
+	return m, whole && !another(rest)
 }
 
 // another reports whether something follows an object that may be a second
@@ -214,6 +252,9 @@ func parseForm(content string) members {
 	}
 	return m
 }
+
+// htmlTags are elements of a page that is one sentence.
+var htmlTags = map[string]bool{"h1": true, "h2": true, "h3": true, "p": true, "b": true, "title": true, "div": true, "span": true}
 
 // maxElements bounds what is read of an XML answer.
 const maxElements = 1000
@@ -253,6 +294,10 @@ func parseMarkup(b body, content string) body {
 		}
 	}
 	b.form = formObject
+	if len(b.members) == 1 && htmlTags[b.members[0].name] { // Mashery: <h1>403 Developer Inactive</h1>
+		b.members, b.form, b.text = nil, formText, tags().ReplaceAllString(b.text, " ")
+		return b
+	}
 	if len(b.members) == 0 {
 		b.form = formPage
 	}

@@ -77,10 +77,10 @@ type verdict struct {
 // answers a refresh token, a page, a redirect, a path that is
 // not there, and words that nobody knows are not.
 func judge(status int, s said, r Refusal) verdict {
-	if status == http.StatusTooManyRequests {
+	found := lookUp(s)
+	if status == http.StatusTooManyRequests && !(r.password() && found.byCode && found.means == meansPassword) {
 		return verdict{class: exchange.Throttled}
 	}
-	found := lookUp(s)
 	switch {
 	case found.means == meansThrottled:
 		return verdict{class: exchange.Throttled, hint: found.hint}
@@ -97,6 +97,9 @@ func judge(status int, s said, r Refusal) verdict {
 		return v
 	}
 	if r.Kind == ClientGrant && slices.ContainsFunc(s.texts, deadClient().MatchString) {
+		return dead(r)
+	}
+	if r.password() && status < 500 && slices.ContainsFunc(s.texts, deadUser().MatchString) {
 		return dead(r)
 	}
 	if !r.password() && slices.ContainsFunc(s.texts, containsAny(passingTexts)) {
@@ -119,7 +122,7 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 			v.hint = first(found.hint, v.hint)
 		}
 		return v, true
-	case found.means == meansClient && found.code == "unauthorized_client" && r.Kind == RefreshGrant:
+	case found.means == meansClient && found.code == "unauthorized_client" && found.hint == "" && r.Kind == RefreshGrant:
 		// To a client that got this very refresh token it is the token that is
 		// refused (Exact Online, Atlassian).
 		return verdict{class: exchange.GrantDead, hint: hintRefused}, true
@@ -132,6 +135,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		}
 		v.hint = first(found.hint, v.hint)
 		return v, true
+	case general && r.password() && slices.ContainsFunc(s.texts, deadUser().MatchString):
+		return dead(r), true // Azure AD B2C: access_denied
 	case general && status == http.StatusUnauthorized:
 		return dead(r), true // Auth0 answers a wrong password or secret with 401 access_denied
 	case found.means == meansSettings && found.code == "invalid_request" && r.password():
@@ -178,6 +183,9 @@ func byStatus(status int, s said, r Refusal) verdict {
 			hint: "The URL answers with a redirect, which is never followed with a credential: check the URL."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
 		return dead(r) // whatever stands in it
+	case status == http.StatusUnsupportedMediaType && r.ClientAuth != "":
+		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
+			hint: "The provider does not read this form of request: set settings.request_format to json, or take json out."}
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no such endpoint.", unsure: !r.password()}
 	case r.password():
@@ -192,7 +200,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Misconfigured, hint: hintHTML, unsure: true}
 	case status == http.StatusForbidden:
 		v := forbidden(r)
-		v.unsure = r.Kind == RefreshGrant
+		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0 // a wall before the provider may say so
 		return v
 	case r.Kind == RefreshGrant && (status == http.StatusBadRequest || status == http.StatusConflict || status == http.StatusGone || status == http.StatusUnprocessableEntity):
 		v := dead(r)
@@ -267,6 +275,9 @@ func lookUp(s said) finding {
 		}
 		passes := w.means == meansThrottled || w.means == meansPassing
 		switch {
+		case f.means == meansToken && w.means == meansSettings: // "missing or invalid"
+		case vagueCodes[f.code] && w.means == meansPassword: // Bad credentials, in a 500
+			return finding{known: true, byCode: true, code: w.part, means: w.means, hint: w.hint}
 		case passes && f.means != meansPassword, !f.known && w.means != meansNothing:
 			return finding{known: true, means: w.means, hint: w.hint, code: f.code, byCode: f.byCode && !passes}
 		case passes:

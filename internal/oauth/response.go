@@ -60,7 +60,8 @@ func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 		return nil
 	}
 	said := g.body.said()
-	if !said.denies && (found || said.status == 0 && !lookUp(said).known && !saysDead(said.texts, true)) {
+	says := said.status != 0 || said.oddCode || lookUp(said).known || saysDead(said.texts, true)
+	if !said.denies && (found || !says) {
 		return nil
 	}
 	return c.refused(a, said, g.request.refusal(g.doing, g.sent))
@@ -101,6 +102,31 @@ func (b body) places() []members {
 	return out
 }
 
+// unknown are further objects of an answer that has no refresh token in its
+// known places: Slack's authed_user, a gateway's own wrapper.
+func (g *reading) unknown() (out []members) {
+	for _, m := range g.body.places() {
+		if _, ok := m.folded("refreshtoken"); ok {
+			return nil
+		}
+	}
+	for level := []members{g.body.members}; len(level) > 0 && len(out) < maxPlaces; {
+		var below []members
+		for _, m := range level {
+			for _, one := range m {
+				if inner := object(one.value); len(inner) > 0 {
+					below = append(below, inner)
+				}
+			}
+		}
+		out, level = append(out, below...), below
+	}
+	return out
+}
+
+// maxPlaces bounds how many objects of an answer are searched for its tokens.
+const maxPlaces = 64
+
 // accessToken finds the access token and the object that holds it.
 func (g *reading) accessToken() (holder members, token string, found bool) {
 	if path := g.request.Answer.AccessToken; path != "" {
@@ -111,7 +137,7 @@ func (g *reading) accessToken() (holder members, token string, found bool) {
 		token, _ = text(g.body.path(path))
 		return holder, token, token != ""
 	}
-	for _, holder = range g.body.places() {
+	for _, holder = range append(g.body.places(), g.unknown()...) {
 		if token, _ = text(holder.get("access_token")); token != "" {
 			return holder, token, true
 		}
@@ -126,6 +152,9 @@ func (g *reading) accessToken() (holder members, token string, found bool) {
 
 // token reads a token and what stands beside it.
 func (g *reading) token(holder members, access string) (exchange.Issued, error) {
+	if scheme, token, ok := strings.Cut(access, " "); ok && strings.EqualFold(scheme, "bearer") {
+		access = strings.TrimSpace(token) // with its scheme before it
+	}
 	if !visible(access) {
 		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
 	}
@@ -243,7 +272,7 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 		}
 		return where, g.body.path(path)
 	}
-	for _, where = range append([]members{holder}, g.body.places()...) {
+	for _, where = range slices.Concat([]members{holder}, g.body.places(), g.unknown()) {
 		if value = where.get("refresh_token"); value != nil {
 			return where, value
 		}
@@ -253,12 +282,15 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 	}
 	// Not an answer that can be read, but the only copy of a refresh token.
 	if found := refreshTokenRE().FindStringSubmatch(g.body.text); found != nil && g.body.form != formObject {
+		if found[1] == "" {
+			found[1] = `"` + found[2] + `"`
+		}
 		return nil, json.RawMessage(found[1])
 	}
 	return nil, nil
 }
 
-var refreshTokenRE = lazyregexp.New(`(?i)"refresh_?token"\s*:\s*("(?:[^"\\]|\\.)+")`)
+var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
 
 // secretMembers are members of answers, folded, that hold a secret, or a token
 // of another kind: they are never published.

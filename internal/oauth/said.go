@@ -24,6 +24,9 @@ type said struct {
 	temporary bool
 	// denies is set where the body says itself that it is no success.
 	denies bool
+	// oddCode is set where a code beside it is a number that is no success:
+	// TikTok and Lark say so, with status 200, that there is no token.
+	oddCode bool
 	// form is what the body is, where it has no code.
 	form string
 	// retryAfter is how long the body asks to wait, 0 if it does not.
@@ -124,6 +127,11 @@ func (s *said) object(m members, depth int, within bool) {
 			case !textNames[name]:
 				continue
 			}
+			if head := headRE().FindStringSubmatch(value); head != nil && !isCode {
+				if w, known := codesByWord[word(head[1]+head[2])]; known { // a SOAP fault's faultstring
+					s.ranked = append(s.ranked, rankedCode{9, w.code})
+				}
+			}
 			if p := plain(value); !saysNothing(p) {
 				s.texts = append(s.texts, p)
 				sentence = append(sentence, value)
@@ -170,7 +178,7 @@ var nothing = map[string]bool{"none": true, "null": true, "nil": true, "ok": tru
 // section 5.2 wants a word alone, and some put the description behind it.
 func (s *said) code(name string, rank int, value string) {
 	lower := plain(value)
-	if nothing[lower] {
+	if nothing[lower] || strings.Trim(lower, "0") == "" {
 		return
 	}
 	switch name {
@@ -204,7 +212,7 @@ func (s *said) flags(name string, value json.RawMessage) {
 	case "error", "iserror", "haserror":
 		s.denies = s.denies || isBool && yes || isNumber && n != 0
 		s.httpStatus(n, isNumber)
-	case "temporary", "timeout", "retryable":
+	case "temporary", "timeout", "retryable", "istransient":
 		s.temporary = s.temporary || isBool && yes
 	case "errcode", "errorcode":
 		s.denies = s.denies || isNumber && n != 0
@@ -215,6 +223,7 @@ func (s *said) flags(name string, value json.RawMessage) {
 		}
 	case "status", "statuscode", "code", "httpstatus", "httpcode", "httpstatuscode":
 		s.httpStatus(n, isNumber)
+		s.oddCode = s.oddCode || isNumber && n != 0 && (n < 200 || n > 299)
 	}
 }
 

@@ -92,6 +92,12 @@ var codeWords = []codeWord{
 		"Entra, OpenID Connect Core section 3.1.2.6"},
 	{"login_required", meansToken, "The user must log in again.",
 		"OpenID Connect Core section 3.1.2.6"},
+	{"admin_policy_enforced", meansToken,
+		"The organisation's policy bars this client: its administrator must allow it.", "Google"},
+	{"inactive_user", meansToken, "The user is disabled.", "Salesforce"},
+	{"inactive_org", meansToken, "The organisation is disabled.", "Salesforce"},
+	{"oauth_app_blocked", meansToken,
+		"An administrator has blocked the app: unblock it, then log in anew.", "Salesforce"},
 	{"mfa_required", meansPassword,
 		"The provider wants a second factor, which no function can give: take the factor off this user, or use another grant.",
 		"Auth0"},
@@ -129,6 +135,7 @@ var codeWords = []codeWord{
 	{"authentication_failed", meansPassword, "", "hand-made servers"},
 	{"account_locked", meansPassword, hintLocked, "UAA, ForgeRock"},
 	{"user_locked", meansPassword, hintLocked, "hand-made servers"},
+	{"too_many_attempts", meansPassword, hintLocked, "Auth0: the user is blocked"},
 	{"account_disabled", meansPassword, "The user is disabled.", "Keycloak's event"},
 	{"user_disabled", meansPassword, "The user is disabled.", "Firebase: USER_DISABLED"},
 	{"user_not_found", meansPassword, "", "Firebase: USER_NOT_FOUND"},
@@ -189,6 +196,8 @@ var codeWords = []codeWord{
 	{"forbidden", meansSettings,
 		"The provider forbids this: check the rights of the user or client, and from which addresses it may be used.",
 		"RFC 9110 section 15.5.4 as a word; Goa"},
+	{"invalid_dpop_proof", meansSettings, hintDPoP, "RFC 9449 section 5"},
+	{"use_dpop_nonce", meansSettings, hintDPoP, "RFC 9449 section 8"},
 	{"invalid_redirect_uri", meansSettings,
 		"The provider wants the redirect_uri of the login: set it in settings.extra.",
 		"Slack, Zoho"},
@@ -218,14 +227,18 @@ var (
 	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
 )
 
+// deadUser is a user, or what it authenticates by, that is refused in words.
+var deadUser = lazyregexp.New(`\b(user ?name|user|password|passwd|login|account|credentials?)\b.{0,40}?\b(` + deadWords + `)\b|\b(` +
+	deadWords + `)\b (\w+ ){0,2}?(user ?name|user|password|passwd|login|account|credentials?)\b`)
+
 // deadClient is a client, or what it authenticates by, that is refused in words.
-var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app|service account|consumer( key)?|certificate)\b.{0,40}?\b(` +
-	deadWords + `)\b|\b(` + deadWords + `)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|service account|consumer|certificate)\b`)
+var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app( ?(id|secret|key))?|service account|developer|consumer( key)?|access licen[cs]e|certificate)\b.{0,40}?\b(` +
+	deadWords + `)\b|\b(` + deadWords + `)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
 
 const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
 	`used already|been used|reused?|bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|refused|wrong|rotated|stale|old|` +
 	`does not exist|doesn t exist|do not exist|not exist|ended|terminated|deleted|removed|mismatch|not match|don t match|unable to find|unable to verify|` +
-	`cannot be (found|verified|used)|could not be (found|verified|validated|decoded|decrypted)|failed|has been used|not recogni[sz]ed|not authorized|no such`
+	`cannot be (found|verified|used)|could not be (found|verified|validated|decoded|decrypted)|failed|has been used|not recogni[sz]ed|not authorized|no such|disabled|suspended|deactivated`
 
 var codesByWord = func() map[string]codeWord {
 	out := map[string]codeWord{}

@@ -170,6 +170,9 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 		if _, err = p.baseURL("issuer", *s.Issuer); err != nil {
 			return err
 		}
+		if strings.Contains(*s.Issuer, "/.well-known/") {
+			return p.wrong("issuer", "is the URL of the metadata: give the issuer, which is what stands before /.well-known/")
+		}
 		p.discovery.issuer = *s.Issuer
 		return nil
 	}

@@ -35,7 +35,7 @@ func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 		return unsure
 	case x.Status == 0 && !x.Lost: // it never left
 		return passing
-	case x.Status == 408 || x.Status == 425 || x.Status == 429 || x.Class == exchange.Throttled:
+	case x.Status == 408 || x.Status == 425 || x.Status == 429 && !dead || x.Class == exchange.Throttled:
 		return passing
 	case g.Password && (x.Lost || x.Status >= 500):
 		return unsure
@@ -49,7 +49,7 @@ func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 		return unsure // the client is refused, which says nothing of the refresh token
 	case refresh && x.Unsure && worked && (x.Status == 400 || x.Status == 401):
 		return refused // in words that nobody knows, but it worked so far
-	case x.Unsure, dead && x.Status == 403 && x.Code == "": // a wall before the provider may say so
+	case x.Unsure:
 		return unsure
 	case dead:
 		return refused
