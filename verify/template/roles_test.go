@@ -48,6 +48,7 @@ func TestRoles(t *testing.T) {
 		{"claim a session", "IssueFunction", request{moveLabel, session, label("EVERTOKEN_EXCHANGE")}, "", true},
 		{"bring back a session", "IssueFunction", request{moveLabel, session, label("AWSCURRENT")}, "", true},
 		{"begin a rotation of a session", "IssueFunction", request{moveLabel, session, label("AWSPENDING")}, "", false},
+		{"label a token", "IssueFunction", request{moveLabel, token, label("EVERTOKEN_EXCHANGE")}, "", false},
 		{"change which token is in force without a value", "IssueFunction", request{moveLabel, token, label("AWSCURRENT")}, "", false},
 		{"list the connections", "IssueFunction", request{"ssm:GetParametersByPath", parameterARN + "/evertoken/connections/", nil}, "", true},
 		{"write a connection", "IssueFunction", request{"ssm:PutParameter", parameterARN + "/evertoken/connections/a", nil}, "", false},
