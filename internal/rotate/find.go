@@ -117,7 +117,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	declared := r.load(parameters)
 	r.users, r.role = nil, ""
 	var faulty []string
-	var intruder error // a connection that may not use the secret; it stops nobody who may
+	var intruder error // of a connection that cannot use the secret; it stops nobody who can
 	for _, d := range declared {
 		if d.Err != nil && d.Connection.Name == "" { // nothing tells which secrets it would name
 			faulty = append(faulty, d.Err.Error())
@@ -136,8 +136,11 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "each document needs a secret of its own")
 		}
 		provider, err := r.Provider(d.Connection)
-		if err != nil {
-			return "", r.misconfigured(err.Error(), connection.Correct(d.Parameter))
+		if err != nil { // it gets no token in any case, and stops nobody who does
+			if intruder == nil {
+				intruder = r.misconfigured(err.Error(), connection.Correct(d.Parameter))
+			}
+			continue
 		}
 		r.role = found
 		r.users = append(r.users, user{d.Connection, provider})

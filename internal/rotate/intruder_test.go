@@ -60,3 +60,32 @@ func TestAnIntruderStopsNoRotation(t *testing.T) {
 		t.Errorf("%v", failures[0])
 	}
 }
+
+// A connection that uses a credential too, and whose settings cannot be read,
+// stops no rotation of it. Alone it rotates nothing.
+func TestAUserThatCannotBeReadStopsNoRotation(t *testing.T) {
+	t.Parallel()
+	for _, intruder := range []string{"aa", "zz"} {
+		w := newWorld(t)
+		const secret = "evertoken/own/credential"
+		_, client := w.flexera("own")
+		w.own(secret, client["client_id"])
+		w.declare(intruder, "flexera", map[string]any{"zone": "moon"}, map[string]any{"credential": secret})
+		if err := w.rotateSecret(secret, "new"); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.errors()) > 0 || !strings.Contains(w.labels(secret), "new:CURRENT") {
+			t.Errorf("%s: %s: %v", intruder, w.labels(secret), w.errors())
+		}
+	}
+	w := newWorld(t)
+	w.declare("aa", "flexera", map[string]any{"zone": "moon"}, nil)
+	w.aws.CreateSecret("evertoken/aa/credential", nil, nil)
+	w.put("evertoken/aa/credential", "cur", `{"client_id":"i","client_secret":"s"}`)
+	if err := w.rotateSecret("evertoken/aa/credential", "new"); err != nil {
+		t.Fatal(err)
+	}
+	if failures := w.errors(); len(failures) == 0 || !strings.Contains(failures[0].Error(), "settings.zone") {
+		t.Errorf("%v", failures)
+	}
+}
