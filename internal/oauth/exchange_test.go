@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -208,4 +209,44 @@ func TestExchangeRefused(t *testing.T) {
 		t.Errorf("error = %v, want %s", err, want)
 	}
 	leaks(t, err)
+}
+
+// What was sent as a secret is not published as the token, wherever an answer
+// repeats it and whatever settings.answer names.
+func TestASecretThatComesBackIsNoToken(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-secret"
+	for name, r := range map[string]Request{
+		"a client's secret": {ClientSecret: redact.New(canary), Auth: AuthBody},
+		"a password":        {Form: redact.Values{"password": {redact.New(canary)}}},
+		"a refresh token":   {Form: redact.Values{"refresh_token": {redact.New(canary)}}, Kind: RefreshGrant},
+		"an API key":        {Form: redact.Values{"apikey": {redact.New(canary)}}},
+		"a header":          {Headers: map[string]redact.Secret{"X-Api-Key": redact.New(canary)}},
+	} {
+		for _, at := range []string{"", "given.back"} {
+			r.Answer.AccessToken = at
+			body := `{"access_token":"` + canary + `","expires_in":3600}`
+			if at != "" {
+				body = `{"access_token":"at","given":{"back":"` + canary + `"},"expires_in":3600}`
+			}
+			out, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying", nil, testNow)
+			x, ok := errors.AsType[*exchange.Error](err)
+			if !ok || x.Class != exchange.Misconfigured || !x.Unusable || !out.AccessToken.IsZero() {
+				t.Errorf("%s at %q: %v", name, at, err)
+			}
+			if strings.Contains(fmt.Sprint(err, out), canary) {
+				t.Errorf("%s is shown: %v", name, err)
+			}
+		}
+	}
+	for name, r := range map[string]Request{
+		"an exchanged token": {Form: redact.Values{"subject_token": {redact.New(canary)}}},
+		"Facebook's":         {Form: redact.Values{"fb_exchange_token": {redact.New(canary)}}},
+		"a client's id":      {ClientID: redact.New(canary)},
+	} {
+		body := `{"access_token":"` + canary + `","expires_in":3600}`
+		if _, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying", nil, testNow); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

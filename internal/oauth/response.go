@@ -158,6 +158,10 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	if !visible(access) {
 		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
 	}
+	if g.handsBack(access) {
+		return g.unusable(`the answer's "access_token" is the very secret that was sent`, "Readers get what stands there, and no secret is for them."+
+			g.ifSettings(" Check settings.answer: it must say where the answer has its access token."), false)
+	}
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
 		return g.unusable(`the answer's "token_type" is not Bearer`,
 			"Evertoken keeps bearer tokens only (RFC 6750)."+
@@ -336,6 +340,27 @@ func (g *reading) holdsSecret(value string) bool {
 	return slices.ContainsFunc(secrets, func(s redact.Secret) bool {
 		return !s.IsZero() && strings.Contains(value, s.Reveal())
 	})
+}
+
+// handsBack reports whether an access token is a secret that was sent for it. A
+// token that was exchanged for another may come back: its API takes it anyway.
+func (g *reading) handsBack(access string) bool {
+	token := redact.New(access)
+	if token.Equal(g.request.ClientSecret) {
+		return true
+	}
+	for name, values := range g.request.Form {
+		exchanged := strings.HasSuffix(name, "token") && name != "refresh_token"
+		if !exchanged && !public[name] && name != "client_id" && slices.ContainsFunc(values, token.Equal) {
+			return true
+		}
+	}
+	for _, value := range g.request.Headers {
+		if token.Equal(value) {
+			return true
+		}
+	}
+	return false
 }
 
 // scalar is a string, number or boolean as text.
