@@ -17,6 +17,13 @@ type tokenFamily struct {
 	access                 []*accessToken // issued with it
 }
 
+// endAccess ends the access tokens of a family.
+func (f *tokenFamily) endAccess() {
+	for _, access := range f.access {
+		access.revoked = true
+	}
+}
+
 // refreshTokens are the refresh tokens of a provider, by value.
 type refreshTokens map[string]*refreshToken
 

@@ -76,6 +76,24 @@ type OAuth2Options struct {
 	// EndAccessOnRefresh ends the access tokens before a refresh, as at GitLab
 	// and Airtable.
 	EndAccessOnRefresh bool
+	// ReuseRefusedOnly refuses a used refresh token and lets its family live, as
+	// Spring Authorization Server and Authlib do; ReuseEndsAccess ends the
+	// family's access tokens too, as Ory Hydra and django-oauth-toolkit do.
+	ReuseRefusedOnly, ReuseEndsAccess bool
+	// IgnoreUnknownScope grants what the client may have in place of a scope
+	// that it may not, and does not tell which.
+	IgnoreUnknownScope bool
+	// InvalidRequest answers a wrong password and an unknown grant with
+	// invalid_request, as django-oauth-toolkit and Authlib do.
+	InvalidRequest bool
+	// UnknownClient is the status of invalid_client; 401.
+	UnknownClient int
+	// WantClientID demands client_id beside an assertion, as Spring
+	// Authorization Server does.
+	WantClientID bool
+	// CauseAtTheEnd puts what is wrong behind the sentence that RFC 6749 has for
+	// the code, as Ory Hydra does.
+	CauseAtTheEnd bool
 	// RefreshOnClientCredentials adds a refresh token to the answer of a client
 	// credentials grant, which RFC 6749 section 4.4.3 advises against.
 	RefreshOnClientCredentials bool
@@ -267,9 +285,23 @@ func (o *OAuth2) metadata() reply {
 	})
 }
 
+// standardSentences are what Fosite, the library of Ory Hydra, says before it
+// says what is wrong (errors.go).
+var standardSentences = map[string]string{
+	"invalid_grant": "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, " +
+		"revoked, does not match the redirection URI used in the authorization request, or was issued to another client.",
+	"invalid_request": "The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, " +
+		"or is otherwise malformed.",
+	"invalid_client": "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method).",
+	"invalid_scope":  "The requested scope is invalid, unknown, or malformed.",
+}
+
 // refuse is an error of RFC 6749 section 5.2: status 400 but for a client that
 // failed to authenticate.
 func (o *OAuth2) refuse(code, description string, sent ...string) reply {
+	if o.opts.CauseAtTheEnd {
+		description = standardSentences[code] + " " + description
+	}
 	return oauthError(http.StatusBadRequest, code, o.s.describe(description, sent...))
 }
 
@@ -309,6 +341,8 @@ func (o *OAuth2) token(c *call) reply {
 	}
 	grant := grants[c.param("grant_type")]
 	switch {
+	case grant == nil && o.opts.InvalidRequest:
+		return o.refuse("invalid_request", "unknown grant type", c.param("grant_type"))
 	case grant == nil:
 		return o.refuse("unsupported_grant_type", "unknown grant type", c.param("grant_type"))
 	case !slices.Contains(client.Grants, c.param("grant_type")):

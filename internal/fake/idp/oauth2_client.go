@@ -1,6 +1,7 @@
 package fakeidp
 
 import (
+	"cmp"
 	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by its definition
 	"crypto/sha256"
 	"encoding/base64"
@@ -32,7 +33,7 @@ func (o *OAuth2) authenticate(c *call) (*OAuth2Client, *reply) {
 		}
 		return o.clients[id], nil
 	}
-	attempt, problem := readAttempt(c)
+	attempt, problem := readAttempt(c, o.opts.WantClientID)
 	if problem != "" {
 		out := o.refuse("invalid_request", problem)
 		return nil, &out
@@ -62,7 +63,7 @@ func (o *OAuth2) authenticate(c *call) (*OAuth2Client, *reply) {
 
 // readAttempt reads the client authentication of a request. RFC 6749 section
 // 2.3 forbids more than one method in a request.
-func readAttempt(c *call) (a clientAttempt, problem string) {
+func readAttempt(c *call, wantID bool) (a clientAttempt, problem string) {
 	methods := 0
 	a = clientAttempt{method: NoClientAuth, id: c.param("client_id")}
 	if c.r.Header.Get("Authorization") != "" {
@@ -87,7 +88,7 @@ func readAttempt(c *call) (a clientAttempt, problem string) {
 		}
 		a.method, a.assertion = PrivateKeyJWT, c.param("client_assertion")
 		// client_id is optional here (RFC 7521 section 4.2).
-		if subject := unverified(a.assertion).Subject; a.id == "" {
+		if subject := unverified(a.assertion).Subject; a.id == "" && !wantID {
 			a.id = subject
 		}
 	}
@@ -182,8 +183,8 @@ func (client *OAuth2Client) named(header jose.Header) bool {
 // invalidClient is status 401, with a challenge where the client used the
 // Authorization header (RFC 6749 section 5.2).
 func (o *OAuth2) invalidClient(c *call, a clientAttempt) *reply {
-	out := oauthError(http.StatusUnauthorized, "invalid_client",
-		o.s.describe("client authentication failed", a.id, a.secret))
+	out := o.refuse("invalid_client", "client authentication failed", a.id, a.secret)
+	out.status = cmp.Or(o.opts.UnknownClient, http.StatusUnauthorized)
 	if c.r.Header.Get("Authorization") != "" {
 		out.header.Set("WWW-Authenticate", `Basic realm="oauth2"`)
 	}

@@ -24,6 +24,9 @@ func (o *OAuth2) password(c *call, client *OAuth2Client) reply {
 	}
 	want, ok := o.users[c.param("username")]
 	if !ok || want != c.param("password") {
+		if o.opts.InvalidRequest {
+			return o.refuse("invalid_request", "Invalid credentials given.", c.param("username"), c.param("password"))
+		}
 		return o.refuse("invalid_grant", "wrong user name or password", c.param("username"), c.param("password"))
 	}
 	return o.open(c, client, c.param("username"), slices.Contains(client.Grants, "refresh_token"))
@@ -36,6 +39,9 @@ func (o *OAuth2) open(c *call, client *OAuth2Client, subject string, withRefresh
 		subject = client.ID
 	}
 	if client.Scopes != nil {
+		if !within(scope, strings.Join(client.Scopes, " ")) && o.opts.IgnoreUnknownScope {
+			scope = ""
+		}
 		if !within(scope, strings.Join(client.Scopes, " ")) {
 			return o.refuse("invalid_scope", "scope not allowed", scope)
 		}
@@ -69,8 +75,10 @@ func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 	}
 	if t == nil || t.family.client != client.ID {
 		// A token in a stranger's hands says nothing about its owner.
-		if known := o.tokens[value]; known != nil && known.family.client == client.ID {
-			o.tokens.replayed(value)
+		if known := o.tokens[value]; known != nil && known.family.client == client.ID && !o.opts.ReuseRefusedOnly {
+			if o.tokens.replayed(value) && o.opts.ReuseEndsAccess {
+				known.family.endAccess()
+			}
 		}
 		return o.refuse("invalid_grant", "the refresh token is invalid, expired, revoked or used", value)
 	}
@@ -79,9 +87,7 @@ func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 		return o.refuse("invalid_scope", "scope exceeds the one granted", scope)
 	}
 	if o.opts.EndAccessOnRefresh {
-		for _, access := range t.family.access {
-			access.revoked = true
-		}
+		t.family.endAccess()
 	}
 	if o.opts.KeepRefreshTokens {
 		return o.answer(c, t.family, scope, false)
@@ -110,7 +116,7 @@ func (o *OAuth2) answer(c *call, f *tokenFamily, scope string, withRefresh bool)
 	if !o.opts.OmitTokenType {
 		out["token_type"] = o.opts.TokenType
 	}
-	if scope != "" && !o.opts.OmitScope {
+	if scope != "" && !o.opts.OmitScope && !o.opts.IgnoreUnknownScope {
 		out["scope"] = scope
 	}
 	if withRefresh {
