@@ -1,0 +1,446 @@
+package session
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"evertoken/internal/credential"
+	fakeaws "evertoken/internal/fake/aws"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	k := w.claimed()
+	if k.StoredHere() {
+		t.Error("stored before it was")
+	}
+	k.Store(t.Context(), session("rt-3"))
+	w.is("stored", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT")
+	if !k.StoredHere() || k.Claimed() || k.Version().ID != w.current() || k.Session().RefreshToken.Reveal() != "rt-3" || k.Doubt().Sent != 0 {
+		t.Errorf("in force is %s", k.Session().RefreshToken.Reveal())
+	}
+	if stands, err := k.Stands(t.Context()); !stands || err != nil {
+		t.Errorf("stands: %t, %v", stands, err)
+	}
+	if err := w.store.Put(t.Context(), secretID, secrets.FreshID(), session("rt-4").Encode()); err != nil {
+		t.Fatal(err)
+	}
+	if stands, err := k.Stands(t.Context()); stands || err != nil {
+		t.Errorf("after another stored: stands: %t, %v", stands, err)
+	}
+	if stands, err := w.keeper().Stands(t.Context()); !stands || err != nil {
+		t.Errorf("of a run that stored nothing: %t, %v", stands, err)
+	}
+	w.refuse("DescribeSecret")
+	if stands, err := k.Stands(t.Context()); stands || err == nil {
+		t.Errorf("unseen: stands: %t, %v", stands, err)
+	}
+	if len(w.hints) > 0 {
+		t.Errorf("%q", w.hints)
+	}
+}
+
+func TestADoubtEndsWithTheAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lost)
+	k := w.claimed()
+	if err := k.Sending(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.Store(t.Context(), session("rt-2"))
+	if got := k.Doubt(); got.Sent != 0 || !got.Last.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestStoreIsRepeated loses the answer to the first put.
+func TestStoreIsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	k := w.claimed()
+	w.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.DropAfter, Times: 1})
+	k.Store(t.Context(), session("rt-3"))
+	w.is("stored", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT")
+}
+
+func TestTwoStoredFromOneBase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	first, second := w.claimed(), w.keeper()
+	first.Store(t.Context(), session("rt-3"))
+	w.now = w.now.Add(time.Minute)
+	second.Store(t.Context(), session("rt-4"))
+	w.is("the second is kept beside", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT | rt-4: KEPT")
+	if !w.hinted("another run stored a session meanwhile; this one's is kept under the label EVERTOKEN_KEPT") {
+		t.Errorf("%q", w.hints)
+	}
+
+	w = newWorld(t, idle)
+	k := w.claimed()
+	base := w.ids["rt-2"]
+	k.Store(t.Context(), session("rt-3"))
+	if err := w.store.MoveLabel(t.Context(), secretID, secrets.Current, base, w.current()); err != nil {
+		t.Fatal(err)
+	}
+	w.keeper().Store(t.Context(), session("rt-4"))
+	w.is("AWSCURRENT was moved back by hand", "rt-2: PREVIOUS EXCHANGE | rt-4: CURRENT")
+}
+
+func TestWhatCannotBeStoredIsRescued(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	k := w.claimed()
+	w.refuse("PutSecretValue")
+	k.Store(t.Context(), session("rt-3"))
+	w.is("and the claim ends", "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT SENT_1_160000")
+	if w.rescuedToken() != "rt-3" || k.Session().RefreshToken.Reveal() != "rt-3" || k.StoredHere() {
+		t.Errorf("rescued %q", w.rescuedToken())
+	}
+	if !w.hinted("the session could not be stored: ") || !w.hinted("; it is kept in the parameter "+parameter) {
+		t.Errorf("%q", w.hints)
+	}
+	// The next run restores it, and goes on from it.
+	w.ClearFaults()
+	next := w.claimed()
+	if next.Session().RefreshToken.Reveal() != "rt-3" || w.rescuedToken() != "rt-3" {
+		t.Errorf("the next run has %s, and the parameter %q", next.Session().RefreshToken.Reveal(), w.rescuedToken())
+	}
+	w.is("restored", "rt-2: PREVIOUS SENT_1_160000 | rt-3: CURRENT EXCHANGE")
+	if !w.hinted("brought back from the rescue parameter") {
+		t.Errorf("%q", w.hints)
+	}
+
+	w = newWorld(t, idle)
+	k = w.claimed()
+	w.refuse("PutSecretValue")
+	w.refuse("PutParameter")
+	k.Store(t.Context(), session("rt-3"))
+	if !w.hinted("nor could the rescue parameter be written, so the new refresh token is lost: ") {
+		t.Errorf("%q", w.hints)
+	}
+	w.hints = nil
+	k.Store(t.Context(), credential.Session{OpenedBy: "cred"})
+	if len(w.hints) != 1 || strings.Contains(w.hints[0], "parameter") {
+		t.Errorf("without a refresh token: %q", w.hints)
+	}
+}
+
+func TestASecretThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	k := w.keeper()
+	k.ID, k.Exists = "evertoken/c2/session", false
+	k.Store(t.Context(), session("rt-1"))
+	if w.rescuedToken() != "rt-1" || !w.hinted("create it: aws secretsmanager create-secret --name evertoken/c2/session") {
+		t.Errorf("rescued %q, %q", w.rescuedToken(), w.hints)
+	}
+
+	// The next run finds it there, and still nothing to store it in.
+	next := w.keeper()
+	next.ID, next.Exists = k.ID, false
+	if look, err := next.Elsewhere(t.Context()); !look || err != nil {
+		t.Errorf("elsewhere: %t, %v", look, err)
+	}
+	if found, err := next.Recover(t.Context()); !found || err != nil || next.Session().RefreshToken.Reveal() != "rt-1" {
+		t.Errorf("recovered: %t, %v", found, err)
+	}
+	if w.rescuedToken() != "rt-1" {
+		t.Error("the parameter is gone before its session is stored")
+	}
+	// Once the secret is there, it is stored and the parameter goes.
+	w.CreateSecret(k.ID, nil, nil)
+	next.Store(t.Context(), session("rt-2"))
+	if v, _ := w.Secret(k.ID).Labelled(secrets.Current); !strings.Contains(v.Value, "rt-2") || w.rescuedToken() != "" {
+		t.Errorf("stored %s, rescued %q", v.Value, w.rescuedToken())
+	}
+}
+
+func TestDeletingTheRescueParameter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		there   bool
+		refused bool
+		hints   int
+	}{{"there", true, false, 0}, {"not there", false, false, 0}, {"not allowed", true, true, 1}} {
+		w := newWorld(t, idle)
+		k := w.claimed()
+		k.beside = true // a new session makes what was rescued void
+		if tt.there {
+			w.rescue("rt-1", "rt-2")
+		}
+		if tt.refused {
+			w.refuse("DeleteParameter")
+		}
+		k.Store(t.Context(), session("rt-3"))
+		if len(w.hints) != tt.hints || tt.hints > 0 && !w.hinted("could not be deleted") {
+			t.Errorf("%s: %q", tt.name, w.hints)
+		}
+		if left := w.rescuedToken() != ""; left != tt.refused {
+			t.Errorf("%s: still there: %t", tt.name, left)
+		}
+	}
+}
+
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, state, rescue string
+		want                bool
+	}{
+		{"nothing", idle, "", false},
+		{"rescued", idle, "rt-3", true},
+		{"rescued and stored", idle, "rt-2", false},
+		{"kept, and older", "rt-1: KEPT | rt-2: CURRENT", "", false},
+		{"kept, and newer", "rt-1: CURRENT | rt-2: KEPT", "", true},
+	} {
+		w := newWorld(t, tt.state)
+		if tt.rescue != "" {
+			w.rescue(tt.rescue, "rt-2")
+		}
+		k := w.keeper()
+		if look, err := k.Elsewhere(t.Context()); look != tt.want || err != nil {
+			t.Errorf("%s: %t, %v", tt.name, look, err)
+		}
+	}
+	w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
+	k := w.keeper()
+	k.version.ID = "another" // the next read tells more
+	if look, err := k.Elsewhere(t.Context()); look || err != nil {
+		t.Errorf("moved: %t, %v", look, err)
+	}
+	for _, operation := range []string{"GetParameter", "DescribeSecret", "GetSecretValue"} {
+		w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
+		k := w.keeper()
+		w.refuse(operation)
+		if look, err := k.Elsewhere(t.Context()); look || secrets.ErrorKind(err) != secrets.ErrDenied {
+			t.Errorf("%s refused: %t, %v", operation, look, err)
+		}
+	}
+}
+
+func TestTheRescueParameterHoldsSomethingElse(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"not a document", `{"session": 1}`, `{"session": {}}`, `{"session": {"refresh_token": 1}}`} {
+		w := newWorld(t, lost)
+		w.PutParameter(parameter, "SecureString", value)
+		k := w.keeper()
+		var unreadable *Unreadable
+		if err := k.Begin(t.Context(), run(Terms{})); !errors.As(err, &unreadable) || unreadable.Err != nil || unreadable.Parameter != parameter {
+			t.Errorf("%s: %v", value, err)
+		}
+		if k.Claimed() {
+			t.Errorf("%s: still claimed", value)
+		}
+		w.is(value, "rt-1: CURRENT SENT_1_155000 | holder: EXCHANGE HOLDER")
+	}
+}
+
+// TestARescuedSession is met by a run that claims what is in doubt.
+func TestARescuedSession(t *testing.T) {
+	t.Parallel()
+	const taken = "rt-1: CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER"
+	for _, tt := range []struct {
+		name, rescue, base string
+		force              string // what is in force
+		want               string
+		left               bool // the parameter is
+	}{
+		{"based on what is in force", "rt-2", "rt-1", lost, "rt-1: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false},
+		{"based on another", "rt-2", "holder", lost, taken + " | rt-2: KEPT", false},
+		{"the one in force", "rt-1", "rt-1", lost, taken, false},
+		{"of another credential", "stranger", "rt-1", lost, taken, true},
+		{
+			"based on another, and what is in force was refused", "rt-2", "holder", "rt-1: CURRENT REFUSED SENT_1_155000 | holder: HOLDER EXCHANGE",
+			"rt-1: PREVIOUS REFUSED SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false,
+		},
+		{
+			"based on another, and nothing is in force", "rt-2", "holder", "nothing: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE",
+			"nothing: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false,
+		},
+	} {
+		for name, end := range ends {
+			w := newWorld(t, tt.force)
+			w.rescue(tt.rescue, tt.base)
+			k := w.claimed()
+			w.is(tt.name, tt.want)
+			end(k, t)
+			if left := w.rescuedToken() != ""; left != tt.left {
+				t.Errorf("%s, %s: the parameter is left: %t", tt.name, name, left)
+			}
+		}
+	}
+}
+
+// ends are the ways in which a claim ends without an answer.
+var ends = map[string]func(*Keeper, *testing.T){
+	"released": func(k *Keeper, t *testing.T) { k.Release(t.Context()) },
+	"lost":     func(k *Keeper, t *testing.T) { k.Lose(t.Context()) },
+}
+
+// TestRescuedTwice cannot store the session that follows the restored one: what
+// the parameter holds now is the only copy.
+func TestRescuedTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lost)
+	w.rescue("rt-2", "rt-1")
+	k := w.claimed()
+	w.refuse("PutSecretValue")
+	k.Store(t.Context(), session("rt-3"))
+	k.Release(t.Context())
+	if w.rescuedToken() != "rt-3" {
+		t.Errorf("the parameter holds %q", w.rescuedToken())
+	}
+}
+
+func TestARescuedSessionThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{"rt-1", "holder"} {
+		w := newWorld(t, lost)
+		w.rescue("rt-2", base)
+		k := w.keeper()
+		w.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.Refuse, Code: denied, Skip: 1}) // the proof passes
+		if err := k.Begin(t.Context(), run(Terms{})); secrets.ErrorKind(err) != secrets.ErrDenied || k.Claimed() {
+			t.Errorf("based on %s: %v, claimed %t", base, err, k.Claimed())
+		}
+		if w.rescuedToken() != "rt-2" {
+			t.Errorf("based on %s: the parameter holds %q", base, w.rescuedToken())
+		}
+	}
+}
+
+// TestRestoredBesideAnOlderChild meets the id taken that a session based on the
+// version in force would have.
+func TestRestoredBesideAnOlderChild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "rt-1: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
+	w.rescue("rt-2", "rt-1")
+	k := w.keeper()
+	k.version.ARN = w.Secret(secretID).ARN
+	if err := w.store.Put(t.Context(), secretID, k.child(""), session("rt-x").Encode(), "OTHER"); err != nil {
+		t.Fatal(err)
+	}
+	w.claimed()
+	w.is("restored", "rt-1: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-x: OTHER | rt-2: CURRENT EXCHANGE")
+}
+
+// TestNewer has a session beside the one in force, where something is odd.
+func TestNewer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, state string
+		terms       Terms
+		force       string // what is in force after it
+	}{
+		{"a claim, and one kept", "rt-1: CURRENT EXCHANGE | rt-2: KEPT", Terms{}, "rt-2"},
+		{"one kept, but nothing is odd", "rt-0: PREVIOUS EXCHANGE | rt-1: CURRENT | rt-2: KEPT", Terms{}, "rt-1"},
+		{"moved back by hand", "rt-0: PREVIOUS | rt-1: CURRENT | holder: HOLDER EXCHANGE | rt-2: KEPT", Terms{}, "rt-2"},
+		{"moved back, but AWSPREVIOUS is nowhere", "rt-1: CURRENT | holder: HOLDER EXCHANGE | rt-2: KEPT", Terms{}, "rt-1"},
+		{"older", "rt-0: KEPT PREVIOUS | rt-1: CURRENT EXCHANGE", Terms{}, "rt-1"},
+		{"sent already", "rt-1: CURRENT EXCHANGE | rt-2: KEPT SENT_1_155000", Terms{}, "rt-1"},
+		{"refused", "rt-1: CURRENT EXCHANGE | rt-2: KEPT REFUSED", Terms{}, "rt-1"},
+		{"exchanged already", "rt-0: PREVIOUS | rt-1: CURRENT | rt-2: KEPT EXCHANGE", Terms{}, "rt-1"},
+		{"the same", "rt-0: PREVIOUS | rt-1: CURRENT EXCHANGE", Terms{}, "rt-1"},
+		{"of another credential", "rt-1: CURRENT EXCHANGE | stranger: KEPT", Terms{}, "rt-1"},
+		{"of the credential that opened this", "stranger: CURRENT EXCHANGE | rt-2: KEPT", Terms{}, "rt-2"},
+		{"empty", "rt-1: CURRENT EXCHANGE | nothing: KEPT", Terms{}, "rt-1"},
+		{"not a document", "rt-1: CURRENT EXCHANGE | broken: KEPT", Terms{}, "rt-1"},
+		{"under AWSPENDING", "rt-1: CURRENT EXCHANGE | rt-2: PENDING", Terms{}, "rt-2"},
+		{"overwritten by nothing", "rt-1: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, ""},
+		{"overwritten by nothing, and kept", "rt-1: KEPT | rt-0: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, "rt-1"},
+		{"the same, and something stronger is stored", "rt-1: KEPT | rt-0: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{Stronger: true}, ""},
+		{"odd, and something stronger is stored", "rt-1: CURRENT EXCHANGE | rt-2: KEPT", Terms{Stronger: true}, "rt-2"},
+	} {
+		w := newWorld(t, tt.state)
+		k := w.keeper()
+		_ = k.Begin(t.Context(), run(tt.terms)) // how it ends is told by what is in force
+		if got := k.Session().RefreshToken.Reveal(); got != tt.force || k.Version().ID != w.current() {
+			t.Errorf("%s: in force is %q, want %q: %s", tt.name, got, tt.force, w.state())
+		}
+		if told := w.hinted("a newer session was found under "); told != (tt.force != "" && w.ids[tt.force] != w.idBefore(tt.state)) {
+			t.Errorf("%s: told %t, %q", tt.name, told, w.hints)
+		}
+	}
+}
+
+// idBefore is the id of the version that a state has in force.
+func (w *world) idBefore(state string) string {
+	for part := range strings.SplitSeq(state, " | ") {
+		if name, labels, _ := strings.Cut(part, ":"); strings.Contains(labels, "CURRENT") {
+			return w.ids[name]
+		}
+	}
+	return ""
+}
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	base := secrets.Version{ARN: "arn", ID: "id", Created: now}
+	k := &Keeper{version: base}
+	for _, tt := range []struct {
+		name string
+		v    secrets.Version
+		want bool
+	}{
+		{"later", secrets.Version{ID: "x", Created: now.Add(1)}, true},
+		{"earlier", secrets.Version{ID: k.child(""), Created: now.Add(-1)}, false},
+		{"at the same time, and based on it", secrets.Version{ID: k.child(""), Created: now}, true},
+		{"at the same time", secrets.Version{ID: "x", Created: now}, false},
+	} {
+		if got := k.after(tt.v); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+	k.version.Created = time.Time{}
+	if k.after(secrets.Version{ID: k.child(""), Created: now}) {
+		t.Error("newer than what this run made")
+	}
+}
+
+func TestRecover(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, state, rescue string
+		found               bool
+		want                string
+	}{
+		{"nothing", idle, "", false, "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE"},
+		{"kept", "rt-0: PREVIOUS EXCHANGE | rt-1: CURRENT | rt-2: KEPT", "", true, "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT KEPT"},
+		{"rescued, based on another", idle, "rt-3", true, "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT"},
+	} {
+		w := newWorld(t, tt.state)
+		k := w.claimed()
+		if tt.rescue != "" {
+			w.rescue(tt.rescue, "nowhere")
+		}
+		if found, err := k.Recover(t.Context()); found != tt.found || err != nil {
+			t.Errorf("%s: %t, %v", tt.name, found, err)
+		}
+		w.is(tt.name, tt.want)
+		if found := k.StoredHere(); found != tt.found {
+			t.Errorf("%s: its own: %t", tt.name, found)
+		}
+	}
+	for _, operation := range []string{"GetParameter", "DescribeSecret", "GetSecretValue", "UpdateSecretVersionStage"} {
+		w := newWorld(t, "rt-0: PREVIOUS EXCHANGE | rt-1: CURRENT | rt-2: KEPT")
+		k := w.claimed()
+		w.refuse(operation)
+		if found, err := k.Recover(t.Context()); found || secrets.ErrorKind(err) != secrets.ErrDenied {
+			t.Errorf("%s refused: %t, %v", operation, found, err)
+		}
+	}
+}
+
+func TestUseOfWhatIsNoSession(t *testing.T) {
+	t.Parallel()
+	k := &Keeper{doc: session("rt-1"), stored: true}
+	k.Use(secrets.Version{ID: "x", Value: redact.New(`{"started_at": 1, "refresh_token": "rt-2"}`)})
+	if !k.Session().RefreshToken.IsZero() || k.Version().ID != "x" || k.StoredHere() {
+		t.Errorf("%+v", k.Session())
+	}
+}
