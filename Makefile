@@ -24,7 +24,7 @@ RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connec
 SOAK_CHECKS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test lint verify bench soak build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
+.PHONY: help run quick test lint verify bench soak mutate build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,19 @@ bench: ## measure the built functions against AWS's quotas, and write docs/perfo
 
 soak: ## the long search for what could lose a refresh token, and a simulated quarter (about ten minutes)
 	cd internal/simulate && EVERTOKEN_SOAK=1 $(GO) test -count=1 -timeout 0 -rapid.checks=$(SOAK_CHECKS)
+
+# One package at a time, on a copy of the module; the score and how to read it are
+# in verify/mutate/README.md. gremlins finds verify/mutate under the name of the go command.
+MUTATED ?= session renew issue rotate
+
+mutate: ## change the code a little at a time and see the tests fail (MUTATED="session renew"; hours)
+	@mkdir -p build/mutate
+	$(GO) build -o build/mutate/go ./verify/mutate
+	cd tools && $(GO) build -o ../build/mutate/gremlins github.com/go-gremlins/gremlins/cmd/gremlins
+	@set -e; for package in $(MUTATED); do \
+		EVERTOKEN_GO="$$(command -v $(GO))" PATH="$(CURDIR)/build/mutate:$$PATH" \
+		gremlins unleash -o build/mutate/$$package.json $(MUTATE_FLAGS) ./internal/$$package; \
+	done
 
 # Always by `go build`, which knows better than make what is up to date.
 build: ## build/{arm64,amd64}/{issue,rotate}/bootstrap
