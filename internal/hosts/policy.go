@@ -167,14 +167,24 @@ var metadata = []netip.Addr{
 }
 
 // notPublic are further networks that are nobody's on the Internet: RFC 6890,
-// and RFC 6598 for the shared address space.
+// RFC 6598 for the shared address space, and RFC 3879 for site-local addresses.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("fec0::/10"),
 }
 
-// nat64 carries an IPv4 address in its last four bytes (RFC 6052).
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+// carriers are networks whose addresses carry an IPv4 address, from the byte at.
+var carriers = []struct {
+	netip.Prefix
+	at int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64, RFC 6052
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // NAT64 of one's own, RFC 8215
+	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4, RFC 3056
+	{netip.MustParsePrefix("::/96"), 12},          // RFC 4291 section 2.5.5.1
+}
 
 // CheckAddress returns nil if a connection to the address may be made for the
 // URL, and a [*Refused] otherwise. A name can be pointed anywhere by whoever
@@ -216,13 +226,18 @@ func (p Policy) CheckAddress(u *url.URL, address netip.Addr) error {
 	return refuseAddress(u, kind, p.refuse(t).Remedy)
 }
 
-// plain is the address without a zone, and an IPv4 address that stands in an
-// IPv6 one as such.
+// plain is the address without a zone, and an IPv4 address that an IPv6 one
+// carries as such.
 func plain(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
-	if nat64.Contains(a) {
-		b := a.As16()
-		return netip.AddrFrom4([4]byte(b[12:]))
+	if a.IsLoopback() || a.IsUnspecified() {
+		return a
+	}
+	for _, c := range carriers {
+		if c.Contains(a) {
+			b := a.As16()
+			return netip.AddrFrom4([4]byte(b[c.at:]))
+		}
 	}
 	return a
 }

@@ -239,3 +239,26 @@ func TestAForceForAFailedTokenSendsNothingRejected(t *testing.T) {
 		t.Errorf("an operator's force sent the password %d times", n)
 	}
 }
+
+// Whoever may invoke runs with force, which is an operator's right, cannot use up
+// a secret's versions at once: the schedule has room for hours in which somebody
+// sees it.
+func TestForcedRunsLeaveRoomForTheSchedule(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.OAuth2("victim", "refresh_token")
+	w.Run(issue.Event{})
+	for range 130 {
+		w.Run(issue.Event{Connections: []string{"victim"}, Force: true})
+	}
+	exchanges := len(w.IDP.Requests())
+	if exchanges < 20 || exchanges > 95 {
+		t.Errorf("130 forced runs made %d exchanges", exchanges)
+	}
+	for range 40 {
+		w.Tick()
+		if token, ok := w.Token("victim"); !ok || !token.ExpiresAt.After(w.Clock.Now()) {
+			t.Fatalf("the token died at %s", w.Clock.Now())
+		}
+	}
+}

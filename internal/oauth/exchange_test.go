@@ -239,6 +239,11 @@ func TestASecretThatComesBackIsNoToken(t *testing.T) {
 			}
 		}
 	}
+	_, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"at","rt":"r","refresh_token":"r","expires_in":3600}`)},
+		Request{Answer: AnswerNames{AccessToken: "rt"}}, "trying", nil, testNow)
+	if x, ok := errors.AsType[*exchange.Error](err); !ok || !x.Unusable {
+		t.Errorf("the answer's refresh token is published: %v", err)
+	}
 	for name, r := range map[string]Request{
 		"an exchanged token": {Form: redact.Values{"subject_token": {redact.New(canary)}}},
 		"Facebook's":         {Form: redact.Values{"fb_exchange_token": {redact.New(canary)}}},

@@ -159,7 +159,7 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
 	}
 	if g.handsBack(access) {
-		return g.unusable(`the answer's "access_token" is the very secret that was sent`, "Readers get what stands there, and no secret is for them."+
+		return g.unusable(`the answer's "access_token" is a secret that was sent, or its refresh token`, "Readers get what stands there, and no secret is for them."+
 			g.ifSettings(" Check settings.answer: it must say where the answer has its access token."), false)
 	}
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
@@ -342,11 +342,12 @@ func (g *reading) holdsSecret(value string) bool {
 	})
 }
 
-// handsBack reports whether an access token is a secret that was sent for it. A
+// handsBack reports whether an access token is a secret that was sent for it, or
+// the refresh token where the settings say which member is the access token. A
 // token that was exchanged for another may come back: its API takes it anyway.
 func (g *reading) handsBack(access string) bool {
 	token := redact.New(access)
-	if token.Equal(g.request.ClientSecret) {
+	if token.Equal(g.request.ClientSecret) || g.request.Answer.AccessToken != "" && token.Equal(g.kept.RefreshToken) {
 		return true
 	}
 	for name, values := range g.request.Form {
