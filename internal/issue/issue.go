@@ -72,6 +72,9 @@ const (
 
 // Run does one run.
 func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
+	if e.DryRun {
+		r = r.dry()
+	}
 	began, runLasts := r.Now(), limits.Run
 	if deadline, ok := ctx.Deadline(); ok { // taken at the beginning: it stands for the function's timeout
 		runLasts = min(limits.Run, time.Until(deadline).Round(time.Second)+time.Second)
@@ -92,7 +95,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 	now := r.Now()
 	report := newReport(results, now, e.DryRun || len(e.Connections) > 0)
 	if e.DryRun {
-		report.Revision = build.Revision()
+		report.DryRun, report.Revision = true, build.Revision()
 	}
 	r.logLeft(ctx, results)
 	r.logRun(ctx, report, now.Sub(began))
@@ -102,6 +105,17 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		}
 	}
 	return report.fit(mostAnswer), nil
+}
+
+// dry is the runner with loggers whose every line says that the run is dry: its
+// outcomes read like those of a run that renewed something.
+func (r *Runner) dry() *Runner {
+	out := *r
+	out.Log = r.Log.With("dry_run", true)
+	if r.Engine.Log != nil {
+		out.Engine.Log = r.Engine.Log.With("dry_run", true)
+	}
+	return &out
 }
 
 // keepTime returns the context with an earlier deadline, if it has one.

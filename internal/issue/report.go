@@ -8,13 +8,15 @@ import (
 
 // Report is the answer of a run. It holds no secret.
 type Report struct {
-	Checked  int `json:"checked"`
-	Issued   int `json:"issued"`
-	Fresh    int `json:"fresh"`
-	Failed   int `json:"failed"`
-	Blocked  int `json:"blocked"`
-	Waiting  int `json:"waiting"`
-	Deferred int `json:"deferred"`
+	// DryRun is set where the answer says what a run would do.
+	DryRun   bool `json:"dry_run,omitempty"`
+	Checked  int  `json:"checked"`
+	Issued   int  `json:"issued"`
+	Fresh    int  `json:"fresh"`
+	Failed   int  `json:"failed"`
+	Blocked  int  `json:"blocked"`
+	Waiting  int  `json:"waiting"`
+	Deferred int  `json:"deferred"`
 	// Connections has an entry for each that was not simply fresh; for every
 	// one in a dry run and where connections were named.
 	Connections []Entry `json:"connections"`

@@ -131,8 +131,16 @@ func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 	if report.Revision != build.Revision() {
 		t.Errorf("a dry run answers the revision %q, this was built from %q", report.Revision, build.Revision())
 	}
-	if report := w.Run(issue.Event{}); report.Revision != "" {
-		t.Errorf("a run that is not dry answers the revision %q", report.Revision)
+	if !report.DryRun {
+		t.Error("the answer does not say that the run was dry")
+	}
+	for line := range strings.Lines(w.Log.String()) {
+		if !strings.Contains(line, `"dry_run":true`) {
+			t.Errorf("a log line does not say that the run was dry: %s", line)
+		}
+	}
+	if report := w.Run(issue.Event{}); report.Revision != "" || report.DryRun {
+		t.Errorf("a run that is not dry answers the revision %q, dry_run %t", report.Revision, report.DryRun)
 	}
 	for _, e := range report.Connections {
 		if e.Reason != "missing" || !strings.Contains(e.Hint, "not proven writable: ") {
