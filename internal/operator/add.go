@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,7 +9,9 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	"evertoken/internal/issue"
 	"evertoken/internal/redact"
+	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -132,9 +133,9 @@ func (x *addition) find(ctx context.Context) (err error) {
 	if d.Err != nil {
 		return person("Correct it in the parameter "+d.Parameter+", then run this again.", "%w", d.Err)
 	}
-	if x.o.provider != "" && x.o.provider != d.Connection.Provider || len(x.o.set)+len(x.o.member) > 0 {
+	if differs := x.differs(d); differs != "" {
 		return person("Change its declaration in the parameter "+d.Parameter+", or choose another name.",
-			"%s is declared already", x.name)
+			"%s is declared already, with another %s", x.name, differs)
 	}
 	x.say("%s is declared already: going on from there.\n", x.name)
 	x.declared, x.parameter, x.conn = true, d.Parameter, d.Connection
@@ -325,7 +326,14 @@ func (x *addition) content() content {
 }
 
 // stored is what a failure of the first token adds to the function's own hint.
-func (x *addition) stored() string {
-	return fmt.Sprintf("All is stored, and every scheduled run tries again. Another credential is stored "+
-		"with: evertoken credential %s", x.name)
+func (x *addition) stored(e issue.Entry) string {
+	switch {
+	case e.Outcome == string(renew.Blocked) || e.ErrorClass == string(exchange.CredentialDead):
+		return "All is declared and stored; the credential alone is refused. Store another: evertoken credential " +
+			x.name
+	case e.Outcome == string(renew.Waiting):
+		return "" // the refusal says it
+	}
+	return "All is declared and stored, and every scheduled run tries again. See how it goes: evertoken explain " +
+		x.name
 }

@@ -2,8 +2,10 @@ package operator
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -52,6 +54,55 @@ func (x *addition) compose() error {
 	}
 	x.json = string(encoded(members))
 	return nil
+}
+
+// differs names the first flag that asks for something else than is declared, ""
+// where all that is asked for is declared: then this is the same command again.
+func (x *addition) differs(d connection.Declared) string {
+	if x.o.provider != "" && x.o.provider != d.Connection.Provider {
+		return "provider"
+	}
+	var declared struct{ Settings map[string]json.RawMessage }
+	members, text := map[string]json.RawMessage{}, []byte(declarationIn(x.all.parameters[d.Parameter], d.Name))
+	if json.Unmarshal(text, &members) != nil || json.Unmarshal(text, &declared) != nil {
+		return "declaration"
+	}
+	for _, one := range []struct {
+		flag string
+		have map[string]json.RawMessage
+		want []string
+	}{{"--set", declared.Settings, x.o.set}, {"--member", members, x.o.member}} {
+		want, err := assignments(one.flag, one.want)
+		if err != nil {
+			return one.flag
+		}
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			if !contains(one.have[name], want[name]) {
+				return one.flag + " " + name
+			}
+		}
+	}
+	return ""
+}
+
+// contains reports whether a JSON value is the wanted one, or an object with all
+// of its members.
+func contains(have, want json.RawMessage) bool {
+	var a, b any
+	if json.Unmarshal(have, &a) != nil || json.Unmarshal(want, &b) != nil {
+		return false
+	}
+	whole, isObject := a.(map[string]any)
+	part, ok := b.(map[string]any)
+	if !isObject || !ok {
+		return reflect.DeepEqual(a, b)
+	}
+	for name, value := range part {
+		if !reflect.DeepEqual(whole[name], value) {
+			return false
+		}
+	}
+	return true
 }
 
 // assignments reads NAME=VALUE flags. A value is JSON where it looks like it, and
@@ -212,6 +263,11 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 func (x *addition) way(c connection.Connection) way {
 	if !x.declared {
 		return x.waysDoc
+	}
+	if o, err := findOffer(c.Provider); err == nil && x.o.way != "" {
+		if w, err := o.way(x.o.way); err == nil {
+			return w
+		}
 	}
 	return wayOf(c)
 }

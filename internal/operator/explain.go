@@ -188,12 +188,16 @@ func dayOf(label string) string {
 func noteInWords(label, name string) (text, do string) {
 	switch {
 	case strings.HasPrefix(label, rejected):
-		grant := ""
+		grant, again := "", "Evertoken tries it again once a day."
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
-			grant = " (" + strings.Join(parts[3:len(parts)-1], "_") + ")"
+			grant = strings.Join(parts[3:len(parts)-1], "_")
+			if grant == "password" {
+				again = "Evertoken tries a password that has worked before once a day, and one that has never " +
+					"worked not at all."
+			}
+			grant = " (" + grant + ")"
 		}
-		return "On " + dayOf(label) + " the provider refused it" + grant +
-				". Evertoken tries it again once a day, and a password that never worked not at all.",
+		return "On " + dayOf(label) + " the provider refused it" + grant + ". " + again,
 			"Store another: evertoken credential " + name + "\nOr, where the provider's side was mended: " +
 				"evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
@@ -240,7 +244,7 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 var stageInWords = map[session.Stage]string{
 	session.Empty:      "No session is open. The next renewal opens one, where the provider has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
-	session.Idle:       "A session is open, and at rest: no refresh token is under way.",
+	session.Idle:       "At rest: no run is sending anything of the session.",
 	session.Lost: "A session is open. Its refresh token was sent before without an answer that could " +
 		"be stored; the provider may have ended it by that.",
 	session.Busy: "A run has claimed the session and has not stored an answer yet. It may be at work " +

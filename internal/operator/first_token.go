@@ -71,7 +71,7 @@ func (x *addition) firstToken(ctx context.Context, ch changes) (issue.Entry, err
 		if !ok {
 			return e, refusal(e)
 		}
-		return e, &failure{f.code, f, x.stored()}
+		return e, &failure{f.code, f, x.stored(e)}
 	}
 	return e, nil
 }

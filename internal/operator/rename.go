@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/credential"
 	"evertoken/internal/secrets"
 )
 
@@ -252,6 +253,9 @@ func (x *renaming) readSource(ctx context.Context, m *copied) error {
 	v, err := x.aws.store.Get(ctx, m.from, secrets.Current)
 	if missing(err) {
 		return nil
+	}
+	if s, bad := credential.ParseSession(v.Value); m.role == "session" && bad == nil && s.Opening() {
+		return nil // none was opened: a copy would look like a run at work
 	}
 	m.source = v
 	return refused(err, "secretsmanager:GetSecretValue", m.from)

@@ -306,8 +306,8 @@ func (r *renewal) blocked(what string, m memory) error {
 		s.Reason += ": " + m.answer.String()
 		hint = m.answer.advice(what)
 	}
-	s.Hint = joinHints([]string{hint, "store a working credential: " + putCommand(r.conn) +
-		"; or, if what is stored works now (an account was unlocked), " + r.forceHint() + ": the same members stored again are not sent by themselves"})
+	s.Hint = joinHints([]string{hint, "Store a working credential: " + putCommand(r.conn) +
+		"; or, if what is stored works now (an account was unlocked), " + r.forceHint() + ". Evertoken does not send the same members again by itself, even if they are stored anew."})
 	return s
 }
 

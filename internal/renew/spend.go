@@ -384,8 +384,21 @@ func (r *renewal) tellFailures(a attempt, failed failures) {
 // day is how long versions count against a secret's limit.
 const day = 24 * time.Hour
 
-// joinHints puts hints together, each once.
+// joinHints puts hints together, each once: what follows a whole sentence begins
+// one of its own.
 func joinHints(hints []string) string {
 	hints = slices.DeleteFunc(hints, func(s string) bool { return s == "" })
-	return strings.Join(slices.Compact(hints), "; ")
+	var out strings.Builder
+	for i, hint := range slices.Compact(hints) {
+		switch before := out.String(); {
+		case i == 0:
+		case strings.HasSuffix(before, ".") && !strings.HasPrefix(hint, "aws "):
+			out.WriteString(" ")
+			hint = strings.ToUpper(hint[:1]) + hint[1:]
+		default:
+			out.WriteString("; ")
+		}
+		out.WriteString(hint)
+	}
+	return out.String()
 }
