@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,11 +38,14 @@ func (x *addition) compose() error {
 			settings[name] = quoted(value)
 		}
 	}
+	members["provider"] = quoted(o.provider)
+	if err := x.unknown(members, settings); err != nil {
+		return err
+	}
 	if err := x.askSettings(o, w, settings); err != nil {
 		return err
 	}
 	x.waysDoc = w
-	members["provider"] = quoted(o.provider)
 	if len(settings) > 0 {
 		members["settings"] = encoded(settings)
 	}
@@ -54,6 +58,36 @@ func (x *addition) compose() error {
 	}
 	x.json = string(encoded(members))
 	return nil
+}
+
+// unknownRE finds the member that a provider does not know, and those that it does.
+var unknownRE = regexp.MustCompile(`"settings\.([^"]+)" is not known here; known are (.*)$`)
+
+// unknown refuses a setting that the provider does not know, before any that is
+// missing is asked for: a mistyped name is both.
+func (x *addition) unknown(members, settings map[string]json.RawMessage) error {
+	if len(settings) == 0 {
+		return nil
+	}
+	given := maps.Clone(members)
+	given["settings"] = encoded(settings)
+	c, err := connection.Parse(x.name, encoded(given), x.rules(x.path, x.aws.region).ParameterPrefix)
+	if err == nil {
+		_, err = x.provider(c)
+	}
+	if err == nil {
+		return nil
+	}
+	found := unknownRE.FindStringSubmatch(err.Error())
+	if found == nil {
+		return nil // the whole declaration is looked at later
+	}
+	next := ""
+	known := strings.FieldsFunc(found[2], func(r rune) bool { return strings.ContainsRune(",;: ", r) })
+	if near := nearest(found[1], known); near != "" {
+		next = "Did you mean --set " + near + "=…?"
+	}
+	return usage(next, "%w", err)
 }
 
 // differs names the first flag that asks for something else than is declared, ""

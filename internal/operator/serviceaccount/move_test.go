@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"evertoken/internal/credential"
 	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
@@ -52,6 +53,9 @@ func TestMove(t *testing.T) {
 	}
 	if clients := w.moved(); len(clients) != 1 {
 		t.Errorf("clients: %q", clients)
+	}
+	if w.stored(secrets.Current)[credential.MadeFor] == "" {
+		t.Error("the client is not recorded as made for this secret: no rotation may delete it")
 	}
 	if w.stored(secrets.Previous)["refresh_token"] != w.refreshToken {
 		t.Error("AWSPREVIOUS is not the old credential")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/redact"
@@ -169,6 +170,9 @@ func TestClientBesideRefreshToken(t *testing.T) {
 	w.moved()
 	if w.stored(secrets.Current)["client_id"] != id {
 		t.Error("another client is used")
+	}
+	if w.stored(secrets.Current)[credential.MadeFor] != "" {
+		t.Error("a client that somebody else made is recorded as made for this secret: a rotation would delete it")
 	}
 }
 
