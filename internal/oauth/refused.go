@@ -128,6 +128,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		return verdict{class: exchange.GrantDead, hint: hintRefused}, true
 	case found.means == meansClient:
 		return verdict{class: exchange.CredentialDead, hint: first(found.hint, clientHint(r))}, true
+	case found.means == meansPassword && !found.byCode && !r.password() && slices.ContainsFunc(s.texts, containsAny(passingTexts)):
+		return verdict{class: exchange.Transient}, true // locked, but for a moment
 	case found.means == meansGrant, found.means == meansToken, found.means == meansPassword:
 		v := dead(r)
 		if r.Kind == ClientGrant && found.means == meansGrant {

@@ -95,7 +95,7 @@ var textNames = map[string]bool{
 	"detail": true, "details": true, "errordetail": true, "errordetails": true, "errorsummary": true, "summary": true, "hint": true,
 	"faultstring": true, "statusmessage": true, "statustext": true, "developermessage": true, "usermessage": true, "cause": true,
 	"resource": true, "field": true, "parameter": true, "param": true, "property": true, "desc": true, "debugmessage": true,
-	"errorcauses": true, "moreinfo": true, "userdescription": true, "longmessage": true, "reasonphrase": true,
+	"errorcauses": true, "moreinfo": true, "userdescription": true, "longmessage": true, "errors": true, "reasonphrase": true,
 }
 
 // holders are those whose value holds an error, or the object that does.

@@ -209,7 +209,7 @@ var codeWords = []codeWord{
 // What passes, in words that also stand behind a refused password: they count
 // where a password was not sent, and after everything else.
 var passingTexts = []string{"try again later", "please try again", "try again after", "try again in", "please retry", "retry later",
-	"temporarily", "timed out", "timeout", "unavailable", "internal server error", "internal error", "maintenance", "overloaded", "is busy",
+	"temporarily", "timed out", "timeout", "unavailable", "internal server error", "internal error", "maintenance", "overloaded", "is busy", "upstream connect error", "upstream request",
 	"limit exceeded", "limit reached"}
 
 // vagueCodes say that something went wrong. With a 401, or to a password, they

@@ -124,6 +124,8 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 		return p.wrong("grant", "is missing: name one of "+known)
 	case p.grant == meant:
 		return nil
+	case p.grant == "client_credential" && s.ClientAuth != nil && *s.ClientAuth == "none":
+		return nil // WeChat's, which authenticates no client but has appid and secret
 	case interactive[p.grant]:
 		return p.wrong("grant",
 			"needs a person each time: log in once, store the refresh token that comes of it, and "+

@@ -47,7 +47,7 @@ func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 		return unsure
 	case x.Class == exchange.CredentialDead && g.FromSession():
 		return unsure // the client is refused, which says nothing of the refresh token
-	case refresh && x.Unsure && worked && (x.Status == 400 || x.Status == 401):
+	case refresh && x.Unsure && worked && slices.Contains([]int{400, 401, 410, 422}, x.Status):
 		return refused // in words that nobody knows, but it worked so far
 	case x.Unsure:
 		return unsure
