@@ -91,7 +91,6 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		t.host = r.hostOf(t, hosts)
 		t.gate = &gate{host: t.host, pressing: func() bool { return t.pressing(r.Config.Every, r.Now()) }}
 		if credential := d.Connection.SecretName(d.Connection.Credential); users[credential] > 1 {
-			t.job.SharedCredential = true
 			t.gate.settings = d.Connection.Provider + " " + string(d.Connection.Settings)
 			key := credential + " at " + provider.Host()
 			if credentials[key] == nil {

@@ -92,8 +92,6 @@ type Job struct {
 	// Copy is the plain copy as read; nil where it was not read or none is
 	// declared.
 	Copy *secrets.Read
-	// SharedCredential is set where other connections use the credential too.
-	SharedCredential bool
 	// Parameter is the SSM parameter that declares the connection, for hints.
 	Parameter string
 	// Force renews although nothing is due, and tries what was rejected.
