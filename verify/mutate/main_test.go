@@ -39,6 +39,7 @@ func TestStatus(t *testing.T) {
 		{"passes", "if false { t.Fail() }", 0},
 		{"fails", "t.Fail()", 1},
 		{"does not compile", `_ = "a" - t.Name()`, statusNotViable},
+		{"what only vet finds", `if n := t.Name(); n != "a" || n != "b" { return }`, 0},
 	} {
 		dir := t.TempDir()
 		for name, text := range map[string]string{

@@ -1,0 +1,91 @@
+package session
+
+import (
+	"context"
+	"testing"
+
+	"evertoken/internal/secrets"
+)
+
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	label := seenLabel(1, now)
+	for _, tt := range []struct {
+		name, state, from string
+		refused           bool
+		want              secrets.Kind
+	}{
+		{"on it", "rt-1: CURRENT SEEN_1_160000", "rt-1", false, secrets.NoError},
+		{"off already", "rt-1: CURRENT", "rt-1", false, secrets.NoError},
+		{"on another", "rt-1: CURRENT | rt-2: SEEN_1_160000", "rt-1", false, secrets.NoError},
+		{"of a version that is gone", "rt-1: CURRENT SEEN_1_160000", "gone", false, secrets.NoError},
+		{"not allowed", "rt-1: CURRENT SEEN_1_160000", "rt-1", true, secrets.ErrDenied},
+	} {
+		w := newWorld(t, tt.state)
+		w.ids["gone"] = secrets.FreshID()
+		if tt.refused {
+			w.refuse("UpdateSecretVersionStage")
+		}
+		if err := w.keeper().drop(t.Context(), label, w.ids[tt.from]); secrets.ErrorKind(err) != tt.want {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	w := newWorld(t, "rt-1: CURRENT SEEN_1_160000")
+	k := w.keeper()
+	k.ID = "another"
+	if err := k.drop(t.Context(), label, w.ids["rt-1"]); err != nil {
+		t.Errorf("of a secret that is gone: %v", err)
+	}
+}
+
+func TestDescribeTellsThatTheSecretExists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	for _, tt := range []struct {
+		id   string
+		want bool
+	}{{secretID, true}, {"another", false}} {
+		k := w.keeper()
+		k.ID, k.Exists = tt.id, false
+		k.version.ARN = ""
+		d, err := k.Describe(t.Context())
+		if (err == nil) != tt.want || k.Exists != tt.want || (k.Version().ARN == w.Secret(secretID).ARN) != tt.want || k.Version().ARN != d.ARN {
+			t.Errorf("%s: %v, exists %t, ARN %s", tt.id, err, k.Exists, k.Version().ARN)
+		}
+		k.Exists = false
+		if k.find(t.Context()) != tt.want {
+			t.Errorf("%s: found: %t", tt.id, !tt.want)
+		}
+	}
+}
+
+func TestErrorsNameTheParameterAndNoValue(t *testing.T) {
+	t.Parallel()
+	if got, want := (&Unreadable{Parameter: "/p"}).Error(), "the rescue parameter /p cannot be read"; got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestAfterAnotherSessionTheClaimGoesOn lets Begin read the stage anew once
+// another session is in force, and end where its caller ends it.
+func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, state := range map[string]string{
+		"adopted":  "rt-0: PREVIOUS | rt-1: CURRENT | holder: HOLDER EXCHANGE | rt-2: KEPT",
+		"restored": lost,
+	} {
+		for _, stop := range []error{nil, context.Canceled} {
+			w := newWorld(t, state)
+			if name == "restored" {
+				w.rescue("rt-2", "rt-1")
+			}
+			k, changed := w.keeper(), 0
+			r := run(Terms{})
+			r.Changed = func(context.Context) error { changed++; return stop }
+			err := k.Begin(t.Context(), r)
+			if err != stop || k.Claimed() != (stop == nil) || changed != 1 || k.Session().RefreshToken.Reveal() != "rt-2" { //nolint:errorlint // the very error
+				t.Errorf("%s, %v: %v, claimed %t, changed %d times", name, stop, err, k.Claimed(), changed)
+			}
+		}
+	}
+}
