@@ -1,0 +1,92 @@
+package renew
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"evertoken/internal/exchange"
+	fakeaws "evertoken/internal/fake/aws"
+	"evertoken/internal/redact"
+	"evertoken/internal/secrets"
+)
+
+// TestCheckBudget asks of a secret with so many versions younger than a day
+// whether one more may be written.
+func TestCheckBudget(t *testing.T) {
+	t.Parallel()
+	clock := t0
+	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
+	const name = "evertoken/c1/token"
+	server.CreateSecret(name, nil, nil)
+	for range lateBudget {
+		if err := store.Put(t.Context(), name, secrets.FreshID(), redact.New("{}")); err != nil {
+			t.Fatal(err)
+		}
+		clock = clock.Add(m)
+	}
+	described, err := store.Describe(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// when is the time at which so many of them are younger than a day.
+	when := func(versions int) time.Time {
+		return t0.Add(24*h + time.Duration(lateBudget-versions)*m - m/2)
+	}
+	token := &TokenTimes{t0, t0.Add(h)}
+	for _, tt := range []struct {
+		name string
+		d    Decision
+		odd  bool
+		// first is the least number of versions that is refused; 0 where none is.
+		token *TokenTimes
+		first int
+	}{
+		{"in time", Decision{Due: true}, false, token, 0},
+		{"written just now", Decision{WithinFloor: true}, false, token, earlyBudget},
+		{"written just now, and dying", Decision{WithinFloor: true, Emergency: true}, false, token, earlyBudget},
+		{"late", Decision{Late: true}, false, token, lateBudget},
+		{"dying", Decision{Emergency: true}, false, token, lateBudget},
+		{"late and dying", Decision{Late: true, Emergency: true}, false, token, lateBudget},
+		{"the first", Decision{Emergency: true}, false, nil, 0},
+		{"the first, late", Decision{Emergency: true, Late: true}, false, nil, lateBudget},
+		{"out of the order", Decision{}, true, token, lateBudget},
+		{"out of the order, and the first", Decision{Emergency: true}, true, nil, lateBudget},
+	} {
+		for _, versions := range []int{earlyBudget - 1, earlyBudget, lateBudget - 1, lateBudget} {
+			r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), decision: tt.d, odd: tt.odd, token: tt.token}
+			err := r.checkBudget(t.Context(), "token secret", described)
+			if want := tt.first != 0 && versions >= tt.first; (err != nil) != want {
+				t.Errorf("%s, %d versions: %v", tt.name, versions, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "versions younger than 24 hours") {
+				t.Errorf("%s, %d versions: %v", tt.name, versions, err)
+			}
+		}
+	}
+
+	server.Inject(&fakeaws.Fault{Operation: "ListSecretVersionIds", Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+	r := &renewal{Engine: &Engine{Secrets: store}, now: t0, decision: Decision{Late: true}}
+	if err := r.checkBudget(t.Context(), "token secret", described); err == nil || strings.Contains(err.Error(), "versions younger") {
+		t.Errorf("versions that cannot be counted: %v", err)
+	}
+}
+
+func TestTooShortLivedTellsTheLife(t *testing.T) {
+	t.Parallel()
+	r := &renewal{Engine: &Engine{}, token: &TokenTimes{t0, t0.Add(5 * m)}}
+	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "98 versions") || !strings.Contains(got.Reason, "life is 5m0s") || got.Class != exchange.Misconfigured {
+		t.Errorf("%+v", got)
+	}
+	r.token = nil
+	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "life is unknown") {
+		t.Errorf("%+v", got)
+	}
+}
