@@ -167,6 +167,10 @@ func (s *served) explain() {
 		commands []string
 	}{
 		{"Look after connections with Evertoken's own command", []string{command + "status", command + "add my-first"}},
+		{"Add a connection with a login that Apiax takes here, that of the connection apiax", []string{
+			cli(s.aws.URL()) + " secretsmanager get-secret-value --secret-id evertoken/apiax/credential --query SecretString --output text | " +
+				command + "add my-second --provider apiax --set token_url=" + s.idp.Apiax().TokenURL() + " --credential -",
+		}},
 		{"Read a token as an application does", []string{
 			cli(s.aws.URL()) + " secretsmanager get-secret-value --secret-id evertoken/flexera-user/token",
 		}},

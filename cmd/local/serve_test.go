@@ -105,6 +105,7 @@ func TestServeCommands(t *testing.T) {
 	t.Parallel()
 	s, _, out := startTestServing(t)
 	for _, want := range []string{
+		" add my-second --provider apiax --set token_url=" + s.idp.Apiax().TokenURL() + " --credential -\n",
 		"aws --endpoint-url " + s.aws.URL() + " --region us-east-1 secretsmanager get-secret-value --secret-id evertoken/flexera-user/token\n",
 		"aws --endpoint-url " + s.lambda.URL() + " --region us-east-1 lambda invoke --function-name IssueFunction --payload fileb://events/issue-one.json /dev/stdout\n",
 		"sam local invoke IssueFunction --region us-east-1 --docker-network host -n env.local.json -e events/issue-schedule.json\n",
