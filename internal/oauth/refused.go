@@ -78,7 +78,7 @@ type verdict struct {
 // not there, and words that nobody knows are not.
 func judge(status int, s said, r Refusal) verdict {
 	found := lookUp(s)
-	if status == http.StatusTooManyRequests && !(r.password() && found.byCode && found.means == meansPassword) {
+	if status == http.StatusTooManyRequests && (!r.password() || !found.byCode || found.means != meansPassword) {
 		return verdict{class: exchange.Throttled}
 	}
 	switch {
