@@ -266,15 +266,6 @@ func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 	return e
 }
 
-// read is call for a request that changes nothing: no answer is lost.
-func (s *flexnetSession) read(ctx context.Context, method, path string, body any, what string) (json.RawMessage, error) {
-	object, err := s.call(ctx, method, path, body, what)
-	if e, ok := errors.AsType[*exchange.Error](err); ok {
-		e.Lost = false
-	}
-	return object, err
-}
-
 // create makes a token. Fields: TokenBasedAuthManTokensCreate.htm; username is
 // required for both types by Redocly (createtokenusingpost_1) and ignored for
 // NORMAL by the guide, so that it is always sent.

@@ -141,7 +141,7 @@ func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (nam
 
 // details is what FlexNet tells of a name.
 func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther, error) {
-	raw, err := s.read(ctx, http.MethodGet, "/token/"+url.PathEscape(name), nil, "reading a token's details")
+	raw, err := s.call(ctx, http.MethodGet, "/token/"+url.PathEscape(name), nil, "reading a token's details")
 	if err != nil {
 		return flexnetOther{}, err
 	}
@@ -157,7 +157,7 @@ func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther
 // has the token's details, masked for a user without permission.
 func (s *flexnetSession) verify(ctx context.Context, value redact.Secret) (flexnetObject, error) {
 	const what = "verifying a token"
-	raw, err := s.read(ctx, http.MethodPost, "/token/verification", struct {
+	raw, err := s.call(ctx, http.MethodPost, "/token/verification", struct {
 		AccessToken string `json:"accessToken"`
 	}{value.Reveal()}, what)
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 		// pageSize: a page may be shorter than asked for, so that only an empty
 		// one ends the list.
 		query := "?page=" + strconv.Itoa(page) + "&pageSize=" + strconv.Itoa(flexnetPage) + "&username=" + url.QueryEscape(user)
-		raw, err := s.read(ctx, http.MethodGet, "/tokens"+query, nil, what)
+		raw, err := s.call(ctx, http.MethodGet, "/tokens"+query, nil, what)
 		if err != nil {
 			return nil, err
 		}

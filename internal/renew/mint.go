@@ -62,7 +62,7 @@ func (r *renewal) open(ctx context.Context) (credential.Session, exchange.Issued
 			return NewSession(r.credential, g, issued), issued, nil
 		}
 		x := asExchange(err)
-		failed = append(failed, failure{attempt{grant: g}, x, judge(g, x, r.worked(g))})
+		failed = append(failed, failure{attempt: attempt{grant: g}, x: x, verdict: judge(g, x, r.worked(g))})
 	}
 	if len(failed) == 0 {
 		return credential.Session{}, exchange.Issued{}, why

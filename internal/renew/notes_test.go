@@ -124,7 +124,7 @@ func TestDestination(t *testing.T) {
 }
 
 // AWS allows 20 labels, of which at most eight are rejections: those of other
-// days go first, and one on a password never.
+// days go first, and a note on a password never.
 func TestSurplus(t *testing.T) {
 	t.Parallel()
 	var labels []string
@@ -147,13 +147,19 @@ func TestSurplus(t *testing.T) {
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	var unsure []string
 	for i := range 4 {
-		k := key(fmt.Sprintf("password_0000000%d", i))
+		k := key(fmt.Sprintf("refresh_token_0000000%d", i))
 		unsure = append(unsure, unsureLabel(9-i, at.Add(time.Duration(i)*m), k), answerLabel(answer{503, exchange.Transient, "x", ""}, k))
 	}
-	got = surplus(unsure, "password_00000003", "20261121")
+	got = surplus(unsure, "refresh_token_00000003", "20261121")
 	slices.Sort(got)
-	if len(got) != 2 || !strings.HasSuffix(got[1], "_password_00000000") || !strings.Contains(got[0], ".password_00000000.") {
+	if len(got) != 2 || !strings.HasSuffix(got[1], "_refresh_token_00000000") || !strings.Contains(got[0], ".refresh_token_00000000.") {
 		t.Errorf("of what is unsure %q go", got)
+	}
+	for i := range passwords {
+		passwords[i] = unsureLabel(1, at, key(fmt.Sprintf("token_0000000%d", i)))
+	}
+	if got := surplus(passwords, keyA, "20261121"); len(got) != 0 {
+		t.Errorf("of what is unsure about passwords alone %q go", got)
 	}
 }
 

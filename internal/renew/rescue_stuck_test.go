@@ -28,16 +28,19 @@ type stuck struct {
 	stored      []string
 }
 
+// currentID is what the exchange of the version "previous" yielded.
+var currentID = secrets.DeriveID(session, "previous", "session")
+
 func (*stuck) Describe(_ context.Context, id string) (secrets.Description, error) {
 	return secrets.Description{Name: id, ARN: id, Labels: map[string][]string{
-		"current": {secrets.Current}, "previous": {secrets.Previous, "EVERTOKEN_EXCHANGE"},
+		currentID: {secrets.Current}, "previous": {secrets.Previous, "EVERTOKEN_EXCHANGE"},
 	}}, nil
 }
 
 func (*stuck) MoveLabel(context.Context, string, string, string, string) error { return nil }
 
 func (s *stuck) Put(ctx context.Context, id, versionID string, _ redact.Secret, _ ...string) error {
-	if id == session && versionID != "current" { // the proof passes
+	if id == session && versionID != currentID { // the proof passes
 		<-ctx.Done()
 		return secrets.ErrTransient
 	}
@@ -102,7 +105,7 @@ func TestAPutThatNeverAnswersLeavesTimeForTheRescue(t *testing.T) {
 			Connection: connection.Connection{Name: name, Credential: cred, Session: session, Token: token},
 			Provider:   rotating{},
 			Credential: &secrets.Read{Version: secrets.Version{ID: "seed", Value: redact.New(seed)}},
-			Session:    &secrets.Read{Version: secrets.Version{ARN: session, ID: "current", Value: inForce.Encode()}},
+			Session:    &secrets.Read{Version: secrets.Version{ARN: session, ID: currentID, Value: inForce.Encode()}},
 			Token:      secrets.Read{Err: secrets.ErrNotFound},
 		})
 		if store.rescued.IsZero() || !store.rescued.Before(end) {

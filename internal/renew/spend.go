@@ -62,6 +62,7 @@ type failure struct {
 	attempt
 	x       *exchange.Error
 	verdict verdict
+	noted   bool // by labels already
 }
 
 // failures are what went wrong before an attempt succeeded or all had failed.
@@ -100,10 +101,10 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 			}
 			return Result{}, stopped
 		}
-		f := r.failed(ctx, a, issued, asExchange(err))
-		failed = append(failed, f)
+		failed = append(failed, r.failed(ctx, a, issued, asExchange(err)))
+		f := &failed[len(failed)-1]
 		last := i+1 == len(attempts)
-		if !last && !r.goesOn(f, attempts[i+1]) {
+		if !last && !r.goesOn(*f, attempts[i+1]) {
 			break
 		}
 		if last && f.verdict == refused && r.recovered(ctx, f) {
@@ -171,7 +172,7 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 // failed takes in an exchange that failed.
 func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued, x *exchange.Error) failure {
 	worked := a.grant.FromSession() && r.sessionFits() || !a.grant.FromSession() && r.worked(a.grant)
-	f := failure{a, x, judge(a.grant, x, worked)}
+	f := failure{attempt: a, x: x, verdict: judge(a.grant, x, worked)}
 	if a.grant.FromSession() && f.verdict == refused && x.Unsure { // what it is taken for is what is told
 		dead := *x
 		dead.Class, dead.Hint = exchange.GrantDead, answer{class: exchange.GrantDead}.advice("")
@@ -217,13 +218,14 @@ func (r *renewal) late() bool {
 
 // recovered brings forward a session that is stored elsewhere, after what is in
 // force was refused, and claims it. It is looked for once in a run.
-func (r *renewal) recovered(ctx context.Context, f failure) bool {
+func (r *renewal) recovered(ctx context.Context, f *failure) bool {
 	if r.looked || r.job.Candidate || !f.grant.FromSession() && !f.grant.Seed {
 		return false
 	}
 	r.looked = true
-	if f.grant.FromSession() {
-		r.note(ctx, f)
+	if f.grant.FromSession() { // on its own version, which is about to be another's
+		r.note(ctx, *f)
+		f.noted = true
 	}
 	found, err := r.session.Recover(ctx)
 	if err == nil && found && r.claims() {
@@ -241,8 +243,7 @@ func (r *renewal) recovered(ctx context.Context, f failure) bool {
 func (r *renewal) settle(ctx context.Context, failed failures) error {
 	lost := false
 	for _, f := range failed {
-		noted := r.looked && f.grant.FromSession() && f.verdict == refused // before it was looked elsewhere
-		if !noted {
+		if !f.noted {
 			r.note(ctx, f)
 		}
 		sent := f.grant.FromSession() || singleUse(f.grant) && r.session.Session().RefreshToken.IsZero()
@@ -285,6 +286,8 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	next, write := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
 	if write {
 		r.session.Store(ctx, next)
+	} else if a.grant.FromSession() {
+		r.session.Unchanged(ctx)
 	} else {
 		r.session.Release(ctx)
 	}
@@ -358,7 +361,7 @@ func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Gr
 	}
 	x := asExchange(err)
 	second := exchange.Grant{Type: secondGrant, Members: []string{credential.ClientID, credential.ClientSecret}}
-	f := failure{attempt{grant: second}, x, judge(second, x, true)}
+	f := failure{attempt: attempt{grant: second}, x: x, verdict: judge(second, x, true)}
 	r.note(ctx, f)
 	stopped := refusal(x)
 	if f.verdict == refused {

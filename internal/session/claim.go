@@ -160,6 +160,10 @@ func (k *Keeper) openAs(ctx context.Context, id, with, holder string) error {
 	doc := credential.Session{OpeningAt: k.Now(), OpeningWith: with}
 	value := doc.EncodeUnique(secrets.FreshID())
 	err := k.Secrets.Put(ctx, k.ID, id, value)
+	if k.claimed && secrets.ErrorKind(err) == secrets.ErrConflict {
+		id = secrets.FreshID() // AWSCURRENT was moved back by hand to what was opened over before
+		err = k.Secrets.Put(ctx, k.ID, id, value)
+	}
 	if secrets.ErrorKind(err) == secrets.ErrConflict {
 		return &Waiting{"another run is opening the session"}
 	}
@@ -247,6 +251,11 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 	k.tidy(ctx, d)
 	for _, n := range notes(on(d), LabelSeen) {
 		if err := k.drop(ctx, n.label, current); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(on(d), LabelKept) { // once it is sent it is kept for nobody
+		if err := k.drop(ctx, LabelKept, current); err != nil {
 			return err
 		}
 	}
@@ -342,6 +351,19 @@ func (k *Keeper) Sending(ctx context.Context) error {
 	}
 	k.bumped, k.before = true, before
 	return nil
+}
+
+// Unchanged is called where the answer to what the session holds has come and
+// left nothing to store. What the session holds works, so it is in doubt no
+// longer.
+func (k *Keeper) Unchanged(ctx context.Context) {
+	if k.claimed && k.doubt.n > 0 {
+		if err := k.drop(ctx, k.doubt.label, k.version.ID); err != nil {
+			k.Hint("the note of an earlier lost answer could not be removed: " + err.Error())
+		}
+		k.doubt, k.bumped = note{}, false
+	}
+	k.Release(ctx)
 }
 
 // Release gives the claim back where nothing was spent.

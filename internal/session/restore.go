@@ -129,13 +129,15 @@ func (k *Keeper) deleteRescue(ctx context.Context) {
 
 // adopt brings forward a session that was received but is not AWSCURRENT: the
 // label was moved back by hand, or the document overwritten. It looks only where
-// something is odd: a claim on AWSCURRENT, an AWSCURRENT that came from
-// elsewhere than from the last exchange, or one that holds nothing where nothing
-// else is stored to go by.
+// something is odd: a claim on AWSCURRENT, an AWSCURRENT that is not what the
+// exchange of AWSPREVIOUS yielded, or one that holds nothing where nothing else is
+// stored to go by. That LabelExchange is on AWSPREVIOUS is not enough: a claim may
+// have been made there before AWSCURRENT was moved back from it.
 func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (bool, error) {
 	current, left, previous := d.Holder(secrets.Current), d.Holder(LabelExchange), d.Holder(secrets.Previous)
 	empty := k.doc.RefreshToken.IsZero()
-	elsewhere := left == current || previous != "" && left != previous
+	yielded := left == previous && current == childOf(d.ARN, previous, "")
+	elsewhere := left == current || previous != "" && !yielded
 	if empty && t.Stronger || !empty && !elsewhere && !k.look {
 		return false, nil
 	}
@@ -162,13 +164,14 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description) (bool,
 // newer finds a session that was received after the one in force; its ID is
 // empty if there is none. Which is newer is told by the order in which AWS made
 // the versions, and by their ids, never by the clocks of two runs. A version
-// that was sent already, or refused, is none.
+// that was sent already, or refused, is none. But AWSPREVIOUS is, with its claim
+// or its doubt: what is older than it is spent for certain.
 func (k *Keeper) newer(ctx context.Context, d secrets.Description) (secrets.Version, string, error) {
-	for _, label := range []string{LabelKept, secrets.Previous, secrets.Pending} {
+	for _, label := range []string{secrets.Previous, LabelKept, secrets.Pending} {
 		id := d.Holder(label)
 		labels := d.Labels[id]
-		spent := slices.Contains(labels, LabelExchange) || sentNote(labels).n > 0 || k.Refused(labels)
-		if id == "" || id == k.version.ID || spent {
+		sent := slices.Contains(labels, LabelExchange) || sentNote(labels).n > 0
+		if id == "" || id == k.version.ID || k.Refused(labels) || sent && label != secrets.Previous {
 			continue
 		}
 		v, err := k.Secrets.GetVersion(ctx, k.ID, id)

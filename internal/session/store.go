@@ -63,9 +63,9 @@ func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err e
 }
 
 // child is the id of a version that is based on the one in force.
-func (k *Keeper) child(more string) string {
-	return secrets.DeriveID(k.version.ARN, k.version.ID, "session"+more)
-}
+func (k *Keeper) child(more string) string { return childOf(k.version.ARN, k.version.ID, more) }
+
+func childOf(arn, base, more string) string { return secrets.DeriveID(arn, base, "session"+more) }
 
 // rescued is what the rescue parameter holds.
 type rescued struct {
