@@ -84,7 +84,9 @@ func (r *rotation) checkPendingSession(pending, current secrets.Version, cred cr
 	if err != nil || in.RefreshToken.IsZero() {
 		return ""
 	}
-	if in.StartedAt.After(s.StartedAt) || in.StartedAt.Equal(s.StartedAt) && in.RefreshedAt.After(s.RefreshedAt) {
+	// What is pending was never refreshed: a session of the same beginning with
+	// another refresh token came of it, whatever the clocks of two runs say.
+	if in.StartedAt.After(s.StartedAt) || in.StartedAt.Equal(s.StartedAt) && !in.RefreshToken.Equal(s.RefreshToken) {
 		return "AWSCURRENT has a newer session than AWSPENDING, which issue has stored meanwhile"
 	}
 	return ""

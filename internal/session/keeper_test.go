@@ -89,3 +89,41 @@ func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// What AWSCURRENT is moved back to by hand is spent: what it was moved back from
+// comes forward again, with its claim or its doubt.
+func TestMovedBackFromWhatWasSent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ state, came, want string }{
+		{"rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE", "*session.Waiting", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000"},
+		{
+			"rt-1: PREVIOUS | rt-2: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE", "claimed",
+			"rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER",
+		},
+	} {
+		w := newWorld(t, tt.state)
+		if err := w.store.MoveLabel(t.Context(), secretID, secrets.Current, w.ids["rt-1"], w.ids["rt-2"]); err != nil {
+			t.Fatal(err)
+		}
+		k := w.keeper()
+		if got := came(k, k.Begin(t.Context(), run(Terms{}))); got != tt.came {
+			t.Errorf("came to %s, want %s", got, tt.came)
+		}
+		w.is("after it", tt.want)
+	}
+}
+
+// An answer that leaves nothing to store ends the doubt, and the claim.
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lost)
+	k := w.claimed()
+	if err := k.Sending(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.Unchanged(t.Context())
+	w.is("unchanged", "rt-1: CURRENT | holder: EXCHANGE HOLDER")
+	if k.Claimed() || k.Doubt().Sent != 0 {
+		t.Errorf("claimed %t, in doubt %+v", k.Claimed(), k.Doubt())
+	}
+}

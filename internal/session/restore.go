@@ -25,7 +25,7 @@ func (k *Keeper) Elsewhere(ctx context.Context) (bool, error) {
 	if err != nil || d.Holder(secrets.Current) != k.version.ID {
 		return false, err
 	}
-	v, _, err := k.newer(ctx, d)
+	v, _, err := k.newer(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
 	k.look = v.ID != ""
 	return k.look, err
 }
@@ -41,7 +41,7 @@ func (k *Keeper) Recover(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return k.bringForward(ctx, d)
+	return k.bringForward(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
 }
 
 // restore takes the session that the rescue parameter holds as what is in force,
@@ -129,23 +129,28 @@ func (k *Keeper) deleteRescue(ctx context.Context) {
 
 // adopt brings forward a session that was received but is not AWSCURRENT: the
 // label was moved back by hand, or the document overwritten. It looks only where
-// something is odd: a claim on AWSCURRENT, an AWSCURRENT that is not what the
-// exchange of AWSPREVIOUS yielded, or one that holds nothing where nothing else is
-// stored to go by. That LabelExchange is on AWSPREVIOUS is not enough: a claim may
-// have been made there before AWSCURRENT was moved back from it.
+// something is odd: a claim on AWSCURRENT, an AWSCURRENT that came from
+// elsewhere than from the last exchange, or one that holds nothing where nothing
+// else is stored to go by. LabelExchange on AWSPREVIOUS is odd too where AWSCURRENT
+// is not what the exchange there yielded: it may be a claim from which AWSCURRENT
+// was moved back.
 func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (bool, error) {
 	current, left, previous := d.Holder(secrets.Current), d.Holder(LabelExchange), d.Holder(secrets.Previous)
 	empty := k.doc.RefreshToken.IsZero()
-	yielded := left == previous && current == childOf(d.ARN, previous, "")
-	elsewhere := left == current || previous != "" && !yielded
-	if empty && t.Stronger || !empty && !elsewhere && !k.look {
+	elsewhere := left == current || previous != "" && left != previous
+	switch {
+	case empty && t.Stronger:
 		return false, nil
+	case empty, elsewhere, k.look:
+		return k.bringForward(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
+	case previous != "" && current != childOf(d.ARN, previous, ""):
+		return k.bringForward(ctx, d, secrets.Previous)
 	}
-	return k.bringForward(ctx, d)
+	return false, nil
 }
 
-func (k *Keeper) bringForward(ctx context.Context, d secrets.Description) (bool, error) {
-	v, label, err := k.newer(ctx, d)
+func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from ...string) (bool, error) {
+	v, label, err := k.newer(ctx, d, from...)
 	if err != nil || v.ID == "" {
 		return false, err
 	}
@@ -161,17 +166,27 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description) (bool,
 	return true, nil
 }
 
-// newer finds a session that was received after the one in force; its ID is
-// empty if there is none. Which is newer is told by the order in which AWS made
-// the versions, and by their ids, never by the clocks of two runs. A version
-// that was sent already, or refused, is none. But AWSPREVIOUS is, with its claim
-// or its doubt: what is older than it is spent for certain.
-func (k *Keeper) newer(ctx context.Context, d secrets.Description) (secrets.Version, string, error) {
-	for _, label := range []string{secrets.Previous, LabelKept, secrets.Pending} {
-		id := d.Holder(label)
-		labels := d.Labels[id]
+// newer finds a session that was received after the one in force, under one of the
+// labels; its ID is empty if there is none. Which is newer is told by the order in
+// which AWS made the versions, and by their ids, never by the clocks of two runs. A
+// version that was sent already, or refused, is none. But AWSPREVIOUS is, with its
+// claim or its doubt, where there is no other: what is older than it is spent for
+// certain.
+func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...string) (secrets.Version, string, error) {
+	var unsent, doubtful []string
+	for _, label := range from {
+		labels := d.Labels[d.Holder(label)]
 		sent := slices.Contains(labels, LabelExchange) || sentNote(labels).n > 0
-		if id == "" || id == k.version.ID || k.Refused(labels) || sent && label != secrets.Previous {
+		switch {
+		case !sent:
+			unsent = append(unsent, label)
+		case label == secrets.Previous:
+			doubtful = append(doubtful, label)
+		}
+	}
+	for _, label := range append(unsent, doubtful...) {
+		id := d.Holder(label)
+		if id == "" || id == k.version.ID || k.Refused(d.Labels[id]) {
 			continue
 		}
 		v, err := k.Secrets.GetVersion(ctx, k.ID, id)
@@ -181,15 +196,21 @@ func (k *Keeper) newer(ctx context.Context, d secrets.Description) (secrets.Vers
 		if err != nil {
 			return secrets.Version{}, "", err
 		}
-		doc, err := credential.ParseSession(v.Value)
-		if err != nil || doc.RefreshToken.IsZero() || doc.RefreshToken.Equal(k.doc.RefreshToken) || !k.ours(doc) {
-			continue
-		}
-		if k.doc.RefreshToken.IsZero() || k.after(v) {
+		if k.follows(v) {
 			return v, label, nil
 		}
 	}
 	return secrets.Version{}, "", nil
+}
+
+// follows reports whether a version holds a session that comes after the one in
+// force.
+func (k *Keeper) follows(v secrets.Version) bool {
+	doc, err := credential.ParseSession(v.Value)
+	if err != nil || doc.RefreshToken.IsZero() || doc.RefreshToken.Equal(k.doc.RefreshToken) || !k.ours(doc) {
+		return false
+	}
+	return k.doc.RefreshToken.IsZero() || k.after(v)
 }
 
 // after reports whether a version was made after the one in force.

@@ -351,7 +351,7 @@ func TestNewer(t *testing.T) {
 		{"empty", "rt-1: CURRENT EXCHANGE | nothing: KEPT", Terms{}, "rt-1"},
 		{"not a document", "rt-1: CURRENT EXCHANGE | broken: KEPT", Terms{}, "rt-1"},
 		{"under AWSPENDING", "rt-1: CURRENT EXCHANGE | rt-2: PENDING", Terms{}, "rt-2"},
-		{"overwritten by nothing", "rt-1: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, ""},
+		{"overwritten by nothing under a claim", "rt-1: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, "rt-1"},
 		{"overwritten by nothing, and kept", "rt-1: KEPT | rt-0: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, "rt-1"},
 		{"the same, and something stronger is stored", "rt-1: KEPT | rt-0: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{Stronger: true}, ""},
 		{"odd, and something stronger is stored", "rt-1: CURRENT EXCHANGE | rt-2: KEPT", Terms{Stronger: true}, "rt-2"},

@@ -1,0 +1,67 @@
+package session
+
+import (
+	"context"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/secrets"
+)
+
+// prove shows that the session can be written before anything is sent: the
+// current value under its own id is a no-op that AWS still authorizes (botocore
+// model, PutSecretValue: "this operation is idempotent").
+func (k *Keeper) prove(ctx context.Context) error {
+	return unsent(k.Secrets.Put(ctx, k.ID, k.version.ID, k.version.Value))
+}
+
+// NotSent is an error before anything was sent.
+type NotSent struct{ Err error }
+
+func (e *NotSent) Error() string {
+	return "nothing was sent, because the session could not be stored: " + e.Err.Error()
+}
+
+// Unwrap returns the cause, of package secrets.
+func (e *NotSent) Unwrap() error { return e.Err }
+
+func unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &NotSent{err}
+}
+
+// open writes the version that says only that a session is being opened, and
+// with what. Its id is derived from there being nothing, so that of two runs
+// AWS refuses one; then the label follows.
+func (k *Keeper) open(ctx context.Context, d secrets.Description, with string) error {
+	return k.openAs(ctx, secrets.DeriveID(d.ARN, "", "opening"), with, d.Holder(LabelExchange))
+}
+
+// openOver does the same over a version that this run has claimed and that holds
+// no session, so that what is sent now is not taken for what was sent before.
+func (k *Keeper) openOver(ctx context.Context, with string) error {
+	return k.openAs(ctx, secrets.DeriveID(k.version.ARN, k.version.ID, "opening"), with, k.version.ID)
+}
+
+func (k *Keeper) openAs(ctx context.Context, id, with, holder string) error {
+	doc := credential.Session{OpeningAt: k.Now(), OpeningWith: with}
+	value := doc.EncodeUnique(secrets.FreshID())
+	err := k.Secrets.Put(ctx, k.ID, id, value)
+	if k.claimed && secrets.ErrorKind(err) == secrets.ErrConflict {
+		id = secrets.FreshID() // AWSCURRENT was moved back by hand to what was opened over before
+		err = k.Secrets.Put(ctx, k.ID, id, value)
+	}
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		return &Waiting{"another run is opening the session"}
+	}
+	if err != nil {
+		return unsent(err)
+	}
+	if err := k.exclusive(k.move(ctx, LabelExchange, id, holder)); err != nil {
+		return err
+	}
+	k.doc, k.version = doc, secrets.Version{ARN: k.version.ARN, ID: id, Value: value}
+	k.claimed, k.prior, k.doubt = true, "", note{}
+	return nil
+}
