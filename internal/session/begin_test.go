@@ -261,3 +261,18 @@ func TestATakenClaimThatCannotBeNoted(t *testing.T) {
 		w.is(state, refused)
 	}
 }
+
+// TestWhatMovedIsReadBeforeAnythingIsAdopted keeps a session beside that is newer
+// than what the run had read, and older than what is in force.
+func TestWhatMovedIsReadBeforeAnythingIsAdopted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
+	k := w.keeper()
+	if err := w.store.Put(t.Context(), secretID, secrets.FreshID(), session("rt-3").Encode(), secrets.Current, LabelExchange); err != nil {
+		t.Fatal(err)
+	}
+	if got := came(k, k.Begin(t.Context(), run(Terms{}))); got != "*session.Waiting" || k.Session().RefreshToken.Reveal() != "rt-3" {
+		t.Errorf("came to %s, holding %s", got, k.Session().RefreshToken.Reveal())
+	}
+	w.is("after it", "rt-1: PREVIOUS | rt-2: KEPT | rt-3: CURRENT EXCHANGE SEEN_1_160000")
+}

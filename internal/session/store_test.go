@@ -349,6 +349,8 @@ func TestNewer(t *testing.T) {
 		{"of another credential", "rt-1: CURRENT EXCHANGE | stranger: KEPT", Terms{}, "rt-1"},
 		{"of the credential that opened this", "stranger: CURRENT EXCHANGE | rt-2: KEPT", Terms{}, "rt-2"},
 		{"empty", "rt-1: CURRENT EXCHANGE | nothing: KEPT", Terms{}, "rt-1"},
+		{"empty, and what is in force names no credential", "byhand: CURRENT EXCHANGE | nothing: KEPT", Terms{}, "byhand"},
+		{"stored twice", "rt-1: CURRENT EXCHANGE | rt-1: KEPT", Terms{}, "rt-1"},
 		{"not a document", "rt-1: CURRENT EXCHANGE | broken: KEPT", Terms{}, "rt-1"},
 		{"under AWSPENDING", "rt-1: CURRENT EXCHANGE | rt-2: PENDING", Terms{}, "rt-2"},
 		{"overwritten by nothing under a claim", "rt-1: PREVIOUS EXCHANGE | nothing: CURRENT", Terms{}, "rt-1"},
@@ -442,5 +444,22 @@ func TestUseOfWhatIsNoSession(t *testing.T) {
 	k.Use(secrets.Version{ID: "x", Value: redact.New(`{"started_at": 1, "refresh_token": "rt-2"}`)})
 	if !k.Session().RefreshToken.IsZero() || k.Version().ID != "x" || k.StoredHere() {
 		t.Errorf("%+v", k.Session())
+	}
+}
+
+// TestNothingIsRescued has sessions that name no credential that opened them, as
+// no session at all does not.
+func TestNothingIsRescued(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"opening", "byhand"} {
+		w := newWorld(t, name+": CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
+		w.now = now.Add(lasts)
+		w.claimed()
+		w.is(name, name+": CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER")
+		for _, call := range w.Calls() {
+			if call.Operation == "DeleteParameter" {
+				t.Errorf("%s: a parameter was deleted", name)
+			}
+		}
 	}
 }
