@@ -253,3 +253,33 @@ func TestARefusalIsNoProofAgainstOtherSettings(t *testing.T) {
 		})
 	}
 }
+
+// A panic while a session's refresh token is exchanged leaves the claim. Later
+// heartbeats take it over: nothing stays locked, and no person is needed.
+func TestAPanicUnderAClaimEndsByItself(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.RunTimeout = 4 * time.Minute
+	w.Apiax("c")
+	w.Run(issue.Event{})
+	token, _ := w.Token("c")
+	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
+	runner := w.Runner()
+	provider := runner.Provider
+	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
+		p, err := provider(c)
+		return faulty{p}, err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), w.RunTimeout)
+	defer cancel()
+	if report, err := runner.Run(ctx, issue.Event{}); err != nil || report.Failed != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	for range 4 {
+		w.Tick()
+	}
+	after, _ := w.Token("c")
+	if !after.IssuedAt.After(token.IssuedAt) || !after.ExpiresAt.After(w.Clock.Now()) {
+		t.Errorf("the token was not renewed: issued %s, until %s", after.IssuedAt, after.ExpiresAt)
+	}
+}

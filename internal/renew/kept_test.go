@@ -4,6 +4,7 @@
 package renew_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -88,5 +89,25 @@ func TestADryRunSeesThatTheSessionCannotBeWritten(t *testing.T) {
 	dry := fakeworld.Entry(w.Run(issue.Event{DryRun: true}), name)
 	if e := fakeworld.Entry(w.Run(issue.Event{}), name); dry.Outcome != e.Outcome || e.Outcome != "failed" {
 		t.Errorf("the dry run says %s, the run %s", dry.Outcome, e.Outcome)
+	}
+}
+
+// What is published ends when the provider says, also where the answer took long:
+// its life counts from when the request was sent.
+func TestATokensEndCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
+	for _, connection := range []string{"oauth2 refresh_token", "apiax", "sharetribe user", "flexera service"} {
+		w := world(t, connects[connection])
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(15 * time.Second) }})
+		began := w.Clock.Now()
+		want(t, w, "issued", "")
+		p, _ := w.Token(name)
+		if p.IssuedAt.After(began) {
+			t.Errorf("%s: sent at %s, issued at %s", connection, began, p.IssuedAt)
+		}
+		w.Clock.Advance(p.ExpiresAt.Sub(w.Clock.Now()) - time.Second)
+		if provider, _, _ := strings.Cut(connection, " "); !w.IDP.Accepts(provider, p.AccessToken.Reveal()) {
+			t.Errorf("%s: a second before expires_at the provider refuses the token", connection)
+		}
 	}
 }
