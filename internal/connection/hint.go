@@ -4,8 +4,8 @@ package connection
 // in where it names none.
 func DefaultToken(name string) string { return "evertoken/" + name + "/token" }
 
-// Correct tells how a declaration is corrected: the command that writes the
-// parameter anew.
+// Correct says how to correct a declaration: it names the command that writes the
+// parameter again.
 func Correct(parameter string) string {
-	return "Correct it in the parameter " + parameter + ": " + putCommand(parameter)
+	return "Correct it in the parameter " + parameter + ": " + putCommand(parameter) + "."
 }

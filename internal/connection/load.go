@@ -79,13 +79,13 @@ func declaredTwice(name string, parameters []string) error {
 	if len(parameters) == 1 {
 		where = "in the parameter " + parameters[0]
 	}
-	return &Error{name, "", "is declared twice, " + where + ": neither is used. Leave one of the two: " +
+	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Leave one of the two: " +
 		putCommand(parameters[len(parameters)-1])}
 }
 
-// putCommand is how an operator stores a corrected parameter.
+// putCommand is the command, in backticks, that stores a corrected parameter.
 func putCommand(parameter string) string {
-	return "aws ssm put-parameter --overwrite --type String --value file://connection.json --name " + parameter
+	return "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name " + parameter + "`"
 }
 
 type declaration struct {
@@ -99,7 +99,7 @@ func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	if p.Secure {
 		return map[string]declaration{name: {err: &Error{name, "", "stands in a SecureString: a connection holds no secret and is read as a String. " +
-			"The type of a parameter cannot be changed, so put it anew: aws ssm delete-parameter --name " + p.Name + " && " + putCommand(p.Name)}}}
+			"The type of a parameter cannot be changed, so delete it and put it again: `aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
 	}
 	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage

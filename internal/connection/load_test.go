@@ -207,12 +207,12 @@ func TestLoadNamesBothSides(t *testing.T) {
 	for _, d := range connection.Load(parameters, rules) {
 		got[d.Name] = d.Err
 	}
-	const put = "aws ssm put-parameter --overwrite --type String --value file://connection.json --name "
+	const put = "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name "
 	for name, want := range map[string]string{
 		"zz": `connection zz: "credential" is also connection own's session (parameter /evertoken/connections/own): the secret has that connection's name, which keeps it. ` +
-			"Name another one in the parameter /evertoken/connections/team/all: " + put + "/evertoken/connections/team/all",
-		"twice": "connection twice: is declared twice, in the parameters /evertoken/connections/team/all and /evertoken/connections/twice: neither is used. " +
-			"Leave one of the two: " + put + "/evertoken/connections/twice",
+			"Name another one in the parameter /evertoken/connections/team/all: " + put + "/evertoken/connections/team/all`",
+		"twice": "connection twice: is declared twice, in the parameters /evertoken/connections/team/all and /evertoken/connections/twice: Evertoken uses neither. " +
+			"Leave one of the two: " + put + "/evertoken/connections/twice`",
 	} {
 		if got[name] == nil || got[name].Error() != want {
 			t.Errorf("got  %v\nwant %s", got[name], want)
@@ -310,7 +310,7 @@ func TestASecureStringIsToldAsOne(t *testing.T) {
 	const path = "/evertoken/connections/"
 	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
 	want := "connection a: stands in a SecureString: a connection holds no secret and is read as a String. The type of a parameter " +
-		"cannot be changed, so put it anew: aws ssm delete-parameter --name /evertoken/connections/a && aws ssm put-parameter "
+		"cannot be changed, so delete it and put it again: `aws ssm delete-parameter --name /evertoken/connections/a`, then `aws ssm put-parameter "
 	if len(declared) != 1 || declared[0].Err == nil || !strings.HasPrefix(declared[0].Err.Error(), want) {
 		t.Errorf("declared %+v", declared)
 	}

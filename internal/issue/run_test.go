@@ -143,7 +143,7 @@ func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 		t.Errorf("a run that is not dry answers the revision %q, dry_run %t", report.Revision, report.DryRun)
 	}
 	for _, e := range report.Connections {
-		if e.Reason != "missing" || !strings.Contains(e.Hint, "not proven writable: ") {
+		if e.Reason != "missing" || !strings.Contains(e.Hint, "does not prove that it can write: ") {
 			t.Errorf("entry %+v", e)
 		}
 	}

@@ -43,6 +43,6 @@ func (p *oauth2) FixedCredential() Fixed {
 // service account.
 func (p *flexera) FixedCredential() Fixed {
 	return Fixed{Why: "the connection names no service account whose client could be replaced",
-		Instead: "make a new refresh token in Flexera One, whose web UI alone makes those",
+		Instead: "make a new refresh token in Flexera One's web UI",
 		Setting: "settings.org_id and settings.service_account_id"}
 }

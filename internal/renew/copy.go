@@ -52,7 +52,7 @@ func (r *renewal) copyToken(ctx context.Context, over secrets.Version, access re
 	}
 	if err != nil {
 		failed := r.awsFailure("plain copy", r.conn.PlainCopy, err)
-		r.hint("the plain copy could not be written and is older than the token: " + failed.Reason)
+		r.hint("The plain copy could not be written and is older than the token: " + failed.Reason)
 		r.hint(failed.Hint)
 	}
 }

@@ -22,7 +22,7 @@ func (r *renewal) dryRun(ctx context.Context, p plan) (Result, error) {
 	grant := p.attempts[0].grant.Type
 	return Result{
 		Outcome: Issued, Reason: r.decision.Reason, Grant: grant,
-		Hint: "would use the " + grant + " grant; not proven writable: " + unproven,
+		Hint: "A run would use the " + grant + " grant. A dry run does not prove that it can write: " + unproven + ".",
 	}, nil
 }
 
@@ -42,11 +42,11 @@ func (r *renewal) tellReplicas(ctx context.Context) {
 			continue // what cannot be read is told where it is needed
 		}
 		if d.PrimaryRegion != "" {
-			r.hint("the " + document + " is a replica, its primary is in " + d.PrimaryRegion)
+			r.hint("The " + document + " is a replica of the secret in " + d.PrimaryRegion + ".")
 			continue
 		}
 		for _, region := range slices.Sorted(maps.Keys(d.Replicas)) {
-			r.hint("the replica of the " + document + " in " + region + " is " + d.Replicas[region])
+			r.hint("The replica of the " + document + " in " + region + " is " + d.Replicas[region] + ".")
 		}
 	}
 }

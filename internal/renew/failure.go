@@ -53,7 +53,7 @@ func (r *renewal) sessionStopped(err error) *Stopped {
 	if unreadable, ok := errors.AsType[*session.Unreadable](err); ok {
 		if unreadable.Err == nil {
 			return &Stopped{Failed, exchange.Misconfigured, unreadable.Error() + ": it does not hold a session",
-				"look at it, and delete it if it is not Evertoken's: aws ssm delete-parameter --name " + unreadable.Parameter}
+				"Look at it, and delete it if it is not Evertoken's: `aws ssm delete-parameter --name " + unreadable.Parameter + "`."}
 		}
 		return r.awsFailure("rescue parameter", unreadable.Parameter, unreadable.Err)
 	}
@@ -91,17 +91,18 @@ func awsFailure(document, name string, err error) *Stopped {
 	switch secrets.ErrorKind(err) {
 	case secrets.ErrNotFound:
 		s.Reason = "the " + document + " secret " + name + " does not exist"
-		s.Hint = "create it: aws secretsmanager create-secret --name " + name
+		s.Hint = "Create it: `aws secretsmanager create-secret --name " + name + "`."
 	case secrets.ErrDenied:
-		s.Hint = "allow the function's role " + action + " on the " + document + " " + name
+		s.Hint = "Allow the function's role " + action + " on the " + document + " " + name + "."
 	case secrets.ErrKMS:
-		s.Hint = "allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document + ", and see that the key is enabled"
+		s.Hint = "Allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document +
+			", and check that the key is enabled."
 	case secrets.ErrDeleted:
-		s.Hint = "if it is marked for deletion, bring it back: aws secretsmanager restore-secret --secret-id " + name
+		s.Hint = "If it is marked for deletion, restore it: `aws secretsmanager restore-secret --secret-id " + name + "`."
 	case secrets.ErrBinary:
-		s.Hint = "store it again with --secret-string"
+		s.Hint = "Store it again with --secret-string."
 	case secrets.ErrVersionLimit:
-		s.Hint = "the secret has 100 versions younger than 24 hours or 20 labels; wait until the oldest are a day old"
+		s.Hint = "The secret has 100 versions younger than 24 hours, or 20 labels. Wait until the oldest are a day old."
 	case secrets.ErrThrottled:
 		s.Class = exchange.Throttled
 	case secrets.ErrTransient, secrets.ErrConflict, secrets.ErrLabelMoved:
@@ -116,11 +117,11 @@ type missing struct{ document, id string }
 // missingSecrets tells all the connection's secrets that do not exist, with the
 // commands that create them. Another account's is shown by its ARN, as given.
 func (r *renewal) missingSecrets() error {
-	var what, commands []string
+	var what, hints, commands []string
 	for _, m := range r.missing {
 		what = append(what, "the "+m.document+" secret "+r.conn.SecretName(m.id)+" does not exist")
 		if connection.SecretName(m.id) != m.id {
-			commands = append(commands, "correct the ARN of the "+m.document+", which no secret has in this account and Region")
+			hints = append(hints, "Correct the ARN of the "+m.document+": no secret in this account and Region has it.")
 			continue
 		}
 		command := "aws secretsmanager create-secret --name " + m.id
@@ -132,13 +133,16 @@ func (r *renewal) missingSecrets() error {
 		}
 		commands = append(commands, command)
 	}
-	return &Stopped{Failed, exchange.Misconfigured, strings.Join(what, "; "), "create what is missing: " + strings.Join(commands, " && ")}
+	if len(commands) > 0 {
+		hints = append(hints, "Create what is missing: `"+strings.Join(commands, " && ")+"`.")
+	}
+	return &Stopped{Failed, exchange.Misconfigured, strings.Join(what, "; "), Sentences(hints...)}
 }
 
 func (r *renewal) documentFailure(err error) *Stopped {
-	hint := "store it again: " + putCommand(r.conn)
+	hint := "Store it again: " + putCommand(r.conn) + "."
 	if x, ok := errors.AsType[*credential.Error](err); ok && x.Document == "credential" && x.Member == "" {
-		hint = "store a JSON object" + r.needed() + ": " + putCommand(r.conn)
+		hint = "Store a JSON object" + r.needed() + ": " + putCommand(r.conn) + "."
 	}
 	if x, ok := errors.AsType[*exchange.Error](err); ok && x.Hint != "" {
 		hint = x.Hint
@@ -170,7 +174,8 @@ func (r *renewal) tooShortLived(document string, versions int) *Stopped {
 	return &Stopped{
 		Failed, exchange.Misconfigured,
 		fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows about 100; the token's life is %s", document, versions, life),
-		"a secret takes one version per 15 minutes: publish in a parameter (token_parameter), and renew by the client secret without a session where the provider allows it",
+		"A secret takes one version in 15 minutes. Publish the token in a parameter (token_parameter), and " +
+			"renew by the client secret, without a session, if the provider allows it.",
 	}
 }
 
@@ -191,13 +196,13 @@ func asExchange(err error) *exchange.Error {
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: err.Error()}
 }
 
-// putCommand is how a person stores a value without it standing in the shell's
-// history.
+// putCommand is the command, in backticks, with which a person stores a value
+// without leaving it in the shell's history.
 func putCommand(c connection.Connection) string {
-	return "aws secretsmanager put-secret-value --secret-id " + c.SecretName(c.Credential) + " --secret-string file://credential.json"
+	return "`aws secretsmanager put-secret-value --secret-id " + c.SecretName(c.Credential) + " --secret-string file://credential.json`"
 }
 
-// forceHint says how an operator has a connection tried at once.
+// forceHint says how an operator makes a run try a connection at once.
 func (r *renewal) forceHint() string {
 	return `invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
 }

@@ -427,7 +427,7 @@ func TestASessionThatChangesTooOftenIsToldAtOnce(t *testing.T) {
 		w.Declare(name, map[string]any{"provider": "oauth2", "token_parameter": "/evertoken/tokens/c",
 			"settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(), "grant": "refresh_token"}})
 	})
-	want(t, w, "issued", "some 288 versions of the session a day")
+	want(t, w, "issued", "about 288 versions of the session a day")
 }
 
 // A token secret that another connection wrote is not this one's.
@@ -457,7 +457,7 @@ func TestACopiedConnectionSendsNoSpentSeed(t *testing.T) {
 	w.AWS.CreateSecret("evertoken/d/token", nil, nil)
 	w.IDP.ResetRequests()
 	e := fakeworld.Entry(w.Tick(), "d")
-	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "copying its session secret") || len(w.IDP.Requests()) != 0 {
+	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "copy its session secret") || len(w.IDP.Requests()) != 0 {
 		t.Errorf("%+v, %d requests", e, len(w.IDP.Requests()))
 	}
 	w.PutSecret(cred, stored.Value) // IaC re-applies it
@@ -495,7 +495,7 @@ func TestADeadTokenIsNotPublishedAsFresh(t *testing.T) {
 			return ctx.Err()
 		}
 		first := runNow(w)
-		if second.Outcome != "issued" || !strings.Contains(first.Hint, "another run published a token meanwhile") {
+		if second.Outcome != "issued" || !strings.Contains(first.Hint, "Another run published a token meanwhile") {
 			t.Fatalf("first %+v\nsecond %+v", first, second)
 		}
 		living := ""
@@ -591,7 +591,7 @@ func TestALostAnswerIsSettledByTheNextHeartbeat(t *testing.T) {
 	want(t, w, "issued", "")
 	advance(t, w)
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: 1})
-	want(t, w, "issued", "asked once more")
+	want(t, w, "issued", "asked the provider once more")
 }
 
 // Killed between storing the session and publishing, or refused the publishing:

@@ -145,7 +145,7 @@ func (r *renewal) note(ctx context.Context, f failure) {
 			return
 		}
 	}
-	r.hint("what the provider answered could not be noted, so it may be sent again: " + err.Error())
+	r.hint("The provider's answer could not be noted, so Evertoken may send the same again: " + err.Error())
 }
 
 // mark puts labels about a key onto a version, and takes away the others about
@@ -199,7 +199,7 @@ func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Descripti
 		}
 		err := r.Sleep.Try(ctx, func(ctx context.Context) error { return r.Secrets.MoveLabel(ctx, id, label, "", holder) })
 		if kind := secrets.ErrorKind(err); kind != secrets.NoError && kind != secrets.ErrLabelMoved && kind != secrets.ErrNotFound {
-			r.hint("the label of an earlier answer could not be removed: " + err.Error())
+			r.hint("The label of an earlier answer could not be removed: " + err.Error())
 		}
 	}
 }

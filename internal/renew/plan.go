@@ -227,11 +227,12 @@ func (r *renewal) nothing(stronger bool) error {
 	}
 	for _, g := range r.grants {
 		if r.seedTaken(g) {
-			return &Stopped{Failed, exchange.Misconfigured, "the stored refresh token has opened the session of another connection, and sending it again would end that one",
-				"a connection is renamed by copying its session secret; for a connection of its own store a new refresh token: " + putCommand(r.conn) + "; or, to send this one all the same, " + r.forceHint()}
+			return &Stopped{Failed, exchange.Misconfigured, "the stored refresh token has opened the session of another connection, and sending it again would end that session",
+				"To rename a connection, copy its session secret. For a separate connection, store a new refresh token: " + putCommand(r.conn) +
+					". To send this one anyway, " + r.forceHint() + "."}
 		}
 	}
-	// What is tried again by itself comes first: no person is needed for it.
+	// What Evertoken tries again comes first: it needs no person.
 	var waiting, dead memory
 	var waits, died string
 	take := func(word string, m memory, t trial) {
@@ -259,7 +260,7 @@ func (r *renewal) nothing(stronger bool) error {
 	}
 	switch {
 	case waits != "":
-		return r.paused("the last answer to "+waits+" is not sure", waiting)
+		return r.paused("the last answer to "+waits+" is not clear", waiting)
 	case doubt.Sent > 0 && !stronger && rejected == "":
 		return r.inDoubt(doubt)
 	case r.noCredential != nil && died == "":
@@ -268,19 +269,22 @@ func (r *renewal) nothing(stronger bool) error {
 	return r.blocked(died, dead)
 }
 
-// inDoubt says that what was sent last was not answered and waits.
+// inDoubt says that the provider did not answer the last request, and when the
+// next one follows.
 func (r *renewal) inDoubt(doubt session.Doubt) error {
-	s := &Stopped{Deferred, "", fmt.Sprintf("what was sent at %s was not answered, and nothing stronger is stored; it is sent again when the published token is about to expire", stamp(doubt.Last)), ""}
+	s := &Stopped{Deferred, "", fmt.Sprintf("the provider did not answer what was sent at %s, and nothing stronger is stored; "+
+		"Evertoken sends it again when the published token is about to expire", stamp(doubt.Last)), ""}
 	if r.replay(false).NeedsToken {
 		s.Outcome, s.Class = Failed, exchange.Transient
-		s.Reason = fmt.Sprintf("what was sent %d times, last at %s, was not answered, and nothing stronger is stored; it is sent again once a day, next at %s",
+		s.Reason = fmt.Sprintf("the provider did not answer what was sent %d times, last at %s, and nothing stronger is stored; "+
+			"Evertoken sends it again once a day, next at %s",
 			doubt.Sent, stamp(doubt.Last), stamp(doubt.Last.Add(session.Daily)))
-		s.Hint = "to try at once, " + r.forceHint() + "; if the provider then refuses it, store a new credential: " + putCommand(r.conn)
+		s.Hint = "To try at once, " + r.forceHint() + ". If the provider then refuses it, store a new credential: " + putCommand(r.conn) + "."
 	}
 	return s
 }
 
-// paused says that something is tried again by itself, and when.
+// paused says that Evertoken tries something again, and when.
 func (r *renewal) paused(what string, m memory) error {
 	s := &Stopped{Failed, exchange.Transient, what, ""}
 	if m.answer != nil {
@@ -288,26 +292,27 @@ func (r *renewal) paused(what string, m memory) error {
 		s.Hint = m.answer.advice("")
 	}
 	s.Reason += fmt.Sprintf("; Evertoken tries again with growing pauses, at most six times a day, next at %s", stamp(m.next()))
-	s.Hint = joinHints([]string{s.Hint, "to try at once, " + r.forceHint()})
+	s.Hint = Sentences(s.Hint, "To try at once, "+r.forceHint()+".")
 	return s
 }
 
-// blocked says that only a person can go on.
+// blocked says that the connection needs a person.
 func (r *renewal) blocked(what string, m memory) error {
-	s := &Stopped{Blocked, exchange.CredentialDead, "nothing that is stored is accepted any more", ""}
+	s := &Stopped{Blocked, exchange.CredentialDead, "the provider accepts nothing that is stored any more", ""}
 	var hint string
 	switch {
 	case m.rejected != "":
 		s.Reason = "the provider refused " + what + " on " + dated(m.rejected)
 	case m.unsure > 0:
-		s.Reason = fmt.Sprintf("%s was sent %d times without a sure answer, last at %s, and has never worked", what, m.unsure, stamp(m.last))
+		s.Reason = fmt.Sprintf("%s was sent %d times without a clear answer, last at %s, and has never worked", what, m.unsure, stamp(m.last))
 	}
 	if m.answer != nil {
 		s.Reason += ": " + m.answer.String()
 		hint = m.answer.advice(what)
 	}
-	s.Hint = joinHints([]string{hint, "Store a working credential: " + putCommand(r.conn) +
-		"; or, if what is stored works now (an account was unlocked), " + r.forceHint() + ". Evertoken does not send the same members again by itself, even if they are stored anew."})
+	s.Hint = Sentences(hint, "Store a working credential: "+putCommand(r.conn)+".",
+		"If what is stored works now (an account was unlocked), "+r.forceHint()+
+			". Evertoken does not send the same members again, even if they are stored again.")
 	return s
 }
 
@@ -334,7 +339,7 @@ func (a answer) advice(what string) string {
 	case a.class == exchange.CredentialDead:
 		return "The provider refuses the credential: check that it is whole, has not been revoked, and is allowed this grant."
 	case a.class == exchange.GrantDead:
-		return "The refresh token is expired, revoked or already used: log in at the provider anew and store the new refresh token."
+		return "The refresh token is expired, revoked or already used: log in again at the provider and store the new refresh token."
 	}
 	return ""
 }

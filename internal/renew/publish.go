@@ -23,7 +23,7 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 		return result, nil
 	}
 	if r.token != nil && r.published.AccessToken.Equal(token.AccessToken) && !token.ExpiresAt.After(r.token.ExpiresAt) {
-		r.hint("the provider returned the token that readers have: it gives no new one before that one ends, so min_remaining cannot be kept")
+		r.hint("The provider returned the published token: it gives no new one before that one ends, so Evertoken cannot keep min_remaining.")
 		return Result{Outcome: Fresh, Reason: "the provider gives no new token before this one ends", Grant: result.Grant}, nil
 	}
 	id, publish := r.conn.Token, r.publishSecret
@@ -36,7 +36,7 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 		return Result{}, failed
 	}
 	if r.left {
-		r.hint("another run published a token meanwhile, which serves as well")
+		r.hint("Another run published a token meanwhile, and Evertoken keeps that one.")
 		return result, nil
 	}
 	r.token, r.published = &TokenTimes{token.IssuedAt, token.ExpiresAt}, token
@@ -106,17 +106,19 @@ func (r *renewal) warnShort() {
 	f := r.facts()
 	life, promised := f.life(), f.minRemaining()
 	if promised < r.conn.MinRemaining {
-		r.hint("min_remaining is more than half of the token's life: readers are promised " + promised.Round(time.Second).String())
+		r.hint("min_remaining is more than half of the token's life: Evertoken promises " + promised.Round(time.Second).String() + " instead.")
 	}
 	between := life - promised
 	if r.conn.TokenParameter == "" && between+lostLife < floor+r.Every {
-		r.hint("the token lives " + life.Round(time.Second).String() + ", too short for a secret, which takes one version per 15 minutes: publish it in a parameter (token_parameter)")
+		r.hint("The token lives " + life.Round(time.Second).String() + ", which is too short for a secret, because a secret takes one version in 15 minutes. " +
+			"Publish it in a parameter (token_parameter).")
 	}
 	changes := r.claims() && r.traits.Session == exchange.RequiredSession && r.session.StoredHere()
 	if r.conn.TokenParameter != "" && changes && between+lostLife < floor+r.Every {
 		a := max(between, r.Every)
-		r.hint(fmt.Sprintf("the token lives %s and its session changes with each refresh, which makes some %d versions of the session a day; Secrets Manager takes about 100: "+
-			"declare a shorter min_remaining, have the provider issue tokens of at least 20 minutes, or use a grant that needs no session",
+		r.hint(fmt.Sprintf("The token lives %s and its session changes with each refresh, which makes about %d versions of the session "+
+			"a day; Secrets Manager takes about 100. Declare a shorter min_remaining, make the provider issue tokens of at "+
+			"least 20 minutes, or use a grant that needs no session.",
 			life.Round(time.Second), int(day/a)))
 	}
 }

@@ -119,7 +119,7 @@ func (r *renewal) readSession(ctx context.Context) error {
 	r.session.Exists = true
 	r.session.Use(read.Version)
 	if _, err := credential.ParseSession(read.Version.Value); err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
-		r.hint("the session document was overwritten: " + err.Error())
+		r.hint("Somebody overwrote the session document: " + err.Error())
 	}
 	return nil
 }
@@ -159,12 +159,12 @@ func (r *renewal) parseToken(v secrets.Version) {
 	token, err := credential.ParseToken(v.Value)
 	if err != nil {
 		if strings.TrimSpace(v.Value.Reveal()) != "{}" {
-			r.hint("what was published is no token document and is replaced: " + err.Error())
+			r.hint("The token secret holds no token document, and Evertoken replaces it: " + err.Error())
 		}
 		return
 	}
 	if token.Connection != r.conn.Name {
-		r.hint("what was published belongs to another connection and is replaced")
+		r.hint("The published token belongs to another connection, and Evertoken replaces it.")
 		return
 	}
 	r.published, r.token = token, &TokenTimes{token.IssuedAt, token.ExpiresAt}
@@ -200,7 +200,7 @@ func (r *renewal) check(ctx context.Context, document string, d secrets.Descript
 		if !pressing {
 			return &Stopped{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
 		}
-		r.hint("a rotation of the " + document + " was under way and is abandoned, because the token was about to die")
+		r.hint("Evertoken abandoned a rotation of the " + document + " that was in progress, because the token was about to die.")
 	}
 	return r.checkBudget(ctx, document, d)
 }

@@ -38,7 +38,7 @@ func TestRescueAfterAReplay(t *testing.T) {
 	}
 	w.AWS.ClearFaults()
 	advance(t, w)
-	want(t, w, "issued", "brought back from the rescue parameter")
+	want(t, w, "issued", "restored the session from the rescue parameter")
 	if _, ok := w.AWS.Parameter("/evertoken/rescue/c"); ok {
 		t.Error("the rescue parameter was left")
 	}

@@ -157,7 +157,7 @@ func (r *renewal) complete(result Result) Result {
 	if result.CredentialEnds.IsZero() {
 		result.CredentialEnds = r.sessionEnd()
 	}
-	result.Hint = joinHints(append([]string{result.Hint}, r.hints...))
+	result.Hint = Sentences(append([]string{result.Hint}, r.hints...)...)
 	return result
 }
 

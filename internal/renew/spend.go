@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"evertoken/internal/credential"
@@ -141,7 +140,7 @@ func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issue
 	issued, err := r.exchange(ctx, g)
 	grace := r.traits.ReuseGrace
 	if err != nil && grace > 0 && (g.FromSession() || singleUse(g)) && asExchange(err).Lost && limits.Enough(ctx) && r.Now().Sub(began) < grace {
-		r.hint("the answer to the " + g.Type + " grant was lost, and the provider was asked once more")
+		r.hint("The answer to the " + g.Type + " grant was lost, and Evertoken asked the provider once more.")
 		issued, err = r.exchange(ctx, g)
 	}
 	return issued, err
@@ -265,7 +264,7 @@ func (r *renewal) settle(ctx context.Context, failed failures) error {
 		stopped.Class = exchange.CredentialDead
 	}
 	if lost {
-		stopped.Reason += "; its answer is lost, and a later run goes on by the rule for this provider"
+		stopped.Reason += "; its answer is lost, and a later run follows the rule for this provider (docs/reliability.md)"
 	}
 	if ours := told.x.Status == 0 && !told.x.Lost && told.x.Class == exchange.Misconfigured; r.noCredential != nil && ours {
 		return r.noCredential // the refresh needs the credential after all
@@ -377,31 +376,12 @@ func (r *renewal) tellFailures(a attempt, failed failures) {
 	}
 	last := failed[len(failed)-1].x
 	if a.fallback {
-		r.hint("a new session could not be opened, the old one is used while it works: " + last.Error())
+		r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " + last.Error())
 		r.hint(last.Hint)
 		return
 	}
-	r.hint("the " + a.grant.Type + " grant was used, because: " + last.Error())
+	r.hint("Evertoken used the " + a.grant.Type + " grant, because another grant failed: " + last.Error())
 }
 
 // day is how long versions count against a secret's limit.
 const day = 24 * time.Hour
-
-// joinHints puts hints together, each once: what follows a whole sentence begins
-// one of its own.
-func joinHints(hints []string) string {
-	hints = slices.DeleteFunc(hints, func(s string) bool { return s == "" })
-	var out strings.Builder
-	for i, hint := range slices.Compact(hints) {
-		switch before := out.String(); {
-		case i == 0:
-		case strings.HasSuffix(before, ".") && !strings.HasPrefix(hint, "aws "):
-			out.WriteString(" ")
-			hint = strings.ToUpper(hint[:1]) + hint[1:]
-		default:
-			out.WriteString("; ")
-		}
-		out.WriteString(hint)
-	}
-	return out.String()
-}

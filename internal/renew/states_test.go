@@ -83,7 +83,7 @@ func TestSessionMovedBackIsBroughtForward(t *testing.T) {
 		moveCurrent(t, w, session, labelled(w, session, secrets.Previous))
 		advance(t, w)
 		w.IDP.ResetRequests()
-		want(t, w, "issued", "brought forward")
+		want(t, w, "issued", "and made it current")
 		if n := len(w.IDP.Requests()); n != 1 || sent(w, "refresh_token") != 1 {
 			t.Errorf("%d requests, want one refresh", n)
 		}
@@ -154,7 +154,7 @@ func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 
 	w.PutSecret(cred, `{"username":"c","password":"canary-wrong"}`)
 	advance(t, w)
-	want(t, w, "issued", "the old one is used while it works")
+	want(t, w, "issued", "uses the old one while it works")
 	advance(t, w)
 	want(t, w, "issued", "")
 	w.PutSecret(cred, `{ "username":"c", "password":"canary-wrong" }`) // re-applied, as another version
@@ -176,7 +176,7 @@ func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 
 	moveCurrent(t, w, cred, old.ID) // rolled back by hand: that password is no longer right
 	advance(t, w)
-	want(t, w, "issued", "the old one is used while it works")
+	want(t, w, "issued", "uses the old one while it works")
 	after, _ := w.Session(name)
 	if !after.StartedAt.Equal(before.StartedAt) {
 		t.Error("the session in force was given up for a refused credential")
@@ -263,7 +263,7 @@ func TestRescueWhenTheSessionCannotBeStored(t *testing.T) {
 			advance(t, w)
 			// the proof passes, the store does not
 			w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Skip: 1, Kind: fakeaws.Refuse, Code: code})
-			want(t, w, "issued", "kept in the parameter /evertoken/rescue/c")
+			want(t, w, "issued", "keeps it in the parameter /evertoken/rescue/c")
 			w.AWS.ClearFaults()
 			p, _ := w.AWS.Parameter("/evertoken/rescue/c")
 			if p.Type != "SecureString" {
@@ -331,7 +331,7 @@ func TestRotationUnderWayDefers(t *testing.T) {
 			t.Errorf("%d requests while a rotation is under way", n)
 		}
 		w.Clock.Advance(8 * time.Minute) // the token is about to die
-		want(t, w, "issued", "is abandoned")
+		want(t, w, "issued", "Evertoken abandoned a rotation")
 	}
 }
 
@@ -379,7 +379,7 @@ func TestThePlainCopyFollowsTheToken(t *testing.T) {
 	}
 	refuse(w, "PutSecretValue", "other/copy", "AccessDeniedException")
 	advance(t, w)
-	want(t, w, "issued", "the plain copy could not be written")
+	want(t, w, "issued", "The plain copy could not be written")
 	w.AWS.ClearFaults()
 	w.Tick()
 	check("not written at first")

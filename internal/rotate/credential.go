@@ -11,6 +11,7 @@ import (
 	"evertoken/internal/limits"
 	"evertoken/internal/providers"
 	"evertoken/internal/redact"
+	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 )
 
@@ -47,25 +48,26 @@ func (r *rotation) fixed(u user) error {
 	f, ok := u.provider.(providers.FixedCredential)
 	switch {
 	case !ok:
-		return r.refused("connection "+u.conn.Name+": no API changes this credential", "take the rotation off: "+cancelCommand(r.name))
+		return r.refused("connection "+u.conn.Name+": no API changes this credential", "Turn the rotation off: "+cancelCommand(r.name)+".")
 	case f.FixedCredential().Setting != "":
 		why := f.FixedCredential()
 		return r.misconfigured("connection "+u.conn.Name+": "+why.Why,
-			"add "+why.Setting+"; without that: "+why.Instead+" and store it: "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
+			"Add "+why.Setting+". Otherwise "+why.Instead+" and store it: "+putCommand(r.name)+
+				". Then turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	why := f.FixedCredential()
-	return r.refused(why.Why, why.Instead+" and store it: "+putCommand(r.name)+"; and take the rotation off: "+cancelCommand(r.name))
+	return r.refused(why.Why, renew.Sentences(why.Instead+" and store it: "+putCommand(r.name), "Turn the rotation off: "+cancelCommand(r.name)))
 }
 
 // clientOf returns the client pair's grant, or says why there is none.
 func (r *rotation) clientOf(u user, doc credential.Credential) (exchange.Grant, error) {
 	if !doc.Has(credential.ClientID, credential.ClientSecret) {
 		return exchange.Grant{}, r.refused("the credential has no client_id and client_secret, which are all that rotation can replace",
-			"store a client: "+putCommand(r.name)+"; or take the rotation off: "+cancelCommand(r.name))
+			"Store a client: "+putCommand(r.name)+". Or turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	grants, err := u.provider.Grants(doc)
 	if err != nil {
-		return exchange.Grant{}, r.misconfigured(err.Error(), "store it again: "+putCommand(r.name))
+		return exchange.Grant{}, r.misconfigured(err.Error(), "Store it again: "+putCommand(r.name)+".")
 	}
 	for _, g := range grants {
 		if !g.Seed && !g.Password {
@@ -87,7 +89,7 @@ func (r *rotation) checkCredential(ctx context.Context) error {
 	}
 	doc, err := credential.Parse(current.Value)
 	if err != nil {
-		return r.misconfigured(err.Error(), "store it again: "+putCommand(r.name))
+		return r.misconfigured(err.Error(), "Store it again: "+putCommand(r.name)+".")
 	}
 	if _, err = r.clientOf(m.user, doc); err != nil {
 		return err
@@ -104,8 +106,8 @@ func (r *rotation) tellForeign(ctx context.Context, doc credential.Credential) {
 		return
 	}
 	r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "client_id", id,
-		"hint", "A person stored this client, so it may serve others too. Evertoken does not delete it after it was replaced; "+
-			"delete it then, or say now that it is this secret's alone: "+nameCommand(r.name, append(r.named(), id)...))
+		"hint", "A person stored this client, so other systems may use it too. Evertoken does not delete it after it has replaced it. "+
+			"Delete it then, or confirm now that it is this secret's alone: "+nameCommand(r.name, append(r.named(), id)...)+".")
 }
 
 // createCredential makes a new client and stores it before anything else is done
@@ -120,11 +122,11 @@ func (r *rotation) createCredential(ctx context.Context) error {
 		return err
 	}
 	if current.ID == "" {
-		return r.refused("no credential is stored yet, so there is nothing to rotate", "store the service account's client: "+putCommand(r.name))
+		return r.refused("no credential is stored yet, so there is nothing to rotate", "Store the service account's client: "+putCommand(r.name)+".")
 	}
 	doc, err := credential.Parse(current.Value)
 	if err != nil {
-		return r.misconfigured(err.Error(), "store it again: "+putCommand(r.name))
+		return r.misconfigured(err.Error(), "Store it again: "+putCommand(r.name)+".")
 	}
 	m.doc = doc
 	access, err := r.access(ctx, m, doc)
@@ -170,7 +172,7 @@ func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secr
 	if secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
 		return nil
 	}
-	return r.unkept(joinHints("the client "+made.ID+" was made and its secret could not be stored, so it was deleted again", left), err)
+	return r.unkept("the client "+made.ID+" was made and its secret could not be stored, so Evertoken deleted it again", err, left)
 }
 
 func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (providers.Client, error) {
@@ -183,7 +185,8 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 	x := asExchange(err)
 	hint := x.Hint
 	if x.Lost {
-		hint = joinHints(hint, "a client may have been made whose secret nobody has; if no place is left, the next try names it, and the command by which you let Evertoken delete it")
+		hint = renew.Sentences(hint, "The provider may have made a client whose secret is lost. If the service account has no place left, "+
+			"the next attempt names that client, and the command that lets Evertoken delete it.")
 	}
 	return providers.Client{}, r.classified(x.Class, x.Error(), hint)
 }
@@ -197,8 +200,9 @@ func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id
 	if err == nil {
 		return ""
 	}
-	r.Log.WarnContext(ctx, "a client that nobody needs could not be deleted", "secret_id", r.name, "client_id", id, "error", asExchange(err).Error())
-	return "the client " + id + " could not be deleted, and nobody has its secret; let the next rotation delete it: " + nameCommand(r.name, append(r.named(), id)...)
+	r.Log.WarnContext(ctx, "an unused client could not be deleted", "secret_id", r.name, "client_id", id, "error", asExchange(err).Error())
+	return "The client " + id + " could not be deleted, and its secret is lost. Let the next rotation delete it: " +
+		nameCommand(r.name, append(r.named(), id)...) + "."
 }
 
 // access is an access token of the service account itself. Where AWSCURRENT was
@@ -237,7 +241,7 @@ func (r *rotation) access(ctx context.Context, m manager, doc credential.Credent
 func checkPendingCredential(pending, current secrets.Version) string {
 	doc, err := credential.Parse(pending.Value)
 	if err != nil {
-		return "what is stored under AWSPENDING is no credential document: " + err.Error()
+		return "the value under AWSPENDING is not a credential document: " + err.Error()
 	}
 	if !doc.Has(credential.ClientID, credential.ClientSecret) {
 		return "the credential under AWSPENDING has no client_id and client_secret"
@@ -260,7 +264,7 @@ func checkPendingCredential(pending, current secrets.Version) string {
 func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) error {
 	doc, err := credential.Parse(pending.Value)
 	if err != nil {
-		return r.takeOff(ctx, "what is stored under AWSPENDING is no credential document")
+		return r.takeOff(ctx, "the value under AWSPENDING is not a credential document")
 	}
 	for _, u := range r.users {
 		grant, err := r.clientOf(u, doc)

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -20,17 +21,11 @@ type Failure struct {
 
 // Error is the whole in one line.
 func (f Failure) Error() string {
-	where := f.Step
+	where := cmp.Or(f.Step, "a step")
 	if f.Secret != "" {
 		where += " of " + f.Secret
 	}
-	if where != "" {
-		where += ": "
-	}
-	if f.Hint == "" {
-		return where + f.Problem
-	}
-	return where + f.Problem + "; " + f.Hint
+	return where + ": " + join(f.Problem, f.Hint)
 }
 
 // The kinds of error. Lambda reports an error under the name of its type, so
@@ -114,35 +109,36 @@ func (r *rotation) provider(doing string, err error) error {
 	return r.classified(x.Class, doing+": "+x.Error(), x.Hint)
 }
 
+// join puts a problem and what to do about it into one text.
 func join(problem, hint string) string {
 	if hint == "" {
 		return problem
 	}
-	return problem + "; " + hint
+	return strings.TrimSuffix(problem, ".") + ". " + renew.Sentences(hint)
 }
 
-// The commands that errors and docs/rotation.md name.
+// The commands, in backticks, that errors and docs/rotation.md name.
 
 func putCommand(secret string) string {
-	return "aws secretsmanager put-secret-value --secret-id " + secret + " --secret-string file://credential.json"
+	return "`aws secretsmanager put-secret-value --secret-id " + secret + " --secret-string file://credential.json`"
 }
 
 func rotateCommand(secret string) string {
-	return "aws secretsmanager rotate-secret --secret-id " + secret
+	return "`aws secretsmanager rotate-secret --secret-id " + secret + "`"
 }
 
 func cancelCommand(secret string) string {
-	return "aws secretsmanager cancel-rotate-secret --secret-id " + secret
+	return "`aws secretsmanager cancel-rotate-secret --secret-id " + secret + "`"
 }
 
 // nameCommand says that clients are the secret's alone, so that they may be
 // deleted.
 func nameCommand(secret string, clients ...string) string {
-	return "aws secretsmanager tag-resource --secret-id " + secret + " --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'"
+	return "`aws secretsmanager tag-resource --secret-id " + secret + " --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'`"
 }
 
 func takeOffCommand(secret, versionID string) string {
-	return fmt.Sprintf("aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s", secret, versionID)
+	return fmt.Sprintf("`aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s`", secret, versionID)
 }
 
 // secretName is what errors and logs call a secret before it was described.

@@ -82,7 +82,7 @@ func (r *rotation) alone(declared []connection.Declared) error {
 		if ok && other.Account() == m.Account() {
 			return r.misconfigured(fmt.Sprintf("connections %s and %s name the same account (%s) with different credentials: the rotation of one would end the client of the other",
 				m.conn.Name, d.Connection.Name, m.Account()),
-				fmt.Sprintf("let both use one credential (\"credential\": \"%s\"), or give each an account of its own", r.name))
+				fmt.Sprintf("Let both use one credential (\"credential\": \"%s\"), or give each an account of its own.", r.name))
 		}
 	}
 	return nil
@@ -133,7 +133,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 			}
 			continue
 		case r.role != "" && r.role != found:
-			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "each document needs a secret of its own")
+			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "Give each document a secret of its own.")
 		}
 		provider, err := r.Provider(d.Connection)
 		if err != nil { // it gets no token in any case, and stops nobody who does
@@ -152,9 +152,9 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	case intruder != nil:
 		return "", intruder
 	case len(faulty) > 0:
-		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "), "correct them")
+		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "), "Correct them.")
 	}
-	return "", r.refused("no connection "+where+" names this secret, so it is not Evertoken's to rotate", "declare it in a connection, or set another rotation function")
+	return "", r.refused("no connection "+where+" names this secret, so it is not Evertoken's to rotate", "Declare it in a connection, or set another rotation function.")
 }
 
 // roleIn is what the secret is to a connection, "" if nothing.

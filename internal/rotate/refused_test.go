@@ -31,9 +31,9 @@ func TestBadEvents(t *testing.T) {
 		text  string
 	}{
 		"no step": {events.SecretsManagerSecretRotationEvent{SecretID: arn(good), ClientRequestToken: id("tok")},
-			"InvalidEvent", "send one of createSecret, setSecret, testSecret, finishSecret"},
+			"InvalidEvent", "Send one of createSecret, setSecret, testSecret, finishSecret"},
 		"a method's name": {events.SecretsManagerSecretRotationEvent{Step: "create_secret", SecretID: arn(good), ClientRequestToken: id("tok")},
-			"InvalidEvent", `"Step" is "create_secret"; send one of`},
+			"InvalidEvent", `"Step" is "create_secret". Send one of`},
 		"an unknown step": {events.SecretsManagerSecretRotationEvent{Step: "rm -rf /\n" + strings.Repeat("x", 99), SecretID: arn(good), ClientRequestToken: id("tok")},
 			"InvalidEvent", `"rm?-rf???xxx`},
 		"no secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", ClientRequestToken: id("tok")},
@@ -43,7 +43,7 @@ func TestBadEvents(t *testing.T) {
 		"a bad rotation token": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good), ClientRequestToken: id("tok"), RotationToken: "short"},
 			"InvalidEvent", `"RotationToken"`},
 		"a missing secret": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good)[:len(arn(good))-6] + "Zzzzzz", ClientRequestToken: id("tok")},
-			"Refused", "no such secret in this Region"},
+			"Refused", "the secret does not exist in this Region"},
 		"an unknown version": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn(good), ClientRequestToken: id("other")},
 			"Refused", "AWSPENDING, which is on version " + id("tok")},
 		"rotation is off": {events.SecretsManagerSecretRotationEvent{Step: "createSecret", SecretID: arn("evertoken/off/token"), ClientRequestToken: id("tok")},
@@ -89,16 +89,16 @@ func TestUnrotatable(t *testing.T) {
 	w.connect("broken", "apiax", map[string]string{"username": "u"}, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
 	w.connect("empty", "apiax", nil, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
 	tests := map[string]struct{ want, text string }{
-		"apiax/credential":      {"Refused", "change it at Apiax and store it: aws secretsmanager put-secret-value --secret-id evertoken/apiax/credential"},
+		"apiax/credential":      {"Refused", "Change it at Apiax and store it: `aws secretsmanager put-secret-value --secret-id evertoken/apiax/credential"},
 		"flexnet/credential":    {"Refused", "no API changes a user's password"},
-		"sharetribe/credential": {"Refused", "make a new application"},
-		"oauth2/credential":     {"Refused", "change it at the provider"},
+		"sharetribe/credential": {"Refused", "Make a new application"},
+		"oauth2/credential":     {"Refused", "Change it at the provider"},
 		"user/credential":       {"Refused", "no client_id and client_secret"},
-		"unnamed/credential":    {"Misconfigured", "add settings.org_id and settings.service_account_id"},
-		"flexnet/session":       {"Refused", "keeps nothing in a session"},
-		"user/session":          {"Refused", "keeps nothing in a session"},
+		"unnamed/credential":    {"Misconfigured", "Add settings.org_id and settings.service_account_id"},
+		"flexnet/session":       {"Refused", "has no session that Evertoken could rotate"},
+		"user/session":          {"Refused", "has no session that Evertoken could rotate"},
 		"seed/session":          {"Refused", "nothing stronger than a refresh token is stored"},
-		"wrong/token":           {"Misconfigured", "Correct it in the parameter /evertoken/connections/wrong: aws ssm put-parameter --overwrite --type String --value file://connection.json --name /evertoken/connections/wrong"},
+		"wrong/token":           {"Misconfigured", "Correct it in the parameter /evertoken/connections/wrong: `aws ssm put-parameter --overwrite --type String --value file://connection.json --name /evertoken/connections/wrong`."},
 		"broken/token":          {"Misconfigured", `"password" is missing`},
 		"empty/token":           {"Misconfigured", `the credential is not a JSON object`},
 	}

@@ -23,7 +23,7 @@ func (r *rotation) createSession(ctx context.Context) error {
 		return r.fromResult(result)
 	}
 	if session.RefreshToken.IsZero() {
-		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, so there is no session to rotate", "take the rotation off: "+cancelCommand(r.name))
+		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, so there is no session to rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	if result.Hint != "" {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
@@ -33,30 +33,31 @@ func (r *rotation) createSession(ctx context.Context) error {
 		return nil
 	}
 	if superseded, ok := errors.AsType[Superseded](err); ok {
-		superseded.Hint = "a new session was opened and is not used; the one in force is untouched"
+		superseded.Hint = "Evertoken opened a new session and does not use it. The session in force is unchanged."
 		return superseded
 	}
-	return r.unkept("a new session was opened and could not be stored; the one in force is untouched", err)
+	return r.unkept("a new session was opened and could not be stored; the session in force is unchanged", err)
 }
 
-// unkept tells that what was received could not be stored, and why.
-func (r *rotation) unkept(problem string, err error) error {
+// unkept says that what was received could not be stored, and why. hints come
+// before what the error itself asks for.
+func (r *rotation) unkept(problem string, err error, hints ...string) error {
 	result := renew.AWSFailure(string(r.role), r.name, err)
-	return r.classified(result.Class, problem+": "+result.Reason, result.Hint)
+	return r.classified(result.Class, problem+": "+result.Reason, renew.Sentences(append(hints, result.Hint)...))
 }
 
 // checkSession refuses a session that rotation cannot open anew.
 func (r *rotation) checkSession(ctx context.Context) error {
 	c, p := r.users[0].conn, r.users[0].provider
 	if p.Traits().Session != exchange.RequiredSession { // one that is optional hands back the refresh token it is sent
-		return r.refused("the connection "+c.Name+" keeps nothing in a session that could be rotated", "take the rotation off: "+cancelCommand(r.name))
+		return r.refused("the connection "+c.Name+" has no session that Evertoken could rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	grants, err := r.setupCredential(ctx)
 	if err != nil || len(grants) == 0 {
 		return err
 	}
 	if !slices.ContainsFunc(grants, func(g exchange.Grant) bool { return !g.Seed }) {
-		return r.refused("nothing stronger than a refresh token is stored, so no new session can be opened", "leave the session to issue, which keeps it fresh: "+cancelCommand(r.name))
+		return r.refused("nothing stronger than a refresh token is stored, so no new session can be opened", "Turn the rotation off, and issue keeps the session fresh: "+cancelCommand(r.name)+".")
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (r *rotation) checkSession(ctx context.Context) error {
 func (r *rotation) checkPendingSession(pending, current secrets.Version, cred credential.Credential, grants []exchange.Grant) string {
 	s, err := credential.ParseSession(pending.Value)
 	if err != nil {
-		return "what is stored under AWSPENDING is no session document: " + err.Error()
+		return "the value under AWSPENDING is not a session document: " + err.Error()
 	}
 	traits, now := r.users[0].provider.Traits(), r.Now()
 	fits := slices.ContainsFunc(grants, func(g exchange.Grant) bool { return s.OpenedBy == cred.Fingerprint(g.Members...) })

@@ -51,12 +51,14 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 		return r.deleteClient(ctx, m, access, by[free][0].ID)
 	case len(by[foreign]) > 0:
 		c := by[foreign][0]
-		return r.refused(full+described(by[foreign])+" may be somebody else's: no rotation of this secret recorded that it made it",
-			"if nothing else uses "+c.ID+", delete it there, or let Evertoken do it: "+nameCommand(r.name, append(r.named(), c.ID)...)+"; Secrets Manager's next try goes on")
+		return r.refused(full+described(by[foreign])+" may belong to another system: no rotation of this secret recorded that it made it",
+			"If nothing else uses "+c.ID+", delete it at the provider, or let Evertoken delete it: "+
+				nameCommand(r.name, append(r.named(), c.ID)...)+". Then Secrets Manager's next attempt continues.")
 	case len(by[resting]) > 0:
-		return r.transient(full + by[resting][0].ID + ", that of AWSPREVIOUS, is left until " + h.restsUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
+		return r.transient(full + by[resting][0].ID + ", the client of AWSPREVIOUS, stays until " + h.restsUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
 	}
-	return r.refused(full+"labelled versions of this secret hold them all", "take the label off the version whose client is no longer used; the next rotation then deletes its client")
+	return r.refused(full+"labelled versions of this secret hold all of them",
+		"Remove the label from the version whose client is no longer used. The next rotation then deletes its client.")
 }
 
 // described names clients, and who made them, as far as the provider tells.

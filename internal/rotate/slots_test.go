@@ -52,7 +52,7 @@ func TestFreeSlot(t *testing.T) {
 				clientID := hand(w, account, ours(w), "hand")
 				return restore(w, clientID)
 			},
-			want: "Transient", text: "that of AWSPREVIOUS, is left until 2026-11-21T17:00:00Z",
+			want: "Transient", text: "the client of AWSPREVIOUS, stays until 2026-11-21T17:00:00Z",
 		},
 		"of AWSPREVIOUS, an hour ago": {
 			other: func(w *world, account int) string {
@@ -108,7 +108,7 @@ func TestFreeSlot(t *testing.T) {
 		},
 		"of a version that an operator labelled": {
 			other: func(w *world, account int) string { return hand(w, account, ours(w), "hand", "MINE") },
-			want:  "Refused", text: "labelled versions of this secret hold them all",
+			want:  "Refused", text: "labelled versions of this secret hold all of them",
 		},
 		"of a labelled version, though an operator named it": {
 			other: func(w *world, account int) string {
@@ -116,7 +116,7 @@ func TestFreeSlot(t *testing.T) {
 				w.own(secret, clientID)
 				return clientID
 			},
-			want: "Refused", text: "labelled versions of this secret hold them all",
+			want: "Refused", text: "labelled versions of this secret hold all of them",
 		},
 		"of a version that the provider refused": {
 			other: func(w *world, account int) string {
@@ -189,7 +189,7 @@ func TestCreateCredentialFails(t *testing.T) {
 		"no answer to the creation": {
 			func(w *world, _ int, _ map[string]string) {
 				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
-			}, "Transient", "a client may have been made whose secret nobody has", "Refused"},
+			}, "Transient", "may have made a client whose secret is lost", "Refused"},
 		"throttled": {
 			func(w *world, _ int, _ map[string]string) {
 				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusTooManyRequests, Times: 1})
@@ -201,7 +201,7 @@ func TestCreateCredentialFails(t *testing.T) {
 		"the secret cannot be stored": {
 			func(w *world, _ int, _ map[string]string) {
 				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
-			}, "Misconfigured", "so it was deleted again", "ok"},
+			}, "Misconfigured", "so Evertoken deleted it again", "ok"},
 		"the secret cannot be stored, nor the client be deleted": {
 			func(w *world, _ int, _ map[string]string) {
 				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})

@@ -105,11 +105,11 @@ func rotatedTo(d secrets.Description, version string) bool {
 }
 
 func (r *rotation) superseded(d secrets.Description) error {
-	problem := "AWSPENDING was taken off this version meanwhile"
+	problem := "AWSPENDING was removed from this version meanwhile"
 	if holder := d.Holder(secrets.Pending); holder != "" {
 		problem = "another rotation began meanwhile, to version " + holder
 	}
-	return Superseded{r.failure(problem+", so this one is given up", "")}
+	return Superseded{r.failure(problem+", so this rotation ends here", "")}
 }
 
 // takeOff takes AWSPENDING off the version that is made, because no rotation to
@@ -124,9 +124,10 @@ func (r *rotation) takenOff(ctx context.Context) string {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {
 	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound: // the last two: it was off already
-		return "AWSPENDING was taken off that version, which no rotation could have promoted; begin a new one: " + rotateCommand(r.name)
+		return "Evertoken removed AWSPENDING from that version, because no rotation could promote it. Begin a new one: " + rotateCommand(r.name) + "."
 	}
-	return "take AWSPENDING off that version: " + takeOffCommand(r.name, r.id) + " (it could not be done here: " + err.Error() + "), then begin a new rotation: " + rotateCommand(r.name)
+	return "Remove AWSPENDING from that version: " + takeOffCommand(r.name, r.id) + " (Evertoken could not do it: " + err.Error() +
+		"). Then begin a new rotation: " + rotateCommand(r.name) + "."
 }
 
 // exchange makes one exchange with time kept for storing what it yields.

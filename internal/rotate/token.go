@@ -3,8 +3,6 @@ package rotate
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"evertoken/internal/connection"
@@ -80,7 +78,8 @@ func (r *rotation) createToken(ctx context.Context) error {
 func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {
 	if life := t.ExpiresAt.Sub(t.IssuedAt); c.RenewedBy == connection.ByRotation && life < leastLife {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name,
-			"hint", "the token lives "+life.Round(time.Second).String()+", too short for renewed_by rotation: Secrets Manager rotates every 4 hours at most; declare renewed_by issue")
+			"hint", "The token lives "+life.Round(time.Second).String()+", which is too short for renewed_by rotation: "+
+				"Secrets Manager rotates at most every 4 hours. Declare renewed_by issue.")
 	}
 }
 
@@ -90,7 +89,7 @@ func (r *rotation) checkToken(pending, current secrets.Version) string {
 	t, err := credential.ParseToken(pending.Value)
 	switch {
 	case err != nil:
-		return "what is stored under AWSPENDING is no token document: " + err.Error()
+		return "the value under AWSPENDING is not a token document: " + err.Error()
 	case t.Connection != c.Name || t.Provider != c.Provider:
 		return "the token under AWSPENDING is of another connection"
 	case !t.ExpiresAt.After(r.Now()):
@@ -110,7 +109,7 @@ func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error
 	}
 	t, err := credential.ParseToken(pending.Value)
 	if err != nil {
-		return r.takeOff(ctx, "what is stored under AWSPENDING is no token document")
+		return r.takeOff(ctx, "the value under AWSPENDING is not a token document")
 	}
 	doc, _, err := r.needCredential(ctx)
 	if err != nil {
@@ -155,7 +154,7 @@ func (r *rotation) try(ctx context.Context, pending secrets.Version, doing strin
 	case r.Now().Sub(pending.Created) < settleTime:
 		return Transient{r.failure(doing+": "+x.Error(), "it is new and may not be known everywhere; Secrets Manager tries the rotation again")}
 	}
-	return CredentialDead{r.failure(doing+": "+x.Error(), joinHints(x.Hint, r.takenOff(ctx)))}
+	return CredentialDead{r.failure(doing+": "+x.Error(), renew.Sentences(x.Hint, r.takenOff(ctx)))}
 }
 
 // worthAgain reports whether a failed proof is to be repeated in this
@@ -170,10 +169,6 @@ func (r *rotation) worthAgain(err error) bool {
 // section 3.1).
 func refusedForGood(x *exchange.Error) bool {
 	return x.Class == exchange.CredentialDead || x.Class == exchange.GrantDead || x.Status == 401
-}
-
-func joinHints(hints ...string) string {
-	return strings.Join(slices.DeleteFunc(hints, func(s string) bool { return s == "" }), "; ")
 }
 
 // errNoCredential is that of a connection whose credential has no value yet.
@@ -198,7 +193,7 @@ func (r *rotation) credential(ctx context.Context) (credential.Credential, []exc
 		grants, err = p.Grants(doc)
 	}
 	if err != nil {
-		return doc, nil, r.misconfigured(err.Error(), "store it again: "+putCommand(secretName(c.Credential)))
+		return doc, nil, r.misconfigured(err.Error(), "Store it again: "+putCommand(secretName(c.Credential))+".")
 	}
 	return doc, grants, nil
 }
@@ -207,7 +202,7 @@ func (r *rotation) credential(ctx context.Context) (credential.Credential, []exc
 func (r *rotation) needCredential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
 	doc, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
-		err = r.refused(err.Error(), "store it: "+putCommand(secretName(r.users[0].conn.Credential)))
+		err = r.refused(err.Error(), "Store it: "+putCommand(secretName(r.users[0].conn.Credential))+".")
 	}
 	return doc, grants, err
 }
@@ -217,7 +212,8 @@ func (r *rotation) needCredential(ctx context.Context) (credential.Credential, [
 func (r *rotation) setupCredential(ctx context.Context) ([]exchange.Grant, error) {
 	_, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
-		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", err.Error()+": "+putCommand(secretName(r.users[0].conn.Credential)))
+		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint",
+			renew.Sentences(err.Error(), "Store it: "+putCommand(secretName(r.users[0].conn.Credential))))
 		return nil, nil
 	}
 	return grants, err

@@ -63,7 +63,7 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 			return err
 		}
 	}
-	return &Waiting{"the session keeps changing: another run is at work on it"}
+	return &Waiting{"the session keeps changing, because another run is renewing it"}
 }
 
 // step makes one step. again is set where the stage is to be read anew.
@@ -114,7 +114,7 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 
 // busy is the answer of a run that leaves a claim to whoever made it.
 func (k *Keeper) busy() error {
-	return &Waiting{"another run has claimed the session and may be at work on it; if that run has ended, a later one takes the claim over " +
+	return &Waiting{"another run has claimed the session and may be renewing it; if that run has ended, a later run takes the claim over " +
 		k.RunLasts.String() + " after it was first noted"}
 }
 
@@ -129,14 +129,14 @@ func (k *Keeper) exclusive(err error) error {
 // readAgain takes what is now AWSCURRENT as what is in force.
 func (k *Keeper) readAgain(ctx context.Context, run Run, d secrets.Description) error {
 	if k.stored { // by this very run: what is shown is older than that
-		return &Waiting{"Secrets Manager does not show yet what this run stored"}
+		return &Waiting{"Secrets Manager does not yet show what this run stored"}
 	}
 	v, err := k.Secrets.Get(ctx, k.ID, secrets.Current)
 	if err != nil {
 		return err
 	}
 	if v.ID != d.Holder(secrets.Current) {
-		return &Waiting{"two reads of the session disagree: another run is at work on it"}
+		return &Waiting{"two reads of the session differ, because another run is renewing it"}
 	}
 	v.Labels = on(d)
 	k.Use(v)
@@ -176,7 +176,7 @@ func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 		}
 		for _, label := range labels {
 			if err := k.drop(ctx, label, id); err != nil {
-				k.Hint("the label of an earlier version could not be removed: " + err.Error())
+				k.Hint("The label of an earlier version could not be removed: " + err.Error())
 			}
 		}
 	}
@@ -225,7 +225,7 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 			return err
 		}
 	}
-	k.Hint("the answer to an earlier exchange was lost")
+	k.Hint("The answer to an earlier exchange was lost.")
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 		return err
 	}
 	k.beside = true
-	k.Hint("another run holds the claim, or left it; a new session is opened because the token is about to die")
+	k.Hint("Another run has the claim, or left it. Evertoken opens a new session, because the token is about to die.")
 	return nil
 }
 

@@ -100,7 +100,7 @@ func (k *Keeper) Lose(ctx context.Context) {
 
 func (k *Keeper) tellUnreleased(err error) {
 	if kind := secrets.ErrorKind(err); kind != secrets.NoError && kind != secrets.ErrLabelMoved {
-		k.Hint("the claim on the session could not be given back; a later run takes it over: " + err.Error())
+		k.Hint("The claim on the session could not be released, and a later run takes it over: " + err.Error())
 	}
 }
 

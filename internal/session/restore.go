@@ -87,7 +87,7 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 		return false, unsent(err)
 	}
 	k.stands(doc, id, value)
-	k.Hint("the session was brought back from the rescue parameter")
+	k.Hint("Evertoken restored the session from the rescue parameter.")
 	k.rescued = true
 	return true, nil
 }
@@ -123,7 +123,7 @@ func (k *Keeper) deleteRescue(ctx context.Context) {
 	k.rescued = false
 	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) })
 	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
-		k.Hint("the session in the rescue parameter is stored, and the parameter could not be deleted: " + err.Error())
+		k.Hint("Evertoken stored the session from the rescue parameter, but could not delete the parameter: " + err.Error())
 	}
 }
 
@@ -157,7 +157,7 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from .
 	if err := k.exclusive(k.move(ctx, secrets.Current, v.ID, k.version.ID)); err != nil {
 		return false, err
 	}
-	k.Hint("a newer session was found under " + label + " and brought forward")
+	k.Hint("Evertoken found a newer session under " + label + " and made it current.")
 	v.Labels = append(slices.Clone(d.Labels[v.ID]), secrets.Current)
 	claimed := k.claimed
 	k.Use(v)

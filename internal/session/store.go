@@ -10,18 +10,19 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Store stores the session that an exchange yielded, and where that cannot be
-// done puts it into the rescue parameter. It is never given up without a word.
+// Store stores the session that an exchange returned. If that fails, it puts the
+// session into the rescue parameter; if that fails too, a hint says so.
 func (k *Keeper) Store(ctx context.Context, next credential.Session) {
 	if !k.find(ctx) {
-		k.rescue(ctx, next, "there is no session secret to keep the changed refresh token in; create it: aws secretsmanager create-secret --name "+k.ID)
+		k.rescue(ctx, next, "The provider changed the refresh token, and no session secret exists to keep it. "+
+			"Create it: `aws secretsmanager create-secret --name "+k.ID+"`")
 		k.doc = next
 		return
 	}
 	value := next.Encode()
 	id, err := k.put(ctx, value)
 	if err != nil {
-		k.rescue(ctx, next, "the session could not be stored: "+err.Error())
+		k.rescue(ctx, next, "The session could not be stored: "+err.Error())
 		k.Lose(ctx)
 		k.doc = next
 		return
@@ -58,7 +59,7 @@ func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err e
 	if err == nil && v.ID == base {
 		return insist(k.child(sum))
 	}
-	k.Hint("another run stored a session meanwhile; this one's is kept under the label " + LabelKept)
+	k.Hint("Another run stored a session meanwhile. Evertoken keeps this run's session under the label " + LabelKept + ".")
 	return insist(k.child("kept "+sum), LabelKept)
 }
 
@@ -73,7 +74,8 @@ type rescued struct {
 	Session json.RawMessage `json:"session"`
 }
 
-// rescue puts a session that cannot be stored into a parameter.
+// rescue puts a session that cannot be stored into a parameter. why is a hint
+// without its full stop.
 func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
 	if s.RefreshToken.IsZero() { // nothing in it is the only copy of anything
 		k.Hint(why)
@@ -86,9 +88,9 @@ func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
 		})
 	}
 	if err != nil {
-		k.Hint(why + "; nor could the rescue parameter be written, so the new refresh token is lost: " + err.Error())
+		k.Hint(why + ". The rescue parameter could not be written either, so the new refresh token is lost: " + err.Error())
 		return
 	}
 	k.rescued = false // it holds what is not stored anywhere else
-	k.Hint(why + "; it is kept in the parameter " + k.Rescue)
+	k.Hint(why + ". Evertoken keeps it in the parameter " + k.Rescue + ".")
 }

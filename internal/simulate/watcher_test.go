@@ -56,7 +56,7 @@ func (x *watcher) recover() {
 // than this test looks, as docs/reliability.md says.
 func (x *watcher) pauses(last issue.Report) bool {
 	e := fakeworld.Entry(last, x.name)
-	return e.Outcome == string(renew.Failed) && (strings.Contains(e.Reason, "it is sent again once a day") || strings.Contains(e.Reason, "at most six times a day"))
+	return e.Outcome == string(renew.Failed) && (strings.Contains(e.Reason, "Evertoken sends it again once a day") || strings.Contains(e.Reason, "at most six times a day"))
 }
 
 // look is a reader's look, now.

@@ -57,7 +57,7 @@ func troubled(t *testing.T) []string {
 }
 
 var (
-	awsRE       = regexp.MustCompile(`aws (?:ssm|secretsmanager|kms|lambda) [^;()\n]+`)
+	awsRE       = regexp.MustCompile("aws (?:ssm|secretsmanager|kms|lambda) [^;()`\n]+")
 	eventRE     = regexp.MustCompile(`invoke issue with (\{[^}]*\})`)
 	evertokenRE = regexp.MustCompile("`?evertoken ([a-z-]+) [a-z-]+`?")
 	pageRE      = regexp.MustCompile(`docs/[a-z]+\.md`)
