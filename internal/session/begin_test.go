@@ -169,7 +169,7 @@ func TestBeginReadsAgain(t *testing.T) {
 	// A run that stored its session is not shown it yet.
 	k.Store(t.Context(), session("rt-4"))
 	w.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Kind: fakeaws.Stale})
-	if err := k.Begin(t.Context(), r); err == nil || !strings.Contains(err.Error(), "does not show yet") {
+	if err := k.Begin(t.Context(), r); err == nil || !strings.Contains(err.Error(), "does not yet show") {
 		t.Errorf("shown an older state: %v", err)
 	}
 }

@@ -48,7 +48,7 @@ func TestRelease(t *testing.T) {
 		if k.Claimed() {
 			t.Errorf("%s: still claimed", tt.name)
 		}
-		if len(w.hints) > 0 && w.hints[0] != "the answer to an earlier exchange was lost" {
+		if len(w.hints) > 0 && w.hints[0] != "The answer to an earlier exchange was lost." {
 			t.Errorf("%s: %s", tt.name, w.hints)
 		}
 		if !w.keeperCanClaim() {
@@ -90,7 +90,7 @@ func TestLose(t *testing.T) {
 		if k.Claimed() {
 			t.Errorf("%s: still claimed", tt.name)
 		}
-		if w.hinted("could not be given back") {
+		if w.hinted("could not be released") {
 			t.Errorf("%s: %s", tt.name, w.hints)
 		}
 	}
@@ -154,7 +154,7 @@ func TestAClaimThatCannotBeGivenBackIsTold(t *testing.T) {
 			k := w.claimed()
 			w.refuse(operation)
 			end(k, t)
-			if !w.hinted("could not be given back; a later run takes it over") || len(w.hints) != 1 {
+			if !w.hinted("could not be released, and a later run takes it over") || len(w.hints) != 1 {
 				t.Errorf("%s, %s: %q", name, operation, w.hints)
 			}
 			if want := "rt-2: CURRENT EXCHANGE"; !strings.Contains(w.state(), want) {
@@ -192,7 +192,7 @@ func TestParkedWhereThereIsRoom(t *testing.T) {
 	w.refuse("PutSecretValue")
 	k.Release(t.Context())
 	w.is("taken over", "rt-1: CURRENT EXCHANGE SENT_1_155600")
-	if !w.hinted("could not be given back") {
+	if !w.hinted("could not be released") {
 		t.Errorf("%q", w.hints)
 	}
 }

@@ -76,7 +76,7 @@ func TestTwoStoredFromOneBase(t *testing.T) {
 	w.now = w.now.Add(time.Minute)
 	second.Store(t.Context(), session("rt-4"))
 	w.is("the second is kept beside", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT | rt-4: KEPT")
-	if !w.hinted("another run stored a session meanwhile; this one's is kept under the label EVERTOKEN_KEPT") {
+	if !w.hinted("Another run stored a session meanwhile. Evertoken keeps this run's session under the label EVERTOKEN_KEPT.") {
 		t.Errorf("%q", w.hints)
 	}
 
@@ -101,7 +101,7 @@ func TestWhatCannotBeStoredIsRescued(t *testing.T) {
 	if w.rescuedToken() != "rt-3" || k.Session().RefreshToken.Reveal() != "rt-3" || k.StoredHere() {
 		t.Errorf("rescued %q", w.rescuedToken())
 	}
-	if !w.hinted("the session could not be stored: ") || !w.hinted("; it is kept in the parameter "+parameter) {
+	if !w.hinted("The session could not be stored: ") || !w.hinted(". Evertoken keeps it in the parameter "+parameter) {
 		t.Errorf("%q", w.hints)
 	}
 	// The next run restores it, and goes on from it.
@@ -111,7 +111,7 @@ func TestWhatCannotBeStoredIsRescued(t *testing.T) {
 		t.Errorf("the next run has %s, and the parameter %q", next.Session().RefreshToken.Reveal(), w.rescuedToken())
 	}
 	w.is("restored", "rt-2: PREVIOUS SENT_1_160000 | rt-3: CURRENT EXCHANGE")
-	if !w.hinted("brought back from the rescue parameter") {
+	if !w.hinted("restored the session from the rescue parameter") {
 		t.Errorf("%q", w.hints)
 	}
 
@@ -120,7 +120,7 @@ func TestWhatCannotBeStoredIsRescued(t *testing.T) {
 	w.refuse("PutSecretValue")
 	w.refuse("PutParameter")
 	k.Store(t.Context(), session("rt-3"))
-	if !w.hinted("nor could the rescue parameter be written, so the new refresh token is lost: ") {
+	if !w.hinted("The rescue parameter could not be written either, so the new refresh token is lost: ") {
 		t.Errorf("%q", w.hints)
 	}
 	w.hints = nil
@@ -136,7 +136,7 @@ func TestASecretThatIsNotThere(t *testing.T) {
 	k := w.keeper()
 	k.ID, k.Exists = "evertoken/c2/session", false
 	k.Store(t.Context(), session("rt-1"))
-	if w.rescuedToken() != "rt-1" || !w.hinted("create it: aws secretsmanager create-secret --name evertoken/c2/session") {
+	if w.rescuedToken() != "rt-1" || !w.hinted("Create it: `aws secretsmanager create-secret --name evertoken/c2/session") {
 		t.Errorf("rescued %q, %q", w.rescuedToken(), w.hints)
 	}
 
@@ -178,7 +178,7 @@ func TestDeletingTheRescueParameter(t *testing.T) {
 			w.refuse("DeleteParameter")
 		}
 		k.Store(t.Context(), session("rt-3"))
-		if len(w.hints) != tt.hints || tt.hints > 0 && !w.hinted("could not be deleted") {
+		if len(w.hints) != tt.hints || tt.hints > 0 && !w.hinted("could not delete the parameter") {
 			t.Errorf("%s: %q", tt.name, w.hints)
 		}
 		if left := w.rescuedToken() != ""; left != tt.refused {
@@ -364,7 +364,7 @@ func TestNewer(t *testing.T) {
 		if got := k.Session().RefreshToken.Reveal(); got != tt.force || k.Version().ID != w.current() {
 			t.Errorf("%s: in force is %q, want %q: %s", tt.name, got, tt.force, w.state())
 		}
-		if told := w.hinted("a newer session was found under "); told != (tt.force != "" && w.ids[tt.force] != w.idBefore(tt.state)) {
+		if told := w.hinted("found a newer session under "); told != (tt.force != "" && w.ids[tt.force] != w.idBefore(tt.state)) {
 			t.Errorf("%s: told %t, %q", tt.name, told, w.hints)
 		}
 	}
