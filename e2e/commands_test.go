@@ -35,11 +35,12 @@ import (
 //	fault idp|aws KIND [KEY=VALUE...]                 break calls; "fault clear" mends all
 //	kms SECRET decrypt|encrypt|allow                  what the KMS key refuses
 //	replica SECRET REGION
+//	freed                                             the names of deleted parameters can be used again
 //	[!] issue EVENT|FILE                              invoke; stdout is the answer, stderr the log
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"world": cmdWorld, "connect": cmdConnect, "declare": cmdDeclare, "secret": cmdSecret, "age": cmdAge,
 	"option": cmdOption, "provider": cmdProvider, "wrong": cmdWrong, "fault": cmdFault, "kms": cmdKMS, "replica": cmdReplica,
-	"issue": cmdIssue,
+	"issue": cmdIssue, "freed": cmdFreed,
 
 	"answer": cmdAnswer, "stored": cmdStored, "published": cmdPublished, "versions": cmdVersions, "labelled": cmdLabelled,
 	"parameter": cmdParameter, "requests": cmdRequests, "calls": cmdCalls, "unwritten": cmdUnwritten,
@@ -289,4 +290,8 @@ func matches(value, want string) (bool, error) {
 	}
 	n, err := strconv.ParseFloat(value, 64)
 	return err == nil && (want[0] == '<' && n < limit || want[0] == '>' && n > limit), nil
+}
+
+func cmdFreed(ts *testscript.TestScript, neg bool, args []string) {
+	in(ts, neg, false, args, 0, "freed").AWS.FreeNames()
 }

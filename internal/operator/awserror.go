@@ -48,7 +48,12 @@ func refused(err error, action, resource string) error {
 		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code),
 			"Run this again in a minute."}
 	}
-	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), ""}
+	next := ""
+	if action == "ssm:PutParameter" && awsCode(err) == "InternalServerError" {
+		next = "Parameter Store takes a deleted name again after half a minute. If this parameter was " +
+			"deleted a moment ago, wait that long."
+	}
+	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
 }
 
 // keyToo says what to ask for. AWS refuses a value with the same code where the

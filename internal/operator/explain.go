@@ -244,7 +244,7 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 var stageInWords = map[session.Stage]string{
 	session.Empty:      "No session is open. The next renewal opens one, where the provider has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
-	session.Idle:       "At rest: no run is sending anything of the session.",
+	session.Idle:       "No run is using the session at this moment.",
 	session.Lost: "A session is open. Its refresh token was sent before without an answer that could " +
 		"be stored; the provider may have ended it by that.",
 	session.Busy: "A run has claimed the session and has not stored an answer yet. It may be at work " +

@@ -83,7 +83,7 @@ func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 			r := run(Terms{})
 			r.Changed = func(context.Context) error { changed++; return stop }
 			err := k.Begin(t.Context(), r)
-			if err != stop || k.Claimed() != (stop == nil) || changed != 1 || k.Session().RefreshToken.Reveal() != "rt-2" { //nolint:errorlint // the very error
+			if err != stop || k.Claimed() != (stop == nil) || changed != 1 || k.Session().RefreshToken.Reveal() != "rt-2" {
 				t.Errorf("%s, %v: %v, claimed %t, changed %d times", name, stop, err, k.Claimed(), changed)
 			}
 		}

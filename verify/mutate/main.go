@@ -12,6 +12,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -51,7 +52,7 @@ func run(command string, args []string, stdout, stderr io.Writer) (int, error) {
 		profile++
 	}
 	var said bytes.Buffer
-	cmd := exec.Command(command, args...)
+	cmd := exec.CommandContext(context.Background(), command, args...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(stdout, &said), stderr
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError

@@ -139,6 +139,14 @@ func New(o Options) (*Server, error) {
 // URL is the server's endpoint, for AWS_ENDPOINT_URL.
 func (s *Server) URL() string { return s.url }
 
+// FreeNames lets the names of deleted parameters be used again at once, as if
+// the half minute had passed that Parameter Store asks for.
+func (s *Server) FreeNames() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.removed)
+}
+
 // Close ends rotations under way, closes every connection and waits for both.
 func (s *Server) Close() {
 	s.cancel()
