@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"evertoken/internal/secrets"
@@ -125,5 +126,30 @@ func TestUnchanged(t *testing.T) {
 	w.is("unchanged", "rt-1: CURRENT | holder: EXCHANGE HOLDER")
 	if k.Claimed() || k.Doubt().Sent != 0 {
 		t.Errorf("claimed %t, in doubt %+v", k.Claimed(), k.Doubt())
+	}
+}
+
+// A run that holds no claim leaves the note of another run alone.
+func TestUnchangedWithoutAClaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lost)
+	k := w.claimed()
+	k.Release(t.Context())
+	before := w.state()
+	k.Unchanged(t.Context())
+	w.is("without a claim", before)
+	if !strings.Contains(before, "SENT_1") {
+		t.Errorf("the note is gone already: %s", before)
+	}
+}
+
+// Where nothing was in doubt there is no note to take away.
+func TestUnchangedWithoutDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	w.claimed().Unchanged(t.Context())
+	w.is("without doubt", idle)
+	if len(w.hints) > 0 {
+		t.Errorf("hints: %s", w.hints)
 	}
 }
