@@ -77,11 +77,12 @@ func tarOf(folder string, files map[string]file) ([]byte, error) {
 }
 
 // build compiles one program as the Makefile does: static, without paths,
-// symbols and debug tables. Go stamps the commit and its tag into it.
-func build(ctx context.Context, goos, goarch, what string) ([]byte, error) {
+// symbols and debug tables. Go stamps the commit and its tag into it. With it
+// comes its bill of materials.
+func build(ctx context.Context, goos, goarch, what string) (program, sbom []byte, err error) {
 	folder, err := os.MkdirTemp("", "evertoken-release-")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	binary := filepath.Join(folder, "program")
@@ -89,7 +90,11 @@ func build(ctx context.Context, goos, goarch, what string) ([]byte, error) {
 		"-ldflags", "-s -w", "-o", binary, what)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOFLAGS=")
 	if out, err := c.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building %s for %s/%s: %w\n%s", what, goos, goarch, err, out)
+		return nil, nil, fmt.Errorf("building %s for %s/%s: %w\n%s", what, goos, goarch, err, out)
 	}
-	return os.ReadFile(binary)
+	if sbom, err = materials(ctx, binary); err != nil {
+		return nil, nil, err
+	}
+	program, err = os.ReadFile(binary)
+	return program, sbom, err
 }

@@ -1,7 +1,7 @@
 // Command release builds what a version consists of into dist/: for each
 // processor of Lambda a bundle with the functions and the templates, the command
-// evertoken for each operating system, checksums and the version's part of the
-// changelog. `make release` runs it and adds the bill of materials.
+// evertoken for each operating system, a bill of materials of each program,
+// checksums and the version's part of the changelog. `make release` runs it.
 //
 // Everything is the same byte for byte wherever it is built from the same
 // commit: paths are trimmed, archives have one fixed time and sorted entries.
@@ -63,7 +63,7 @@ func release(ctx context.Context, version, out string) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(out, "CHANGES.md"), []byte(notes), 0o644); err != nil {
+	if err := write(out, "CHANGES.md", []byte(notes)); err != nil {
 		return err
 	}
 	return checksums(out)
@@ -84,8 +84,11 @@ func bundle(ctx context.Context, version, goarch, out string) error {
 		}
 	}
 	for _, function := range functions {
-		binary, err := build(ctx, "linux", goarch, "./functions/"+function)
+		binary, sbom, err := build(ctx, "linux", goarch, "./functions/"+function)
 		if err != nil {
+			return err
+		}
+		if err := write(out, name+"_"+function+".cdx.json", sbom); err != nil {
 			return err
 		}
 		// Zipped here, since a zip made on Windows would lose that it can be run.
@@ -99,15 +102,18 @@ func bundle(ctx context.Context, version, goarch, out string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, name+".zip"), archive, 0o644)
+	return write(out, name+".zip", archive)
 }
 
 // command is the command evertoken for one operating system and processor.
 func command(ctx context.Context, version, platform, out string) error {
 	goos, goarch, _ := strings.Cut(platform, "/")
 	name := "evertoken_" + version + "_" + goos + "_" + goarch
-	binary, err := build(ctx, goos, goarch, "./cmd/evertoken")
+	binary, sbom, err := build(ctx, goos, goarch, "./cmd/evertoken")
 	if err != nil {
+		return err
+	}
+	if err := write(out, name+".cdx.json", sbom); err != nil {
 		return err
 	}
 	license, err := read("LICENSE")
@@ -123,7 +129,11 @@ func command(ctx context.Context, version, platform, out string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, name+ending), archive, 0o644)
+	return write(out, name+ending, archive)
+}
+
+func write(folder, name string, data []byte) error {
+	return os.WriteFile(filepath.Join(folder, name), data, 0o644)
 }
 
 func read(path string) (file, error) {
@@ -167,5 +177,5 @@ func checksums(out string) error {
 		lines = append(lines, fmt.Sprintf("%x  %s\n", sha256.Sum256(data), e.Name()))
 	}
 	slices.Sort(lines)
-	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(strings.Join(lines, "")), 0o644)
+	return write(out, "SHA256SUMS", []byte(strings.Join(lines, "")))
 }

@@ -30,6 +30,16 @@ func TestRelease(t *testing.T) {
 	if out, err := sums.CombinedOutput(); err != nil {
 		t.Fatalf("the checksums: %v\n%s", err, out)
 	}
+	programs, err := filepath.Glob(filepath.Join(dist, "*.cdx.json"))
+	if err != nil || len(programs) != 4+6 { // two functions for two processors, the command for six platforms
+		t.Errorf("%d bills of materials, %v, want 10", len(programs), err)
+	}
+	for _, file := range programs {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), "pkg:golang/github.com/aws/aws-sdk-go-v2@") {
+			t.Errorf("%s does not name the AWS SDK: %v", filepath.Base(file), err)
+		}
+	}
 	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	bundles, err := filepath.Glob(filepath.Join(dist, "evertoken_*_lambda_"+architecture+".zip"))
 	if err != nil || len(bundles) != 1 {
