@@ -3,7 +3,9 @@
 package keycloak
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
@@ -28,11 +31,14 @@ type account struct {
 	sm  *secretsmanager.Client
 	ssm *ssm.Client
 	f   *fakelambda.Function
+
+	rotator *fakelambda.Function // the built function rotate, once it is started
 }
 
 func newAccount(t *testing.T) *account {
 	t.Helper()
-	server, err := fakeaws.New(fakeaws.Options{})
+	a := &account{t: t}
+	server, err := fakeaws.New(fakeaws.Options{Invoke: a.step})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,20 +46,22 @@ func newAccount(t *testing.T) *account {
 	where := server.URL()
 	c := aws.Config{Region: "us-east-1", BaseEndpoint: &where,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "secret", "")}
-	a := &account{t: t, aws: server, sm: secretsmanager.NewFromConfig(c), ssm: ssm.NewFromConfig(c)}
+	a.aws, a.sm, a.ssm = server, secretsmanager.NewFromConfig(c), ssm.NewFromConfig(c)
 	a.f = a.start()
 	return a
 }
 
 // start starts another copy of the function.
-func (a *account) start() *fakelambda.Function {
+func (a *account) start() *fakelambda.Function { return a.startFunction("issue") }
+
+func (a *account) startFunction(name string) *fakelambda.Function {
 	a.t.Helper()
 	bootstraps := os.Getenv("EVERTOKEN_BOOTSTRAPS")
 	if bootstraps == "" {
 		a.t.Fatal("EVERTOKEN_BOOTSTRAPS is not set: run verify/run.sh, which sets it")
 	}
 	f, err := fakelambda.Start(a.t.Context(), fakelambda.Options{
-		Binary: filepath.Join(bootstraps, "issue", "bootstrap"), Timeout: 2 * time.Minute,
+		Binary: filepath.Join(bootstraps, name, "bootstrap"), Name: name, Timeout: 2 * time.Minute,
 		Env: []string{"AWS_ENDPOINT_URL=" + a.aws.URL(), "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
 			"AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1"},
 	})
@@ -150,4 +158,32 @@ func (a *account) want(what string, e issue.Entry, outcome, class string) {
 	if e.Outcome != outcome || e.ErrorClass != class {
 		a.t.Errorf("%s: %s %s (%s), want %s %s", what, e.Outcome, e.ErrorClass, e.Reason, outcome, class)
 	}
+}
+
+// step is one step of a rotation, as Secrets Manager has it done.
+func (a *account) step(ctx context.Context, _ string, payload []byte) ([]byte, error) {
+	result, err := a.rotator.Invoke(ctx, payload)
+	if err == nil && result.FunctionError != "" {
+		err = errors.New(result.ErrorType)
+		a.t.Logf("the function rotate answered %s", result.Payload)
+	}
+	return result.Payload, err
+}
+
+// rotate has a document rotated by the built function, and returns whether its
+// new version is in force.
+func (a *account) rotate(document, version string) bool {
+	a.t.Helper()
+	if a.rotator == nil {
+		a.rotator = a.startFunction("rotate")
+	}
+	name := "evertoken/c/" + document
+	if _, err := a.sm.RotateSecret(a.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &name, ClientRequestToken: &version,
+		RotationLambdaARN: aws.String(a.rotator.ARN()), RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
+	}); err != nil {
+		a.t.Fatal(err)
+	}
+	a.aws.WaitRotations()
+	current, _ := a.aws.Secret(name).Labelled("AWSCURRENT")
+	return current.ID == version
 }

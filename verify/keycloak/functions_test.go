@@ -61,6 +61,11 @@ func TestFunctions(t *testing.T) {
 		"an offline token as a seed":         offlineSeed,
 		"discovery and a client's own grant": discovery,
 		"private_key_jwt":                    privateKeyJWT,
+		"rotation opens a session":           rotation,
+		"rotation with a wrong password":     rotationRefused,
+		"rotation in a locked account":       rotationLocked,
+		"a slow brute force beside it":       lockedForAWhile,
+		"a spent refresh token":              spentElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
@@ -285,5 +290,117 @@ func restarted(t *testing.T, s *server) {
 	a.want("after the restart", a.force(), "issued", "")
 	if n := r.sent("LOGIN"); n != 1 {
 		t.Errorf("%d logins, want 1", n)
+	}
+}
+
+const (
+	version1 = "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
+	version2 = "7f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
+)
+
+// A rotation of the session logs in once; the token that readers have lives on,
+// and the new session is what the next renewals use.
+func rotation(t *testing.T, s *server) {
+	r, a, _ := apiax(t, s)
+	r.singleUse()
+	a.want("the first run", a.named(), "issued", "")
+	published, opened := a.token(), a.refreshToken()
+	if !a.rotate("session", version1) {
+		t.Fatal("the new session is not in force")
+	}
+	if a.refreshToken() == opened || !r.alive(published) || a.token() != published {
+		t.Error("the session is to be a new one, and the published token to live")
+	}
+	a.want("a forced run", a.force(), "issued", "")
+	if !r.alive(a.token()) {
+		t.Error("the published token is dead")
+	}
+	if got := r.events(); !slices.Equal(got, []string{"LOGIN", "LOGIN", "REFRESH_TOKEN"}) {
+		t.Errorf("the server saw %q", got)
+	}
+	if !a.rotate("token", version2) || !r.alive(a.token()) {
+		t.Error("the rotated token is not in force, or is dead")
+	}
+	if n := r.sent("REFRESH_TOKEN_ERROR invalid_token"); n != 0 {
+		t.Errorf("%d refresh tokens were refused", n)
+	}
+}
+
+// A rotation that the server refuses changes nothing, and sends the password
+// once.
+func rotationRefused(t *testing.T, s *server) {
+	r, a, _ := apiax(t, s)
+	a.want("the first run", a.named(), "issued", "")
+	published, opened := a.token(), a.refreshToken()
+	a.put(map[string]any{"username": "user", "password": "wrong"})
+	if a.rotate("session", version1) {
+		t.Error("a session is in force that was never opened")
+	}
+	if a.refreshToken() != opened || a.token() != published || !r.alive(published) {
+		t.Error("what was in force is no longer")
+	}
+	if n := r.sent("LOGIN_ERROR invalid_user_credentials"); n != 1 {
+		t.Errorf("the wrong password was sent %d times, want once", n)
+	}
+	// Secrets Manager tries again: until the rotation is given up, a run leaves the
+	// session to it.
+	a.want("a run beside the rotation", a.force(), "deferred", "")
+	if !r.alive(a.token()) {
+		t.Error("the published token is dead")
+	}
+}
+
+// Where somebody else has locked the account for good, the rotation tries the
+// password once and leaves what is in force.
+func rotationLocked(t *testing.T, s *server) {
+	r, a, _ := apiax(t, s)
+	a.want("the first run", a.named(), "issued", "")
+	opened := a.refreshToken()
+	r.lockAfter(1, true)
+	login(t, r, "user", "wrong")
+	before := len(r.events())
+	if a.rotate("session", version1) || a.refreshToken() != opened {
+		t.Error("the session changed")
+	}
+	if got := r.events()[before:]; len(got) > 1 {
+		t.Errorf("the server saw %q", got)
+	}
+}
+
+// Two fast wrong logins of somebody else keep the right password out for a
+// while, by an answer like that to a wrong one: it goes out once, and again when
+// an operator who has unlocked the account forces a run.
+func lockedForAWhile(t *testing.T, s *server) {
+	r, a, _ := apiax(t, s)
+	r.lockAfter(30, false)
+	login(t, r, "user", "wrong")
+	login(t, r, "user", "wrong")
+	before := len(r.events())
+	a.want("while it is locked", a.named(), "failed", "credential_dead")
+	a.want("the next run", a.named(), "blocked", "credential_dead")
+	a.want("the one after", a.named(), "blocked", "credential_dead")
+	if got := r.events()[before:]; len(got) != 1 {
+		t.Errorf("the server saw %q", got)
+	}
+	r.set(map[string]any{"bruteForceProtected": false})
+	r.admin(http.MethodDelete, "/attack-detection/brute-force/users", nil, nil)
+	a.want("unlocked, and told so", a.force(), "issued", "")
+	if !r.alive(a.token()) {
+		t.Error("the published token is dead")
+	}
+}
+
+// In a realm of single use somebody else spends the session's refresh token:
+// the password opens a new session in the same run.
+func spentElsewhere(t *testing.T, s *server) {
+	r, a, _ := apiax(t, s)
+	r.singleUse()
+	a.want("the first run", a.named(), "issued", "")
+	if status := refresh(t, r, a.refreshToken()).status; status != http.StatusOK {
+		t.Fatalf("HTTP %d", status)
+	}
+	a.want("a forced run", a.force(), "issued", "")
+	if !r.alive(a.token()) || r.sent("LOGIN") != 2 {
+		t.Errorf("the published token lives: %v, logins %d, want 2", r.alive(a.token()), r.sent("LOGIN"))
 	}
 }
