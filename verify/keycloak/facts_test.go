@@ -24,6 +24,9 @@ type realm interface {
 	endSessions(name string)
 	// lockAfter switches brute-force protection on.
 	lockAfter(failures int, forEver bool)
+	// locked waits until a user is locked: wrong passwords are counted in the
+	// background.
+	locked(name string)
 	// singleUse switches "Revoke Refresh Token" on.
 	singleUse()
 	// notBefore ends all tokens issued so far.
@@ -311,6 +314,7 @@ var facts = []fact{
 			password := r.addUser("user")
 			login(t, r, "user", "wrong")
 			login(t, r, "user", "wrong")
+			r.locked("user")
 			return login(t, r, "user", password)
 		}},
 	{name: "the right password after a permanent lockout", status: 400, older: 401, problem: wrongPassword,
@@ -318,6 +322,7 @@ var facts = []fact{
 			r.lockAfter(1, true)
 			password := r.addUser("user")
 			login(t, r, "user", "wrong")
+			r.locked("user")
 			return login(t, r, "user", password)
 		}},
 	{name: "a refresh after a permanent lockout", status: 400, problem: "invalid_grant: User disabled",
@@ -325,6 +330,7 @@ var facts = []fact{
 			r.lockAfter(1, true)
 			a := mustLogin(t, r, "user", r.addUser("user"))
 			login(t, r, "user", "wrong")
+			r.locked("user")
 			return refresh(t, r, a.text("refresh_token"))
 		}},
 	{name: "an offline token", status: 200, ask: func(t *testing.T, r realm) answer {

@@ -168,6 +168,7 @@ func lockedAccount(t *testing.T, s *server) {
 	a.want("the first run", a.named(), "issued", "")
 	r.lockAfter(1, true)
 	login(t, r, "user", "wrong") // somebody else
+	r.locked("user")
 	a.want("the session of a locked user", a.force(), "failed", "credential_dead")
 	a.want("the next run", a.named(), "fresh", "") // the token lives
 	if n := len(r.events()); n > 5 {
@@ -358,6 +359,7 @@ func rotationLocked(t *testing.T, s *server) {
 	opened := a.refreshToken()
 	r.lockAfter(1, true)
 	login(t, r, "user", "wrong")
+	r.locked("user")
 	before := len(r.events())
 	if a.rotate("session", version1) || a.refreshToken() != opened {
 		t.Error("the session changed")
@@ -375,6 +377,7 @@ func lockedForAWhile(t *testing.T, s *server) {
 	r.lockAfter(30, false)
 	login(t, r, "user", "wrong")
 	login(t, r, "user", "wrong")
+	r.locked("user")
 	before := len(r.events())
 	a.want("while it is locked", a.named(), "failed", "credential_dead")
 	a.want("the next run", a.named(), "blocked", "credential_dead")

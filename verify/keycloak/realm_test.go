@@ -86,6 +86,18 @@ func (r *real) lockAfter(failures int, forEver bool) {
 		"maxTemporaryLockouts": 0, "quickLoginCheckMilliSeconds": 1000, "minimumQuickLoginWaitSeconds": 60})
 }
 
+func (r *real) locked(name string) {
+	for range 300 {
+		var status struct{ Disabled bool }
+		r.admin(http.MethodGet, "/attack-detection/brute-force/users/"+r.users[name], nil, &status)
+		if status.Disabled {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.t.Fatalf("%s was not locked within half a minute", name)
+}
+
 func (r *real) singleUse() {
 	r.set(map[string]any{"revokeRefreshToken": true, "refreshTokenMaxReuse": 0})
 }
