@@ -196,7 +196,7 @@ func TestAnOpeningMovedBackDoesNotRestForEver(t *testing.T) {
 // by the other's note, that it met with silence.
 func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
 	t.Parallel()
-	const connections = 10
+	const connections = 4
 	for _, provider := range []string{"oauth2", "flexnet"} {
 		w := fakeworld.New(t)
 		w.RunTimeout = 4 * time.Minute
