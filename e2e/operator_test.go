@@ -26,6 +26,7 @@ import (
 	fakelambda "evertoken/internal/fake/lambda"
 	fakestack "evertoken/internal/fake/stack"
 	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/secrets"
 )
 
 // The command evertoken is run as built, against a world that is all of AWS at one
@@ -39,7 +40,7 @@ import (
 //	stack refuse ACTION CODE              an action that the operator has no right to
 //	lambda busy N | refuse CODE           the next N invocations meet a run that is under way; all are refused
 //	account KIND NAME                     set up an account at a provider, and put what it needs into variables
-//	rotations                             Secrets Manager can invoke the built function rotate
+//	rotations [abandoned]                 Secrets Manager can invoke the built function rotate, or one that takes AWSPENDING off
 //	policy SECRET FILE                    a secret's resource policy
 
 // commandBinary is the built command, beside the function issue.
@@ -86,6 +87,8 @@ type others struct {
 	stacks *fakestack.Server
 	lambda *fakelambda.Server
 	rotate atomic.Pointer[fakelambda.Function]
+	// abandon, where it is set, serves a rotation in place of rotate.
+	abandon atomic.Pointer[func(event []byte) error]
 
 	mu     sync.Mutex
 	busy   int    // invocations that are still to meet a run under way
@@ -150,6 +153,9 @@ func (o *others) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // invokeRotate is how Secrets Manager reaches the function rotate.
 func (o *others) invokeRotate(ctx context.Context, arn string, payload []byte) ([]byte, error) {
+	if abandon := o.abandon.Load(); abandon != nil {
+		return nil, (*abandon)(payload)
+	}
 	f := o.rotate.Load()
 	if f == nil {
 		return fakeworld.Stuck(ctx, arn, payload)
@@ -384,7 +390,11 @@ func cmdLambda(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdRotations(ts *testscript.TestScript, neg bool, args []string) {
-	h := in(ts, neg, false, args, 0, "rotations")
+	h := in(ts, neg, false, args, 0, "rotations [abandoned]")
+	if len(args) == 1 && args[0] == "abandoned" {
+		h.others.abandon.Store(new(h.abandonRotation))
+		return
+	}
 	path, err := rotateBootstrap()
 	ts.Check(err)
 	f, err := fakelambda.Start(context.Background(), fakelambda.Options{Binary: path, Name: "rotate",
@@ -395,6 +405,19 @@ func cmdRotations(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { _ = f.Close() })
 	h.others.rotate.Store(f)
+}
+
+// abandonRotation ends a rotation as the function rotate does with one that it can never
+// promote.
+func (w *world) abandonRotation(event []byte) error {
+	var e struct{ SecretID, ClientRequestToken string }
+	if err := json.Unmarshal(event, &e); err != nil {
+		return fmt.Errorf("reading the event: %w", err)
+	}
+	if err := w.unlabel(e.SecretID, secrets.Pending, e.ClientRequestToken); err != nil {
+		return err
+	}
+	return errors.New("RotationStuck")
 }
 
 // cmdAccount sets up an account at a provider and puts what it needs into

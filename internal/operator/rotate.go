@@ -141,10 +141,14 @@ func scheduleOf(every string) (string, error) {
 const (
 	rotationLasts = 5 * time.Minute
 	rotationEvery = 2 * time.Second
+	// rotationGone is how many looks in a row must show no AWSPENDING before the rotation
+	// counts as ended. One look may be stale, since Secrets Manager is eventually consistent.
+	rotationGone = 3
 )
 
-// awaitRotation waits until AWSCURRENT has moved.
+// awaitRotation waits until AWSCURRENT has moved, or until the rotation has ended otherwise.
 func (a *app) awaitRotation(ctx context.Context, doc document, before string) error {
+	gone := 0
 	for end := a.Now().Add(rotationLasts); a.Now().Before(end); {
 		h, err := a.look(ctx, doc.id)
 		if err != nil {
@@ -156,6 +160,13 @@ func (a *app) awaitRotation(ctx context.Context, doc document, before string) er
 				return a.json(map[string]string{"secret": doc.name(), "outcome": "rotated"})
 			}
 			return nil
+		}
+		if gone++; holder(h.labels, secrets.Pending) != "" {
+			gone = 0
+		}
+		if gone == rotationGone {
+			return person("The log of the function rotate says why. Then run the same command again.",
+				"the rotation of %s ended without a new version; the version in force is unchanged", doc.name())
 		}
 		if err := a.Sleep(ctx, rotationEvery); err != nil {
 			return &failure{exitHalf, fmt.Errorf("interrupted: the rotation of %s goes on by itself", doc.name()),

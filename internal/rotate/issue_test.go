@@ -90,3 +90,47 @@ func TestIssueAndRotationMeet(t *testing.T) {
 		})
 	}
 }
+
+// TestASessionOpenedInTheSameSecondIsRotated: session documents have whole seconds, so a
+// session that issue opens just before a rotation begins has the same beginning as the
+// rotation's new session.
+func TestASessionOpenedInTheSameSecondIsRotated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apiax("c")
+	const secret = "evertoken/c/session"
+	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
+	w.clock.Advance(100 * time.Millisecond)
+	if err := w.rotateSecret(secret, "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOK()
+	v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	check(t, "promoted", id("one"), v.ID)
+}
+
+// TestASpentSessionIsNotPromotedAgain: issue refreshes the new session in the second in
+// which it was opened, and only then the answer of finishSecret is lost. Promoted again,
+// the version would bring a spent refresh token back.
+func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apiax("c")
+	const secret = "evertoken/c/session"
+	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
+	w.clock.Advance(16 * time.Minute)
+	w.prepare(secret, "tok")
+	check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
+	before, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	if err := w.store.MoveLabel(t.Context(), secret, secrets.Current, id("tok"), before.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(100 * time.Millisecond)
+	entry := w.issue(issue.Event{Connections: []string{"c"}, Force: true})
+	check(t, "a refresh", "issued", entry.Outcome)
+	refreshed, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	w.move(secret, secrets.Pending, "tok", "") // as it stands where the put left it
+	check(t, "finishSecret", "RotationStuck", w.step("finishSecret", secret, "tok"))
+	current, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	check(t, "AWSCURRENT", refreshed.ID, current.ID)
+}

@@ -85,9 +85,13 @@ func (r *rotation) checkPendingSession(pending, current secrets.Version, cred cr
 	if err != nil || in.RefreshToken.IsZero() {
 		return ""
 	}
-	// What is pending was never refreshed: a session of the same beginning with
-	// another refresh token came of it, whatever the clocks of two runs say.
-	if in.StartedAt.After(s.StartedAt) || in.StartedAt.Equal(s.StartedAt) && !in.RefreshToken.Equal(s.RefreshToken) {
+	// A refresh keeps a session's beginning and may replace its refresh token. So a session
+	// with the same beginning and another refresh token may be a successor of the pending
+	// one. It is no successor if its version is the older one; then it was only opened in the
+	// same second. Secrets Manager dates both versions, so no two clocks are compared.
+	successor := in.StartedAt.Equal(s.StartedAt) && !in.RefreshToken.Equal(s.RefreshToken) &&
+		!current.Created.Before(pending.Created)
+	if in.StartedAt.After(s.StartedAt) || successor {
 		return "AWSCURRENT has a newer session than AWSPENDING, which issue has stored meanwhile"
 	}
 	return ""
