@@ -85,6 +85,44 @@ func TestAHostIsAskedAFewThingsAtATimeAtFirst(t *testing.T) {
 	})
 }
 
+// atHost is a provider of which only the host matters.
+type atHost struct {
+	exchange.Provider
+	name   string
+	atOnce int
+}
+
+func (p atHost) Host() string            { return p.name }
+func (p atHost) Traits() exchange.Traits { return exchange.Traits{AtOnce: p.atOnce} }
+
+// TestAProvidersConnectionsShareItsBound: connections of one provider at one host
+// share the host's places: those that the provider asks for, or else the default.
+func TestAProvidersConnectionsShareItsBound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench(128, answered(time.Second))
+		r, hosts := &run{pool: w.pool}, map[string]*host{}
+		var all []*task
+		for i := range 3000 {
+			p := []atHost{{name: "one", atOnce: 2}, {name: "two", atOnce: 10}, {name: "three"}}[i%3]
+			c := connection.Connection{Name: fmt.Sprintf("c%04d", i), Provider: "preset"}
+			task := &task{job: renew.Job{Connection: c, Provider: p}, dead: true, turn: i}
+			task.host = r.hostOf(task, hosts)
+			all = append(all, task)
+		}
+		w.add(all...)
+		w.wait()
+		got := map[string]int{}
+		for name, h := range hosts {
+			got[name] = w.most[h]
+		}
+		want := map[string]int{"preset at one": 2, "preset at two": 10, "preset at three": mostAtOnce}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("at a time (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAHangingHostTakesNothingFromTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -39,6 +39,10 @@ type Preset struct {
 	// RefreshTokens is "single_use", or "reusable" where a refresh token lives
 	// on although it was used; empty where there are none.
 	RefreshTokens string `json:"refresh_tokens"`
+	// AtOnce is how many requests the provider's host gets at a time at most,
+	// where its documented limits ask for fewer than a run's default; 0 for the
+	// default. One of Facts has the source.
+	AtOnce int `json:"at_once"`
 	// Refusals are error codes with a meaning of the provider's own.
 	Refusals []Refusal `json:"refusals"`
 	// Facts are what an operator should know, each with its source.

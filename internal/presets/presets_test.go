@@ -40,6 +40,10 @@ func TestPresets(t *testing.T) {
 		if _, refresh := p.Grants["refresh_token"]; refresh != (p.RefreshTokens == "single_use" || p.RefreshTokens == "reusable") {
 			t.Errorf("%s: refresh_tokens %q", name, p.RefreshTokens)
 		}
+		sourced := slices.ContainsFunc(p.Facts, func(f Fact) bool { return strings.Contains(f.Says, "tokens at a time at most") })
+		if p.AtOnce < 0 || p.AtOnce > 31 || sourced != (p.AtOnce > 0) {
+			t.Errorf("%s: at_once %d must be fewer than a run's default of 32, and a fact must say why", name, p.AtOnce)
+		}
 		for _, f := range p.Facts {
 			if u, err := url.Parse(f.Source); err != nil || u.Scheme != "https" || u.Host == "" || !strings.HasSuffix(f.Says, ".") {
 				t.Errorf("%s: a fact has no source or is no sentence: %s", name, f.Says)

@@ -37,6 +37,7 @@ type oauth2 struct {
 	sessionMax, remintOut        time.Duration
 	reuseGrace                   time.Duration
 	renewLate, refreshTokensKept bool
+	atOnce                       int // a preset's; 0 for the default
 	refusals                     []presets.Refusal
 }
 
@@ -113,6 +114,9 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 			p.grant = short
 		}
 	}
+	if slices.Contains(grants, p.grant) {
+		return nil
+	}
 	known := strings.Join(grants, ", ") + ", or the provider's own name"
 	lower := strings.ToLower(p.grant)
 	meant := strictjson.Nearest(lower, grants)
@@ -122,8 +126,6 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 	switch {
 	case p.grant == "":
 		return p.wrong("grant", "is missing: name one of "+known)
-	case p.grant == meant:
-		return nil
 	case p.grant == "client_credential" && s.ClientAuth != nil && *s.ClientAuth == "none":
 		return nil // WeChat's, which authenticates no client but has appid and secret
 	case interactive[p.grant]:
@@ -250,7 +252,7 @@ func (p *oauth2) Allowed(c credential.Credential) error {
 }
 
 func (p *oauth2) Traits() exchange.Traits {
-	t := exchange.Traits{Session: p.session(), RenewLate: p.renewLate}
+	t := exchange.Traits{Session: p.session(), RenewLate: p.renewLate, AtOnce: p.atOnce}
 	if t.Session == exchange.NoSession {
 		return t
 	}

@@ -47,7 +47,7 @@ func newPreset(preset presets.Preset, c connection.Connection, o Options) (excha
 		return nil, err
 	}
 	p.refreshTokensKept = preset.RefreshTokens == "reusable"
-	p.refusals = preset.Refusals
+	p.refusals, p.atOnce = preset.Refusals, preset.AtOnce
 	return p, nil
 }
 

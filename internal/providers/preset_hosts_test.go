@@ -101,3 +101,23 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 		t.Errorf("an issuer leads to %s", endpoint)
 	}
 }
+
+// TestAPresetBoundsWhatItsHostGetsAtATime: a preset's own bound reaches the run, for
+// every grant, and so does the run's default where the preset has none.
+func TestAPresetBoundsWhatItsHostGetsAtATime(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		preset, settings string
+		want             int
+	}{
+		{"netsuite", `{"account":"1234567"}`, 2},
+		{"okta", `{"tenant":"acme","scope":"s"}`, 10},
+		{"okta", `{"tenant":"acme","grant":"refresh_token"}`, 10},
+		{"adobe", `{"scope":"s"}`, 0},
+		{"hubspot", `{}`, 0},
+	} {
+		if got := open(t, tt.preset, tt.settings, "").Traits().AtOnce; got != tt.want {
+			t.Errorf("%s %s: at most %d at a time, want %d", tt.preset, tt.settings, got, tt.want)
+		}
+	}
+}

@@ -21,6 +21,11 @@ const (
 	// "Access tokens expire in 1 hours by default": a maintainer in
 	// https://github.com/sharetribe/flex-sdk-js/issues/36
 	sharetribeLife = time.Hour
+	// The Integration API limits simultaneous requests
+	// (https://sharetribe.com/docs/concepts/rate-limiting), and Sharetribe's own SDK
+	// makes at most ten (sharetribe/flex-integration-sdk-js, v1.9.0). Whether requests
+	// for tokens count is not documented.
+	sharetribeAtOnce = 10
 )
 
 // sharetribeAccess is one kind of access: its grant, its scope (as the SDKs
@@ -39,7 +44,7 @@ var sharetribeAccesses = map[string]sharetribeAccess{
 		url: sharetribeIntegURL, scope: "integ",
 		grant: exchange.Grant{Type: "client_credentials", Members: []string{credential.ClientID, credential.ClientSecret}},
 		// A lost answer needs no replay: the secret opens a new session.
-		traits: exchange.Traits{Session: exchange.RequiredSession, SingleUse: true},
+		traits: exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, AtOnce: sharetribeAtOnce},
 	},
 	"anonymous": {
 		url: sharetribeMarketURL, scope: "public-read",

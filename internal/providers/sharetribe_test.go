@@ -128,7 +128,7 @@ func TestSharetribeRefused(t *testing.T) {
 
 func TestSharetribeTraits(t *testing.T) {
 	t.Parallel()
-	single := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true}
+	single := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, AtOnce: 10}
 	replay := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
 	windowed := single
 	windowed.SessionMax, windowed.RemintBefore = 180*24*time.Hour, 24*time.Hour
