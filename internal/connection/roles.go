@@ -86,6 +86,7 @@ func conflicts(all []Declared) []wanted {
 			}
 		}
 	}
+	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 }) // nearly all
 	var out []wanted
 	for _, key := range slices.SortedFunc(maps.Keys(byName), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		for _, uses := range byAccount(all, key[0], byName[key]) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"evertoken/internal/lazyregexp"
@@ -64,6 +65,29 @@ func decode(data []byte, v any) (member, problem string) {
 		return "", "is not what is expected here" + position(err)
 	}
 	return "", ""
+}
+
+// Members counts the members of a JSON object: the colons at its own level. text
+// must be an object that a decoder took. Fewer names than that in what was decoded
+// mean that one stands there twice.
+func Members(text string) int {
+	n, depth, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++ // what is escaped
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // Repeated returns the names that a JSON object has more than once. A decoder
@@ -149,16 +173,26 @@ func wrongDuration(members map[string]json.RawMessage, v any) string {
 	return ""
 }
 
+// tags are the members that v, a pointer to a struct, has in JSON, sorted.
 func tags(v any) []string {
 	t := reflect.TypeOf(v).Elem()
+	if known, ok := tagsOf.Load(t); ok {
+		if names, ok := known.([]string); ok {
+			return names
+		}
+	}
 	var names []string
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	tagsOf.Store(t, names)
 	return names
 }
+
+// tagsOf remembers [tags] by type: a fleet's declarations are of a few types.
+var tagsOf sync.Map // of reflect.Type to []string
 
 func typeName(t reflect.Type) string {
 	switch t.Kind() {

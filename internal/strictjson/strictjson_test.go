@@ -1,6 +1,7 @@
 package strictjson_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,39 @@ func FuzzRepeatedAt(f *testing.F) {
 		path := strictjson.RepeatedAt(document)
 		if strings.ContainsAny(path, "\n\x1b ") {
 			t.Errorf("%q would break a log line", path)
+		}
+	})
+}
+
+// FuzzMembers holds the count against what a decoder reads, one by one.
+func FuzzMembers(f *testing.F) {
+	for _, text := range []string{
+		`{}`, `{"a":1}`, ` {"a":1,"a":2} `, `{"a:b":"c:d","e":{"f":1,"g":[{"h":2}]}}`, `{"\":":"\\","\\":":"}`, `{"a":[":",{"b":":"}],"c":null}`,
+		`{"é:":"\u003a","":""}`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(text), &object) != nil || object == nil {
+			return
+		}
+		d := json.NewDecoder(strings.NewReader(text))
+		if _, err := d.Token(); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for ; d.More(); want++ {
+			var value json.RawMessage
+			if _, err := d.Token(); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Decode(&value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strictjson.Members(text); got != want {
+			t.Errorf("%q has %d members, counted %d", text, want, got)
 		}
 	})
 }
