@@ -3,6 +3,7 @@ package issue
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"evertoken/internal/renew"
@@ -55,23 +56,33 @@ func metrics(results []renew.Result, report Report, now time.Time, every, took t
 	return append([]telemetry.Line{{Metrics: fleet}}, connectionLines(results, now, every, perConnection)...)
 }
 
-// connectionLines are the lines of the connections that have the least life
-// left, at most so many. Where not all have a line, those that never had a token
-// come last: the fleet's Failed counts them, and they must not take the place of
-// one whose token is about to die.
+// connectionLines are the lines of at most so many connections: of those in need,
+// and then of those that are first by name. The latter are the same in every run,
+// since CloudWatch charges for each connection that had a line within an hour: a
+// choice by life would go round the whole fleet. A connection that is no longer in
+// need has no line any more, which the alarms take for good news
+// (TreatMissingData of notBreaching).
 func connectionLines(results []renew.Result, now time.Time, every time.Duration, most int) []telemetry.Line {
-	byLife := slices.Clone(results)
-	slices.SortStableFunc(byLife, func(a, b renew.Result) int {
-		if a.ExpiresAt.IsZero() != b.ExpiresAt.IsZero() {
-			if a.ExpiresAt.IsZero() {
-				return 1
-			}
-			return -1
+	chosen := slices.Clone(results)
+	need := make(map[string]bool, len(results))
+	for _, r := range results {
+		need[r.Name] = inNeed(r, now, every)
+	}
+	slices.SortStableFunc(chosen, func(a, b renew.Result) int {
+		switch {
+		case need[a.Name] != need[b.Name]:
+			return before(need[a.Name])
+		case !need[a.Name]:
+			return strings.Compare(a.Name, b.Name)
+		case a.ExpiresAt.IsZero() != b.ExpiresAt.IsZero():
+			// The fleet's Failed counts one that never had a token: it must not take
+			// the place of one whose token is about to die.
+			return before(b.ExpiresAt.IsZero())
 		}
-		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), strings.Compare(a.Name, b.Name))
 	})
-	lines := make([]telemetry.Line, 0, min(most, len(byLife)))
-	for _, r := range byLife[:min(most, len(byLife))] {
+	lines := make([]telemetry.Line, 0, min(most, len(chosen)))
+	for _, r := range chosen[:min(most, len(chosen))] {
 		line := telemetry.Line{
 			Dimensions: []telemetry.Dimension{{Name: "Connection", Value: r.Name}},
 			Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: trouble(r.Outcome)}},
@@ -86,6 +97,20 @@ func connectionLines(results []renew.Result, now time.Time, every time.Duration,
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// before orders the one first of which it is true.
+func before(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
+}
+
+// inNeed reports whether an alarm that names connections would fire for this one.
+func inNeed(r renew.Result, now time.Time, every time.Duration) bool {
+	promise, ok := remainingOfPromise(r, now, every)
+	return trouble(r.Outcome) != noTrouble || ok && promise < 1
 }
 
 // next is what happens next to a connection, as far as it is known.

@@ -149,31 +149,53 @@ func TestWhatEvertokenRenewsItselfNeedsNobody(t *testing.T) {
 	}
 }
 
-func TestHowManyConnectionsHaveMetrics(t *testing.T) {
+// TestWhichConnectionsHaveMetrics: those that need somebody, whatever their number,
+// and then always the same ones.
+func TestWhichConnectionsHaveMetrics(t *testing.T) {
 	t.Parallel()
-	var results []renew.Result
-	for i := range 5 {
-		results = append(results, renew.Result{Name: fmt.Sprintf("c-%d", i), Outcome: renew.Fresh, ExpiresAt: now.Add(time.Duration(10-i) * time.Hour), MinRemaining: time.Hour})
+	fleet := func(edit func([]renew.Result)) []renew.Result {
+		var results []renew.Result
+		for i := range 5 {
+			results = append(results, renew.Result{Name: fmt.Sprintf("c-%d", i), Outcome: renew.Fresh, ExpiresAt: now.Add(time.Duration(10-i) * time.Hour), MinRemaining: time.Hour})
+		}
+		if edit != nil {
+			edit(results)
+		}
+		return results
 	}
-	results = append(results, misconfigured("newcomer", "r", "h"))
-	for _, tt := range []struct {
-		most int
-		want []string
+	for name, tt := range map[string]struct {
+		results []renew.Result
+		most    int
+		want    []string
 	}{
-		{0, nil},
-		{2, []string{"c-4", "c-3"}},
-		{5, []string{"c-4", "c-3", "c-2", "c-1", "c-0"}},
-		{500, []string{"c-4", "c-3", "c-2", "c-1", "c-0", "newcomer"}},
+		"none":                       {fleet(nil), 0, nil},
+		"all are well":               {fleet(nil), 2, []string{"c-0", "c-1"}},
+		"all are well, an hour on":   {fleet(func(r []renew.Result) { r[0].ExpiresAt = now.Add(19 * time.Hour) }), 2, []string{"c-0", "c-1"}},
+		"all are well, and all told": {fleet(nil), 500, []string{"c-0", "c-1", "c-2", "c-3", "c-4"}},
+		"one has failed":             {fleet(func(r []renew.Result) { r[2].Outcome = renew.Failed }), 2, []string{"c-2", "c-0"}},
+		"one is blocked":             {fleet(func(r []renew.Result) { r[3].Outcome = renew.Blocked }), 2, []string{"c-3", "c-0"}},
+		"a promise is about to break": {fleet(func(r []renew.Result) {
+			r[4].Outcome, r[4].ExpiresAt = renew.Deferred, now.Add(time.Hour)
+		}), 2, []string{"c-4", "c-0"}},
+		"the least life first, never a token last": {append(fleet(func(r []renew.Result) {
+			r[1].Outcome, r[3].Outcome = renew.Failed, renew.Failed
+		}), misconfigured("a-newcomer", "r", "h")), 3, []string{"c-3", "c-1", "a-newcomer"}},
+		"a newcomer that failed, before those that are well": {append(fleet(nil), misconfigured("newcomer", "r", "h")), 2, []string{"newcomer", "c-0"}},
+		"more in need than have a line": {fleet(func(r []renew.Result) {
+			for i := range r {
+				r[i].Outcome = renew.Failed
+			}
+		}), 2, []string{"c-4", "c-3"}},
 	} {
 		var got []string
-		for _, l := range connectionLines(results, now, every, tt.most) {
+		for _, l := range connectionLines(tt.results, now, every, tt.most) {
 			got = append(got, l.Dimensions[0].Value)
 			if len(l.Metrics) > 3 {
-				t.Errorf("%d metrics of %s", len(l.Metrics), l.Dimensions[0].Value)
+				t.Errorf("%s: %d metrics of %s", name, len(l.Metrics), l.Dimensions[0].Value)
 			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("at most %d (-want +got):\n%s", tt.most, diff)
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
