@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +16,8 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// What AWS is taken to be: the quotas that it documents, as token buckets that
-// hold what a second allows, and a latency as it is within a Region.
+// What AWS is taken to be: a latency as it is within a Region, and of the quotas that it
+// documents those that bound a run; see fakeaws.Quotas.
 const (
 	awsLatency      = 30 * time.Millisecond
 	providerLatency = 300 * time.Millisecond
@@ -25,29 +25,6 @@ const (
 	batchQuota      = 100
 	parameterQuota  = 40
 )
-
-// bucket is a quota: so many calls a second, a second's worth of them at once.
-type bucket struct {
-	mu    sync.Mutex
-	rate  float64
-	holds float64
-	at    time.Time
-}
-
-func newBucket(rate float64) *bucket { return &bucket{rate: rate, holds: rate, at: time.Now()} }
-
-func (b *bucket) take() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Now()
-	b.holds = min(b.rate, b.holds+now.Sub(b.at).Seconds()*b.rate)
-	b.at = now
-	if b.holds < 1 {
-		return false
-	}
-	b.holds--
-	return true
-}
 
 // cloud is AWS and the providers that the connections are at.
 type cloud struct {
@@ -87,28 +64,23 @@ func (c *cloud) close() {
 // begin sets latency and quotas, of writes a share of what AWS allows: others in
 // the account use the rest.
 func (c *cloud) begin(writes float64) {
-	buckets := map[string]*bucket{}
-	for rate, operations := range map[float64][]string{
-		writeQuota * writes: {"PutSecretValue", "UpdateSecretVersionStage"},
-		batchQuota:          {"BatchGetSecretValue"},
-		parameterQuota:      {"GetParametersByPath", "GetParameters", "GetParameter"},
-	} {
-		b := newBucket(rate)
-		for _, operation := range operations {
-			buckets[operation] = b
+	quotas := fakeaws.Quotas()
+	for i, q := range quotas {
+		if slices.Contains(q.Operations, "PutSecretValue") {
+			quotas[i].PerSecond *= writes
 		}
 	}
 	c.aws.ClearFaults()
 	c.aws.ResetCalls()
 	c.aws.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) { time.Sleep(awsLatency) }})
-	c.aws.Inject(&fakeaws.Fault{Code: "ThrottlingException", Match: func(call fakeaws.Call) bool {
-		b := buckets[call.Operation]
-		return b != nil && !b.take()
-	}})
+	c.aws.Enforce(quotas...)
 }
 
 // end takes latency and quotas away.
-func (c *cloud) end() { c.aws.ClearFaults() }
+func (c *cloud) end() {
+	c.aws.ClearFaults()
+	c.aws.Enforce()
+}
 
 // kind is how the connections of a fleet get their tokens.
 type kind string

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
@@ -67,6 +68,13 @@ func refusal(name, code string, times int, operations []string) fault {
 	}}
 }
 
+// slowCall and slowAnswer are just below the times at which a call to AWS and an exchange
+// are given up. The clock moves by them while the call is under way.
+const (
+	slowCall   = 7 * time.Second
+	slowAnswer = 19 * time.Second
+)
+
 // awsFaults are the ways in which a call to AWS can fail. A fault once is
 // mended by the SDK's own retry; a long one outlasts it; dead means that the
 // process ends there.
@@ -90,6 +98,14 @@ func awsFaults() []fault {
 	add("drop after once", fakeaws.DropAfter, "", 1, false)
 	add("drop after long", fakeaws.DropAfter, "", 3, false)
 	add("stale", fakeaws.Stale, "", 1, false)
+	// A run takes no time on the injected clock, so a state that is a millisecond old is the
+	// one before the run: several reads in a row do not see what the run itself wrote.
+	out = append(out, fault{name: "stale in a row", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Stale, StaleBy: time.Millisecond, Skip: at, Times: 5})
+	}})
+	out = append(out, fault{name: "slow calls", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 3, Hook: func(fakeaws.Call) { w.Clock.Advance(slowCall) }})
+	}})
 	add("aws gone for the rest of the run", fakeaws.DropBefore, "", 0, true)
 	for i, kind := range []fakeaws.FaultKind{fakeaws.DropBefore, fakeaws.DropAfter} {
 		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
@@ -126,6 +142,9 @@ func idpFaults() []fault {
 	out[len(out)-1].unread = true
 	add("redirect", fakeidp.Fault{Kind: fakeidp.Redirect}, false)
 	add("huge", fakeidp.Fault{Kind: fakeidp.Huge}, true)
+	out = append(out, fault{name: "slow answer", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { w.Clock.Advance(slowAnswer) }})
+	}})
 	for i, kind := range []fakeidp.FaultKind{fakeidp.DropBefore, fakeidp.DropAfter} {
 		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
 			w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeidp.Request) { kill(fakeaws.Call{}) }})
@@ -214,7 +233,7 @@ func soak() bool { return os.Getenv("EVERTOKEN_SOAK") != "" }
 // long version.
 var telling = []string{
 	"refuse AccessDeniedException", "no put any more", "drop after long", "dead before", "dead after", "aws gone for the rest of the run",
-	"answer 503", "drop after", "truncate", "html",
+	"answer 503", "drop after", "truncate", "html", "stale in a row", "slow answer",
 }
 
 // mostTelling are those for the variants of what telling is tried with.

@@ -85,6 +85,7 @@ type Server struct {
 	removed    map[string]time.Time // :: parameter → when it was deleted
 	accessed   map[accessKey]time.Time
 	kms        map[string]kmsRefusal
+	buckets    []*bucket
 	calls      []Call
 }
 
@@ -245,6 +246,8 @@ func (s *Server) apply(call Call, read bool, req request, fault *Fault) (out any
 	defer s.mu.Unlock()
 	st := &s.live
 	switch {
+	case s.overQuota(call.Operation):
+		err = injected("ThrottlingException", call)
 	case fault == nil:
 		out, err = req.apply(s, st)
 	case fault.Kind == Refuse:

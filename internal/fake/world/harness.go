@@ -111,6 +111,8 @@ type World struct {
 	RunTimeout time.Duration
 	http       *http.Client
 	oauth      *oauth.Client
+	// Paces hold the calls to AWS to its quotas; by default they do not wait.
+	Paces *secrets.Paces
 	// Sleep replaces the waits between tries; the clock's own by default.
 	Sleep func(context.Context, time.Duration) error
 }
@@ -152,14 +154,22 @@ func (w *World) AWSConfig() aws.Config {
 
 // Store is the product's store over the fake.
 func (w *World) Store() *secrets.Store {
-	return secrets.NewStore(secretsmanager.NewFromConfig(w.AWSConfig()), nil)
+	return secrets.NewStore(secretsmanager.NewFromConfig(w.AWSConfig()), w.Paces)
+}
+
+func (w *World) parameters() *secrets.Parameters {
+	p := secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig()))
+	if w.Paces != nil {
+		p = p.Paced(w.Paces)
+	}
+	return p
 }
 
 // Parts are what the product is made of, over the fakes.
 func (w *World) Parts() wiring.Parts {
 	return wiring.Parts{
-		Config: w.Config, Secrets: w.Store(), Parameters: secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig())),
-		OAuth: w.oauth, Now: w.Clock.Now, Sleep: w.Sleep,
+		Config: w.Config, Secrets: w.Store(), Parameters: w.parameters(),
+		Paces: w.Paces, OAuth: w.oauth, Now: w.Clock.Now, Sleep: w.Sleep,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
