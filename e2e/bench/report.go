@@ -58,6 +58,7 @@ func (d *report) runs() {
 		d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred,
 			seconds(r.took), seconds(r.limit), ratio(r), reach(r), each(r.writes, r.report.Issued), each(r.calls, r.report.Issued), megabytes(r.peak))
 	}
+	d.line(singleUse)
 	d.line("\n## A host that hangs\n\nThe others are the connections at the host that answers: they are to be done\nwithin 5 %% of the time that their share of the fleet takes by itself.\n")
 	d.line("| connections | case | issued | failed | last token of the others after | the whole run took |\n|--:|---|--:|--:|--:|--:|")
 	for _, r := range d.hang {
@@ -67,6 +68,23 @@ func (d *report) runs() {
 	d.line("\n## A throttled AWS\n\n| connections | case | issued | failed | deferred | took | limit | ratio | calls throttled |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|")
 	d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %d |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred, seconds(r.took), seconds(r.limit), ratio(r), r.throttle)
 }
+
+// singleUse says what the calls of the table are.
+const singleUse = `
+What a renewal makes: 6 calls (the descriptions of the token and of the session, the
+proof, the claim, the session, the token), of which the last 4 are writes, and its
+share of the reads in batches. An opening makes 5 writes: the label that says whose
+seed it is, the version that says that a session is being opened, the claim, the
+session, the token.
+
+The aims were 6 calls to a renewal, reads included, and 4 writes to an opening; no
+further call can be spared safely. A batch tells only the labels of AWSCURRENT, and so
+neither where the claim's label is, nor that the secret is a replica, nor that a
+rotation is under way, which a write of the token would make Secrets Manager abandon;
+the list of secrets tells all that up to five minutes late. Without the seed's label, a
+credential that was copied would end the session of the connection that used it first,
+and a put that brings the claim's label along, in place of a move, would take that label
+from another run instead of being refused.`
 
 func (d *report) startsTable() {
 	d.line("\n## Start\n\nMedians of 21 starts. Init is the time from the start of the process until it asks\nfor its first event. The bare handler (`e2e/bench/bare`) has the same SDK packages\nand makes one call of each. To reach: 1.25 times its init, 1.2 times its size.\n")

@@ -337,12 +337,22 @@ func TestRotationUnderWayDefers(t *testing.T) {
 
 func TestReplicaIsRefused(t *testing.T) {
 	t.Parallel()
-	w := fakeworld.New(t)
-	w.Flexera(name, true)
-	w.AWS.SetReplica(token, "eu-west-1")
-	want(t, w, "failed", "primary Region, eu-west-1")
-	if n := len(w.IDP.Requests()); n != 0 {
-		t.Errorf("%d requests for a token that cannot be stored", n)
+	for what, connect := range map[string]func(*fakeworld.World){
+		"a first token": func(w *fakeworld.World) { w.Flexera(name, true) },
+		"a single-use refresh token": func(w *fakeworld.World) {
+			w.Apiax(name)
+			want(t, w, "issued", "")
+			advance(t, w)
+		},
+	} {
+		w := fakeworld.New(t)
+		connect(w)
+		w.IDP.ResetRequests()
+		w.AWS.SetReplica(token, "eu-west-1")
+		want(t, w, "failed", "primary Region, eu-west-1")
+		if n := len(w.IDP.Requests()); n != 0 {
+			t.Errorf("%s: %d requests for a token that cannot be stored", what, n)
+		}
 	}
 }
 
