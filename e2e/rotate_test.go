@@ -145,19 +145,6 @@ func (r *rotating) promoted(provider, secret, version string) {
 	}
 }
 
-// exchanges counts the grants that reached a provider, and the tokens that
-// FlexNet was asked for.
-func (r *rotating) exchanges() int {
-	n := 0
-	for _, q := range r.IDP.Requests() {
-		created := q.Provider == fakeidp.ProviderFlexNet && q.Method == "POST" && (strings.HasSuffix(q.Path, "/token") || strings.HasSuffix(q.Path, "/rotation"))
-		if q.Processed && (q.Grant != "" || created) {
-			n++
-		}
-	}
-	return n
-}
-
 // TestRotateEveryRole rotates what each provider lets be rotated.
 func TestRotateEveryRole(t *testing.T) {
 	t.Parallel()
@@ -186,7 +173,7 @@ func TestRotateEveryRole(t *testing.T) {
 			version := secrets.FreshID()
 			r.rotate(secret, version)
 			r.promoted(test.provider, secret, version)
-			if got := r.exchanges(); got != test.exchanges {
+			if got := r.Exchanges(); got != test.exchanges {
 				t.Errorf("the rotation made %d exchanges, want %d", got, test.exchanges)
 			}
 		})
@@ -236,7 +223,7 @@ func TestRotateKilled(t *testing.T) {
 						}
 					}
 					r.promoted(test.provider, secret, version)
-					if extra := r.exchanges() - clean.exchanges(); extra > tries {
+					if extra := r.Exchanges() - clean.Exchanges(); extra > tries {
 						t.Errorf("the crash cost %d more exchanges, want at most one a try", extra)
 					}
 				})
@@ -297,7 +284,7 @@ func TestRotateEvents(t *testing.T) {
 		}
 	}
 	r.promoted("flexera", secret, eventVersion)
-	if got := r.exchanges(); got != 3 { // the test step came twice
+	if got := r.Exchanges(); got != 3 { // the test step came twice
 		t.Errorf("%d exchanges, want 3", got)
 	}
 }

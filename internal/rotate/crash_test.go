@@ -28,21 +28,21 @@ var crashes = map[string]struct {
 		w.own("evertoken/c/credential", first["client_id"])
 	}, "credential", "flexera", 2},
 	"token of flexera": {func(w *world) { w.flexera("c") }, "token", "flexera", 1},
-	"token of oauth2":  {func(w *world) { w.oauth2("c") }, "token", "oauth2", 1},
+	"token of oauth2":  {func(w *world) { w.OAuth2("c", "client_credentials") }, "token", "oauth2", 1},
 	"token of flexnet": {func(w *world) {
-		n := w.idp.FlexNet()
+		n := w.IDP.FlexNet()
 		w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
 	}, "token", "flexnet", 1},
-	"session of apiax": {func(w *world) { w.apiax("c") }, "session", "apiax", 1},
+	"session of apiax": {func(w *world) { w.Apiax("c") }, "session", "apiax", 1},
 	// A lost answer is settled by the provider's rule: the refresh token is sent
 	// once more, and then what is stronger.
 	"token of apiax": {func(w *world) {
-		w.idp.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
-		w.apiax("c")
+		w.IDP.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
+		w.Apiax("c")
 		w.rotated("evertoken/c/token")
 	}, "token", "apiax", 2},
 	"token of sharetribe": {func(w *world) {
-		s := w.idp.Sharetribe()
+		s := w.IDP.Sharetribe()
 		clientID, secret := s.AddIntegrationApp()
 		w.connect("c", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
 		w.rotated("evertoken/c/token")
@@ -56,7 +56,7 @@ func (w *world) rotated(secret string) {
 		w.Fatal(err)
 	}
 	w.wantOK()
-	w.clock.Advance(16 * time.Minute)
+	w.Clock.Advance(16 * time.Minute)
 }
 
 // dieAfter lets the function make n calls more; the answer to the last is lost,
@@ -71,10 +71,10 @@ func (w *world) dieAfter(n int64) *atomic.Int64 {
 		}
 		return reached
 	}
-	w.aws.Inject(&fakeaws.Fault{Kind: fakeaws.DropAfter, Match: func(c fakeaws.Call) bool { return ours(c) && last() }})
-	w.aws.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore, Match: func(c fakeaws.Call) bool { return ours(c) && calls.Load() > n }})
-	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Match: func(fakeidp.Request) bool { return last() }})
-	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: func(fakeidp.Request) bool { return calls.Load() > n }})
+	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropAfter, Match: func(c fakeaws.Call) bool { return ours(c) && last() }})
+	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore, Match: func(c fakeaws.Call) bool { return ours(c) && calls.Load() > n }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Match: func(fakeidp.Request) bool { return last() }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: func(fakeidp.Request) bool { return calls.Load() > n }})
 	return calls
 }
 
@@ -86,7 +86,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			secret := "evertoken/c/" + test.document
 			clean := newWorld(t)
 			test.begin(clean)
-			clean.idp.ResetRequests()
+			clean.IDP.ResetRequests()
 			calls := clean.dieAfter(1 << 30)
 			if err := clean.rotateSecret(secret, "tok"); err != nil {
 				t.Fatal(err)
@@ -97,18 +97,18 @@ func TestCrashAfterEachCall(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t)
 					test.begin(w)
-					w.idp.ResetRequests()
+					w.IDP.ResetRequests()
 					w.dieAfter(n)
 					if err := w.rotateSecret(secret, "tok"); err != nil {
 						t.Fatal(err)
 					}
-					w.aws.ClearFaults()
-					w.idp.ClearFaults()
+					w.AWS.ClearFaults()
+					w.IDP.ClearFaults()
 					w.dead.Store(false)
 					w.retryUntilDone(secret)
-					v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+					v, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 					check(t, "promoted", id("tok"), v.ID)
-					if extra := w.exchanges() - clean.exchanges(); extra > test.wasted {
+					if extra := w.Exchanges() - clean.Exchanges(); extra > test.wasted {
 						t.Errorf("the crash cost %d more exchanges, want at most %d", extra, test.wasted)
 					}
 					w.works(test.provider, secret)
@@ -123,14 +123,14 @@ func TestCrashAfterEachCall(t *testing.T) {
 func (w *world) retryUntilDone(secret string) {
 	w.Helper()
 	for range 5 {
-		v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
-		_, pending := w.aws.Secret(secret).Labelled(secrets.Pending)
+		v, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
+		_, pending := w.AWS.Secret(secret).Labelled(secrets.Pending)
 		if v.ID == id("tok") && !pending {
 			return
 		}
-		w.clock.Advance(16 * time.Minute)
+		w.Clock.Advance(16 * time.Minute)
 		w.obey(secret) // of a client whose secret died with the function
-		if w.aws.RetryRotation(secret) == nil {
+		if w.AWS.RetryRotation(secret) == nil {
 			return
 		}
 	}
@@ -147,22 +147,22 @@ func (w *world) works(provider, secret string) {
 	switch {
 	case strings.HasSuffix(secret, "/token"):
 		token, err := credential.ParseToken(value)
-		if err != nil || token.ExpiresAt.After(w.clock.Now()) && !w.idp.Accepts(provider, token.AccessToken.Reveal()) {
+		if err != nil || token.ExpiresAt.After(w.Clock.Now()) && !w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
 			w.Errorf("the provider does not accept the token in force: %v", err)
 		}
-		if session, found := w.aws.Secret("evertoken/c/session").Labelled(secrets.Current); found {
+		if session, found := w.AWS.Secret("evertoken/c/session").Labelled(secrets.Current); found {
 			s, err := credential.ParseSession(redact.New(session.Value))
-			if err != nil || !w.idp.RefreshTokenAlive(provider, s.RefreshToken.Reveal()) {
+			if err != nil || !w.IDP.RefreshTokenAlive(provider, s.RefreshToken.Reveal()) {
 				w.Errorf("the refresh token in force is not alive: %v", err)
 			}
 		}
 	case strings.HasSuffix(secret, "/session"):
 		session, err := credential.ParseSession(value)
-		if err != nil || !w.idp.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
+		if err != nil || !w.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
 			w.Errorf("the refresh token in force is not alive: %v", err)
 		}
 	default:
-		clients := w.idp.Flexera().Clients(org, 2263)
+		clients := w.IDP.Flexera().Clients(org, 2263)
 		check(w.T, "clients", 2, len(clients))
 		check(w.T, "proof of what is in force", "ok", w.rotateAgain(secret))
 	}
@@ -171,7 +171,7 @@ func (w *world) works(provider, secret string) {
 // rotateAgain rotates once more, which takes a token made with what is in force.
 func (w *world) rotateAgain(secret string) string {
 	w.Helper()
-	w.clock.Advance(2 * time.Hour)
+	w.Clock.Advance(2 * time.Hour)
 	before := len(w.errors())
 	if err := w.rotateSecret(secret, "again"); err != nil {
 		return err.Error()

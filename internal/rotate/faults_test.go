@@ -24,18 +24,18 @@ func TestPropagation(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			account, _ := w.flexera("f")
-			w.clock.Advance(time.Hour)
-			w.idp.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.ClientPropagation = test.after })
+			w.Clock.Advance(time.Hour)
+			w.IDP.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.ClientPropagation = test.after })
 			if err := w.rotateSecret("evertoken/f/credential", "one"); err != nil {
 				t.Fatal(err)
 			}
 			check(t, "labels", test.want, w.labels("evertoken/f/credential"))
-			check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+			check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
 			if test.after < settle {
-				w.clock.Advance(test.after)
-				_ = w.aws.RetryRotation("evertoken/f/credential") // it may be complete already
+				w.Clock.Advance(test.after)
+				_ = w.AWS.RetryRotation("evertoken/f/credential") // it may be complete already
 				check(t, "labels after a retry", "cur:PREVIOUS one:CURRENT", w.labels("evertoken/f/credential"))
-				check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+				check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
 			}
 		})
 	}
@@ -47,13 +47,13 @@ const settle = 15 * time.Minute
 func TestEventualConsistency(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
-	w.aws.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/c/token", Kind: fakeaws.Stale, StaleBy: time.Hour, Times: 2})
+	w.OAuth2("c", "client_credentials")
+	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/c/token", Kind: fakeaws.Stale, StaleBy: time.Hour, Times: 2})
 	if err := w.rotateSecret("evertoken/c/token", "one"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	check(t, "exchanges", 1, w.exchanges())
+	check(t, "exchanges", 1, w.Exchanges())
 }
 
 // TestErrorIsNotAbsence: no error of AWS is taken for "no value yet".
@@ -65,13 +65,13 @@ func TestErrorIsNotAbsence(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.oauth2("c")
+			w.OAuth2("c", "client_credentials")
 			w.prepare("evertoken/c/token", "one")
-			w.aws.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Resource: "evertoken/c/token", Code: code})
+			w.AWS.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Resource: "evertoken/c/token", Code: code})
 			for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
 				check(t, step, want, w.step(step, "evertoken/c/token", "one"))
 			}
-			check(t, "exchanges", 0, w.exchanges())
+			check(t, "exchanges", 0, w.Exchanges())
 			check(t, "labels", "one?:PENDING", w.labels("evertoken/c/token"))
 		})
 	}
@@ -89,7 +89,7 @@ func TestOtherWasFaster(t *testing.T) {
 			t.Parallel()
 			s := begin(t)
 			s.prepared()
-			s.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: s.secret, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+			s.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: s.secret, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
 				s.store("tok", "new", "AWSPENDING")
 			}})
 			check(t, "outcome", "ok", s.step("createSecret", s.secret, "tok"))
@@ -108,13 +108,13 @@ func TestDeadToken(t *testing.T) {
 	w.prepare(secret, "tok")
 	check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
 	w.move(secret, "AWSPENDING", "", "tok") // the first value is AWSCURRENT at once
-	w.clock.Advance(20 * time.Minute)
+	w.Clock.Advance(20 * time.Minute)
 	w.prepare(secret, "next")
 	check(t, "createSecret", "ok", w.step("createSecret", secret, "next"))
-	w.idp.Inject(&fakeidp.Fault{Path: "/refresh-tokens", Status: 401})
+	w.IDP.Inject(&fakeidp.Fault{Path: "/refresh-tokens", Status: 401})
 	check(t, "young", "Transient", w.step("testSecret", secret, "next"))
 	check(t, "labels", "tok:CURRENT next:PENDING", w.labels(secret))
-	w.clock.Advance(settle)
+	w.Clock.Advance(settle)
 	check(t, "after a while", "CredentialDead", w.step("testSecret", secret, "next"))
 	check(t, "labels", "tok:CURRENT", w.labels(secret))
 }
@@ -123,12 +123,12 @@ func TestDeadToken(t *testing.T) {
 func TestTakeOffFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
+	w.OAuth2("c", "client_credentials")
 	const secret = "evertoken/c/token"
 	w.put(secret, "cur", "whatever")
 	w.prepare(secret, "tok")
 	w.put(secret, "tok", "junk", "AWSPENDING")
-	w.aws.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException"})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException"})
 	check(t, "outcome", "RotationStuck", w.step("setSecret", secret, "tok"))
 	const want = "aws secretsmanager update-secret-version-stage --secret-id evertoken/c/token --version-stage AWSPENDING --remove-from-version-id tok-"
 	if errs := w.errors(); !strings.Contains(errs[0].Error(), want) || !strings.Contains(errs[0].Error(), "aws secretsmanager rotate-secret --secret-id evertoken/c/token") {
@@ -141,22 +141,22 @@ func TestTakeOffFails(t *testing.T) {
 func TestSpentRefreshToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	o := w.idp.OAuth2()
+	o := w.IDP.OAuth2()
 	clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
 	w.connect("c", "oauth2", map[string]string{"client_id": clientID, "client_secret": secret, "refresh_token": o.AddRefreshToken(clientID, "s", "read")},
 		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
 	w.rotated("evertoken/c/token")
-	w.idp.ResetRequests()
-	w.idp.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Times: 1})
+	w.IDP.ResetRequests()
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Times: 1})
 	if err := w.rotateSecret("evertoken/c/token", "tok"); err != nil {
 		t.Fatal(err)
 	}
 	for range 6 {
-		w.clock.Advance(16 * time.Minute)
-		if w.aws.RetryRotation("evertoken/c/token") == nil {
+		w.Clock.Advance(16 * time.Minute)
+		if w.AWS.RetryRotation("evertoken/c/token") == nil {
 			t.Error("a rotation with a spent refresh token succeeded")
 		}
 	}
-	check(t, "sent", 2, w.exchanges()) // once, and the one replay
+	check(t, "sent", 2, w.Exchanges()) // once, and the one replay
 	check(t, "labels", "first:CURRENT tok?:PENDING", w.labels("evertoken/c/token"))
 }

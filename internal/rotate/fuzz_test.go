@@ -56,7 +56,7 @@ func FuzzHandle(f *testing.F) {
 				t.Fatalf("createSecret: %s", got)
 			}
 		}
-		labels, value, exchanges := w.labels(secret), w.value(secret, "AWSCURRENT"), w.exchanges()
+		labels, value, exchanges := w.labels(secret), w.value(secret, "AWSCURRENT"), w.Exchanges()
 
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
@@ -65,13 +65,13 @@ func FuzzHandle(f *testing.F) {
 		if err != nil && !slices.Contains(kinds, errorType(err)) {
 			t.Errorf("%s: %v", errorType(err), err)
 		}
-		for _, canary := range w.idp.Canaries() {
+		for _, canary := range w.IDP.Canaries() {
 			if err != nil && strings.Contains(err.Error(), canary) {
 				t.Error("a secret is told in the error")
 			}
 		}
-		named := (secretID == secret || secretID == w.aws.Secret(secret).ARN) && version == id("new")
-		if !named && (w.labels(secret) != labels || w.exchanges() != exchanges) {
+		named := (secretID == secret || secretID == w.AWS.Secret(secret).ARN) && version == id("new")
+		if !named && (w.labels(secret) != labels || w.Exchanges() != exchanges) {
 			t.Errorf("an event about something else did something:\n%s\n%s", labels, w.labels(secret))
 		}
 		switch promoted := w.value(secret, "AWSCURRENT") != value; {

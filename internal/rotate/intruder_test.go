@@ -17,7 +17,7 @@ func TestAnIntruderStopsNoRotation(t *testing.T) {
 			t.Run(document+" and "+intruder, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
-				w.apiax("own")
+				w.Apiax("own")
 				secret := "evertoken/own/" + document
 				if document == "credential" {
 					_, client := w.flexera("own2")
@@ -45,7 +45,7 @@ func TestAnIntruderStopsNoRotation(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	w.aws.CreateSecret("evertoken/own/session", nil, nil)
+	w.AWS.CreateSecret("evertoken/own/session", nil, nil)
 	w.put("evertoken/own/session", "s", `{"refresh_token":"r"}`)
 	w.declare("a", "apiax", map[string]any{}, map[string]any{"session": "evertoken/own/session"})
 	w.declare("b", "apiax", map[string]any{}, map[string]any{"session": "evertoken/own/session"})
@@ -80,7 +80,7 @@ func TestAUserThatCannotBeReadStopsNoRotation(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.declare("aa", "flexera", map[string]any{"zone": "moon"}, nil)
-	w.aws.CreateSecret("evertoken/aa/credential", nil, nil)
+	w.AWS.CreateSecret("evertoken/aa/credential", nil, nil)
 	w.put("evertoken/aa/credential", "cur", `{"client_id":"i","client_secret":"s"}`)
 	if err := w.rotateSecret("evertoken/aa/credential", "new"); err != nil {
 		t.Fatal(err)

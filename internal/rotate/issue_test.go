@@ -1,35 +1,21 @@
 package rotate_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
-	"evertoken/internal/telemetry"
 )
 
-// issue runs the other function over the same world.
+// issue runs the other function over the same world, and returns what it says of the
+// connection c.
 func (w *world) issue(e issue.Event) issue.Entry {
 	w.Helper()
-	runner := &issue.Runner{
-		Config: w.rotator.Config, Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(w.aws.AWSConfig())),
-		Engine: w.rotator.Engine, Provider: w.rotator.Provider, Metrics: telemetry.NewMetrics(&fakeworld.Buffer{}, "test", w.clock.Now),
-		Log: w.rotator.Log, Now: w.clock.Now,
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	report, err := runner.Run(ctx, e)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return fakeworld.Entry(report, "c")
+	return fakeworld.Entry(w.World.Run(e), "c")
 }
 
 // TestIssueGoesOnWithTheNewSession: what rotation has promoted is what issue
@@ -37,18 +23,18 @@ func (w *world) issue(e issue.Event) issue.Entry {
 func TestIssueGoesOnWithTheNewSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.apiax("c")
+	w.Apiax("c")
 	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
-	w.clock.Advance(16 * time.Minute)
+	w.Clock.Advance(16 * time.Minute)
 	if err := w.rotateSecret("evertoken/c/session", "one"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	w.idp.ResetRequests()
+	w.IDP.ResetRequests()
 	entry := w.issue(issue.Event{Connections: []string{"c"}, Force: true})
 	check(t, "outcome", "issued", entry.Outcome)
 	var grants []string
-	for _, r := range w.idp.Requests() {
+	for _, r := range w.IDP.Requests() {
 		grants = append(grants, r.Grant)
 	}
 	check(t, "grants", []string{"refresh_token"}, grants)
@@ -63,29 +49,29 @@ func TestIssueAndRotationMeet(t *testing.T) {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.apiax("c")
+			w.Apiax("c")
 			secret := "evertoken/c/" + document
 			check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
-			w.clock.Advance(16 * time.Minute)
+			w.Clock.Advance(16 * time.Minute)
 			w.prepare(secret, "tok")
 			check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
-			before := w.exchanges()
+			before := w.Exchanges()
 			check(t, "while it is rotated", "deferred", w.issue(issue.Event{Connections: []string{"c"}, Force: true}).Outcome)
-			check(t, "exchanges", before, w.exchanges())
-			w.clock.Advance(12 * time.Minute)
+			check(t, "exchanges", before, w.Exchanges())
+			w.Clock.Advance(12 * time.Minute)
 			check(t, "in an emergency", "issued", w.issue(issue.Event{}).Outcome)
-			if _, found := w.aws.Secret(secret).Labelled(secrets.Pending); found {
+			if _, found := w.AWS.Secret(secret).Labelled(secrets.Pending); found {
 				t.Error("the rotation was not abandoned")
 			}
 			check(t, "finishSecret", "Refused", w.step("finishSecret", secret, "tok"))
-			versions := w.aws.Secret(secret).Versions
+			versions := w.AWS.Secret(secret).Versions
 			if !slices.ContainsFunc(versions, func(v fakeaws.VersionState) bool { return v.ID == id("tok") && v.HasValue }) {
 				t.Error("what the rotation had made is gone")
 			}
 			if err := w.rotateSecret(secret, "next"); err != nil {
 				t.Fatal(err)
 			}
-			v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+			v, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 			check(t, "the next rotation", id("next"), v.ID)
 		})
 	}
@@ -97,15 +83,15 @@ func TestIssueAndRotationMeet(t *testing.T) {
 func TestASessionOpenedInTheSameSecondIsRotated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.apiax("c")
+	w.Apiax("c")
 	const secret = "evertoken/c/session"
 	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
-	w.clock.Advance(100 * time.Millisecond)
+	w.Clock.Advance(100 * time.Millisecond)
 	if err := w.rotateSecret(secret, "one"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	v, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	v, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	check(t, "promoted", id("one"), v.ID)
 }
 
@@ -115,22 +101,22 @@ func TestASessionOpenedInTheSameSecondIsRotated(t *testing.T) {
 func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.apiax("c")
+	w.Apiax("c")
 	const secret = "evertoken/c/session"
 	check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
-	w.clock.Advance(16 * time.Minute)
+	w.Clock.Advance(16 * time.Minute)
 	w.prepare(secret, "tok")
 	check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
-	before, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	before, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	if err := w.store.MoveLabel(t.Context(), secret, secrets.Current, id("tok"), before.ID); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Advance(100 * time.Millisecond)
+	w.Clock.Advance(100 * time.Millisecond)
 	entry := w.issue(issue.Event{Connections: []string{"c"}, Force: true})
 	check(t, "a refresh", "issued", entry.Outcome)
-	refreshed, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	refreshed, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	w.move(secret, secrets.Pending, "tok", "") // as it stands where the put left it
 	check(t, "finishSecret", "RotationStuck", w.step("finishSecret", secret, "tok"))
-	current, _ := w.aws.Secret(secret).Labelled(secrets.Current)
+	current, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	check(t, "AWSCURRENT", refreshed.ID, current.ID)
 }

@@ -21,12 +21,12 @@ type subject struct {
 var subjects = map[string]func(t *testing.T) subject{
 	"token": func(t *testing.T) subject {
 		w := newWorld(t)
-		w.oauth2("c")
+		w.OAuth2("c", "client_credentials")
 		life := map[string]time.Duration{"cur": 20 * time.Minute, "new": time.Hour, "older": 10 * time.Minute, "dead": -time.Minute, "other": time.Hour}
 		return subject{w, "evertoken/c/token", func(kind string) string {
 			d := credential.Token{
 				AccessToken: redact.New(kind), TokenType: "Bearer", Connection: "c", Provider: "oauth2",
-				IssuedAt: w.clock.Now().Add(-time.Hour), ExpiresAt: w.clock.Now().Add(life[kind]),
+				IssuedAt: w.Clock.Now().Add(-time.Hour), ExpiresAt: w.Clock.Now().Add(life[kind]),
 			}
 			if kind == "other" {
 				d.Connection = "d"
@@ -36,11 +36,11 @@ var subjects = map[string]func(t *testing.T) subject{
 	},
 	"session": func(t *testing.T) subject {
 		w := newWorld(t)
-		w.apiax("c")
+		w.Apiax("c")
 		opener := credentialOf(t, w.value("evertoken/c/credential", "AWSCURRENT")).Fingerprint(credential.Username, credential.Password)
 		age := map[string]time.Duration{"cur": 24 * time.Hour, "new": time.Minute, "older": 48 * time.Hour, "dead": 15 * 24 * time.Hour, "other": time.Minute}
 		return subject{w, "evertoken/c/session", func(kind string) string {
-			at := w.clock.Now().Add(-age[kind])
+			at := w.Clock.Now().Add(-age[kind])
 			s := credential.Session{RefreshToken: redact.New(kind), StartedAt: at, RefreshedAt: at, OpenedBy: opener}
 			if kind == "other" {
 				s.OpenedBy = strings.Repeat("0", 64)
@@ -54,7 +54,7 @@ var subjects = map[string]func(t *testing.T) subject{
 		made := map[string]map[string]string{"cur": cur}
 		return subject{w, "evertoken/c/credential", func(kind string) string {
 			if made[kind] == nil {
-				f := w.idp.Flexera()
+				f := w.IDP.Flexera()
 				clientID, secret := f.AddClient(account)
 				made[kind] = map[string]string{"client_id": clientID, "client_secret": secret, "note": "kept"}
 				switch kind {
@@ -102,7 +102,7 @@ func (s subject) stored(kind string) {
 	s.Helper()
 	s.prepared()
 	s.store("tok", kind, "AWSPENDING")
-	s.clock.Advance(time.Minute)
+	s.Clock.Advance(time.Minute)
 }
 
 var layouts = []layout{
@@ -120,7 +120,7 @@ var layouts = []layout{
 		"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
 		"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "Transient 7 | cur:CURRENT tok:PENDING", "ok 0 | cur:PREVIOUS tok:CURRENT"},
 	}},
-	{name: "stored, dead", build: func(s subject) { s.stored("dead"); s.clock.Advance(settle) }, want: map[string][4]string{
+	{name: "stored, dead", build: func(s subject) { s.stored("dead"); s.Clock.Advance(settle) }, want: map[string][4]string{
 		"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
 		"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "CredentialDead 7 | cur:CURRENT", "ok 0 | cur:PREVIOUS tok:CURRENT"},
 	}},
@@ -195,7 +195,7 @@ func TestLayouts(t *testing.T) {
 					t.Parallel()
 					s := begin(t)
 					l.build(s)
-					s.idp.ResetRequests()
+					s.IDP.ResetRequests()
 					before := s.versions()
 					outcome := s.step(step, s.secret, "tok")
 					after := s.versions()
@@ -208,7 +208,7 @@ func TestLayouts(t *testing.T) {
 					if !ok {
 						want = l.want[""]
 					}
-					check(t, "outcome", want[i], fmt.Sprintf("%s %d | %s", outcome, s.exchanges(), s.labels(s.secret)))
+					check(t, "outcome", want[i], fmt.Sprintf("%s %d | %s", outcome, s.Exchanges(), s.labels(s.secret)))
 				})
 			}
 		}
@@ -218,7 +218,7 @@ func TestLayouts(t *testing.T) {
 // versions are the values that the secret's versions have.
 func (s subject) versions() map[string]string {
 	out := map[string]string{}
-	for _, v := range s.aws.Secret(s.secret).Versions {
+	for _, v := range s.AWS.Secret(s.secret).Versions {
 		if v.HasValue {
 			out[v.ID] = v.Value
 		}
@@ -237,30 +237,30 @@ func TestLayoutsConverge(t *testing.T) {
 				t.Parallel()
 				s := begin(t)
 				l.build(s)
-				s.idp.ResetRequests()
-				_ = s.aws.RetryRotation(s.secret) // may fail, or find nothing to do
-				s.clock.Advance(2 * time.Hour)
+				s.IDP.ResetRequests()
+				_ = s.AWS.RetryRotation(s.secret) // may fail, or find nothing to do
+				s.Clock.Advance(2 * time.Hour)
 				if l.name == "prepared, another version has the label" {
 					s.move(s.secret, "AWSPENDING", "", "hand")
 				}
 				if role == "credential" { // the clients that a layout stores are the operator's
-					s.own(s.secret, s.idp.Flexera().Clients(org, 2263)...)
+					s.own(s.secret, s.IDP.Flexera().Clients(org, 2263)...)
 				}
 				err := s.rotateSecret(s.secret, "next")
 				if err != nil { // the earlier one is not complete: Secrets Manager tries that first
-					_ = s.aws.RetryRotation(s.secret)
+					_ = s.AWS.RetryRotation(s.secret)
 					err = s.rotateSecret(s.secret, "next")
 				}
 				if err != nil {
 					t.Fatalf("a new rotation cannot begin: %v", err)
 				}
-				v, _ := s.aws.Secret(s.secret).Labelled("AWSCURRENT")
+				v, _ := s.AWS.Secret(s.secret).Labelled("AWSCURRENT")
 				check(t, "promoted", id("next"), v.ID)
-				if pending, found := s.aws.Secret(s.secret).Labelled("AWSPENDING"); found {
+				if pending, found := s.AWS.Secret(s.secret).Labelled("AWSPENDING"); found {
 					t.Errorf("AWSPENDING was left on %s", pending.ID)
 				}
 				if role == "credential" {
-					clients := s.idp.Flexera().Clients(org, 2263)
+					clients := s.IDP.Flexera().Clients(org, 2263)
 					check(t, "clients", 2, len(clients))
 				}
 			})

@@ -15,15 +15,15 @@ import (
 func TestBadEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
-	w.oauth2("off")
-	w.apiax("replica")
-	w.aws.CreateSecret("somebody/elses", aws.String("value"), nil)
+	w.OAuth2("c", "client_credentials")
+	w.OAuth2("off", "client_credentials")
+	w.Apiax("replica")
+	w.AWS.CreateSecret("somebody/elses", aws.String("value"), nil)
 	for _, secret := range []string{"evertoken/c/token", "evertoken/replica/token", "somebody/elses"} {
 		w.prepare(secret, "tok")
 	}
-	w.aws.SetReplica("evertoken/replica/token", "eu-west-1")
-	arn := func(secret string) string { return w.aws.Secret(secret).ARN }
+	w.AWS.SetReplica("evertoken/replica/token", "eu-west-1")
+	arn := func(secret string) string { return w.AWS.Secret(secret).ARN }
 	const good = "evertoken/c/token"
 	tests := map[string]struct {
 		event events.SecretsManagerSecretRotationEvent
@@ -60,7 +60,7 @@ func TestBadEvents(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	check(t, "exchanges", 0, w.exchanges())
+	check(t, "exchanges", 0, w.Exchanges())
 }
 
 // TestUnrotatable are credentials that no API changes, sessions that nothing
@@ -68,10 +68,10 @@ func TestBadEvents(t *testing.T) {
 func TestUnrotatable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	f, o, s := w.idp.Flexera(), w.idp.OAuth2(), w.idp.Sharetribe()
-	w.apiax("apiax")
-	w.oauth2("oauth2")
-	n := w.idp.FlexNet()
+	f, o, s := w.IDP.Flexera(), w.IDP.OAuth2(), w.IDP.Sharetribe()
+	w.Apiax("apiax")
+	w.OAuth2("oauth2", "client_credentials")
+	n := w.IDP.FlexNet()
 	w.connect("flexnet", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda", "username": "u"}, nil)
 	clientID, secret := s.AddIntegrationApp()
 	w.connect("sharetribe", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
@@ -86,8 +86,8 @@ func TestUnrotatable(t *testing.T) {
 	w.connect("seed", "oauth2", map[string]string{"client_id": oauthClient, "client_secret": oauthSecret, "refresh_token": o.AddRefreshToken(oauthClient, "s", "read")},
 		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
 	w.connect("wrong", "flexera", map[string]string{"refresh_token": refresh}, map[string]any{"zone": "us"}, nil)
-	w.connect("broken", "apiax", map[string]string{"username": "u"}, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
-	w.connect("empty", "apiax", nil, map[string]any{"token_url": w.idp.Apiax().TokenURL()}, nil)
+	w.connect("broken", "apiax", map[string]string{"username": "u"}, map[string]any{"token_url": w.IDP.Apiax().TokenURL()}, nil)
+	w.connect("empty", "apiax", nil, map[string]any{"token_url": w.IDP.Apiax().TokenURL()}, nil)
 	tests := map[string]struct{ want, text string }{
 		"apiax/credential":      {"Refused", "Change it at Apiax and store it: `aws secretsmanager put-secret-value --secret-id evertoken/apiax/credential"},
 		"flexnet/credential":    {"Refused", "no API changes a user's password"},
@@ -114,7 +114,7 @@ func TestUnrotatable(t *testing.T) {
 			}
 		}
 	}
-	check(t, "exchanges", 0, w.exchanges())
+	check(t, "exchanges", 0, w.Exchanges())
 }
 
 // TestSessionWithoutRefreshToken rotates what the client credentials grant gives no refresh
@@ -122,7 +122,7 @@ func TestUnrotatable(t *testing.T) {
 func TestSessionWithoutRefreshToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
+	w.OAuth2("c", "client_credentials")
 	w.prepare("evertoken/c/session", "tok")
 	check(t, "outcome", "Refused", w.step("createSecret", "evertoken/c/session", "tok"))
 	check(t, "labels", "tok?:PENDING", w.labels("evertoken/c/session"))
@@ -135,24 +135,24 @@ func TestWrongPassword(t *testing.T) {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.apiax("c")
-			w.idp.Apiax().SetPassword("c", "")
+			w.Apiax("c")
+			w.IDP.Apiax().SetPassword("c", "")
 			secret := "evertoken/c/" + document
 			if err := w.rotateSecret(secret, "one"); err != nil {
 				t.Fatal(err)
 			}
 			for range 4 {
-				if w.aws.RetryRotation(secret) == nil {
+				if w.AWS.RetryRotation(secret) == nil {
 					t.Error("a rotation with a wrong password succeeded")
 				}
 			}
-			check(t, "exchanges", 1, w.exchanges())
+			check(t, "exchanges", 1, w.Exchanges())
 			for _, err := range w.errors() {
 				check(t, "error", "CredentialDead", errorType(err))
 			}
 			// A person stores the right one: the rotation goes on.
-			w.put("evertoken/c/credential", "right", marshal(map[string]string{"username": "c", "password": w.idp.Apiax().SetPassword("c", "")}))
-			if err := w.aws.RetryRotation(secret); err != nil {
+			w.put("evertoken/c/credential", "right", marshal(map[string]string{"username": "c", "password": w.IDP.Apiax().SetPassword("c", "")}))
+			if err := w.AWS.RetryRotation(secret); err != nil {
 				for _, err := range w.errors() {
 					t.Log(err)
 				}
@@ -166,20 +166,20 @@ func TestWrongPassword(t *testing.T) {
 func TestDeletedSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
+	w.OAuth2("c", "client_credentials")
 	w.prepare("evertoken/c/token", "tok")
-	if _, err := w.sm.DeleteSecret(context.Background(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("evertoken/c/token")}); err != nil {
+	if _, err := w.SecretsManager().DeleteSecret(context.Background(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("evertoken/c/token")}); err != nil {
 		t.Fatal(err)
 	}
 	check(t, "outcome", "Misconfigured", w.step("createSecret", "evertoken/c/token", "tok"))
-	check(t, "exchanges", 0, w.exchanges())
+	check(t, "exchanges", 0, w.Exchanges())
 }
 
 // TestPanic tells nothing of what the panic said.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
+	w.OAuth2("c", "client_credentials")
 	w.prepare("evertoken/c/token", "tok")
 	w.rotator.Provider = nil
 	check(t, "outcome", "InternalFault", w.step("createSecret", "evertoken/c/token", "tok"))

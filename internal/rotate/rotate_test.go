@@ -48,18 +48,18 @@ func TestRotateCredential(t *testing.T) {
 	const secret = "evertoken/f/credential"
 	w.own(secret, first["client_id"])
 	for i, version := range []string{"one", "two", "three"} {
-		before := w.exchanges()
+		before := w.Exchanges()
 		if err := w.rotateSecret(secret, version); err != nil {
 			t.Fatal(err)
 		}
 		w.wantOK()
-		check(t, "exchanges", 2, w.exchanges()-before) // to manage the clients, to prove the new one
+		check(t, "exchanges", 2, w.Exchanges()-before) // to manage the clients, to prove the new one
 		previous := []string{"cur", "one", "two"}[i]
 		check(t, "labels", previous+":PREVIOUS "+version+":CURRENT", w.labels(secret))
-		w.clock.Advance(4 * time.Hour)
+		w.Clock.Advance(4 * time.Hour)
 	}
 	c := credentialOf(t, w.value(secret, secrets.Current))
-	clients := w.idp.Flexera().Clients(org, account)
+	clients := w.IDP.Flexera().Clients(org, account)
 	check(t, "clients", 2, len(clients))
 	if !slices.Contains(clients, c.Get(credential.ClientID).Reveal()) || slices.Contains(clients, first["client_id"]) {
 		t.Error("the client of AWSCURRENT is not among the clients, or the first is left")
@@ -85,12 +85,12 @@ func TestRotateSharedCredential(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	check(t, "exchanges", 3, w.exchanges())
+	check(t, "exchanges", 3, w.Exchanges())
 	check(t, "labels", "cur:PREVIOUS one:CURRENT", w.labels("evertoken/f/credential"))
 
-	settings["zone"], settings["login_url"] = "nam", w.idp.Flexera().LoginURL("nam")
+	settings["zone"], settings["login_url"] = "nam", w.IDP.Flexera().LoginURL("nam")
 	w.declare("a", "flexera", settings, map[string]any{"credential": "evertoken/f/credential"})
-	w.clock.Advance(4 * time.Hour)
+	w.Clock.Advance(4 * time.Hour)
 	if err := w.rotateSecret("evertoken/f/credential", "two"); err != nil {
 		t.Fatal(err)
 	}
@@ -122,16 +122,16 @@ func TestRotateEmptyThenFilled(t *testing.T) {
 			provider, _, _ := strings.Cut(name, " ")
 			switch provider {
 			case "apiax":
-				w.apiax("c")
+				w.Apiax("c")
 			case "oauth2":
-				w.oauth2("c")
+				w.OAuth2("c", "client_credentials")
 			case "flexera":
 				w.flexera("c")
 			case "flexnet":
-				n := w.idp.FlexNet()
+				n := w.IDP.FlexNet()
 				w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
 			case "sharetribe":
-				s := w.idp.Sharetribe()
+				s := w.IDP.Sharetribe()
 				clientID, clientSecret := s.AddIntegrationApp()
 				w.connect("c", "sharetribe", map[string]string{"client_id": clientID, "client_secret": clientSecret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
 			}
@@ -140,32 +140,32 @@ func TestRotateEmptyThenFilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.wantOK()
-			check(t, "exchanges", 1, w.exchanges())
+			check(t, "exchanges", 1, w.Exchanges())
 			check(t, "labels", "one:CURRENT", w.labels(secret))
 			first := w.value(secret, secrets.Current)
-			w.clock.Advance(20 * time.Minute)
+			w.Clock.Advance(20 * time.Minute)
 			if err := w.rotateSecret(secret, "two"); err != nil {
 				t.Fatal(err)
 			}
 			w.wantOK()
-			check(t, "exchanges", 2, w.exchanges())
+			check(t, "exchanges", 2, w.Exchanges())
 			check(t, "labels", "one:PREVIOUS two:CURRENT", w.labels(secret))
 			if w.value(secret, secrets.Current) == first {
 				t.Error("the value did not change")
 			}
 			if strings.HasSuffix(secret, "/token") {
 				token, err := credential.ParseToken(redact.New(w.value(secret, secrets.Current)))
-				if err != nil || !w.idp.Accepts(provider, token.AccessToken.Reveal()) {
+				if err != nil || !w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
 					t.Errorf("the provider does not accept the token in force: %v", err)
 				}
 				return
 			}
 			session, err := credential.ParseSession(redact.New(w.value(secret, secrets.Current)))
-			if err != nil || !w.idp.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
+			if err != nil || !w.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
 				t.Errorf("the refresh token in force is not alive: %v", err)
 			}
 			old, err := credential.ParseSession(redact.New(first))
-			if err != nil || !w.idp.RefreshTokenAlive(provider, old.RefreshToken.Reveal()) {
+			if err != nil || !w.IDP.RefreshTokenAlive(provider, old.RefreshToken.Reveal()) {
 				t.Errorf("the earlier refresh token was spent: %v", err)
 			}
 		})
@@ -183,7 +183,7 @@ func TestRotateLater(t *testing.T) {
 			name := "f"
 			if document == "session" {
 				name = "a"
-				w.apiax(name)
+				w.Apiax(name)
 			} else {
 				w.flexera(name)
 			}
@@ -192,7 +192,7 @@ func TestRotateLater(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.wantOK()
-			check(t, "exchanges", 0, w.exchanges())
+			check(t, "exchanges", 0, w.Exchanges())
 			if document == "credential" {
 				check(t, "labels", "cur:CURRENT", w.labels(secret))
 				return
@@ -203,16 +203,16 @@ func TestRotateLater(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.wantOK()
-			check(t, "exchanges", 0, w.exchanges())
+			check(t, "exchanges", 0, w.Exchanges())
 			check(t, "labels", "old:CURRENT", w.labels(secret))
 		})
 	}
 	t.Run("credential without a value", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		account := w.idp.Flexera().AddServiceAccount("eu", org, "f", "iam_admin")
+		account := w.IDP.Flexera().AddServiceAccount("eu", org, "f", "iam_admin")
 		w.declare("f", "flexera", w.flexeraSettings(account), nil)
-		w.aws.CreateSecret("evertoken/f/credential", nil, nil)
+		w.AWS.CreateSecret("evertoken/f/credential", nil, nil)
 		if err := w.rotateSecret("evertoken/f/credential", "one", later); err != nil {
 			t.Fatal(err)
 		}
@@ -231,10 +231,10 @@ func TestRotateLater(t *testing.T) {
 func TestTag(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.oauth2("c")
+	w.OAuth2("c", "client_credentials")
 	tag := func(secret, parameter string) {
 		t.Helper()
-		_, err := w.sm.TagResource(context.Background(), &secretsmanager.TagResourceInput{
+		_, err := w.SecretsManager().TagResource(context.Background(), &secretsmanager.TagResourceInput{
 			SecretId: &secret, Tags: tagOf("evertoken:parameter", parameter)})
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func TestTag(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	for _, call := range w.aws.Calls() {
+	for _, call := range w.AWS.Calls() {
 		if call.Operation == "GetParametersByPath" {
 			t.Error("all connections were read although the tag names one")
 		}
@@ -258,7 +258,7 @@ func TestTag(t *testing.T) {
 		tag("evertoken/c/token", parameter)
 		check(t, parameter, want, w.step("createSecret", "evertoken/c/token", "two"))
 	}
-	for _, call := range w.aws.Calls() {
+	for _, call := range w.AWS.Calls() {
 		if call.Resource == "/somewhere/else" {
 			t.Errorf("%s read a parameter that is no connection, because a tag names it", call.Operation)
 		}
@@ -266,7 +266,7 @@ func TestTag(t *testing.T) {
 }
 
 func (w *world) oauth2ifMissing(name string) {
-	if _, found := w.aws.Parameter("/evertoken/connections/" + name); !found {
-		w.oauth2(name)
+	if _, found := w.AWS.Parameter("/evertoken/connections/" + name); !found {
+		w.OAuth2(name, "client_credentials")
 	}
 }

@@ -51,19 +51,19 @@ func TestRotationTokenIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for document, connect := range map[string]func(*world){
 		"evertoken/f/credential": func(w *world) { w.flexera("f") },
-		"evertoken/a/session":    func(w *world) { w.apiax("a") },
-		"evertoken/o/token":      func(w *world) { w.oauth2("o") },
+		"evertoken/a/session":    func(w *world) { w.Apiax("a") },
+		"evertoken/o/token":      func(w *world) { w.OAuth2("o", "client_credentials") },
 	} {
 		for _, token := range []string{strings.Repeat("r", 36), ""} {
 			w := newWorld(t)
 			connect(w)
 			w.prepare(document, "one")
 			wire := &puts{}
-			c := w.aws.AWSConfig()
+			c := w.AWS.AWSConfig()
 			c.HTTPClient = &http.Client{Transport: wire}
 			w.rotator.Secrets = secrets.NewStore(secretsmanager.NewFromConfig(c), nil)
 			err := w.handle(events.SecretsManagerSecretRotationEvent{
-				Step: "createSecret", SecretID: w.aws.Secret(document).ARN, ClientRequestToken: id("one"), RotationToken: token,
+				Step: "createSecret", SecretID: w.AWS.Secret(document).ARN, ClientRequestToken: id("one"), RotationToken: token,
 			})
 			if err != nil {
 				t.Errorf("%s: %v", document, err)

@@ -17,7 +17,7 @@ import (
 func (w *world) lives(secret string, account int) bool {
 	w.Helper()
 	id := credentialOf(w.T, w.value(secret, secrets.Current)).Get(credential.ClientID).Reveal()
-	return slices.Contains(w.idp.Flexera().Clients(org, account), id)
+	return slices.Contains(w.IDP.Flexera().Clients(org, account), id)
 }
 
 // TestTwoSecretsOneAccount: two connections name one account with a credential
@@ -50,7 +50,7 @@ func TestTwoSecretsOneAccount(t *testing.T) {
 					}
 				}
 			}
-			check(t, "exchanges", 0, w.exchanges())
+			check(t, "exchanges", 0, w.Exchanges())
 		})
 	}
 }
@@ -64,13 +64,13 @@ func TestAnotherStack(t *testing.T) {
 	for name, begin := range map[string]func(w *world, account int, first string) (theirs string){
 		"with the very same client": func(_ *world, _ int, first string) string { return first },
 		"with a client of its own, made by a person": func(w *world, account int, _ string) string {
-			id, _ := w.idp.Flexera().AddClient(account)
+			id, _ := w.IDP.Flexera().AddClient(account)
 			return id
 		},
 		"whose rotation made its client after ours began": func(w *world, account int, _ string) string {
 			w.prepare(secret, "early")
-			w.clock.Advance(time.Minute)
-			other := newStack(t, w.idp, w.clock)
+			w.Clock.Advance(time.Minute)
+			other := w.beside()
 			var client map[string]string
 			if err := json.Unmarshal([]byte(w.value(secret, secrets.Current)), &client); err != nil {
 				t.Fatal(err)
@@ -90,9 +90,9 @@ func TestAnotherStack(t *testing.T) {
 			theirs := begin(w, account, first["client_id"])
 			for _, version := range []string{"one", "two", "three"} {
 				_ = w.rotateSecret(secret, version) // refused while the one before is not complete
-				_ = w.aws.RetryRotation(secret)     // may have nothing to do
-				w.clock.Advance(5 * time.Hour)
-				if !slices.Contains(w.idp.Flexera().Clients(org, account), theirs) {
+				_ = w.AWS.RetryRotation(secret)     // may have nothing to do
+				w.Clock.Advance(5 * time.Hour)
+				if !slices.Contains(w.IDP.Flexera().Clients(org, account), theirs) {
 					t.Fatalf("the other stack's client was deleted: %s", w.labels(secret))
 				}
 				if !w.lives(secret, account) {
@@ -115,12 +115,12 @@ func TestLateCreateSecret(t *testing.T) {
 	for role, begin := range map[string]func(w *world) (secret string){
 		"credential": func(w *world) string { w.flexera("f"); return "evertoken/f/credential" },
 		"session": func(w *world) string {
-			w.apiax("a")
+			w.Apiax("a")
 			w.put("evertoken/a/session", "cur", "{}")
 			return "evertoken/a/session"
 		},
 		"token": func(w *world) string {
-			w.oauth2("o")
+			w.OAuth2("o", "client_credentials")
 			w.put("evertoken/o/token", "cur", "{}")
 			return "evertoken/o/token"
 		},
@@ -140,16 +140,16 @@ func TestLateCreateSecret(t *testing.T) {
 					w.move(secret, secrets.Pending, "", "aaa") // docs/rotation.md: to give a rotation up by hand
 					w.prepare(secret, "bbb")
 				}
-				w.aws.Inject(f)
+				w.AWS.Inject(f)
 				check(t, "the late createSecret", "Superseded", w.step("createSecret", secret, "aaa"))
-				v, _ := w.aws.Secret(secret).Labelled(secrets.Pending)
+				v, _ := w.AWS.Secret(secret).Labelled(secrets.Pending)
 				check(t, "AWSPENDING is on", id("bbb"), v.ID)
 				for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
 					check(t, step+" of the later rotation", "ok", w.step(step, secret, "bbb"))
 				}
-				v, _ = w.aws.Secret(secret).Labelled(secrets.Current)
+				v, _ = w.AWS.Secret(secret).Labelled(secrets.Current)
 				check(t, "promoted", id("bbb"), v.ID)
-				if _, left := w.aws.Secret(secret).Labelled("EVERTOKEN_MADE"); left {
+				if _, left := w.AWS.Secret(secret).Labelled("EVERTOKEN_MADE"); left {
 					t.Error("the label of the put was left")
 				}
 			})
@@ -165,8 +165,8 @@ func TestPendingIsPutBack(t *testing.T) {
 	w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "tok")
-	w.aws.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: secret, Kind: fakeaws.OnlyHook, Skip: 2, Times: 1, Hook: func(fakeaws.Call) {
-		if v, _ := w.aws.Secret(secret).Labelled("EVERTOKEN_MADE"); v.ID != id("tok") {
+	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: secret, Kind: fakeaws.OnlyHook, Skip: 2, Times: 1, Hook: func(fakeaws.Call) {
+		if v, _ := w.AWS.Secret(secret).Labelled("EVERTOKEN_MADE"); v.ID != id("tok") {
 			t.Error("this is not the look after the put")
 		}
 		w.move(secret, secrets.Pending, "", "tok")
@@ -184,10 +184,10 @@ func TestGivenUp(t *testing.T) {
 	account, first := w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "aaa")
-	w.idp.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
+	w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
 		w.move(secret, secrets.Pending, "", "aaa")
 	}})
 	check(t, "outcome", "Superseded", w.step("createSecret", secret, "aaa"))
-	check(t, "clients", []string{first["client_id"]}, w.idp.Flexera().Clients(org, account))
+	check(t, "clients", []string{first["client_id"]}, w.IDP.Flexera().Clients(org, account))
 	check(t, "labels", "cur:CURRENT", w.labels(secret))
 }

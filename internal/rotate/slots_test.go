@@ -19,7 +19,7 @@ func TestFreeSlot(t *testing.T) {
 	// hand stores another client of the account as a version of the secret;
 	// recorded as made for the secret with that ARN, unless it is "".
 	hand := func(w *world, account int, arn, version string, labels ...string) string {
-		clientID, clientSecret := w.idp.Flexera().AddClient(account)
+		clientID, clientSecret := w.IDP.Flexera().AddClient(account)
 		doc := credentialOf(t, marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}))
 		if arn != "" {
 			doc = doc.WithOwnClient(arn, clientID, redact.New(clientSecret))
@@ -27,7 +27,7 @@ func TestFreeSlot(t *testing.T) {
 		w.put(secret, version, doc.Encode().Reveal(), labels...)
 		return clientID
 	}
-	ours := func(w *world) string { return w.aws.Secret(secret).ARN }
+	ours := func(w *world) string { return w.AWS.Secret(secret).ARN }
 	for name, test := range map[string]struct {
 		// other makes the second client and returns its id.
 		other   func(w *world, account int) string
@@ -36,12 +36,12 @@ func TestFreeSlot(t *testing.T) {
 		text    string // in the error
 	}{
 		"somebody else's": {
-			other: func(w *world, account int) string { clientID, _ := w.idp.Flexera().AddClient(account); return clientID },
+			other: func(w *world, account int) string { clientID, _ := w.IDP.Flexera().AddClient(account); return clientID },
 			want:  "Refused", text: "organization 1105, service account 2263",
 		},
 		"that an operator named": {
 			other: func(w *world, account int) string {
-				clientID, _ := w.idp.Flexera().AddClient(account)
+				clientID, _ := w.IDP.Flexera().AddClient(account)
 				w.own(secret, "0oaunknown", clientID)
 				return clientID
 			},
@@ -58,7 +58,7 @@ func TestFreeSlot(t *testing.T) {
 			other: func(w *world, account int) string {
 				clientID := hand(w, account, ours(w), "hand")
 				restore(w, clientID)
-				w.clock.Advance(time.Hour)
+				w.Clock.Advance(time.Hour)
 				return clientID
 			},
 			want: "ok", deleted: true,
@@ -67,7 +67,7 @@ func TestFreeSlot(t *testing.T) {
 			other: func(w *world, account int) string {
 				clientID := hand(w, account, "", "hand")
 				restore(w, clientID)
-				w.clock.Advance(time.Hour)
+				w.Clock.Advance(time.Hour)
 				return clientID
 			},
 			want: "Refused", text: "Key=evertoken:delete-client,Value=",
@@ -77,7 +77,7 @@ func TestFreeSlot(t *testing.T) {
 				clientID := hand(w, account, "", "hand")
 				restore(w, clientID)
 				w.own(secret, clientID)
-				w.clock.Advance(time.Hour)
+				w.Clock.Advance(time.Hour)
 				return clientID
 			},
 			want: "ok", deleted: true,
@@ -132,7 +132,7 @@ func TestFreeSlot(t *testing.T) {
 			other := test.other(w, account)
 			w.prepare(secret, "tok")
 			check(t, "outcome", test.want, w.step("createSecret", secret, "tok"))
-			clients := w.idp.Flexera().Clients(org, account)
+			clients := w.IDP.Flexera().Clients(org, account)
 			check(t, "clients", 2, len(clients))
 			check(t, "deleted", test.deleted, !slices.Contains(clients, other))
 			if !slices.Contains(clients, first["client_id"]) {
@@ -164,15 +164,15 @@ func TestMovedBackToDeadClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantOK()
-	w.idp.Flexera().RevokeClient(first["client_id"])
+	w.IDP.Flexera().RevokeClient(first["client_id"])
 	w.move(secret, "AWSCURRENT", "cur", "one")
-	w.clock.Advance(2 * time.Hour)
+	w.Clock.Advance(2 * time.Hour)
 	if err := w.rotateSecret(secret, "two"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantOK()
 	check(t, "labels", "cur:PREVIOUS two:CURRENT", w.labels(secret))
-	check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+	check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
 }
 
 func TestCreateCredentialFails(t *testing.T) {
@@ -185,35 +185,35 @@ func TestCreateCredentialFails(t *testing.T) {
 		again   string // the outcome once nothing disturbs
 	}{
 		"the client is refused": {
-			func(w *world, _ int, client map[string]string) { w.idp.Flexera().RevokeClient(client["client_id"]) }, "CredentialDead", "HTTP 401", "CredentialDead"},
+			func(w *world, _ int, client map[string]string) { w.IDP.Flexera().RevokeClient(client["client_id"]) }, "CredentialDead", "HTTP 401", "CredentialDead"},
 		"no answer to the creation": {
 			func(w *world, _ int, _ map[string]string) {
-				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
+				w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
 			}, "Transient", "may have made a client whose secret is lost", "Refused"},
 		"throttled": {
 			func(w *world, _ int, _ map[string]string) {
-				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusTooManyRequests, Times: 1})
+				w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusTooManyRequests, Times: 1})
 			}, "Throttled", "HTTP 429", "ok"},
 		"no right": {
 			func(w *world, _ int, _ map[string]string) {
-				w.idp.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusForbidden, Times: 1})
+				w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Status: http.StatusForbidden, Times: 1})
 			}, "Misconfigured", "iam:service_account_client:index", "ok"},
 		"the secret cannot be stored": {
 			func(w *world, _ int, _ map[string]string) {
-				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
+				w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
 			}, "Misconfigured", "so Evertoken deleted it again", "ok"},
 		"the secret cannot be stored, nor the client be deleted": {
 			func(w *world, _ int, _ map[string]string) {
-				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
-				w.idp.Inject(&fakeidp.Fault{Match: func(r fakeidp.Request) bool { return r.Method == http.MethodDelete }, Status: http.StatusForbidden, Times: 1})
+				w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException"})
+				w.IDP.Inject(&fakeidp.Fault{Match: func(r fakeidp.Request) bool { return r.Method == http.MethodDelete }, Status: http.StatusForbidden, Times: 1})
 			}, "Misconfigured", "Key=evertoken:delete-client,Value=", "Refused"},
 		"the secret is stored late": {
 			func(w *world, _ int, _ map[string]string) {
-				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "ThrottlingException", Times: 20})
+				w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "ThrottlingException", Times: 20})
 			}, "ok", "", "ok"},
 		"the answer to the put is lost": {
 			func(w *world, _ int, _ map[string]string) {
-				w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.DropAfter, Times: 4})
+				w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.DropAfter, Times: 4})
 			}, "ok", "", "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,15 +228,15 @@ func TestCreateCredentialFails(t *testing.T) {
 					t.Errorf("the error does not tell it: %v", err)
 				}
 			}
-			w.aws.ClearFaults()
-			w.idp.ClearFaults()
+			w.AWS.ClearFaults()
+			w.IDP.ClearFaults()
 			check(t, "again", test.again, w.step("createSecret", secret, "tok"))
 			if test.again == "Refused" { // a client is left that nobody has the secret of
 				check(t, "the refusal names the client and a command", true, w.obey(secret))
 				check(t, "after the command", "ok", w.step("createSecret", secret, "tok"))
 			}
 			if test.again != "CredentialDead" {
-				check(t, "clients", 2, len(w.idp.Flexera().Clients(org, account)))
+				check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
 				check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
 			}
 		})
@@ -253,13 +253,13 @@ func TestCreateTwice(t *testing.T) {
 	account, client := w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "tok")
-	w.aws.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
 		// the other invocation is faster by this much
-		w.idp.Flexera().RevokeClient(client["client_id"])
-		clientID, clientSecret := w.idp.Flexera().AddClient(account)
+		w.IDP.Flexera().RevokeClient(client["client_id"])
+		clientID, clientSecret := w.IDP.Flexera().AddClient(account)
 		w.put(secret, "tok", marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}), "AWSPENDING")
 	}})
 	check(t, "outcome", "ok", w.step("createSecret", secret, "tok"))
 	stored := credentialOf(t, w.value(secret, "AWSPENDING")).Get("client_id").Reveal()
-	check(t, "clients", []string{stored}, w.idp.Flexera().Clients(org, account))
+	check(t, "clients", []string{stored}, w.IDP.Flexera().Clients(org, account))
 }

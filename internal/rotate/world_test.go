@@ -3,9 +3,7 @@ package rotate_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,81 +14,49 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"evertoken/internal/config"
-	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
-	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 	"evertoken/internal/rotate"
 	"evertoken/internal/secrets"
-	"evertoken/internal/wiring"
 )
 
-const (
-	functionARN = "arn:aws:lambda:us-east-1:123456789012:function:rotate"
-	org         = 1105
-)
+// org is the organization of the Flexera service accounts.
+const org = 1105
 
-// world is the fakes, one clock, and the rotator as Secrets Manager's function.
+// world is the world of all tests, with the rotator as Secrets Manager's function and
+// version ids that can be read.
 type world struct {
 	*testing.T
-	clock   *fakeworld.Clock
-	aws     *fakeaws.Server
-	idp     *fakeidp.Server
-	sm      *secretsmanager.Client
+	*fakeworld.World
 	store   *secrets.Store
 	rotator *rotate.Rotator
-	log     *fakeworld.Buffer
 
 	dead atomic.Bool // the function waits for nothing any more
 
 	mu       sync.Mutex
-	hold     bool    // the function cannot be invoked
 	failures []error // of invocations, in order
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	clock := fakeworld.NewClock()
-	idp, err := fakeidp.New(fakeidp.Options{Now: clock.Now, ControlCharacters: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(idp.Close)
-	return newStack(t, idp, clock)
+	return rotating(t, fakeworld.New(t))
 }
 
-// newStack is a world of its own that shares the providers with others.
-func newStack(t *testing.T, idp *fakeidp.Server, clock *fakeworld.Clock) *world {
-	t.Helper()
-	w := &world{T: t, clock: clock, idp: idp, log: &fakeworld.Buffer{}}
-	var err error
-	if w.aws, err = fakeaws.New(fakeaws.Options{Now: w.clock.Now, Invoke: w.invoke}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.aws.Close)
-	c := w.aws.AWSConfig()
-	c.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond) }
-	w.sm = secretsmanager.NewFromConfig(c)
-	w.store = secrets.NewStore(w.sm, nil)
-	cfg, err := config.Load(func(name string) string {
-		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "AWS_REGION": "us-east-1"}[name]
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.rotator = wiring.Parts{
-		Config: cfg, Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(c)),
-		OAuth: &oauth.Client{Now: w.clock.Now}, Now: w.clock.Now, Sleep: w.sleep,
-		Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}.Rotator()
+// beside is a world of its own that shares the providers with w.
+func (w *world) beside() *world {
+	w.Helper()
+	return rotating(w.T, w.World.Beside(w.T))
+}
+
+func rotating(t *testing.T, around *fakeworld.World) *world {
+	w := &world{T: t, World: around, store: around.Store()}
+	w.Sleep = w.sleep
+	w.rotator = w.Rotator()
+	w.OnRotation = fakeworld.Steps(w.handle)
 	t.Cleanup(w.noCanaries)
 	return w
 }
@@ -100,16 +66,16 @@ func (w *world) sleep(ctx context.Context, d time.Duration) error {
 	if w.dead.Load() {
 		return context.Canceled
 	}
-	return w.clock.Sleep(ctx, d)
+	return w.Clock.Sleep(ctx, d)
 }
 
 // noCanaries looks for secrets in what was logged and answered.
 func (w *world) noCanaries() {
-	said := w.log.String()
+	said := w.World.Log.String()
 	for _, err := range w.errors() {
 		said += err.Error()
 	}
-	for _, canary := range append(w.idp.Canaries(), fakeidp.Canary) {
+	for _, canary := range append(w.IDP.Canaries(), fakeidp.Canary) {
 		if strings.Contains(said, canary) {
 			w.Errorf("a secret was logged or told in an error")
 		}
@@ -121,25 +87,9 @@ func (w *world) noCanaries() {
 	}
 }
 
-func (w *world) invoke(_ context.Context, _ string, payload []byte) ([]byte, error) {
-	w.mu.Lock()
-	hold := w.hold
-	w.mu.Unlock()
-	if hold {
-		return nil, errors.New("held")
-	}
-	var e events.SecretsManagerSecretRotationEvent
-	if err := json.Unmarshal(payload, &e); err != nil {
-		return nil, err
-	}
-	return nil, w.handle(e)
-}
-
-// handle serves an event with Lambda's deadline and remembers its error.
+// handle serves an event and remembers its error.
 func (w *world) handle(e events.SecretsManagerSecretRotationEvent) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	err := w.rotator.Handle(ctx, e)
+	err := fakeworld.Handle(w.rotator, e)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -154,38 +104,19 @@ func (w *world) errors() []error {
 	return slices.Clone(w.failures)
 }
 
-func (w *world) setHold(hold bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hold = hold
-}
-
 // id is a version id that begins with a readable name.
 func id(name string) string { return name + strings.Repeat("-", 36-len(name)) }
 
 // rotateSecret begins a rotation to the version named, and waits until it has
 // ended or failed.
 func (w *world) rotateSecret(secret, version string, edit ...func(*secretsmanager.RotateSecretInput)) error {
-	in := &secretsmanager.RotateSecretInput{
-		SecretId: &secret, ClientRequestToken: aws.String(id(version)), RotationLambdaARN: aws.String(functionARN),
-		RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
-	}
-	for _, f := range edit {
-		f(in)
-	}
-	_, err := w.sm.RotateSecret(context.Background(), in)
-	w.aws.WaitRotations()
-	return err
+	return w.Rotate(secret, id(version), edit...)
 }
 
 // prepare leaves an empty version under AWSPENDING, as an abandoned rotation.
 func (w *world) prepare(secret, version string) {
 	w.Helper()
-	w.setHold(true)
-	defer w.setHold(false)
-	if err := w.rotateSecret(secret, version); err != nil {
-		w.Fatal(err)
-	}
+	w.Prepare(secret, id(version))
 }
 
 func (w *world) put(secret, version, value string, labels ...string) {
@@ -211,7 +142,7 @@ func (w *world) move(secret, label, to, from string) {
 // step sends one step for a version and returns the error's type.
 func (w *world) step(step, secret, version string) string {
 	return errorType(w.handle(events.SecretsManagerSecretRotationEvent{
-		Step: step, SecretID: w.aws.Secret(secret).ARN, ClientRequestToken: id(version), RotationToken: strings.Repeat("r", 36),
+		Step: step, SecretID: w.AWS.Secret(secret).ARN, ClientRequestToken: id(version), RotationToken: strings.Repeat("r", 36),
 	}))
 }
 
@@ -228,7 +159,7 @@ func errorType(err error) string {
 // a value has a "?".
 func (w *world) labels(secret string) string {
 	var out []string
-	for _, v := range w.aws.Secret(secret).Versions {
+	for _, v := range w.AWS.Secret(secret).Versions {
 		if len(v.Labels) == 0 {
 			continue
 		}
@@ -246,22 +177,8 @@ func (w *world) labels(secret string) string {
 }
 
 func (w *world) value(secret, label string) string {
-	v, _ := w.aws.Secret(secret).Labelled(label)
+	v, _ := w.AWS.Secret(secret).Labelled(label)
 	return v.Value
-}
-
-// exchanges counts the grants that reached a provider.
-func (w *world) exchanges() int {
-	n := 0
-	for _, r := range w.idp.Requests() {
-		if !r.Processed {
-			continue
-		}
-		if r.Grant != "" || r.Provider == fakeidp.ProviderFlexNet && r.Method == "POST" && (strings.HasSuffix(r.Path, "/token") || strings.HasSuffix(r.Path, "/rotation")) {
-			n++
-		}
-	}
-	return n
 }
 
 func marshal(v any) string {
@@ -276,10 +193,10 @@ func marshal(v any) string {
 // empty.
 func (w *world) connect(name, provider string, credential map[string]string, settings map[string]any, more map[string]any) {
 	w.declare(name, provider, settings, more)
-	w.aws.CreateSecret("evertoken/"+name+"/credential", nil, nil)
+	w.AWS.CreateSecret("evertoken/"+name+"/credential", nil, nil)
 	w.put("evertoken/"+name+"/credential", "cur", marshal(credential))
-	w.aws.CreateSecret("evertoken/"+name+"/session", nil, nil)
-	w.aws.CreateSecret("evertoken/"+name+"/token", nil, nil)
+	w.AWS.CreateSecret("evertoken/"+name+"/session", nil, nil)
+	w.AWS.CreateSecret("evertoken/"+name+"/token", nil, nil)
 }
 
 func (w *world) declare(name, provider string, settings map[string]any, more map[string]any) {
@@ -287,12 +204,12 @@ func (w *world) declare(name, provider string, settings map[string]any, more map
 	for k, v := range more {
 		declared[k] = v
 	}
-	w.aws.PutParameter("/evertoken/connections/"+name, "String", marshal(declared))
+	w.AWS.PutParameter("/evertoken/connections/"+name, "String", marshal(declared))
 }
 
 // flexera connects a service account whose client an operator made.
 func (w *world) flexera(name string) (account int, client map[string]string) {
-	f := w.idp.Flexera()
+	f := w.IDP.Flexera()
 	account = f.AddServiceAccount("eu", org, name, "iam_admin")
 	clientID, secret := f.AddClient(account)
 	client = map[string]string{"client_id": clientID, "client_secret": secret, "note": "kept"}
@@ -301,20 +218,8 @@ func (w *world) flexera(name string) (account int, client map[string]string) {
 }
 
 func (w *world) flexeraSettings(account int) map[string]any {
-	f := w.idp.Flexera()
+	f := w.IDP.Flexera()
 	return map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu"), "org_id": org, "service_account_id": account}
-}
-
-func (w *world) apiax(name string) {
-	a := w.idp.Apiax()
-	password := a.SetPassword(name, "")
-	w.connect(name, "apiax", map[string]string{"username": name, "password": password}, map[string]any{"token_url": a.TokenURL()}, nil)
-}
-
-func (w *world) oauth2(name string) {
-	o := w.idp.OAuth2()
-	clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
-	w.connect(name, "oauth2", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, nil)
 }
 
 // own says that the secret's clients of now are that secret's alone, as an
@@ -326,7 +231,7 @@ func (w *world) own(secret string, clients ...string) {
 
 func (w *world) tag(secret, key, value string) {
 	w.Helper()
-	_, err := w.sm.TagResource(context.Background(), &secretsmanager.TagResourceInput{SecretId: &secret, Tags: tagOf(key, value)})
+	_, err := w.SecretsManager().TagResource(context.Background(), &secretsmanager.TagResourceInput{SecretId: &secret, Tags: tagOf(key, value)})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -7,17 +7,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"evertoken/internal/config"
@@ -100,6 +99,9 @@ type TB interface {
 
 // World is the fakes and what runs against them.
 type World struct {
+	// OnRotation serves the steps of rotations; [Stuck] by default.
+	OnRotation func(ctx context.Context, functionARN string, payload []byte) ([]byte, error)
+
 	tb      TB
 	Clock   *Clock
 	AWS     *fakeaws.Server
@@ -120,20 +122,37 @@ type World struct {
 // New starts a world that ends with the test.
 func New(tb TB) *World {
 	tb.Helper()
-	w := &World{tb: tb, Clock: NewClock(), Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute}
+	clock := NewClock()
+	providers, err := fakeidp.New(fakeidp.Options{Now: clock.Now, ControlCharacters: true})
+	if err != nil {
+		tb.Fatalf("starting the fake providers: %v", err)
+	}
+	tb.Cleanup(providers.Close)
+	return start(tb, clock, providers)
+}
+
+// Beside starts another world, as a second AWS account has it: it has an AWS of its own,
+// and shares the clock and the providers.
+func (w *World) Beside(tb TB) *World {
+	tb.Helper()
+	return start(tb, w.Clock, w.IDP)
+}
+
+func start(tb TB, clock *Clock, providers *fakeidp.Server) *World {
+	tb.Helper()
+	w := &World{tb: tb, Clock: clock, IDP: providers, Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute, OnRotation: Stuck}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	w.http, w.oauth = &http.Client{Transport: transport}, &oauth.Client{Now: w.Clock.Now}
 	tb.Cleanup(transport.CloseIdleConnections)
 	w.Sleep = w.Clock.Sleep
+	invoke := func(ctx context.Context, arn string, payload []byte) ([]byte, error) {
+		return w.OnRotation(ctx, arn, payload)
+	}
 	var err error
-	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now, Invoke: Stuck}); err != nil {
+	if w.AWS, err = fakeaws.New(fakeaws.Options{Now: w.Clock.Now, Invoke: invoke}); err != nil {
 		tb.Fatalf("starting the fake of AWS: %v", err)
 	}
 	tb.Cleanup(w.AWS.Close)
-	if w.IDP, err = fakeidp.New(fakeidp.Options{Now: w.Clock.Now, ControlCharacters: true}); err != nil {
-		tb.Fatalf("starting the fake providers: %v", err)
-	}
-	tb.Cleanup(w.IDP.Close)
 	w.Config, err = config.Load(func(name string) string {
 		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "EVERTOKEN_CONCURRENCY": "1", "AWS_REGION": "us-east-1"}[name]
 	})
@@ -152,10 +171,13 @@ func (w *World) AWSConfig() aws.Config {
 	return c
 }
 
-// Store is the product's store over the fake.
-func (w *World) Store() *secrets.Store {
-	return secrets.NewStore(secretsmanager.NewFromConfig(w.AWSConfig()), w.Paces)
+// SecretsManager is the SDK's client, for calls that the product does not make.
+func (w *World) SecretsManager() *secretsmanager.Client {
+	return secretsmanager.NewFromConfig(w.AWSConfig())
 }
+
+// Store is the product's store over the fake.
+func (w *World) Store() *secrets.Store { return secrets.NewStore(w.SecretsManager(), w.Paces) }
 
 func (w *World) parameters() *secrets.Parameters {
 	p := secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig()))
@@ -231,26 +253,6 @@ func (w *World) PutSecret(name, value string) {
 	}
 }
 
-// Stuck is a rotation function that fails in its first step.
-func Stuck(context.Context, string, []byte) ([]byte, error) {
-	return nil, errors.New("the step failed")
-}
-
-// BeginRotation begins a rotation that stays under way: its first step fails,
-// and AWSPENDING is left on a version without a value.
-func (w *World) BeginRotation(name string) {
-	w.tb.Helper()
-	_, err := secretsmanager.NewFromConfig(w.AWSConfig()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{
-		SecretId: &name, ClientRequestToken: aws.String(secrets.FreshID()),
-		RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:123456789012:function:rotate"),
-		RotationRules:     &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
-	})
-	if err != nil {
-		w.tb.Fatalf("rotating %s: %v", name, err)
-	}
-	w.AWS.WaitRotations()
-}
-
 // DeleteSecret marks a secret for deletion, or deletes it at once.
 func (w *World) DeleteSecret(name string, atOnce bool) {
 	w.tb.Helper()
@@ -258,7 +260,7 @@ func (w *World) DeleteSecret(name string, atOnce bool) {
 	if atOnce {
 		in.ForceDeleteWithoutRecovery = &atOnce
 	}
-	if _, err := secretsmanager.NewFromConfig(w.AWSConfig()).DeleteSecret(context.Background(), in); err != nil {
+	if _, err := w.SecretsManager().DeleteSecret(context.Background(), in); err != nil {
 		w.tb.Fatalf("deleting %s: %v", name, err)
 	}
 }
@@ -266,9 +268,23 @@ func (w *World) DeleteSecret(name string, atOnce bool) {
 // RestoreSecret takes back a deletion.
 func (w *World) RestoreSecret(name string) {
 	w.tb.Helper()
-	if _, err := secretsmanager.NewFromConfig(w.AWSConfig()).RestoreSecret(context.Background(), &secretsmanager.RestoreSecretInput{SecretId: &name}); err != nil {
+	if _, err := w.SecretsManager().RestoreSecret(context.Background(), &secretsmanager.RestoreSecretInput{SecretId: &name}); err != nil {
 		w.tb.Fatalf("restoring %s: %v", name, err)
 	}
+}
+
+// Exchanges counts the grants that reached a provider, and the tokens that FlexNet was
+// asked for.
+func (w *World) Exchanges() int {
+	n := 0
+	for _, r := range w.IDP.Requests() {
+		created := r.Provider == fakeidp.ProviderFlexNet && r.Method == http.MethodPost &&
+			(strings.HasSuffix(r.Path, "/token") || strings.HasSuffix(r.Path, "/rotation"))
+		if r.Processed && (r.Grant != "" || created) {
+			n++
+		}
+	}
+	return n
 }
 
 // Token is the token document that an application now reads; ok is false if
