@@ -41,29 +41,40 @@ func checkEvent(e events.SecretsManagerSecretRotationEvent) error {
 }
 
 // All operations are eventually consistent (botocore model, secretsmanager
-// ListSecrets), so that what is not there is looked for again, some 0.7 s in
-// all.
+// ListSecrets). So Evertoken looks again for what is not there, for about 0.7 s in all.
 const (
 	reads     = 4
 	firstWait = 100 * time.Millisecond
 )
 
-// guard describes the secret and refuses what is not to be rotated, as the guard
-// of AWS's template does. promoted is set where the version is AWSCURRENT
-// already.
-func (r *rotation) guard(ctx context.Context) (promoted bool, err error) {
-	var refusal error
+// look calls see until it has seen what it looks for, at most reads times. The error is
+// that of see, or says that no time is left.
+func (r *rotation) look(ctx context.Context, see func() (seen bool, err error)) (seen bool, err error) {
 	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
-		if err := r.describe(ctx); err != nil {
-			return false, err
-		}
-		if promoted, refusal = r.admit(); refusal == nil || try == reads {
-			return promoted, refusal
+		if seen, err := see(); seen || err != nil || try == reads {
+			return seen, err
 		}
 		if r.Sleep(ctx, wait) != nil {
 			return false, r.transient("no time left in this invocation")
 		}
 	}
+}
+
+// guard describes the secret and refuses one that must not be rotated, as the guard
+// of AWS's template does. promoted says that the version is AWSCURRENT already.
+func (r *rotation) guard(ctx context.Context) (promoted bool, err error) {
+	var refusal error
+	_, err = r.look(ctx, func() (bool, error) {
+		if err := r.describe(ctx); err != nil {
+			return false, err
+		}
+		promoted, refusal = r.admit()
+		return refusal == nil, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return promoted, refusal
 }
 
 func (r *rotation) describe(ctx context.Context) error {
@@ -104,22 +115,20 @@ func (r *rotation) admit() (promoted bool, refusal error) {
 }
 
 // pending reads the value of the version that is made. found is false only if
-// several reads say that it has none; any other error is one.
+// several reads say that it has none; any other error is returned.
 func (r *rotation) pending(ctx context.Context) (v secrets.Version, found bool, err error) {
-	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
-		v, err := r.Secrets.GetVersion(ctx, r.event.SecretID, r.id)
-		switch {
-		case err == nil:
-			return v, true, nil
-		case secrets.ErrorKind(err) != secrets.ErrNotFound:
-			return v, false, r.aws(string(r.role), r.name, err)
-		case try == reads:
-			return v, false, nil
+	found, err = r.look(ctx, func() (bool, error) {
+		var err error
+		v, err = r.Secrets.GetVersion(ctx, r.event.SecretID, r.id)
+		switch secrets.ErrorKind(err) {
+		case secrets.NoError:
+			return true, nil
+		case secrets.ErrNotFound:
+			return false, nil
 		}
-		if r.Sleep(ctx, wait) != nil {
-			return v, false, r.transient("no time left in this invocation")
-		}
-	}
+		return false, r.aws(string(r.role), r.name, err)
+	})
+	return v, found, err
 }
 
 // current reads AWSCURRENT; its ID is empty where the secret has none, or one

@@ -18,8 +18,6 @@ const (
 	// dropReserve is the time kept for deleting a client that could not be
 	// stored.
 	dropReserve = 8 * time.Second
-	// longestWait is the longest wait between two tries.
-	longestWait = 5 * time.Second
 )
 
 // labelMade is the label under which a value is stored. It stands on the version
@@ -32,64 +30,58 @@ const labelMade = "EVERTOKEN_MADE"
 // the time is up but for reserve. The error is [Superseded], or that of package
 // secrets: ErrConflict where another invocation has stored one first.
 func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.Duration) error {
-	budget := limits.Remaining(ctx) - reserve
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		if err := r.stillOurs(ctx); err != nil {
-			return err
+	var superseded error
+	err := secrets.Wait(r.Sleep).Keep(ctx, reserve, func(ctx context.Context) error {
+		if superseded = r.stillOurs(ctx); superseded != nil {
+			return nil // nothing is stored any more
 		}
-		err := r.Secrets.PutAs(ctx, r.event.SecretID, r.id, r.event.RotationToken, value, labelMade)
-		switch secrets.ErrorKind(err) {
-		case secrets.NoError:
-			return r.confirm(ctx)
-		case secrets.ErrTransient, secrets.ErrThrottled, secrets.ErrDenied, secrets.ErrKMS, secrets.ErrNotFound:
-			// any of these may pass while there is time: a right or a key that
-			// was just granted takes a moment to be seen
-		default:
-			return err
-		}
-		if budget -= wait; budget <= 0 || limits.Remaining(ctx) < wait || r.Sleep(ctx, wait) != nil {
-			return err
-		}
+		return r.Secrets.PutAs(ctx, r.event.SecretID, r.id, r.event.RotationToken, value, labelMade)
+	})
+	switch {
+	case superseded != nil:
+		return superseded
+	case err != nil:
+		return err
 	}
+	return r.confirm(ctx)
 }
 
 // stillOurs looks, just before a put, whether the version still is the one that
 // is being rotated to. A description that cannot be had stops nothing: the put
 // moves no label of the rotation.
 func (r *rotation) stillOurs(ctx context.Context) error {
-	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
-		d, err := r.Secrets.Describe(ctx, r.event.SecretID)
-		if err != nil || rotatedTo(d, r.id) {
-			return nil
-		}
-		if try == reads || r.Sleep(ctx, wait) != nil {
-			return r.superseded(d)
-		}
+	var d secrets.Description
+	seen, _ := r.look(ctx, func() (bool, error) {
+		var err error
+		d, err = r.Secrets.Describe(ctx, r.event.SecretID)
+		return err != nil || rotatedTo(d, r.id), nil
+	})
+	if !seen {
+		return r.superseded(d)
 	}
+	return nil
 }
 
-// confirm sees to it that the version that was just stored has AWSPENDING, which
+// confirm makes sure that the version that was just stored has AWSPENDING, which
 // it had before, and takes labelMade off. Where another version has AWSPENDING by
 // now, that one is left alone.
 func (r *rotation) confirm(ctx context.Context) error {
 	defer r.unlabel(ctx)
-	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
-		d, err := r.Secrets.Describe(ctx, r.event.SecretID)
-		if err != nil || rotatedTo(d, r.id) { // the next step looks again
-			return nil
+	var d secrets.Description
+	seen, _ := r.look(ctx, func() (bool, error) {
+		var err error
+		d, err = r.Secrets.Describe(ctx, r.event.SecretID)
+		if err != nil || rotatedTo(d, r.id) { // after an error the next step looks again
+			return true, nil
 		}
-		if d.Holder(secrets.Pending) == "" {
-			// AWS refuses it where a version has the label.
-			if r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, r.id, "") == nil {
-				return nil
-			}
-		}
-		if try == reads || r.Sleep(ctx, wait) != nil {
-			return r.superseded(d)
-		}
+		// AWS refuses the move if another version has the label.
+		return d.Holder(secrets.Pending) == "" &&
+			r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, r.id, "") == nil, nil
+	})
+	if !seen {
+		return r.superseded(d)
 	}
+	return nil
 }
 
 func (r *rotation) unlabel(ctx context.Context) {

@@ -36,6 +36,20 @@ func (wait Wait) Insist(ctx context.Context, reserve time.Duration, call func(co
 	}, call)
 }
 
+// Keep is Insist for a copy that has no other place. It tries until the end whatever may
+// pass in that time: AWS may take a moment to see a right, a key or a version.
+func (wait Wait) Keep(ctx context.Context, reserve time.Duration, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limits.Remaining(ctx)-reserve)
+	defer cancel()
+	return wait.again(ctx, func(_ int, kind Kind) bool {
+		switch kind {
+		case ErrTransient, ErrThrottled, ErrDenied, ErrKMS, ErrNotFound:
+			return true
+		}
+		return false
+	}, call)
+}
+
 func (wait Wait) again(ctx context.Context, more func(try int, kind Kind) bool, call func(context.Context) error) error {
 	budget := limits.Remaining(ctx) // counted by hand too, for a clock that does not move by itself
 	for try, pause := 1, firstWait; ; try, pause = try+1, min(2*pause, longWait) {
