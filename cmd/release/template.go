@@ -38,9 +38,9 @@ func bundleTemplate(version, architecture string) ([]byte, error) {
 		return nil, err
 	}
 	text, err = replaceOnce(text, "    Default: arm64\n    AllowedValues: [arm64, x86_64]\n"+
-		"    Description: For x86_64 the build needs GOARCH_LAMBDA=amd64 in its environment.\n",
+		"    Description: Processor of both functions. To build for x86_64, set GOARCH_LAMBDA=amd64 in the environment.\n",
 		"    Default: "+architecture+"\n    AllowedValues: ["+architecture+"]\n"+
-			"    Description: This bundle's functions are built for it.\n")
+			"    Description: Processor of both functions. This bundle contains them for this one only.\n")
 	return []byte(text), err
 }
 
