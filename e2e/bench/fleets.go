@@ -104,6 +104,14 @@ func progress(what string, n int) {
 func (b *bench) printOne(ctx context.Context, which string) error {
 	state, size, _ := strings.Cut(which, ":")
 	n, err := strconv.Atoi(size)
+	if err == nil && n > 0 && state == "single" {
+		opening, renewal, err := b.single(ctx, n)
+		if err == nil {
+			opening.print("opening from seeds", n)
+			renewal.print("renewal", n)
+		}
+		return err
+	}
 	ages := map[string]time.Duration{"due": due, "hang": due, "idle": idle, "missing": missing}
 	age, known := ages[state]
 	if err != nil || !known || n < 1 {
@@ -113,10 +121,15 @@ func (b *bench) printOne(ctx context.Context, which string) error {
 	if err != nil {
 		return err
 	}
-	r := m.report
-	fmt.Printf("%s: %s, writes need %s, reads %s\nissued %d, fresh %d, failed %d, deferred %d; last token after %s, of the others %s\n"+
-		"%d calls, %d throttled, %d writes, %d credentials and sessions decrypted; peak %s, answer %s, log %s\n",
-		which, seconds(m.took), seconds(writesAt(m.writes, 1)), seconds(readsAt(n)), r.Issued, r.Fresh, r.Failed, r.Deferred,
-		seconds(m.last), seconds(m.others), m.calls, m.throttle, m.writes, m.long, megabytes(m.peak), megabytes(int64(m.answer)), megabytes(int64(m.logs)))
+	m.print(state, n)
 	return nil
+}
+
+// print tells what one run cost.
+func (m measured) print(what string, n int) {
+	r := m.report
+	fmt.Printf("%s:%d: %s, writes need %s, reads %s\nissued %d, fresh %d, failed %d, deferred %d; last token after %s, of the others %s\n"+
+		"%d calls, %d throttled, %d writes, %d credentials and sessions decrypted; peak %s, answer %s, log %s\n",
+		what, n, seconds(m.took), seconds(writesAt(m.writes, 1)), seconds(readsAt(n)), r.Issued, r.Fresh, r.Failed, r.Deferred,
+		seconds(m.last), seconds(m.others), m.calls, m.throttle, m.writes, m.long, megabytes(m.peak), megabytes(int64(m.answer)), megabytes(int64(m.logs)))
 }

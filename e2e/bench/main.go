@@ -4,7 +4,7 @@
 //	go run ./e2e/bench            everything, about 25 minutes
 //	go run ./e2e/bench -quick     up to 100 connections, about two minutes, nothing written
 //	go run ./e2e/bench -starts    the starts alone, nothing written
-//	go run ./e2e/bench -one due:1000   one run (due, idle, missing or hang), nothing written
+//	go run ./e2e/bench -one due:1000   one run (due, idle, missing, hang or single), nothing written
 package main
 
 import (
