@@ -73,16 +73,34 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token) err
 			return r.Secrets.Put(ctx, r.conn.Token, id, token.Encode(false))
 		})
 	}
-	err := put(secrets.DeriveID(r.tokenVersion.ARN, base, "token"), false)
-	if secrets.ErrorKind(err) != secrets.ErrConflict {
-		return err
+	id := secrets.DeriveID(r.tokenVersion.ARN, base, "token")
+	err := put(id, false)
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
+		if getErr == nil && v.ID != base && !r.session.StoredHere() && r.otherServes(ctx, v, token) {
+			r.left = true
+			return nil
+		}
+		id = secrets.FreshID()
+		err = put(id, true)
 	}
-	v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
-	if getErr == nil && v.ID != base && !r.session.StoredHere() && r.otherServes(ctx, v, token) {
-		r.left = true
-		return nil
+	if err == nil && r.tokenRotates {
+		r.giveWay(ctx, base, id, token)
 	}
-	return put(secrets.FreshID(), true)
+	return err
+}
+
+// giveWay takes back what was published over a rotation that ended meanwhile, if the
+// rotation's token is the one that serves. The ids of two runs' versions collide, but a
+// rotation's version has an id of its own.
+func (r *renewal) giveWay(ctx context.Context, base, id string, ours credential.Token) {
+	v, err := r.Secrets.Get(ctx, r.conn.Token, secrets.Previous)
+	if err != nil || v.ID == base || r.session.StoredHere() || !r.otherServes(ctx, v, ours) {
+		return
+	}
+	r.left = r.Sleep.Try(ctx, func(ctx context.Context) error {
+		return r.Secrets.MoveLabel(ctx, r.conn.Token, secrets.Current, v.ID, id)
+	}) == nil
 }
 
 // otherServes reports whether what another run published may stay in place of

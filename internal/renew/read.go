@@ -193,6 +193,7 @@ func (r *renewal) check(ctx context.Context, document string, d secrets.Descript
 		return &Stopped{Failed, exchange.Misconfigured, "the " + document + " secret is a replica",
 			"Evertoken writes in one Region only: run it in the secret's primary Region, " + d.PrimaryRegion}
 	}
+	r.tokenRotates = r.tokenRotates || document == "token" && d.RotationEnabled
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
 	if pending != "" && pending != current && d.RotationEnabled { // without a schedule nobody is at work on it
 		pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||

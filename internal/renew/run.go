@@ -68,7 +68,9 @@ type renewal struct {
 	looked    bool   // for a session stored elsewhere
 	openedBy  string // the grant that a session was opened by
 	left      bool   // another run's token was left in place of this one's
-	revoked   bool   // the provider answered 401 to the token
+	// tokenRotates is set where Secrets Manager rotates the token's secret too.
+	tokenRotates bool
+	revoked      bool // the provider answered 401 to the token
 	// keep, where set, takes the token in place of its being published.
 	keep func(context.Context, credential.Token) error
 }

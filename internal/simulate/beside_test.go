@@ -3,19 +3,54 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	fakeaws "evertoken/internal/fake/aws"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
+	"evertoken/internal/secrets"
 )
 
-// events are what a second run may have been woken by.
-var events = map[string]issue.Event{
-	"scheduled": {},
-	"forced":    {Connections: []string{subject}, Force: true},
+// other is what may run beside a scheduled run.
+type other struct {
+	name string
+	run  func(*fakeworld.World)
+	// again is set where an operator asked for the run, so that what was refused may be
+	// sent once more.
+	again bool
+	// rotates is the document that is rotated, "" for none.
+	rotates string
+}
+
+var (
+	scheduled = other{name: "scheduled", run: func(w *fakeworld.World) { runBeside(w, issue.Event{}) }}
+	forced    = other{name: "forced", again: true, run: func(w *fakeworld.World) {
+		runBeside(w, issue.Event{Connections: []string{subject}, Force: true})
+	}}
+	rotatesSession = rotationOf("session")
+	rotatesToken   = rotationOf("token")
+)
+
+// rotationOf is a rotation of one document of the connection by the four steps.
+func rotationOf(document string) other {
+	return other{name: "rotation of the " + document, again: true, rotates: document, run: func(w *fakeworld.World) {
+		rotator := w.Rotator()
+		w.OnRotation = fakeworld.Steps(func(e events.SecretsManagerSecretRotationEvent) error {
+			err := fakeworld.Handle(rotator, e)
+			fmt.Fprintf(w.Log, "%s: %v\n", e.Step, err)
+			return err
+		})
+		// It is refused while another rotation is under way.
+		fmt.Fprintln(w.Log, w.Rotate("evertoken/"+subject+"/"+document, secrets.FreshID()))
+	}}
 }
 
 // runBeside makes a run of its own and prints its answer.
@@ -26,18 +61,36 @@ func runBeside(w *fakeworld.World, e issue.Event) {
 	fmt.Fprintf(w.Log, "%+v %v\n", report, err)
 }
 
-// beside brings a scenario about, lets the runs happen, and checks what becomes
-// of it. No answer is lost, so that nothing may be sent twice; but an operator
-// who forces a run has what was refused tried again.
-func beside(t *testing.T, s scenario, second issue.Event, runs func(*fakeworld.World)) {
+// arranged is a world in which the scenario has come about. Where o is a rotation, an
+// operator has enabled it before.
+func arranged(t *testing.T, s scenario, o other) *fakeworld.World {
 	w := fakeworld.New(t)
 	strict(w)
 	s.arrange(w)
-	x := &watcher{w: w, s: s, name: subject, forced: second.Force}
+	if o.rotates != "" {
+		err := w.Rotate("evertoken/"+subject+"/"+o.rotates, secrets.FreshID(), func(in *secretsmanager.RotateSecretInput) {
+			in.RotateImmediately = aws.Bool(false)
+		})
+		if err != nil {
+			t.Fatalf("enabling the rotation: %v", err)
+		}
+	}
+	return w
+}
+
+// beside brings a scenario about, lets the runs happen, and checks what becomes
+// of it. No answer is lost, so nothing may be sent twice. But an operator
+// who forces a run, or begins a rotation, has what was refused sent again.
+func beside(t *testing.T, s scenario, o other, runs func(*fakeworld.World)) {
+	w := arranged(t, s, o)
+	x := &watcher{w: w, s: s, name: subject, forced: o.again}
 	tally.Lock()
 	tally.worlds++
 	tally.Unlock()
 	runs(w)
+	if o.rotates != "" { // Secrets Manager tries a rotation that failed again
+		_ = w.AWS.RetryRotation("evertoken/" + subject + "/" + o.rotates)
+	}
 	reached(w, subject, 0)
 	x.recover()
 	for _, p := range x.problems {
@@ -48,16 +101,67 @@ func beside(t *testing.T, s scenario, second issue.Event, runs func(*fakeworld.W
 	}
 }
 
+// pairs are the scenarios of one run beside another: all of them, and for each grant that
+// opens a session or mints a token by itself the first try with a wrong value.
+func pairs() []scenario {
+	out := scenarios()
+	for _, c := range []struct {
+		name, provider, member string
+		connect                func(*fakeworld.World)
+	}{
+		{"flexera user", "flexera", "refresh_token", func(w *fakeworld.World) { w.Flexera(subject, false) }},
+		{"flexera service", "flexera", "client_secret", func(w *fakeworld.World) { w.Flexera(subject, true) }},
+		{"sharetribe integration", "sharetribe", "client_secret", func(w *fakeworld.World) { w.Sharetribe(subject, "integration") }},
+		{"sharetribe user", "sharetribe", "password", func(w *fakeworld.World) { w.Sharetribe(subject, "user") }},
+		{"sharetribe trusted", "sharetribe", "password", func(w *fakeworld.World) { w.Sharetribe(subject, "trusted") }},
+		{"flexnet", "flexnet", "password", func(w *fakeworld.World) { w.FlexNet(subject) }},
+		{"oauth2 client", "oauth2", "client_secret", func(w *fakeworld.World) { w.OAuth2(subject, "client_credentials") }},
+		{"oauth2 refresh", "oauth2", "refresh_token", func(w *fakeworld.World) { w.OAuth2(subject, "refresh_token") }},
+		{"oauth2 password", "oauth2", "password", func(w *fakeworld.World) { w.OAuth2(subject, "password") }},
+	} {
+		out = append(out, scenario{name: c.name + " wrong first " + c.member, provider: c.provider, onlyRefresh: true,
+			arrange: func(w *fakeworld.World) {
+				c.connect(w)
+				mistype(w, c.member)
+			}})
+	}
+	return out
+}
+
+// others are what runs beside a scenario. Every pair is tried with EVERTOKEN_SOAK set.
+// Otherwise a variant, whose order of calls is another scenario's, is left out; so are
+// rotations and forced runs beside all but a few renewals.
+func others(s scenario) []other {
+	session := slices.ContainsFunc([]string{"apiax", "sharetribe", "oauth2 password"}, func(of string) bool {
+		return strings.HasPrefix(s.name, of)
+	}) && !strings.HasPrefix(s.name, "sharetribe anonymous")
+	out := []other{scheduled}
+	switch {
+	case soak():
+		out = append(out, forced, rotatesToken)
+	case s.variant:
+		return nil
+	case s.name == "apiax renewal":
+		out = append(out, forced, rotatesToken)
+	case s.name == "oauth2 refresh renewal", s.name == "flexnet renewal":
+		out = append(out, rotatesToken)
+	}
+	if session && (soak() || strings.HasSuffix(s.name, "renewal") || s.name == "apiax wrong first password") {
+		out = append(out, rotatesSession)
+	}
+	return out
+}
+
 // TestTwoRunsAtOnce lets two runs begin from one state at the same time.
 func TestTwoRunsAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, s := range scenarios() {
-		for name, event := range events {
-			t.Run(s.name+" "+name, func(t *testing.T) {
-				beside(t, s, event, func(w *fakeworld.World) {
+	for _, s := range pairs() {
+		for _, o := range []other{scheduled, forced} {
+			t.Run(s.name+" "+o.name, func(t *testing.T) {
+				beside(t, s, o, func(w *fakeworld.World) {
 					var both sync.WaitGroup
-					for _, e := range []issue.Event{{}, event} {
-						both.Go(func() { runBeside(w, e) })
+					for _, run := range []other{scheduled, o} {
+						both.Go(func() { run.run(w) })
 					}
 					both.Wait()
 				})
@@ -68,36 +172,46 @@ func TestTwoRunsAtOnce(t *testing.T) {
 
 // TestRunInTheMiddleOfAnother holds a run before each of its calls to AWS, and
 // after each exchange, for as long as a whole other run takes: two runs from one
-// state, in every order with one turn each way.
+// state, in every order with one turn each way. It holds a rotation too, for a run.
 func TestRunInTheMiddleOfAnother(t *testing.T) {
 	t.Parallel()
-	for _, s := range scenarios() {
-		if !soak() && s.variant { // the same order of calls as another
-			continue
-		}
-		for name, event := range events {
-			if !soak() && name == "forced" != (s.name == "apiax renewal") {
-				continue
-			}
-			operations, exchanges := calls(t, s)
-			for at := range operations {
-				t.Run(fmt.Sprintf("%s %s before call %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, event, func(w *fakeworld.World) {
-						w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1, Hook: func(fakeaws.Call) { runBeside(w, event) }})
-						runBeside(w, issue.Event{})
-						w.AWS.ClearFaults()
-					})
-				})
-			}
-			for at := range exchanges {
-				t.Run(fmt.Sprintf("%s %s during exchange %d", s.name, name, at), func(t *testing.T) {
-					beside(t, s, event, func(w *fakeworld.World) {
-						w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { runBeside(w, event) }})
-						runBeside(w, issue.Event{})
-						w.IDP.ClearFaults()
-					})
-				})
+	for _, s := range pairs() {
+		for _, o := range others(s) {
+			inTheMiddle(t, s, scheduled, o)
+			if o.rotates != "" {
+				inTheMiddle(t, s, o, scheduled)
 			}
 		}
+	}
+}
+
+// inTheMiddle lets inner run at each point of outer.
+func inTheMiddle(t *testing.T, s scenario, outer, inner other) {
+	t.Helper()
+	asked := inner
+	if outer.again {
+		asked = outer
+	}
+	w := arranged(t, s, asked)
+	w.AWS.ResetCalls()
+	w.IDP.ResetRequests()
+	outer.run(w)
+	for at := range w.AWS.Calls() {
+		t.Run(fmt.Sprintf("%s/%s before call %d of %s", s.name, inner.name, at, outer.name), func(t *testing.T) {
+			beside(t, s, asked, func(w *fakeworld.World) {
+				w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1, Hook: func(fakeaws.Call) { inner.run(w) }})
+				outer.run(w)
+				w.AWS.ClearFaults()
+			})
+		})
+	}
+	for at := range w.IDP.Requests() {
+		t.Run(fmt.Sprintf("%s/%s during exchange %d of %s", s.name, inner.name, at, outer.name), func(t *testing.T) {
+			beside(t, s, asked, func(w *fakeworld.World) {
+				w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { inner.run(w) }})
+				outer.run(w)
+				w.IDP.ClearFaults()
+			})
+		})
 	}
 }

@@ -78,11 +78,7 @@ func givesRefresh(name, grant string) bool {
 
 // enter adds one request to the ledgers.
 func (q *quarter) enter(r *reader, x fakeidp.Request) {
-	password := x.Form.Get("password")
-	if _, basic, ok := (&http.Request{Header: x.Header}).BasicAuth(); ok {
-		password = basic
-	}
-	if x.Processed && strings.HasPrefix(password, wrongPassword) {
+	if x.Processed && strings.HasPrefix(sentPassword(x), wrongPassword) {
 		r.wrongSent++
 	}
 	token := x.Form.Get("refresh_token")

@@ -11,6 +11,7 @@ import (
 
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/secrets"
 )
 
 // redeclare adds members to the connection's declaration.
@@ -22,6 +23,19 @@ func redeclare(w *fakeworld.World, more map[string]any) {
 	}
 	maps.Copy(declared, more)
 	w.Declare(subject, declared)
+}
+
+// mistype stores the connection's credential with a wrong value in one member.
+func mistype(w *fakeworld.World, member string) {
+	name := "evertoken/" + subject + "/credential"
+	v, _ := w.AWS.Secret(name).Labelled(secrets.Current)
+	members := map[string]string{}
+	if err := json.Unmarshal([]byte(v.Value), &members); err != nil {
+		panic("a credential is no JSON: " + err.Error())
+	}
+	members[member] = wrongPassword
+	text, _ := json.Marshal(members) // of strings
+	w.PutSecret(name, string(text))
 }
 
 // copied publishes the bare access token beside the document.
