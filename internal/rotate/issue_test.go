@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
+	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
 
@@ -119,4 +121,45 @@ func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
 	check(t, "finishSecret", "RotationStuck", w.step("finishSecret", secret, "tok"))
 	current, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	check(t, "AWSCURRENT", refreshed.ID, current.ID)
+}
+
+// TestTheNewerSessionIsNotToldByTwoClocks: issue opens a session a minute before or after
+// the rotation opens its own, and the clock of issue is wrong by up to 90 seconds.
+func TestTheNewerSessionIsNotToldByTwoClocks(t *testing.T) {
+	t.Parallel()
+	for _, wrongBy := range []time.Duration{-90 * time.Second, 0, 90 * time.Second} {
+		for _, after := range []bool{false, true} {
+			w := newWorld(t)
+			w.Apiax("c")
+			const secret = "evertoken/c/session"
+			check(t, "first run", "issued", w.issue(issue.Event{}).Outcome)
+			w.Clock.Advance(16 * time.Minute)
+			open := func() {
+				v, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
+				s, err := credential.ParseSession(redact.New(v.Value))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.StartedAt = w.Clock.Now().Add(wrongBy)
+				s.RefreshToken = redact.New("opened-by-issue")
+				w.put(secret, "issue", s.Encode().Reveal(), secrets.Current)
+			}
+			want := "ok"
+			if !after {
+				open()
+				w.Clock.Advance(time.Minute)
+			}
+			w.prepare(secret, "tok")
+			check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
+			if after {
+				w.Clock.Advance(time.Minute)
+				open()
+				w.move(secret, secrets.Pending, "tok", "") // the put took it off
+				want = "RotationStuck"
+			}
+			if got := w.step("finishSecret", secret, "tok"); got != want {
+				t.Errorf("a clock wrong by %s, opened after the rotation's: %t: finishSecret %s, want %s", wrongBy, after, got, want)
+			}
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -62,6 +63,9 @@ func (r *rotation) checkSession(ctx context.Context) error {
 	return nil
 }
 
+// clocksDiffer is the most by which the clocks of two functions may differ.
+const clocksDiffer = 3 * time.Minute
+
 // checkPendingSession says why a session can never be promoted, or "". The
 // refresh token is not sent: it may be single-use.
 func (r *rotation) checkPendingSession(pending, current secrets.Version, cred credential.Credential, grants []exchange.Grant) string {
@@ -85,13 +89,13 @@ func (r *rotation) checkPendingSession(pending, current secrets.Version, cred cr
 	if err != nil || in.RefreshToken.IsZero() {
 		return ""
 	}
-	// A refresh keeps a session's beginning and may replace its refresh token. So a session
-	// with the same beginning and another refresh token may be a successor of the pending
-	// one. It is no successor if its version is the older one; then it was only opened in the
-	// same second. Secrets Manager dates both versions, so no two clocks are compared.
-	successor := in.StartedAt.Equal(s.StartedAt) && !in.RefreshToken.Equal(s.RefreshToken) &&
-		!current.Created.Before(pending.Created)
-	if in.StartedAt.After(s.StartedAt) || successor {
+	// AWSCURRENT has a newer session if its version is the younger one and its session
+	// began later. A refresh of an older session also makes a younger version, but keeps
+	// the session's beginning. Secrets Manager dates both versions. The two functions date
+	// the beginnings, so beginnings within the difference of two clocks count as later.
+	younger := !current.Created.Before(pending.Created)
+	beganLater := in.StartedAt.After(s.StartedAt.Add(-clocksDiffer))
+	if younger && beganLater && !in.RefreshToken.Equal(s.RefreshToken) {
 		return "AWSCURRENT has a newer session than AWSPENDING, which issue has stored meanwhile"
 	}
 	return ""

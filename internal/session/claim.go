@@ -195,6 +195,13 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 		}
 	}
 	if slices.Contains(on(d), LabelKept) { // once it is sent it is kept for nobody
+		rescued, _, err := k.readRescue(ctx)
+		if err == nil && rescued.RefreshToken.Equal(k.doc.RefreshToken) && !rescued.RefreshToken.IsZero() {
+			k.rescued, err = true, k.emptyRescue(ctx)
+		}
+		if err != nil {
+			return err
+		}
 		if err := k.drop(ctx, LabelKept, current); err != nil {
 			return err
 		}

@@ -119,14 +119,15 @@ func (k *Keeper) unnote(ctx context.Context) error {
 }
 
 // park moves LabelExchange to a version made for it, on which no run has seen it
-// before.
+// before: by the version that had it earlier, a run that AWS showed an old state could
+// claim. Where the secret takes no new version, the claim stays and gets its note, so
+// that a later run takes it over.
 func (k *Keeper) park(ctx context.Context) error {
+	label := LabelExchange
 	to, err := k.holder(ctx)
-	if err != nil && k.prior != "" { // the secret takes no new version: better there than not at all
-		to, err = k.prior, nil
-	}
+	from := k.version.ID
 	if err != nil {
-		return err
+		label, to, from = seenLabel(1, k.Now()), k.version.ID, ""
 	}
-	return k.Wait.Try(ctx, func(ctx context.Context) error { return k.move(ctx, LabelExchange, to, k.version.ID) })
+	return k.Wait.Try(ctx, func(ctx context.Context) error { return k.move(ctx, label, to, from) })
 }

@@ -174,26 +174,57 @@ func TestAClaimThatCannotBeGivenBackIsTold(t *testing.T) {
 	}
 }
 
-// TestParkedWhereThereIsRoom lets the secret take no new version: better the
-// label goes back than that it stays.
-func TestParkedWhereThereIsRoom(t *testing.T) {
+// TestAClaimThatCannotBeParkedIsTakenOver lets the secret take no new version. The
+// version that had the label before is no place for it: a run that AWS showed the
+// state before the claim could claim by it, and send the refresh token again.
+func TestAClaimThatCannotBeParkedIsTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
 	k := w.claimed()
 	w.refuse("PutSecretValue")
 	k.Lose(t.Context())
-	w.is("lost", "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT SENT_1_160000")
+	w.is("lost", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000 SENT_1_160000")
 	if len(w.hints) > 0 {
 		t.Errorf("%q", w.hints)
+	}
+	w.ClearFaults()
+	w.now = w.now.Add(lasts)
+	next := w.claimed()
+	if next.Doubt().Sent != 1 {
+		t.Errorf("the next run takes it for sent %d times", next.Doubt().Sent)
 	}
 
 	w = newWorld(t, orphan)
 	k = w.claimed()
 	w.refuse("PutSecretValue")
 	k.Release(t.Context())
-	w.is("taken over", "rt-1: CURRENT EXCHANGE SENT_1_155600")
+	w.is("taken over", "rt-1: CURRENT EXCHANGE SEEN_1_160000 SENT_1_155600")
+
+	w.refuse("UpdateSecretVersionStage")
+	k.claimed = true
+	k.Release(t.Context())
 	if !w.hinted("could not be released") {
 		t.Errorf("%q", w.hints)
+	}
+}
+
+// TestAStaleReaderCannotClaimAfterALostAnswer shows a run the state before the claim
+// of another run whose answer was lost.
+func TestAStaleReaderCannotClaimAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	for _, roomForVersions := range []bool{true, false} {
+		w := newWorld(t, idle)
+		k, stale := w.claimed(), w.keeper()
+		if !roomForVersions {
+			w.refuse("PutSecretValue")
+		}
+		k.Lose(t.Context())
+		w.ClearFaults()
+		w.now = w.now.Add(time.Second)
+		w.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Kind: fakeaws.Stale, StaleBy: time.Minute, Times: 1})
+		if err := stale.Begin(t.Context(), run(Terms{})); err == nil || stale.Claimed() {
+			t.Errorf("room %t: a run claimed by an old state: %v", roomForVersions, err)
+		}
 	}
 }
 

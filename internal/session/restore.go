@@ -45,20 +45,18 @@ func (k *Keeper) Recover(ctx context.Context) (bool, error) {
 }
 
 // restore takes the session that the rescue parameter holds as what is in force,
-// and stores it. The parameter is deleted when this run is through, for it may be
-// needed again, and Parameter Store wants half a minute between deleting a
-// parameter and making one of that name (AWS CLI reference, ssm
-// delete-parameter). Only one that is based on the version in
-// force is newer than that; another is kept beside it, and is what is left where
-// usable is not set: what is in force was refused.
+// and stores it under [LabelKept]: whoever claims it empties the parameter first. The
+// parameter is deleted when the run ends. Only a session that is based on the version
+// in force is newer than that; another is kept beside it, and is used where usable is
+// not set: what is in force was refused.
 func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	doc, base, err := k.readRescue(ctx)
 	switch {
 	case err != nil || doc.RefreshToken.IsZero():
 		return false, err
 	case doc.RefreshToken.Equal(k.doc.RefreshToken): // it was stored after all
-		k.deleteRescue(ctx)
-		return false, nil
+		k.rescued = true
+		return false, k.emptyRescue(ctx)
 	case !k.ours(doc):
 		return false, nil
 	case !k.find(ctx): // there is still nothing to store it in
@@ -71,17 +69,21 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	}
 	usable = usable && !k.doc.RefreshToken.IsZero() && !k.Refused(k.version.Labels)
 	if usable && base != k.version.ID {
-		if err := put(k.child("kept "+credential.Sum(value)), LabelKept); err != nil {
+		stored, err := k.wasStored(ctx, doc, base)
+		if err == nil && !stored {
+			err = put(k.child("kept "+credential.Sum(value)), LabelKept)
+		}
+		if err != nil {
 			return false, err
 		}
 		k.rescued = true
-		return false, nil
+		return false, k.emptyRescue(ctx)
 	}
 	id := k.child("")
-	err = put(id)
+	err = put(id, secrets.Current, LabelKept)
 	if secrets.ErrorKind(err) == secrets.ErrConflict {
 		id = k.child(credential.Sum(value))
-		err = put(id)
+		err = put(id, secrets.Current, LabelKept)
 	}
 	if err != nil {
 		return false, unsent(err)
@@ -90,6 +92,21 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	k.Hint("Evertoken restored the session from the rescue parameter.")
 	k.rescued = true
 	return true, nil
+}
+
+// wasStored reports whether the session from the rescue parameter became a version
+// after all, by a write whose answer was lost. Its refresh token is then spent, and
+// what came of it is in force.
+func (k *Keeper) wasStored(ctx context.Context, rescued credential.Session, base string) (bool, error) {
+	v, err := k.Secrets.GetVersion(ctx, k.ID, childOf(k.version.ARN, base, ""))
+	if secrets.ErrorKind(err) == secrets.ErrNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	doc, err := credential.ParseSession(v.Value)
+	return err == nil && doc.RefreshToken.Equal(rescued.RefreshToken), nil
 }
 
 // readRescue reads the rescue parameter. The session is empty if there is none;
@@ -103,6 +120,9 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 		return credential.Session{}, "", &Unreadable{k.Rescue, err}
 	}
 	var found rescued
+	if value.Equal(redact.New(emptied)) {
+		return credential.Session{}, "", nil
+	}
 	if err = json.Unmarshal([]byte(value.Reveal()), &found); err == nil {
 		doc, err = credential.ParseSession(redact.New(string(found.Session)))
 	}
@@ -110,6 +130,28 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 		return credential.Session{}, "", &Unreadable{Parameter: k.Rescue}
 	}
 	return doc, found.Base, nil
+}
+
+// emptied is what the rescue parameter holds once its session is stored, until it
+// is deleted.
+const emptied = "{}"
+
+// emptyRescue makes the rescue parameter forget the session in force before its
+// refresh token is sent: afterwards that token is spent, and restoring it could end
+// the session. The parameter is overwritten and not deleted, because Parameter Store
+// wants half a minute between deleting a parameter and making one of that name (AWS
+// CLI reference, ssm delete-parameter), and this run may need it again.
+func (k *Keeper) emptyRescue(ctx context.Context) error {
+	err := k.Wait.Try(ctx, func(ctx context.Context) error {
+		return k.Parameters.Put(ctx, k.Rescue, k.RescueKey, redact.New(emptied))
+	})
+	if err == nil {
+		return nil
+	}
+	if k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) }) == nil {
+		return nil
+	}
+	return &Unreadable{k.Rescue, err}
 }
 
 // dropRescue deletes the rescue parameter where what it holds is stored.
@@ -142,6 +184,7 @@ func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (boo
 	case empty && t.Stronger:
 		return false, nil
 	case empty, elsewhere, k.look:
+		k.look = true // for the rescue parameter too, once the session is claimed
 		return k.bringForward(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
 	case previous != "" && current != childOf(d.ARN, previous, ""):
 		return k.bringForward(ctx, d, secrets.Previous)

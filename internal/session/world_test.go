@@ -218,7 +218,7 @@ func (w *world) rescue(refresh, base string) {
 // rescuedToken is the refresh token in the rescue parameter, "" if there is none.
 func (w *world) rescuedToken() string {
 	p, ok := w.Parameter(parameter)
-	if !ok {
+	if !ok || p.Value == emptied {
 		return ""
 	}
 	var found rescued
