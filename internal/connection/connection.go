@@ -50,7 +50,7 @@ func knownProvider(name string) bool {
 func UnknownProvider(name string) string {
 	all := "name one of " + strings.Join(Providers(), ", ")
 	if near := strictjson.Nearest(strings.ToLower(name), Providers()); near != "" {
-		return "is unknown: if " + near + " is meant, write that, or " + all
+		return "is unknown. Did you mean " + near + "? Otherwise " + all
 	}
 	return "is unknown: " + all
 }
@@ -121,7 +121,7 @@ type wire struct {
 // token_parameter must begin with. Its error is an [*Error].
 func Parse(name string, declared []byte, parameterPrefix string) (Connection, error) {
 	if !ValidName(name) {
-		return Connection{}, &Error{"", "", "a connection's name is one lower-case letter or digit, then up to 62 letters, digits and hyphens; one parameter's name is not"}
+		return Connection{}, &Error{"", "", "a connection's name must be one lower-case letter or digit, then up to 62 letters, digits and hyphens; the name of one parameter is not"}
 	}
 	fail := func(member, problem string) (Connection, error) {
 		return Connection{}, &Error{name, member, problem}
@@ -130,7 +130,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	var err error
 	if member, problem := strictjson.Decode(declared, &w); problem != "" {
 		if member == "format" {
-			problem = "is no longer known: leave it out, and for readers of a bare token name a further secret as \"plain_copy\""
+			problem = "is not supported: leave it out. For an application that reads a bare token, name another secret as \"plain_copy\""
 		}
 		return fail(member, problem)
 	}
@@ -158,14 +158,14 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 			continue
 		}
 		if !validSecretID(*s.from) {
-			return fail(s.member, "is not a secret's name or ARN: 1 to 512 letters, digits and /_+=.@!-")
+			return fail(s.member, "must be a secret's name or ARN: 1 to 512 letters, digits and /_+=.@!-")
 		}
 		*s.to = *s.from
 	}
 	c.SessionDeclared = w.Session != nil
 	if w.TokenParameter != nil {
 		if w.Token != nil {
-			return fail("token_parameter", "stands beside \"token\": declare one of the two")
+			return fail("token_parameter", "is set together with \"token\": declare only one of the two")
 		}
 		if !validParameter(*w.TokenParameter, parameterPrefix) {
 			return fail("token_parameter", "must be a parameter's name beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, 15 levels deep, and not one of Evertoken's own (connections/, rescue/)")
@@ -190,7 +190,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	if w.MinRemaining != nil {
 		c.MinRemaining = time.Duration(*w.MinRemaining)
 		if c.MinRemaining <= 0 {
-			return fail("min_remaining", "must be more than zero, as 10m")
+			return fail("min_remaining", "must be more than zero, such as 10m")
 		}
 	}
 	if c.Probe, err = parseProbe(name, w.Probe); err != nil {
@@ -214,7 +214,7 @@ func (c Connection) distinct() error {
 	for i, d := range all {
 		for _, other := range all[:i] {
 			if SecretName(d.id) == SecretName(other.id) && sameAccount(accountOf(d.id, ""), accountOf(other.id, "")) {
-				return &Error{c.Name, d.member, "is the same secret as \"" + other.member + "\": each document needs its own"}
+				return &Error{c.Name, d.member, "is the same secret as \"" + other.member + "\": each document needs a secret of its own"}
 			}
 		}
 	}

@@ -27,5 +27,5 @@ func ExampleLoad() {
 	// Output:
 	// crm publishes to evertoken/crm/token
 	// flexera-prod publishes to evertoken/flexera-prod/token
-	// shop is refused: connection shop: "min_remaining" is not a duration: write it as "10m", "24h" or "14d"
+	// shop is refused: connection shop: "min_remaining" must be a duration, such as "10m", "24h" or "14d"
 }

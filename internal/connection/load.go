@@ -79,7 +79,7 @@ func declaredTwice(name string, parameters []string) error {
 	if len(parameters) == 1 {
 		where = "in the parameter " + parameters[0]
 	}
-	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Leave one of the two: " +
+	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Delete one of the two: " +
 		putCommand(parameters[len(parameters)-1])}
 }
 
@@ -98,14 +98,14 @@ type declaration struct {
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	if p.Secure {
-		return map[string]declaration{name: {err: &Error{name, "", "stands in a SecureString: a connection holds no secret and is read as a String. " +
-			"The type of a parameter cannot be changed, so delete it and put it again: `aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
+		return map[string]declaration{name: {err: &Error{name, "", "is in a SecureString: a connection holds no secret, and Evertoken reads it from a String only. " +
+			"AWS cannot change a parameter's type, so delete the parameter and create it again: `aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
 	}
 	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
 		if strings.Contains(strings.TrimPrefix(p.Name, path), "/") {
-			return map[string]declaration{name: {err: &Error{name, "", "stands below another level: a parameter with one connection is " + path + "<name>"}}}
+			return map[string]declaration{name: {err: &Error{name, "", "is one level too deep: the parameter of one connection is " + path + "<name>"}}}
 		}
 		return map[string]declaration{name: {json: []byte(p.Value)}}
 	}
@@ -126,7 +126,7 @@ func split(p Parameter, path string) map[string]declaration {
 			continue
 		}
 		if !ValidName(inner) {
-			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", "is not a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
+			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", "must be a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
 			continue
 		}
 		out[inner] = declaration{json: raw}
@@ -137,7 +137,7 @@ func split(p Parameter, path string) map[string]declaration {
 // keeps refuses what depends on where Evertoken runs.
 func (c Connection) keeps(rules Rules) error {
 	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
-		return &Error{c.Name, "token_parameter", "is among the declared connections: put it beside them"}
+		return &Error{c.Name, "token_parameter", "is inside the path of the declared connections: choose a name outside that path"}
 	}
 	for _, d := range c.secrets() {
 		if r := Region(d.id); r != "" && rules.Region != "" && r != rules.Region {

@@ -79,12 +79,12 @@ func TestLoad(t *testing.T) {
 		{"a byte order mark", []string{"a", "\ufeff" + `{"provider":"apiax"}`, "s", "\ufeff" + `{"connections":{"b":{"provider":"apiax"}}}`}, map[string]string{"a": "", "b": ""}},
 		{"bad parameter", []string{"a", `{"provider":"apiax"}`, "b", canary}, map[string]string{"a": "", "b": "is not a JSON object (the fault is near byte 1)"}},
 		{"an unknown member beside connections", []string{"all", `{"connections":{"a":{"provider":"apiax"}},"version":"` + canary + `"}`},
-			map[string]string{"all": "version is not known here; known are connections"}},
+			map[string]string{"all": "version is not known here; the known ones are connections"}},
 		{"connections of another type", []string{"all", `{"connections":["` + canary + `"]}`}, map[string]string{"all": "connections has the wrong type"}},
 		{"connections null", []string{"all", `{"connections":null}`}, map[string]string{"all": "connections is null"}},
 		{"invalid name among several", []string{"all", `{"connections":{"A b":{"provider":"apiax"},"b":{"provider":"apiax"}}}`},
-			map[string]string{"A?b": "is not a connection's name", "b": ""}},
-		{"invalid parameter name", []string{"A_b", `{"provider":"apiax"}`}, map[string]string{"A_b": "a connection's name is one lower-case letter or digit, then up to 62 letters, digits and hyphens; one parameter's name is not"}},
+			map[string]string{"A?b": "must be a connection's name", "b": ""}},
+		{"invalid parameter name", []string{"A_b", `{"provider":"apiax"}`}, map[string]string{"A_b": "a connection's name must be one lower-case letter or digit, then up to 62 letters, digits and hyphens; the name of one parameter is not"}},
 		{"declared twice in two parameters", []string{"a", `{"provider":"apiax"}`, "all", `{"connections":{"a":{"provider":"apiax"},"b":{"provider":"apiax"}}}`},
 			map[string]string{"a": twice, "b": ""}},
 		{"declared three times", []string{"a", `{"provider":"apiax"}`, "x", `{"connections":{"a":{"provider":"apiax"}}}`, "y", `{"connections":{"a":{"provider":"apiax"}}}`},
@@ -112,10 +112,10 @@ func TestLoad(t *testing.T) {
 			map[string]string{"a": "", "b": ""}},
 		{"a credential for two providers", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"flexera","credential":"c"}`},
 			map[string]string{
-				"a": "credential is also the credential of connection b of provider flexera, and a credential serves one provider",
-				"b": "credential is also the credential of connection a of provider apiax, and a credential serves one provider"}},
+				"a": "credential is also the credential of connection b of provider flexera, and a credential can serve only one provider",
+				"b": "credential is also the credential of connection a of provider apiax, and a credential can serve only one provider"}},
 		{"a bad connection shares nothing", []string{"a", `{"provider":"apiax","token":"t"}`, "b", `{"provider":"apiax","token":"t","format":"?"}`},
-			map[string]string{"a": "", "b": "format is no longer known"}},
+			map[string]string{"a": "", "b": "format is not supported"}},
 		{"an intruder's credential is the owner's session", []string{"own", `{"provider":"apiax"}`, "zz", `{"provider":"flexera","credential":"evertoken/own/session"}`},
 			map[string]string{"own": "", "zz": "credential " + also + "own's session"}},
 		{"an intruder's credential is the owner's token", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/token"}`},
@@ -129,7 +129,7 @@ func TestLoad(t *testing.T) {
 		{"an intruder's copy is the owner's session", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"apiax","plain_copy":"evertoken/own/session"}`},
 			map[string]string{"own": "", "aa": "plain_copy " + also + "own's session"}},
 		{"an intruder of another provider, first by name", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/credential"}`},
-			map[string]string{"own": "", "aa": "credential is also the credential of connection own of provider apiax, and a credential serves one provider"}},
+			map[string]string{"own": "", "aa": "credential is also the credential of connection own of provider apiax, and a credential can serve only one provider"}},
 		{"an intruder's parameter is the owner's", []string{"own", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`, "aa", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`},
 			map[string]string{"own": "", "aa": "token_parameter " + also + "own's token_parameter"}},
 		{"an intruder stops no third one", []string{"own", `{"provider":"apiax"}`, "zz", `{"provider":"apiax","session":"evertoken/own/session","token":"t"}`, "other", `{"provider":"apiax","token":"t"}`},
@@ -164,8 +164,8 @@ func TestLoad(t *testing.T) {
 			map[string]string{"a": "", "b": "", "c": ""}},
 		{"that name beside itself", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm-secret"}`},
 			map[string]string{
-				"a": "credential is also the credential of connection b of provider flexera, and a credential serves one provider",
-				"b": "credential is also the credential of connection a of provider apiax, and a credential serves one provider"}},
+				"a": "credential is also the credential of connection b of provider flexera, and a credential can serve only one provider",
+				"b": "credential is also the credential of connection a of provider apiax, and a credential can serve only one provider"}},
 		{"a member twice", []string{"a", `{"provider":"apiax","session":"s1","session":"s2"}`, "b", `{"provider":"apiax","settings":{"extra":{"x":"1","x":"2"}}}`},
 			map[string]string{"a": "session is declared twice", "b": "settings.extra.x is declared twice"}},
 		{"connections twice in a parameter", []string{"all", `{"connections":{"b":{"provider":"apiax"}},"connections":{"c":{"provider":"apiax"}}}`},
@@ -192,7 +192,7 @@ func TestLoadKeepsTokensOutOfTheConnectionsPath(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("%d entries", len(got))
 	}
-	checkError(t, got[0].Err, "a", "token_parameter", "is among the declared connections")
+	checkError(t, got[0].Err, "a", "token_parameter", "is inside the path of the declared connections")
 }
 
 // What is refused names the other connection, both parameters and the command.
@@ -209,10 +209,10 @@ func TestLoadNamesBothSides(t *testing.T) {
 	}
 	const put = "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name "
 	for name, want := range map[string]string{
-		"zz": `connection zz: "credential" is also connection own's session (parameter /evertoken/connections/own): the secret has that connection's name, which keeps it. ` +
+		"zz": `connection zz: "credential" is also connection own's session (parameter /evertoken/connections/own): the secret is named after that connection, which therefore owns it. ` +
 			"Name another one in the parameter /evertoken/connections/team/all: " + put + "/evertoken/connections/team/all`",
 		"twice": "connection twice: is declared twice, in the parameters /evertoken/connections/team/all and /evertoken/connections/twice: Evertoken uses neither. " +
-			"Leave one of the two: " + put + "/evertoken/connections/twice`",
+			"Delete one of the two: " + put + "/evertoken/connections/twice`",
 	} {
 		if got[name] == nil || got[name].Error() != want {
 			t.Errorf("got  %v\nwant %s", got[name], want)
@@ -309,8 +309,8 @@ func TestASecureStringIsToldAsOne(t *testing.T) {
 	t.Parallel()
 	const path = "/evertoken/connections/"
 	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
-	want := "connection a: stands in a SecureString: a connection holds no secret and is read as a String. The type of a parameter " +
-		"cannot be changed, so delete it and put it again: `aws ssm delete-parameter --name /evertoken/connections/a`, then `aws ssm put-parameter "
+	want := "connection a: is in a SecureString: a connection holds no secret, and Evertoken reads it from a String only. AWS cannot change " +
+		"a parameter's type, so delete the parameter and create it again: `aws ssm delete-parameter --name /evertoken/connections/a`, then `aws ssm put-parameter "
 	if len(declared) != 1 || declared[0].Err == nil || !strings.HasPrefix(declared[0].Err.Error(), want) {
 		t.Errorf("declared %+v", declared)
 	}

@@ -42,11 +42,11 @@ func parseProbe(name string, declared json.RawMessage) (Probe, error) {
 	p := Probe{Every: time.Duration(w.Every)}
 	switch {
 	case p.Every == 0:
-		return Probe{}, &Error{name, "probe.every", "is missing: say how often, as 15m"}
+		return Probe{}, &Error{name, "probe.every", "is missing: say how often, such as 15m"}
 	case p.Every < leastProbe || p.Every > mostProbe:
 		return Probe{}, &Error{name, "probe.every", "must be from 15m to 24h"}
 	case w.URL != nil && *w.URL == "":
-		return Probe{}, &Error{name, "probe.url", "is empty: name a URL, or leave it out for the provider's own call"}
+		return Probe{}, &Error{name, "probe.url", "is empty: name a URL, or leave it out to use the provider's own call"}
 	case w.URL != nil:
 		p.URL = *w.URL
 	}

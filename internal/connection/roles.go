@@ -188,7 +188,7 @@ func (c Connection) misnamed(parameter string) error {
 	for _, d := range c.secrets() {
 		if name := SecretName(d.id); contradicts(d.member, name) {
 			return &Error{c.Name, d.member, "has the name of a " + name[strings.LastIndexByte(name, '/')+1:] + " of connection " + defaultOf(name) +
-				": no session, token or copy is a credential. Name another secret in the parameter " + parameter + ": " + putCommand(parameter)}
+				": a session, a token or a copy cannot serve as a credential. Name another secret in the parameter " + parameter + ": " + putCommand(parameter)}
 		}
 	}
 	return nil
@@ -230,11 +230,11 @@ func refuse(all []Declared, w wanted, u, other use, owned bool) {
 	also := "is also connection " + o.Name + "'s " + other.member + " (parameter " + o.Parameter + "): "
 	if u.member == "credential" && other.member == "credential" {
 		also = "is also the credential of connection " + o.Name + " of provider " + o.Connection.Provider +
-			" (parameter " + o.Parameter + "), and a credential serves one provider: "
+			" (parameter " + o.Parameter + "), and a credential can serve only one provider: "
 	}
-	keeps := "nothing tells whose it is, so neither connection is used"
+	keeps := "Evertoken cannot tell which connection owns it, so it uses neither"
 	if owned {
-		keeps = "the " + w.what + " has that connection's name, which keeps it"
+		keeps = "the " + w.what + " is named after that connection, which therefore owns it"
 	}
 	d.Err = &Error{d.Name, u.member, also + keeps + ". Name another one in the parameter " + d.Parameter + ": " + putCommand(d.Parameter)}
 }

@@ -83,7 +83,7 @@ func Parse(document redact.Secret) (Credential, error) {
 			s = string(value) // a JSON Web Key as the object that it is
 		}
 		if strings.ContainsRune(s, 0) {
-			return Credential{}, &Error{"credential", name, "holds a NUL character, which no provider takes: store it again as plain text, in UTF-8"}
+			return Credential{}, &Error{"credential", name, "holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8"}
 		}
 		secret := redact.New(s)
 		if name != Password { // white space may be part of a password
@@ -248,7 +248,7 @@ func object(document string, content redact.Secret) (map[string]json.RawMessage,
 	}
 	for name, twice := range strictjson.Repeated([]byte(text)) {
 		if twice && (name == Hosts || slices.Contains(knownMembers, name)) {
-			return nil, &Error{document, name, "stands there twice: remove one of the two"}
+			return nil, &Error{document, name, "is there twice: remove one of the two"}
 		}
 	}
 	return raw, nil

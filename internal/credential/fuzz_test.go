@@ -18,8 +18,8 @@ const fault = `[a-z ,:]*byte \d+[A-Za-z0-9 ,:\-\\"]*`
 var ownWords = regexp.MustCompile(`^the (credential|session|token)('s "(client_id|client_secret|refresh_token|username|password|private_key|key_id|` +
 	`access_token|token_type|authorization|expires_at|issued_at|renew_after|scope|provider|connection|api_url|` +
 	`started_at|refreshed_at|opened_by|opening_at|nonce|needs_person_at|look_after|ends_at|opening_with)")? ` +
-	`(is empty|is missing|stands there twice: remove one of the two|holds a NUL character, which no provider takes: store it again as plain text, in UTF-8|is not a JSON object(: ` + fault + `)?|is not a JSON string: write it in quotes|has a time that no clock shows|` +
-	`has a wrong type: only Evertoken writes this document(; empty it to have a new session opened)?)$`)
+	`(is empty|is missing|is there twice: remove one of the two|holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8|is not a JSON object(: ` + fault + `)?|is not a JSON string: write it in quotes|has a date that does not exist|` +
+	`has the wrong type. Only Evertoken writes this document(: store {} in its place to have a new session opened)?)$`)
 
 func checkWords(t *testing.T, err error) {
 	t.Helper()

@@ -44,8 +44,8 @@ func TestHosts(t *testing.T) {
 		`{"hosts":""}`:                  "is empty",
 		`{"hosts":7}`:                   "must be a list of hosts",
 		`{"hosts":["a.example.com",7]}`: "must be a list of hosts",
-		`{"hosts":["a.example.com","https://canary.example"]}`: "entry 2 is not a host alone",
-		`{"hosts":"a.example.com,canary secret"}`:              "entry 2 is not a host name",
+		`{"hosts":["a.example.com","https://canary.example"]}`: "entry 2 must be a host alone",
+		`{"hosts":"a.example.com,canary secret"}`:              "entry 2 must be a host name",
 		`{"hosts":["*.com"]}`:                                  "entry 1 allows a whole top-level domain",
 		`{"hosts":["10.0.0.5"]}`:                               "entry 1 is an IP address",
 	} {

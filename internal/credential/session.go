@@ -52,7 +52,7 @@ func ParseSession(document redact.Secret) (Session, error) {
 	}
 	var w sessionWire
 	if err := json.Unmarshal([]byte(document.Reveal()), &w); err != nil {
-		return Session{}, &Error{"session", wrongMember(err), "has a wrong type: only Evertoken writes this document; empty it to have a new session opened"}
+		return Session{}, &Error{"session", wrongMember(err), "has the wrong type. Only Evertoken writes this document: store {} in its place to have a new session opened"}
 	}
 	s := Session{
 		RefreshToken: redact.New(w.RefreshToken).Trim(),
@@ -104,7 +104,7 @@ func value(t *time.Time) time.Time {
 	return second(*t)
 }
 
-const notATime = "has a time that no clock shows"
+const notATime = "has a date that does not exist"
 
 // writable reports whether all the times can be written in JSON: RFC 3339 has
 // four digits for the year, and a time in another zone may leave them in UTC.

@@ -101,7 +101,7 @@ func Parse(text string) (List, error) {
 // or one string with commas. A list without an entry is refused, since it would
 // allow nothing. Its error says what is wrong, never the value.
 func ParseMember(value []byte) (List, error) {
-	const form = `must be a list of hosts, as ["login.example.com"], or one string with commas`
+	const form = `must be a list of hosts, such as ["login.example.com"], or one comma-separated string`
 	var list []string
 	var text string
 	switch {
@@ -116,7 +116,7 @@ func ParseMember(value []byte) (List, error) {
 		return nil, fmt.Errorf("%s", form)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("is empty, so that the credential could be sent nowhere: name a host, or leave the member out")
+		return nil, fmt.Errorf("is empty, which would allow no host at all: name a host, or leave the member out")
 	}
 	return parseAll(list)
 }
@@ -139,9 +139,9 @@ func parseAll(texts []string) (List, error) {
 func parseEntry(text string) (e Entry, problem string) {
 	switch {
 	case text == "":
-		return Entry{}, "is empty: remove it, or the comma too many"
+		return Entry{}, "is empty: remove it, or the extra comma"
 	case strings.ContainsAny(text, "/?#@\\"):
-		return Entry{}, "is not a host alone: write login.example.com, without https://, user name or path"
+		return Entry{}, "must be a host alone: write login.example.com, without https://, user name or path"
 	}
 	name, port, problem := splitPort(text)
 	if problem != "" {
@@ -156,12 +156,12 @@ func parseEntry(text string) (e Entry, problem string) {
 	case problem != "":
 		return Entry{}, problem
 	case below && t.literal:
-		return Entry{}, "has a star before an address: a star stands for names below a domain, as *.example.com"
+		return Entry{}, "has a star before an address: a star matches names below a domain, such as *.example.com"
 	case below && !strings.Contains(t.name, "."):
-		return Entry{}, "allows a whole top-level domain: name at least two labels behind the star, as *.example.com"
+		return Entry{}, "allows a whole top-level domain: name at least two labels after the star, such as *.example.com"
 	}
 	if !below && !t.loopback() && !strings.Contains(t.name, ".") {
-		return Entry{}, "is one label alone: write the whole name, as login.example.com"
+		return Entry{}, "has one label only: write the whole name, such as login.example.com"
 	}
 	return Entry{name: t.name, port: port, below: below}, ""
 }
@@ -174,10 +174,10 @@ func splitPort(text string) (host, port, problem string) {
 		host, port = text[:colon], text[colon+1:]
 	}
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-		return "", "", "has more than one colon: write host:port, and an IPv6 loopback address as [::1]:8443"
+		return "", "", "has more than one colon: write host:port, or for an IPv6 loopback address [::1]:8443"
 	}
 	if !validPort(port) {
-		return "", "", "has a port that is no number from 1 to 65535, without zeros in front"
+		return "", "", "has a wrong port: it must be a number from 1 to 65535, without leading zeros"
 	}
 	return host, port, ""
 }
@@ -207,14 +207,14 @@ func (t target) loopback() bool { return t.literal || t.name == "localhost" }
 // standard (https://url.spec.whatwg.org/#ends-in-a-number-checker) a name whose
 // last label is a number is an address.
 func parseHost(host string) (t target, problem string) {
-	const address = "is an IP address: name the host instead, as its certificate does"
+	const address = "is an IP address: write the host's name instead, the one in its certificate"
 	if host == "" {
 		return target{}, "has no host"
 	}
 	for i := range len(host) {
 		if host[i] >= 0x80 {
-			return target{}, "is not ASCII: look-alike letters make a host that looks like another. " +
-				"Write its xn-- form if it is right"
+			return target{}, "must be ASCII: with look-alike letters, one host can look like another. " +
+				"If the host is right, write its xn-- form"
 		}
 	}
 	name := strings.ToLower(host)
@@ -238,7 +238,7 @@ func parseHost(host string) (t target, problem string) {
 		return target{name: name, literal: true}, ""
 	}
 	if len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !validLabel(l) }) {
-		return target{}, "is not a host name: labels of letters, digits and hyphens with dots between them"
+		return target{}, "must be a host name: labels of letters, digits and hyphens, separated by dots"
 	}
 	return target{name: name}, ""
 }

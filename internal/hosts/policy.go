@@ -81,7 +81,7 @@ func (p Policy) judge(u *url.URL) (grounds, error) {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && p.Loopback && t.loopback():
 	default:
-		return never("the URL must be https (http is for a loopback host, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
+		return never("the URL must be https (http is allowed to a loopback host only, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
 	}
 	switch {
 	case len(p.Bound) > 0:
@@ -113,13 +113,13 @@ func targetOf(u *url.URL) (t target, problem string) {
 	case u.Opaque != "" || u.Host == "":
 		return target{}, "is missing: write https://host/path"
 	case u.User != nil:
-		return target{}, "has a user name or a password in front of it: remove them"
+		return target{}, "has a user name or a password before it: remove them"
 	}
 	host, port := u.Host, ""
 	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
 		host, port = host[:colon], host[colon+1:]
 		if !validPort(port) {
-			return target{}, "has a port that is no number from 1 to 65535"
+			return target{}, "has a wrong port: it must be a number from 1 to 65535"
 		}
 	}
 	if t, problem = parseHost(host); problem != "" {
@@ -263,7 +263,7 @@ func within(prefixes []netip.Prefix, a netip.Addr) bool {
 func refuseAddress(u *url.URL, kind, remedy string) *Refused {
 	shown := Printable(u.Host)
 	if remedy == "" {
-		remedy = "Check the host's entry in the DNS."
+		remedy = "Check the host's DNS record."
 	}
 	return &Refused{Host: shown, Problem: "nothing is sent to " + shown + ": its name resolves to " + kind, Remedy: remedy}
 }

@@ -56,7 +56,7 @@ func TestParseEventRefuses(t *testing.T) {
 	tests := []struct{ name, event, problem string }{
 		{"not an object", `"` + canary + `"`, "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "is not a JSON object"},
-		{"unknown member", `{"conections":["` + canary + `"]}`, `has "conections", which is not known here; known are candidate, connections, dry_run, force, issued_at`},
+		{"unknown member", `{"conections":["` + canary + `"]}`, `has "conections", which is not known here; the known ones are candidate, connections, dry_run, force, issued_at`},
 		{"another spelling", `{"Force":true}`, `has "Force", which is not known here`},
 		{"another source", `{"source":"` + canary + `"}`, `has "source", which is not known here`},
 		{"connections of another type", `{"connections":"` + canary + `"}`, `has "connections", which has the wrong type: it must be a list`},

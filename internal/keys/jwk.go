@@ -47,7 +47,7 @@ func parseJSON(text, id string) (Key, string) {
 	}
 	signer, ok := jwk.Key.(crypto.Signer)
 	if !ok {
-		return Key{}, "is a JSON Web Key of a kind that no signature is made with: use kty RSA, EC or OKP (Ed25519)"
+		return Key{}, "is a JSON Web Key of a kind that Evertoken cannot sign with: use kty RSA, EC or OKP (Ed25519)"
 	}
 	return Key{signer: redact.Wrap(&signer), ID: jwk.KeyID, Certificates: jwk.Certificates}, ""
 }
@@ -68,10 +68,10 @@ func oneOf(set []json.RawMessage, id string) (Key, string) {
 		set = fitting
 	}
 	if len(set) != 1 {
-		return Key{}, "is a set of JSON Web Keys of which key_id names not exactly one: store one key, or its kid as key_id"
+		return Key{}, "is a set of JSON Web Keys, and key_id does not select exactly one: store one key alone, or set key_id to its kid"
 	}
 	if text := strings.TrimSpace(string(set[0])); strings.HasPrefix(text, "{") && !strings.Contains(text, `"keys"`) {
 		return parseJSON(text, id)
 	}
-	return Key{}, "is a set without a JSON Web Key"
+	return Key{}, "is an empty set of JSON Web Keys: store a set with at least one key"
 }

@@ -68,7 +68,7 @@ func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 	}
 	var ok bool
 	if key.Certificates, ok = ownFirst(key.Signer(), key.Certificates); !ok && !certificate.Value.IsZero() {
-		return Key{}, wrong(certificate.Name, "belongs to another key than "+private.Name+": store the certificate that was issued for this key")
+		return Key{}, wrong(certificate.Name, "belongs to a different key than "+private.Name+": store the certificate that was issued for this key")
 	}
 	return key, nil
 }
@@ -118,20 +118,20 @@ func unusable(key crypto.Signer) string {
 			return "is too short: an RSA key needs 2048 bits"
 		}
 		if k.Validate() != nil {
-			return "is an RSA key whose numbers do not fit each other: store it again from its file"
+			return "is an RSA key whose numbers contradict each other: store it again from its file"
 		}
 	case *ecdsa.PrivateKey:
 		switch k.Curve {
 		case elliptic.P256(), elliptic.P384(), elliptic.P521():
 		default:
-			return "is of a kind that no signature is made with: " + kinds
+			return "is of a kind that Evertoken cannot sign with: " + kinds
 		}
 	case ed25519.PrivateKey:
 		if len(k) != ed25519.PrivateKeySize {
-			return "is an Ed25519 key of a wrong length: store it again from its file"
+			return "is an Ed25519 key of the wrong length: store it again from its file"
 		}
 	default:
-		return "is of a kind that no signature is made with: " + kinds
+		return "is of a kind that Evertoken cannot sign with: " + kinds
 	}
 	return ""
 }
@@ -153,5 +153,5 @@ func parse(document redact.Secret, id string) (Key, string) {
 		}
 		return parseDER(der)
 	}
-	return Key{}, "is neither PEM nor a JSON Web Key: it begins with -----BEGIN PRIVATE KEY-----, or is a JSON object with the member kty"
+	return Key{}, "is neither PEM nor a JSON Web Key: it must begin with -----BEGIN PRIVATE KEY-----, or be a JSON object with the member kty"
 }

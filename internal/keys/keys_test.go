@@ -221,9 +221,9 @@ func TestReadCertificate(t *testing.T) {
 		}
 	}
 	for text, problem := range map[string]string{
-		authority:                               "belongs to another key than private_key",
-		"canary":                                "is no certificate in PEM",
-		key:                                     "is no certificate in PEM",
+		authority:                               "belongs to a different key than private_key",
+		"canary":                                "is not a certificate in PEM",
+		key:                                     "is not a certificate in PEM",
 		armour("CERTIFICATE", []byte("canary")): "holds a certificate that cannot be read",
 	} {
 		_, err := read(key, "", text)
@@ -256,10 +256,10 @@ func TestReadRefuses(t *testing.T) {
 		"nothing":         {"", "is missing or empty"},
 		"quotes":          {`""`, "is missing or empty"},
 		"text":            {"canary.key", "is neither PEM nor a JSON Web Key"},
-		"no key":          {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----", "is not an unencrypted private key"},
-		"not base64":      {"-----BEGIN PRIVATE KEY-----\n!canary!\n-----END PRIVATE KEY-----", "is not an unencrypted private key"},
-		"encrypted":       {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5\n-----END ENCRYPTED PRIVATE KEY-----", "take off its password"},
-		"encrypted early": {"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----", "take off its password"},
+		"no key":          {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
+		"not base64":      {"-----BEGIN PRIVATE KEY-----\n!canary!\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
+		"encrypted":       {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5\n-----END ENCRYPTED PRIVATE KEY-----", "remove its password"},
+		"encrypted early": {"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----", "remove its password"},
 		"OpenSSH":         {"-----BEGIN OPENSSH PRIVATE KEY-----\nY2FuYXJ5\n-----END OPENSSH PRIVATE KEY-----", "ssh-keygen"},
 		"cut off":         {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5", "is cut off"},
 		"a public key":    {"-----BEGIN PUBLIC KEY-----\nY2FuYXJ5\n-----END PUBLIC KEY-----", "is a public key"},
@@ -274,8 +274,8 @@ func TestReadRefuses(t *testing.T) {
 		"a symmetric JWK": {`{"kty":"oct","k":"Y2FuYXJ5"}`, "is a symmetric"},
 		"half a JWK":      {`{"kty":"EC","crv":"P-256","d":"Y2FuYXJ5"}`, "cannot be read"},
 		"no primes":       {`{"kty":"RSA","n":"Y2FuYXJ5","e":"AQAB","d":"Y2FuYXJ5"}`, "without its primes"},
-		"which of a set":  {`{"keys":[{"kty":"RSA"},{"kty":"EC"}]}`, "names not exactly one"},
-		"an empty set":    {`{"keys":[7]}`, "a set without"},
+		"which of a set":  {`{"keys":[{"kty":"RSA"},{"kty":"EC"}]}`, "does not select exactly one"},
+		"an empty set":    {`{"keys":[7]}`, "an empty set of JSON Web Keys"},
 		"itself in JSON":  {`{"private_key":"{\"private_key\":\"canary\"}"}`, "kty is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

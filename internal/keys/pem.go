@@ -67,16 +67,16 @@ func parsePEM(text string) (Key, string) {
 	case len(key.Certificates) > 0:
 		return Key{}, "is a certificate: store the private key here, and the certificate in the member certificate"
 	}
-	return Key{}, "holds no private key in its PEM: it begins with -----BEGIN PRIVATE KEY----- and ends with -----END PRIVATE KEY-----"
+	return Key{}, "holds no private key: the PEM text must begin with -----BEGIN PRIVATE KEY----- and end with -----END PRIVATE KEY-----"
 }
 
 // parsePrivate reads one block that says it is a private key.
 func parsePrivate(b *pem.Block) (Key, string) {
 	switch {
 	case b.Type == "OPENSSH PRIVATE KEY":
-		return Key{}, "is an OpenSSH key: turn it into PEM with ssh-keygen -p -m PKCS8 -N '' -f FILE, on a copy of it"
+		return Key{}, "is an OpenSSH key: copy the file and convert the copy to PEM with ssh-keygen -p -m PKCS8 -N '' -f FILE"
 	case b.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
-		return Key{}, "is not an unencrypted private key: take off its password with openssl pkey -in FILE"
+		return Key{}, "is an encrypted private key: remove its password with openssl pkey -in FILE"
 	}
 	return parseDER(b.Bytes)
 }
@@ -129,11 +129,11 @@ func parseDER(der []byte) (Key, string) {
 	case ok:
 		return Key{signer: redact.Wrap(&signer)}, ""
 	case key != nil: // X25519, which agrees on keys and signs nothing
-		return Key{}, "is of a kind that no signature is made with: use RSA, EC (P-256, P-384, P-521) or Ed25519"
+		return Key{}, "is of a kind that Evertoken cannot sign with: use RSA, EC (P-256, P-384, P-521) or Ed25519"
 	case pkcs12(der):
-		return Key{}, "is a PKCS #12 file (.p12, .pfx): take the key out with openssl pkcs12 -in FILE -nodes"
+		return Key{}, "is a PKCS #12 file (.p12, .pfx): extract the key with openssl pkcs12 -in FILE -nodes"
 	}
-	return Key{}, "is not an unencrypted private key (PKCS #8, PKCS #1 or SEC 1)"
+	return Key{}, "must be an unencrypted private key (PKCS #8, PKCS #1 or SEC 1)"
 }
 
 // pkcs12 reports whether DER is a PKCS #12 file: a sequence that begins with
@@ -166,7 +166,7 @@ func parseCertificates(document redact.Secret) ([]*x509.Certificate, string) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, "is no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----"
+		return nil, "is not a certificate in PEM: it must begin with -----BEGIN CERTIFICATE-----"
 	}
 	return out, ""
 }

@@ -61,7 +61,7 @@ func (x *addition) compose() error {
 }
 
 // unknownRE finds the member that a provider does not know, and those that it does.
-var unknownRE = regexp.MustCompile(`"settings\.([^"]+)" is not known here; known are (.*)$`)
+var unknownRE = regexp.MustCompile(`"settings\.([^"]+)" is not known here; the known ones are (.*)$`)
 
 // unknown refuses a setting that the provider does not know, before any that is
 // missing is asked for: a mistyped name is both.
@@ -156,7 +156,7 @@ func assignments(flag string, all []string) (map[string]json.RawMessage, error) 
 			v = json.RawMessage(value)
 		}
 		if !assign(out, name, v) {
-			return nil, usage("", "%s %s is below something that is no object", flag, name)
+			return nil, usage("", "%s %s leads into a value that is not an object", flag, name)
 		}
 	}
 	return out, nil

@@ -244,7 +244,7 @@ func (p *oauth2) algorithm(key keys.Key) (jose.SignatureAlgorithm, error) {
 	wanted := p.assertion.algorithm
 	switch {
 	case len(fits) == 0:
-		return "", p.keyError("is of a kind that no signature is made with")
+		return "", p.keyError("is of a kind that Evertoken cannot sign with")
 	case wanted == "":
 		return fits[0], nil
 	case !slices.Contains(fits, wanted):

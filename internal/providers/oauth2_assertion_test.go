@@ -173,10 +173,10 @@ func TestOAuth2WrongCertificates(t *testing.T) {
 	key := generated(t, "rsa")
 	other, _ := pemCertificate(t, generated(t, "p256"))
 	for name, tt := range map[string]struct{ certificate, problem string }{
-		"no PEM":         {"canaryCertificate", "is no certificate in PEM"},
+		"no PEM":         {"canaryCertificate", "is not a certificate in PEM"},
 		"no certificate": {"-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----", "cannot be read"},
-		"of another key": {other, "belongs to another key"},
-		"a key":          {pemKey(t, key), "is no certificate in PEM"},
+		"of another key": {other, "belongs to a different key"},
+		"a key":          {pemKey(t, key), "is not a certificate in PEM"},
 	} {
 		for _, auth := range []string{"private_key_jwt", "tls_client_auth"} {
 			p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")

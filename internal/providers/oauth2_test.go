@@ -240,8 +240,8 @@ func TestOAuth2UnusableKeys(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ key, problem string }{
 		"no PEM":       {"canaryKey", "is neither PEM nor a JSON Web Key"},
-		"no key":       {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----", "is not an unencrypted private key"},
-		"encrypted":    {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END ENCRYPTED PRIVATE KEY-----", "is not an unencrypted private key"},
+		"no key":       {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
+		"encrypted":    {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END ENCRYPTED PRIVATE KEY-----", "is an encrypted private key"},
 		"a short key":  {pemKey(t, short), "is too short"},
 		"an odd curve": {pemKey(t, generated(t, "p224")), "is of a kind"},
 	} {

@@ -316,7 +316,7 @@ func TestPresetSettings(t *testing.T) {
 		{"salesforce", `{"domain":"acme","environment":"prod"}`, "settings.environment", "must be one of developer, production, sandbox"},
 		{"salesforce", `{"domain":"acme","realm":"canaryValue"}`, "settings.realm", "this provider's own: domain, environment"},
 		{"salesforce", `{"grant":"jwt_bearer"}`, "settings.subject", "is missing: the user name"},
-		{"salesforce", `{"domain":"acme","token_life":1}`, "settings.token_life", "not a duration"},
+		{"salesforce", `{"domain":"acme","token_life":1}`, "settings.token_life", "must be a duration"},
 		{"salesforce", `{"grant":1}`, "settings.grant", "must be a string"},
 		{"salesforce", `[]`, "settings", "not a JSON object"},
 		{"salesforce", `{"grant":"saml","domain":"acme"}`, "settings.token_url", "is missing"},

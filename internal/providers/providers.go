@@ -228,7 +228,7 @@ func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
 	case u.Scheme == "http" && loopbackHTTP && loopback(u.Hostname()):
 		return u, ""
 	}
-	return nil, "must be https (http is for a loopback host, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
+	return nil, "must be https (http is allowed to a loopback host only, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
 }
 
 func loopback(host string) bool {

@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ provider, settings, member, problem string }{
 		{"nobody", `{}`, "provider", "is unknown: name one of adobe, "},
-		{"salesfroce", `{}`, "provider", "is unknown: if salesforce is meant, write that, or name one of adobe, "},
+		{"salesfroce", `{}`, "provider", "is unknown. Did you mean salesforce? Otherwise name one of adobe, "},
 
 		{"flexera", `{}`, "settings.zone", "nam, eu or apac"},
 		{"flexera", `{"zone":"us"}`, "settings.zone", "nam, eu or apac"},
@@ -49,7 +49,7 @@ func TestSettings(t *testing.T) {
 		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"59s"}`, "settings.expiry", "whole minutes"},
 		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1h30s"}`, "settings.expiry", "whole minutes"},
 		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"401d"}`, "settings.expiry", "whole minutes"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1M"}`, "settings.expiry", "not a duration"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1M"}`, "settings.expiry", "must be a duration"},
 
 		{"sharetribe", `{"access":"login-as"}`, "settings.access", "integration, anonymous, user or trusted"},
 		{"sharetribe", `{"access":"anonymous","session_max":"1h"}`, "settings.session_max", "no meaning"},
@@ -65,7 +65,7 @@ func TestSettings(t *testing.T) {
 		{"apiax", `{"extra":{"":"x"}}`, "settings.extra", "must not set"},
 		{"apiax", `{"extra":{"x":1}}`, "settings.extra", "a string"},
 		{"apiax", `{"session_max":"1h","remint_before":"2h"}`, "settings.remint_before", "less than"},
-		{"apiax", `{"session_max":14}`, "settings.session_max", "not a duration"},
+		{"apiax", `{"session_max":14}`, "settings.session_max", "must be a duration"},
 
 		{"oauth2", `{"grant":"password"}`, "settings.token_url", "is missing"},
 		{"oauth2", `{` + oauth2Least + `,"issuer":"https://x"}`, "settings.issuer", "one of the two"},

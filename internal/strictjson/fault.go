@@ -26,7 +26,7 @@ func Fault(text []byte) string {
 	comma := bytes.LastIndexByte(before, ',') + 1
 	switch c := text[at-1]; {
 	case (c == '}' || c == ']') && comma > 0 && comma == len(before):
-		return fmt.Sprintf("byte %d is a comma with nothing behind it: remove it", comma)
+		return fmt.Sprintf("byte %d is a comma with nothing after it: remove it", comma)
 	case c == '\n' || c == '\r':
 		return fmt.Sprintf("byte %d is a raw line break inside a string: write it \\n", at)
 	case c == '\t':
@@ -36,19 +36,19 @@ func Fault(text []byte) string {
 	case c < ' ':
 		return fmt.Sprintf("byte %d is a control character: remove it", at)
 	case c == '\'':
-		return fmt.Sprintf("byte %d is a single quote: JSON has double quotes", at)
+		return fmt.Sprintf("byte %d is a single quote: JSON uses double quotes", at)
 	case bytes.HasPrefix(text[at-1:], []byte("“")), bytes.HasPrefix(text[at-1:], []byte("”")), bytes.HasPrefix(text[at-1:], []byte("„")):
-		return fmt.Sprintf("byte %d is a typographic quote: JSON has straight double quotes", at)
+		return fmt.Sprintf("byte %d is a typographic quote: JSON uses straight double quotes", at)
 	case c == '#', c == '/' && (at == 1 || text[at-2] != '\\'):
-		return fmt.Sprintf("byte %d begins a comment: JSON has none", at)
+		return fmt.Sprintf("byte %d begins a comment: JSON allows none", at)
 	case strings.Contains(syntax.Error(), "escape"):
-		return fmt.Sprintf("byte %d does not go with the backslash before it: a backslash itself is written \\\\", at)
+		return fmt.Sprintf("byte %d cannot follow a backslash: write a backslash itself as \\\\", at)
 	case strings.Contains(syntax.Error(), "after top-level value"):
-		return fmt.Sprintf("byte %d follows the end of the document: store one document alone", at)
+		return fmt.Sprintf("byte %d follows the end of the document: store only one document", at)
 	case c == '"' && (strings.Contains(syntax.Error(), "after object key:value pair") || strings.Contains(syntax.Error(), "after array element")):
 		return fmt.Sprintf("a comma is missing before byte %d", at)
 	case strings.Contains(syntax.Error(), "after object key:value pair"):
-		return fmt.Sprintf("byte %d follows a value without a comma: a quote inside a string is written \\\"", at)
+		return fmt.Sprintf("byte %d follows a value without a comma: write a quote inside a string as \\\"", at)
 	case strings.Contains(syntax.Error(), "after object key"):
 		return fmt.Sprintf("a colon is missing before byte %d", at)
 	case strings.Contains(syntax.Error(), "beginning of object key"):

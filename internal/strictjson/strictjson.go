@@ -52,7 +52,7 @@ func decode(data []byte, v any) (member, problem string) {
 	known := tags(v)
 	for name := range members {
 		if !slices.Contains(known, name) {
-			return Printable(name), "is not known here; known are " + strings.Join(known, ", ")
+			return Printable(name), "is not known here; the known ones are " + strings.Join(known, ", ")
 		}
 	}
 	if err := json.Unmarshal(data, v); err != nil {
@@ -62,7 +62,7 @@ func decode(data []byte, v any) (member, problem string) {
 		if durationErr, ok := errors.AsType[*durationError](err); ok {
 			return wrongDuration(members, v), durationErr.Error()
 		}
-		return "", "is not what is expected here" + position(err)
+		return "", "must have the form that the documentation gives" + position(err)
 	}
 	return "", ""
 }
@@ -230,7 +230,7 @@ type Duration time.Duration
 
 type durationError struct{}
 
-func (*durationError) Error() string { return `is not a duration: write it as "10m", "24h" or "14d"` }
+func (*durationError) Error() string { return `must be a duration, such as "10m", "24h" or "14d"` }
 
 var daysRE = lazyregexp.New(`^(\d{1,5})d`)
 
