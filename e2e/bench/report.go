@@ -93,8 +93,8 @@ further call can be saved safely:
   this, but up to five minutes late.
 - Without the seed's label, a copied credential would end the session of the connection
   that used it first.
-- A put that carries the claim's label, instead of a separate move, would take the label
-  from another run. AWS refuses such a move.`
+- A run claims with a move of the label, which AWS refuses if another run has claimed by
+  then. A put that carries the label would instead take it from the other run.`
 
 func (d *report) startsTable() {
 	d.line("\n## Start\n\nThe figures are medians of 21 starts. Init is the time from the start of the process\nuntil it asks for its first event. The bare handler (`e2e/bench/bare`) has the same SDK\npackages and makes one call of each. The aim is at most 1.25 times its init and 1.2 times\nits size.\n")
