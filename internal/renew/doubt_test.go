@@ -220,7 +220,8 @@ func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
 			w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 		}
 		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter})
-		ticks(w, 12*23)
+		w.Config.Every = 15 * time.Minute
+		ticks(w, 4*23)
 		n := len(w.IDP.Requests())
 		t.Logf("%s: %d requests", provider, n)
 		if n > connections*6 {
