@@ -11,6 +11,7 @@ import (
 
 	"evertoken/internal/connection"
 	"evertoken/internal/issue"
+	"evertoken/internal/renew"
 	"evertoken/internal/secrets"
 	"evertoken/internal/session"
 )
@@ -204,7 +205,7 @@ func noteInWords(label, name string) (text, do string) {
 		return "It was sent without an answer whose meaning is sure. Evertoken tries it again with growing " +
 				"pauses, at most six times a day.",
 			"Try it now: evertoken renew " + name
-	case strings.HasPrefix(label, seedPrefix):
+	case strings.HasPrefix(label, renew.SeedPrefix):
 		return "Its refresh token was spent to open a session, which goes on by itself. It is not sent again.", ""
 	}
 	return "", ""

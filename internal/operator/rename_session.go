@@ -2,13 +2,12 @@ package operator
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/renew"
 )
 
 // copySession copies the session in force. What a run that began before the old
@@ -33,37 +32,27 @@ func (x *renaming) copySession(ctx context.Context, ch changes) error {
 	return ch.copyValue(ctx, m.from, m.source.ID, m.source.Value, m.to, copyID(m.source))
 }
 
-// seedPrefix begins the label on a credential's version whose refresh token has
-// opened a session: the first 16 hex digits of SHA-256 of that session's ARN
-// follow.
-const seedPrefix = "EVERTOKEN_SEED_"
-
-func seedLabel(sessionARN string) string {
-	sum := sha256.Sum256([]byte(sessionARN))
-	return seedPrefix + hex.EncodeToString(sum[:8])
-}
-
 // keepSeed labels the copied credential as the old one is, for the new session: a
 // seed that is spent is not taken for a fresh one.
 func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version string) error {
 	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
 	spent := slices.ContainsFunc(m.source.Labels, func(l string) bool {
 		return strings.HasPrefix(l,
-			seedPrefix)
+			renew.SeedPrefix)
 	})
 	if at < 0 || !spent {
 		return nil
 	}
 	if x.dryRun {
 		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN of %s>: its "+
-			"refresh token is spent.\n", seedPrefix, x.moved[at].to)
+			"refresh token is spent.\n", renew.SeedPrefix, x.moved[at].to)
 		return nil
 	}
 	h, err := x.look(ctx, x.moved[at].to)
 	if err != nil || h.arn == "" {
 		return err
 	}
-	return ch.moveLabel(ctx, m.to, seedLabel(h.arn), version, "")
+	return ch.moveLabel(ctx, m.to, renew.SeedLabel(h.arn), version, "")
 }
 
 // calm refuses a session that is not at rest: its refresh token may be on its way

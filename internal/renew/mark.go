@@ -238,9 +238,9 @@ func (r *renewal) seedTaken(g exchange.Grant) bool {
 	if !singleUse(g) || r.traits.Session == exchange.NoSession {
 		return false
 	}
-	ours := seedOf(r.session.Version().ARN)
+	ours := SeedLabel(r.session.Version().ARN)
 	return slices.ContainsFunc(r.labelsFor(g), func(label string) bool {
-		return strings.HasPrefix(label, labelSeed) && label != ours
+		return strings.HasPrefix(label, SeedPrefix) && label != ours
 	})
 }
 
@@ -248,7 +248,7 @@ func (r *renewal) seedTaken(g exchange.Grant) bool {
 // session it opens.
 func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 	version := r.job.Credential.Version
-	label := seedOf(r.session.Version().ARN)
+	label := SeedLabel(r.session.Version().ARN)
 	if !singleUse(g) || !r.keepsSession() || slices.Contains(version.Labels, label) {
 		return nil
 	}

@@ -31,9 +31,9 @@ const (
 	// labelAnswer, a status, a key, a class, a code and a hint: what the provider
 	// answered last, for what is told meanwhile.
 	labelAnswer = "EVERTOKEN_ANSWER_"
-	// labelSeed and 16 hex digits of a hash over a session's ARN: this version's
+	// SeedPrefix and 16 hex digits of a hash over a session's ARN: this version's
 	// refresh token was sent to open that session.
-	labelSeed = "EVERTOKEN_SEED_"
+	SeedPrefix = "EVERTOKEN_SEED_"
 )
 
 // The most labels of a kind that a secret has: AWS allows 20 of all kinds.
@@ -233,17 +233,18 @@ func dated(day string) string {
 	return at.Format(time.DateOnly)
 }
 
-// seedOf is the label that says that a refresh token was sent to open the
-// session in a secret.
-func seedOf(sessionARN string) string {
+// SeedLabel is the label on a credential's version whose refresh token was sent to open
+// the session in the secret with that ARN: [SeedPrefix] and the first 16 hex digits of
+// the ARN's SHA-256.
+func SeedLabel(sessionARN string) string {
 	sum := sha256.Sum256([]byte(sessionARN))
-	return labelSeed + hex.EncodeToString(sum[:8])
+	return SeedPrefix + hex.EncodeToString(sum[:8])
 }
 
 // IsNote reports whether a label only says what became of a version when it was
 // sent. Such a label does not keep the version in use.
 func IsNote(label string) bool {
-	return slices.ContainsFunc([]string{labelRejected, labelUnsure, labelAnswer, labelSeed},
+	return slices.ContainsFunc([]string{labelRejected, labelUnsure, labelAnswer, SeedPrefix},
 		func(prefix string) bool { return strings.HasPrefix(label, prefix) })
 }
 

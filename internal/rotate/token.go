@@ -56,6 +56,7 @@ func (r *rotation) createToken(ctx context.Context) error {
 		err := r.keep(ctx, t.Encode(false), tellReserve)
 		if gone, ok := errors.AsType[Superseded](err); ok {
 			superseded = gone
+			r.publishLiving(ctx, t)
 		}
 		if stored = err == nil || secrets.ErrorKind(err) == secrets.ErrConflict; stored {
 			r.warnShortLived(ctx, c, t)
@@ -73,6 +74,32 @@ func (r *rotation) createToken(ctx context.Context) error {
 		return superseded
 	}
 	return r.fromResult(result)
+}
+
+// publishLiving publishes a token whose rotation was abandoned, if it is the one that
+// serves. A run abandons a rotation where a token is missing or about to die. At FlexNet
+// the exchange of this rotation may have ended what that run has published.
+func (r *rotation) publishLiving(ctx context.Context, ours credential.Token) {
+	p, ok := r.users[0].provider.(exchange.Prover)
+	if !ok {
+		return
+	}
+	doc, _, err := r.needCredential(ctx)
+	if err != nil {
+		return
+	}
+	current, err := r.current(ctx)
+	if err != nil {
+		return
+	}
+	theirs, err := credential.ParseToken(current.Value)
+	if err != nil || r.prove(ctx, p, doc, theirs.AccessToken) == nil || r.prove(ctx, p, doc, ours.AccessToken) != nil {
+		return
+	}
+	err = r.Secrets.PutAs(ctx, r.event.SecretID, secrets.FreshID(), r.event.RotationToken, ours.Encode(false))
+	if err != nil {
+		r.Log.WarnContext(ctx, "the published token is dead, and the living one could not be published", "secret_id", r.name, "error", err.Error())
+	}
 }
 
 func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {

@@ -143,7 +143,7 @@ func others(s scenario) []other {
 		return nil
 	case s.name == "apiax renewal":
 		out = append(out, forced, rotatesToken)
-	case s.name == "oauth2 refresh renewal", s.name == "flexnet renewal":
+	case s.name == "oauth2 refresh renewal", s.name == "flexnet renewal", s.name == "flexnet first":
 		out = append(out, rotatesToken)
 	}
 	if session && (soak() || strings.HasSuffix(s.name, "renewal") || s.name == "apiax wrong first password") {

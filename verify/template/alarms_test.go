@@ -10,86 +10,21 @@ import (
 	"time"
 )
 
-// resolver puts a stack's parameters into what the template says.
-type resolver struct {
-	t          *testing.T
-	template   node
-	parameters map[string]string
-}
+// resolver reads what the template says of a stack in which every condition holds.
+type resolver struct{ *evaluator }
 
 // stack is the template with the parameters' defaults, but those given.
 func stack(t *testing.T, parameters map[string]string) resolver {
 	t.Helper()
-	r := resolver{t, load(t), map[string]string{}}
-	declared := r.template.get("Parameters")
-	for _, name := range declared.members() {
-		if members, ok := declared.get(name).value.(map[string]any); ok && members["Default"] != nil {
-			r.parameters[name] = declared.get(name, "Default").text()
-		}
-	}
-	for name, value := range parameters {
-		if _, ok := r.parameters[name]; !ok {
-			t.Fatalf("the template has no parameter %s", name)
-		}
-		r.parameters[name] = value
-	}
-	return r
+	r := newEvaluator(t, load(t), "evertoken", parameters)
+	r.everything, r.bare = true, true
+	return resolver{r}
 }
 
-// text resolves a text, an intrinsic function or a list of either. A reference
-// to a resource is its logical id.
+// text resolves a text or an intrinsic function. A reference to a resource is its logical
+// id.
 func (r resolver) text(value any) string {
-	r.t.Helper()
-	switch v := value.(type) {
-	case string:
-		return v
-	case map[string]any:
-		if ref, ok := v["Ref"].(string); ok {
-			return r.ref(ref)
-		}
-		if text, ok := v["Fn::Sub"].(string); ok {
-			return r.substitute(text, nil)
-		}
-		if pair, ok := v["Fn::Sub"].([]any); ok && len(pair) == 2 {
-			own, _ := pair[1].(map[string]any)
-			return r.substitute(r.text(pair[0]), own)
-		}
-		if branches, ok := v["Fn::If"].([]any); ok && len(branches) == 3 {
-			return r.text(branches[1]) // a stack in which every condition holds
-		}
-		if path, ok := v["Fn::FindInMap"].([]any); ok && len(path) == 3 {
-			return r.template.get("Mappings", r.text(path[0]), r.text(path[1]), r.text(path[2])).text()
-		}
-		if at, ok := v["Fn::GetAtt"].([]any); ok {
-			return r.text(at[0]) + "." + r.text(at[1])
-		}
-	}
-	r.t.Fatalf("cannot resolve %v", value)
-	return ""
-}
-
-var substitutionRE = regexp.MustCompile(`\$\{(!?)([^}]+)\}`)
-
-// substitute is Fn::Sub: ${!x} stays, as ${x}.
-func (r resolver) substitute(text string, own map[string]any) string {
-	r.t.Helper()
-	return substitutionRE.ReplaceAllStringFunc(text, func(m string) string {
-		parts := substitutionRE.FindStringSubmatch(m)
-		if value, ok := own[parts[2]]; ok {
-			return r.text(value)
-		}
-		if parts[1] == "!" {
-			return "${" + parts[2] + "}"
-		}
-		return r.ref(parts[2])
-	})
-}
-
-func (r resolver) ref(name string) string {
-	if v, ok := r.parameters[name]; ok {
-		return v
-	}
-	return name
+	return fmt.Sprint(r.value(value))
 }
 
 func (r resolver) number(value any) int {

@@ -13,13 +13,23 @@ type evaluator struct {
 	t          *testing.T
 	template   node
 	parameters map[string]any // texts, and lists of texts
+	// everything says that each condition holds, whatever the parameters.
+	everything bool
+	// bare says that a reference has no angle brackets.
+	bare bool
 }
 
 // resolved are a template's resources and outputs for a stack: those whose
 // condition holds, with every function resolved.
 func resolved(t *testing.T, template node, stack string, parameters map[string]string) (resources, outputs map[string]any) {
 	t.Helper()
-	r := &evaluator{t, template, map[string]any{
+	r := newEvaluator(t, template, stack, parameters)
+	return r.section("Resources"), r.section("Outputs")
+}
+
+func newEvaluator(t *testing.T, template node, stack string, parameters map[string]string) *evaluator {
+	t.Helper()
+	r := &evaluator{t: t, template: template, parameters: map[string]any{
 		"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012",
 		"AWS::URLSuffix": "amazonaws.com", "AWS::StackName": stack,
 	}}
@@ -52,7 +62,7 @@ func resolved(t *testing.T, template node, stack string, parameters map[string]s
 			t.Fatalf("the template has no parameter %s", name)
 		}
 	}
-	return r.section("Resources"), r.section("Outputs")
+	return r
 }
 
 func (r *evaluator) section(name string) map[string]any {
@@ -100,18 +110,37 @@ func (r *evaluator) value(v any) any {
 	return v
 }
 
-var variableRE = regexp.MustCompile(`\$\{([A-Za-z0-9:.]+)\}`)
+var variableRE = regexp.MustCompile(`\$\{(!?)([^}]+)\}`)
+
+// substitute is Fn::Sub: own are values that it brings along, and ${!x} stays, as ${x}.
+func (r *evaluator) substitute(text string, own map[string]any) string {
+	return variableRE.ReplaceAllStringFunc(text, func(m string) string {
+		parts := variableRE.FindStringSubmatch(m)
+		switch value, ok := own[parts[2]]; {
+		case ok:
+			return fmt.Sprint(r.value(value))
+		case parts[1] == "!":
+			return "${" + parts[2] + "}"
+		}
+		return fmt.Sprint(r.ref(parts[2]))
+	})
+}
 
 func (r *evaluator) function(name string, argument any) any {
 	switch name {
 	case "Ref":
 		return r.ref(fmt.Sprint(argument))
 	case "Fn::Sub":
-		return variableRE.ReplaceAllStringFunc(fmt.Sprint(argument), func(m string) string {
-			return fmt.Sprint(r.ref(m[2 : len(m)-1]))
-		})
+		if pair, ok := argument.([]any); ok && len(pair) == 2 {
+			own, _ := pair[1].(map[string]any)
+			return r.substitute(fmt.Sprint(r.value(pair[0])), own)
+		}
+		return r.substitute(fmt.Sprint(argument), nil)
 	case "Fn::GetAtt":
-		return fmt.Sprintf("<%v>", argument)
+		if path, ok := argument.([]any); ok && len(path) == 2 {
+			return r.reference(fmt.Sprintf("%v.%v", path[0], path[1]))
+		}
+		return r.reference(fmt.Sprint(argument))
 	}
 	list, _ := argument.([]any)
 	switch {
@@ -145,11 +174,18 @@ func (r *evaluator) ref(name string) any {
 	case ok:
 		return v
 	}
-	return "<" + name + ">"
+	return r.reference(name)
+}
+
+func (r *evaluator) reference(id string) string {
+	if r.bare {
+		return id
+	}
+	return "<" + id + ">"
 }
 
 func (r *evaluator) holds(condition string) bool {
-	return r.truth(r.template.get("Conditions", condition).value)
+	return r.everything || r.truth(r.template.get("Conditions", condition).value)
 }
 
 func (r *evaluator) truth(v any) bool {
