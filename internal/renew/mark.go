@@ -114,6 +114,9 @@ func (r *renewal) refreshRefused(labels []string) bool {
 // note writes down what became of what a grant sent. A candidate's refusal
 // leaves no trace.
 func (r *renewal) note(ctx context.Context, f failure) {
+	if r.counted != "" && f.grant.Password && (f.verdict == passing || f.x.Unusable) {
+		r.uncount(ctx)
+	}
 	if r.job.Candidate || f.verdict == passing {
 		return
 	}
@@ -134,6 +137,9 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	label := labelRejected + today(r.now) + "_" + string(k)
 	if f.verdict == unsure {
 		label = unsureLabel(m.unsure+1, r.Now(), k)
+		if r.counted != "" && f.grant.Password {
+			label = r.counted
+		}
 	}
 	err := r.mark(ctx, id, versionID, k, label, answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k))
 	if err == nil {
@@ -159,20 +165,8 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 		if label == "" {
 			continue
 		}
-		err := r.Sleep.Try(ctx, func(ctx context.Context) (err error) {
-			if d, err = r.Secrets.Describe(ctx, id); err != nil {
-				return err
-			}
-			if d.Holder(label) == versionID {
-				return nil
-			}
-			err = r.Secrets.MoveLabel(ctx, id, label, versionID, d.Holder(label))
-			if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is
-				err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage", Code: "LabelMoved"}
-			}
-			return err
-		})
-		if err != nil {
+		var err error
+		if d, err = r.attach(ctx, id, versionID, label); err != nil {
 			return err
 		}
 	}
@@ -191,6 +185,25 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 	return nil
 }
 
+// attach puts a label onto a version, wherever it was, and returns what the secret's
+// labels were before.
+func (r *renewal) attach(ctx context.Context, id, versionID, label string) (d secrets.Description, err error) {
+	err = r.Sleep.Try(ctx, func(ctx context.Context) (err error) {
+		if d, err = r.Secrets.Describe(ctx, id); err != nil {
+			return err
+		}
+		if d.Holder(label) == versionID {
+			return nil
+		}
+		err = r.Secrets.MoveLabel(ctx, id, label, versionID, d.Holder(label))
+		if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is
+			err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage", Code: "LabelMoved"}
+		}
+		return err
+	})
+	return d, err
+}
+
 func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Description, labels []string) {
 	for _, label := range labels {
 		holder := d.Holder(label)
@@ -206,6 +219,7 @@ func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Descripti
 
 // accept takes the notes away from what works again.
 func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
+	r.uncount(ctx)
 	if r.job.Credential != nil {
 		keys := []key{r.key(anyGrant)}
 		if !g.FromSession() {

@@ -70,7 +70,8 @@ type renewal struct {
 	left      bool   // another run's token was left in place of this one's
 	// tokenRotates is set where Secrets Manager rotates the token's secret too.
 	tokenRotates bool
-	revoked      bool // the provider answered 401 to the token
+	revoked      bool   // the provider answered 401 to the token
+	counted      string // the label that counts the password that this run has sent
 	// keep, where set, takes the token in place of its being published.
 	keep func(context.Context, credential.Token) error
 }

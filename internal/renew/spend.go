@@ -158,6 +158,10 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 		told = nil
 		return exchange.Issued{}, noTime()
 	}
+	if err := r.count(ctx, g); err != nil {
+		told = nil
+		return exchange.Issued{}, err
+	}
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	issued, err = r.job.Provider.Exchange(ctx, r.request(g))
