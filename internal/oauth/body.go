@@ -33,9 +33,9 @@ func readAnswer(response *http.Response, limit int64, doing string) (Answer, err
 	case !a.OK():
 		return a, nil // an answer that says no counts, however its body ends
 	case long || state == inflatedTooLong:
-		return failed(exchange.Transient, "the answer is too long for a token's")
+		return failed(exchange.Transient, "the answer is too long to be a token response")
 	case state == inflatedUnknown:
-		return failed(exchange.Misconfigured, "the answer is compressed in a way that was not asked for")
+		return failed(exchange.Misconfigured, "the answer has a compression that was not asked for")
 	case wholeJSON(a.Body.Reveal()):
 		return a, nil // whatever its framing says
 	case err != nil || state == inflatedBroken:

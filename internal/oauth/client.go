@@ -219,7 +219,7 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Class = exchange.Misconfigured
 		e.Lost = false
 		e.Problem = "the server's certificate is not trusted"
-		e.Hint = "The host in the URL is wrong, something between intercepts TLS, or the certificate has expired."
+		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, or the certificate has expired."
 	case notTLS(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false

@@ -179,7 +179,7 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer broke off"}},
 		{name: "too long an answer", maxBody: 10,
 			handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, canaryOther+canaryOther) },
-			want:    exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer is too long for a token's"}},
+			want:    exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer is too long to be a token response"}},
 		{name: "no HTTP",
 			handler: func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := w.(http.Hijacker).Hijack()

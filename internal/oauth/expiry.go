@@ -79,13 +79,13 @@ func (g *reading) lifetime(holder members, access string) life {
 	own, isJWT := readClaims(access)
 	usable := isJWT && believable(own.expires, g.now)
 	if isJWT && !own.issued.IsZero() && own.issued.Sub(g.now).Abs() > clockOff {
-		l.hints = append(l.hints, "The provider's clock and ours are more than 5 minutes apart, or the token was issued earlier.")
+		l.hints = append(l.hints, "The provider's clock and the function's differ by more than 5 minutes, or the token was issued earlier.")
 	}
 	left := said.ends.Sub(g.now)
 	switch {
 	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that means nothing
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not tell the token's lifetime: taken from the token itself.")
+		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken takes it from the token itself.")
 	case said.told && left < minLife && r.Life > 0:
 		l.ends = g.from.Add(r.Life)
 	case said.told && left < minLife:
@@ -96,7 +96,7 @@ func (g *reading) lifetime(holder members, access string) life {
 		l.absurd = true
 	case !said.told && usable:
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not tell the token's lifetime: taken from the token itself.")
+		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken takes it from the token itself.")
 	case !said.told:
 		l.ends = g.from.Add(fallback)
 		if r.Life == 0 {
@@ -105,14 +105,14 @@ func (g *reading) lifetime(holder members, access string) life {
 	case usable && own.expires.Before(said.ends):
 		l.ends = own.expires
 		if said.ends.Sub(own.expires) > differs {
-			l.hints = append(l.hints, "The token itself ends earlier than the answer says: the earlier end is taken.")
+			l.hints = append(l.hints, "The token itself expires earlier than the answer says: Evertoken uses the earlier time.")
 		}
 	default:
 		l.ends = said.ends
 		if isJWT && !own.expires.IsZero() && !usable {
 			// Not taken: by our clock such a token is over or as good as
 			// eternal, and the answer's own figure does not hang on clocks.
-			l.hints = append(l.hints, "The token itself states another end than the answer, one that cannot be: the answer's is taken.")
+			l.hints = append(l.hints, "The token itself states an expiry that is not plausible: Evertoken uses the answer's.")
 		}
 	}
 	if !l.over && !l.absurd && !believable(l.ends, g.now) {
@@ -126,10 +126,10 @@ var secondsInWords = strings.NewReplacer(" ", "", "seconds", "s", "secs", "s", "
 
 func (g *reading) untold(said stated, fallback time.Duration) string {
 	if said.odd {
-		return fmt.Sprintf("The token's lifetime in the answer cannot be read: taken to be %s.", fallback) +
+		return fmt.Sprintf("The token's lifetime in the answer cannot be read: Evertoken assumes %s.", fallback) +
 			g.ifSettings(" If it is another, set settings.token_life.")
 	}
-	return fmt.Sprintf("The answer does not tell the token's lifetime: taken to be %s.", fallback)
+	return fmt.Sprintf("The answer does not state the token's lifetime: Evertoken assumes %s.", fallback)
 }
 
 // stated finds what the answer says of the token's end.
@@ -164,7 +164,7 @@ func (g *reading) earlier(s stated, m members) stated {
 		}
 		date := g.read(m, value, name)
 		if date.told && date.hint == "" && believable(date.ends, g.now) && s.ends.Sub(date.ends) > differs {
-			date.hint = "The answer tells two ends of the token: the earlier one is taken."
+			date.hint = "The answer states two expiry times of the token: Evertoken uses the earlier one."
 			return date
 		}
 	}
@@ -214,7 +214,7 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	if !believable(ends, g.now) {
 		return stated{odd: true} // another zone, most likely
 	}
-	return stated{told: true, ends: ends, hint: "The token's end in the answer has no time zone: it is read as UTC."}
+	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time zone: Evertoken reads it as UTC."}
 }
 
 // dotNetDate is how ASP.NET's JavaScriptSerializer writes a date: the digits are
@@ -247,7 +247,7 @@ func (g *reading) readNumber(s float64, name string) stated {
 	}
 	if ends, ok := date(s, g.now); ok {
 		if name != "" && strings.HasSuffix(name, "in") {
-			return stated{told: true, ends: ends, hint: `The answer's "expires_in" is a date, not a number of seconds, and is read as such.`}
+			return stated{told: true, ends: ends, hint: `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`}
 		}
 		return stated{told: true, ends: ends}
 	}
@@ -262,7 +262,7 @@ func (g *reading) readNumber(s float64, name string) stated {
 	return stated{told: true, ends: g.from.Add(2 * maxLife)}
 }
 
-const hintMilliseconds = `The token's lifetime in the answer is in milliseconds, and is read as such.`
+const hintMilliseconds = `The token's lifetime in the answer is in milliseconds: Evertoken reads it so.`
 
 // milliseconds reports whether a number that could be seconds is milliseconds
 // all the same: whole minutes, and in seconds an odd life. Zoho's 3600000 is

@@ -1,27 +1,27 @@
 package oauth
 
 const (
-	hintHTML          = "Something other than a token endpoint answered: check the URL, and what stands between."
-	hintDeletedClient = "The provider no longer knows the client, or has disabled it: register a client, or enable it, and store its credential. " +
+	hintHTML          = "Something other than a token endpoint answered: check the URL, and any proxy or firewall on the way to it."
+	hintDeletedClient = "The provider no longer knows the client, or has disabled it: register or enable the client, and store its credential. " +
 		"A new refresh token for this client does not help."
 	hintDeadToken     = "The refresh token is expired, revoked or already used."
-	hintLocked        = "The user name or the password is wrong, or the user is locked: unlock the user at the provider before a new try."
-	hintAssertionTime = "The provider finds the assertion's times wrong: its clock and that of the function differ, " +
-		"or it takes only assertions of another length (settings.assertion_life)."
+	hintLocked        = "The user name or the password is wrong, or the user is locked: unlock the user at the provider before you try again."
+	hintAssertionTime = "The provider finds the assertion's times wrong: its clock and the function's clock differ, " +
+		"or it accepts only assertions of another lifetime (settings.assertion_life)."
 	hintAudience = "The provider wants another audience in the assertion: set settings.assertion_audience, " +
 		"to the issuer or to the token endpoint as the provider's documentation says."
 	hintSessions = "The user has as many sessions as the provider allows: end some there, or raise the limit. The password is not refused."
-	hintTooEarly = "The provider gives no new token so long before the old one ends: Evertoken asks again nearer to its end."
-	hintMissing  = "The provider misses a parameter or does not know one: check the settings."
-	hintRefused  = "The provider refuses the refresh token for this client: it is expired, revoked or already used. Log in anew and store the new one. " +
+	hintTooEarly = "The provider gives no new token this long before the old one expires. Evertoken asks again closer to that time."
+	hintMissing  = "The request lacks a parameter, or has one that the provider does not know: check the settings."
+	hintRefused  = "The provider refuses the refresh token for this client: it is expired, revoked or already used. Log in again and store the new one. " +
 		"Only if that is refused too, check that the client may use the refresh_token grant."
-	hintGrant           = "The provider refuses what the credential grants by: check what is stored, and where an assertion is sent its subject, audience and key."
-	hintUnknown         = "The provider refuses this in words that Evertoken does not know: look the code up in the provider's documentation."
-	hintGrantNotAllowed = "The client may not use this grant: allow it at the provider, or set settings.grant to one that is allowed."
+	hintGrant           = "The provider refuses the stored credential: check its members; for an assertion, also check its subject, audience and key."
+	hintUnknown         = "The provider refuses the request with a code that Evertoken does not know: look it up in the provider's documentation."
+	hintGrantNotAllowed = "The client may not use this grant: allow the grant at the provider, or set settings.grant to one that the client may use."
 	hintBasic           = "The provider wants the client's id and secret by HTTP Basic: set settings.client_auth to client_secret_basic."
-	hintAddress         = "The provider does not admit the address that the functions call from: give them a fixed one (docs/providers.md), and list it there."
-	hintDPoP            = "The provider wants tokens bound to a key (DPoP), which Evertoken does not do: switch that off for this client."
-	hintWall            = "Something before the token endpoint blocks the request, such as a firewall or a limit: check from which addresses the provider may be called."
+	hintAddress         = "The provider does not accept requests from the functions' address: give the functions a fixed address (docs/providers.md), and add it to the provider's list."
+	hintDPoP            = "The provider wants tokens bound to a key (DPoP), which Evertoken does not support: switch DPoP off for this client."
+	hintWall            = "Something in front of the token endpoint, such as a firewall, blocks the request: check which addresses may call the provider."
 )
 
 // clientHint says what to check where the provider refuses the client, by the

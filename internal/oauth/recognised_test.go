@@ -219,7 +219,7 @@ func TestHints(t *testing.T) {
 	}{
 		{Refusal{Kind: RefreshGrant}, `{"error":"deleted_client"}`, []string{"no longer knows the client", "does not help"}, "expired"},
 		{Refusal{Kind: RefreshGrant}, `{"error":"invalid_client","error_description":"The OAuth client was deleted."}`, []string{"no longer knows the client"}, "expired"},
-		{Refusal{Kind: RefreshGrant}, `{"error":"unauthorized_client"}`, []string{"Log in anew"}, "secret"},
+		{Refusal{Kind: RefreshGrant}, `{"error":"unauthorized_client"}`, []string{"Log in again"}, "secret"},
 		{Refusal{Kind: RefreshGrant}, `{"error":"invalid_grant","error_description":"Invalid refresh token: x"}`, []string{"expired, revoked or already used"}, "keys were replaced"},
 		{Refusal{ClientAuth: "client_secret_post"}, `{"error":"invalid_client"}`, []string{"settings.client_auth is client_secret_post", "client_secret_basic"}, "assertion"},
 		{Refusal{ClientAuth: "client_secret_basic"}, `{"error":"invalid_client"}`, []string{"settings.client_auth is client_secret_basic", "client_secret_post"}, "raw"},

@@ -143,7 +143,7 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		return dead(r), true // Auth0 answers a wrong password or secret with 401 access_denied
 	case found.means == meansSettings && found.code == "invalid_request" && r.password():
 		v := dead(r) // django-oauth-toolkit and others answer a wrong password so
-		v.hint += " Or the provider misses a parameter or does not know one: check the settings."
+		v.hint += " Or the request lacks a parameter, or has one that the provider does not know: check the settings."
 		return v, true
 	case found.means == meansSettings && found.code == "forbidden":
 		return forbidden(r), true
@@ -153,7 +153,7 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		// Said of dead refresh tokens too: one that has worked so far is dead.
 		v := dead(r)
 		v.unsure = true
-		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it lasts, log in anew and store the new one."
+		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it lasts, log in again and store the new one."
 		return v, true
 	case found.means == meansSettings:
 		// To a refresh token that has worked with these settings it may mean
@@ -182,12 +182,12 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Transient, unsure: r.password()}
 	case status >= 300 && status <= 399:
 		return verdict{class: exchange.Misconfigured, unsure: true,
-			hint: "The URL answers with a redirect, which is never followed with a credential: check the URL."}
+			hint: "The URL answers with a redirect, and Evertoken never sends a credential after a redirect: check the URL."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
 		return dead(r) // whatever stands in it
 	case status == http.StatusUnsupportedMediaType && r.ClientAuth != "":
 		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
-			hint: "The provider does not read this form of request: set settings.request_format to json, or take json out."}
+			hint: "The provider does not read this form of request: set settings.request_format to json, or remove it if it is json."}
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no such endpoint.", unsure: !r.password()}
 	case r.password():
@@ -207,7 +207,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 	case r.Kind == RefreshGrant && (status == http.StatusBadRequest || status == http.StatusConflict || status == http.StatusGone || status == http.StatusUnprocessableEntity):
 		v := dead(r)
 		v.unsure = true
-		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in anew and store the new refresh token."
+		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in again and store the new refresh token."
 		return v
 	}
 	return verdict{class: exchange.Misconfigured, hint: hintUnknown, unsure: true}
@@ -217,10 +217,10 @@ func byStatus(status int, s said, r Refusal) verdict {
 func forbidden(r Refusal) verdict {
 	if r.Kind == ClientGrant || r.Kind == PasswordGrant {
 		return verdict{class: exchange.CredentialDead,
-			hint: "The provider knows the credential and forbids its use: check its rights, and from which addresses it may be used."}
+			hint: "The provider knows the credential but forbids its use: check its rights, and which addresses may use it."}
 	}
 	return verdict{class: exchange.Misconfigured,
-		hint: "The provider forbids this: check the rights of the user or client, and from which addresses it may be used."}
+		hint: "The provider forbids this: check the rights of the user or client, and which addresses may use it."}
 }
 
 // dead is the verdict on a refused credential.

@@ -145,7 +145,7 @@ func TestDescriptions(t *testing.T) {
 		"Maximum allowed refresh token reuse exceeded": "used before",
 		"User disabled":                                "disabled",
 		"Account disabled":                             "disabled",
-		"Account is not fully set up":                  "must do something first",
+		"Account is not fully set up":                  "must first change the password",
 		"Invalid user credentials":                     "locked",
 		"Invalid refresh token":                        "with Keycloak, it is not one of this realm",
 		"Invalid refresh token. Token client and authorized client don't match": "another client",

@@ -58,7 +58,7 @@ func TestExchangeHeadersThatCannotBeSent(t *testing.T) {
 		_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://127.0.0.1:1/t", Auth: tt.auth,
 			Headers: map[string]redact.Secret{tt.name: redact.New(tt.value)}, Form: redact.ValuesOf(url.Values{"grant_type": {"x"}})})
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Lost || !strings.HasPrefix(e.Problem, "a header of the settings cannot be sent") {
+		if e.Class != exchange.Misconfigured || e.Lost || !strings.HasPrefix(e.Problem, "a header in the settings cannot be sent") {
 			t.Errorf("%q: %+v", tt.name, e)
 		}
 		if strings.Contains(e.Error(), canary) {

@@ -3,10 +3,8 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,7 +48,7 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 		return g.unusable("the answer is not a JSON object", hintHTML, true)
 	}
 	return g.unusable(`the answer has no "access_token"`+g.names(), "Check that the URL is the provider's token endpoint."+
-		g.ifSettings(" If it is, settings.answer says where the answer has its token."), false)
+		g.ifSettings(" If it is, set settings.answer to the place of the token in the answer."), false)
 }
 
 // saysNo returns the error that a 2xx answer tells, or nil: GitHub, Slack, Zoho
@@ -159,12 +157,12 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
 	}
 	if g.handsBack(access) {
-		return g.unusable(`the answer's "access_token" is a secret that was sent, or its refresh token`, "Readers get what stands there, and no secret is for them."+
-			g.ifSettings(" Check settings.answer: it must say where the answer has its access token."), false)
+		return g.unusable(`the answer's "access_token" is a secret that was sent, or its refresh token`, "Applications read this value, and must not get a secret."+
+			g.ifSettings(" Correct settings.answer: it must name the place of the access token in the answer."), false)
 	}
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
 		return g.unusable(`the answer's "token_type" is not Bearer`,
-			"Evertoken keeps bearer tokens only (RFC 6750)."+
+			"Evertoken supports bearer tokens only (RFC 6750)."+
 				g.ifSettings(" If this provider's APIs take its tokens as bearer tokens, name the type in settings.token_types."), false)
 	}
 	life := g.lifetime(holder, access)
@@ -173,11 +171,11 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		// To ask again costs nothing where no refresh token was spent for it.
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
 		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Unusable: spends,
-			Problem: "the token given is at its end", Hint: hintAtItsEnd +
-				g.ifSettings(" If the provider means by 0 that its tokens do not end, set settings.token_life.")}
+			Problem: "the provider gave a token that expires at once", Hint: hintAtItsEnd +
+				g.ifSettings(" If 0 means that the provider's tokens do not expire, set settings.token_life.")}
 	case life.absurd:
-		return g.unusable("the token's lifetime is absurd", "A token must live at least 30 seconds and at most 400 days; "+
-			"the answer says otherwise in every reading."+g.ifSettings(" If the provider's documentation tells its life, set settings.token_life."), false)
+		return g.unusable("the token's lifetime is not plausible", "A token must live at least 30 seconds and at most 400 days; "+
+			"the answer says otherwise in every reading."+g.ifSettings(" If the provider documents the lifetime, set settings.token_life to it."), false)
 	}
 	out := g.kept
 	out.AccessToken, out.TokenType, out.ExpiresAt = redact.New(access), "Bearer", life.ends
@@ -187,7 +185,7 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	return out, nil
 }
 
-const hintAtItsEnd = "The provider hands out a token that it made earlier until it ends: Evertoken asks again."
+const hintAtItsEnd = "The provider returns the same token until it expires: Evertoken asks again."
 
 // ifSettings is a hint about settings that only connections have whose client
 // authentication is set too: those of oauth2 and its presets.
@@ -254,7 +252,7 @@ func (g *reading) keepRefreshToken(holder members) {
 	token, told := text(value)
 	switch {
 	case told && token == "":
-		g.kept.Hints = append(g.kept.Hints, `The answer's "refresh_token" is empty: the one sent is kept.`)
+		g.kept.Hints = append(g.kept.Hints, `The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`)
 		return
 	case !told:
 		return
@@ -295,90 +293,6 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 }
 
 var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
-
-// secretMembers are members of answers, folded, that hold a secret, or a token
-// of another kind: they are never published.
-var secretMembers = []string{"accesstoken", "refreshtoken", "idtoken", "clientsecret", "password", "assertion", "clientassertion",
-	"registrationaccesstoken", "privatekey", "secret", "apikey", "devicecode", "code", "authorizationcode", "token", "signature"}
-
-// publish reads the members that readers asked for.
-func (g *reading) publish(out *exchange.Issued) {
-	for _, path := range g.request.Publish {
-		name := path[strings.LastIndex(path, ".")+1:]
-		value, ok := scalar(g.body.path(path))
-		switch {
-		case !ok:
-			out.Hints = append(out.Hints, fmt.Sprintf("The answer has no text or number at %q, which settings.publish names.", path))
-		case secretive(name), value != "" && g.holdsSecret(value):
-			out.Hints = append(out.Hints, fmt.Sprintf("The answer's %q holds a secret and is not published, although settings.publish names it.", path))
-		default:
-			if out.Publish == nil {
-				out.Publish = map[string]string{}
-			}
-			out.Publish[path] = value
-		}
-	}
-}
-
-// secretive reports whether a member of an answer must never be published,
-// going by its name.
-func secretive(name string) bool {
-	folded := fold(name)
-	return slices.Contains(secretMembers, folded) || strings.HasSuffix(folded, "token") || strings.HasSuffix(folded, "secret") ||
-		strings.HasSuffix(folded, "password")
-}
-
-// holdsSecret reports whether a value repeats a token of this answer, or what
-// was sent as a secret. The client's id is none.
-func (g *reading) holdsSecret(value string) bool {
-	secrets := []redact.Secret{g.kept.RefreshToken}
-	for _, s := range g.sent {
-		if !s.Equal(g.request.ClientID) {
-			secrets = append(secrets, s)
-		}
-	}
-	return slices.ContainsFunc(secrets, func(s redact.Secret) bool {
-		return !s.IsZero() && strings.Contains(value, s.Reveal())
-	})
-}
-
-// handsBack reports whether an access token is a secret that was sent for it, or
-// the refresh token where the settings say which member is the access token. A
-// token that was exchanged for another may come back: its API takes it anyway.
-func (g *reading) handsBack(access string) bool {
-	token := redact.New(access)
-	if token.Equal(g.request.ClientSecret) || g.request.Answer.AccessToken != "" && token.Equal(g.kept.RefreshToken) {
-		return true
-	}
-	for name, values := range g.request.Form {
-		exchanged := strings.HasSuffix(name, "token") && name != "refresh_token"
-		if !exchanged && !public[name] && name != "client_id" && slices.ContainsFunc(values, token.Equal) {
-			return true
-		}
-	}
-	for _, value := range g.request.Headers {
-		if token.Equal(value) {
-			return true
-		}
-	}
-	return false
-}
-
-// scalar is a string, number or boolean as text.
-func scalar(value json.RawMessage) (string, bool) {
-	if s, ok := text(value); ok {
-		return s, true
-	}
-	var n json.Number
-	if json.Unmarshal(value, &n) == nil && n != "" {
-		return n.String(), true
-	}
-	var b bool
-	if json.Unmarshal(value, &b) == nil && len(value) > 0 && string(value) != "null" {
-		return strconv.FormatBool(b), true
-	}
-	return "", false
-}
 
 // names tells which members the answer has, as far as their names are words.
 func (g *reading) names() string {

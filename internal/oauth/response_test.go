@@ -36,16 +36,16 @@ func parse(body string) (exchange.Issued, error) {
 }
 
 const (
-	hintUnread  = "The token's lifetime in the answer cannot be read: taken to be 30m0s."
-	hintBare    = "The token's end in the answer has no time zone: it is read as UTC."
-	hintMillis  = "The token's lifetime in the answer is in milliseconds, and is read as such."
-	hintUntold  = "The answer does not tell the token's lifetime: taken to be 30m0s."
-	hintFromJWT = "The answer does not tell the token's lifetime: taken from the token itself."
-	hintEarlier = "The token itself ends earlier than the answer says: the earlier end is taken."
-	hintOther   = "The token itself states another end than the answer, one that cannot be: the answer's is taken."
-	hintClock   = "The provider's clock and ours are more than 5 minutes apart, or the token was issued earlier."
-	hintDate    = `The answer's "expires_in" is a date, not a number of seconds, and is read as such.`
-	hintEmpty   = `The answer's "refresh_token" is empty: the one sent is kept.`
+	hintUnread  = "The token's lifetime in the answer cannot be read: Evertoken assumes 30m0s."
+	hintBare    = "The token's expiry in the answer has no time zone: Evertoken reads it as UTC."
+	hintMillis  = "The token's lifetime in the answer is in milliseconds: Evertoken reads it so."
+	hintUntold  = "The answer does not state the token's lifetime: Evertoken assumes 30m0s."
+	hintFromJWT = "The answer does not state the token's lifetime: Evertoken takes it from the token itself."
+	hintEarlier = "The token itself expires earlier than the answer says: Evertoken uses the earlier time."
+	hintOther   = "The token itself states an expiry that is not plausible: Evertoken uses the answer's."
+	hintClock   = "The provider's clock and the function's differ by more than 5 minutes, or the token was issued earlier."
+	hintDate    = `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`
+	hintEmpty   = `The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`
 )
 
 func TestLifetime(t *testing.T) {
@@ -103,7 +103,7 @@ func TestLifetime(t *testing.T) {
 		{name: "ASP.NET's .expires", members: `".issued":"Sat, 21 Nov 2026 16:00:00 GMT",".expires":"Sat, 21 Nov 2026 17:00:00 GMT"`, want: hour},
 		{name: "zero, and a JWT that tells", members: `"expires_in":0`, access: jwt(fmt.Sprintf(`{"exp":%d}`, at(hour))), want: hour, hints: []string{hintFromJWT}},
 		{name: "in words", members: `"expires_in":"3600 seconds"`, want: hour},
-		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer tells two ends of the token: the earlier one is taken."}},
+		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer states two expiry times of the token: Evertoken uses the earlier one."}},
 		{name: "a date that is later than the seconds", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
 		{name: "a date without a zone beside the seconds", members: `"expires_in":3600,"expires_at":"2026-11-21T16:30:00"`, want: hour},
 		{name: "the least", members: `"expires_in":30`, want: 30 * time.Second},
@@ -152,7 +152,7 @@ func TestAbsurdLifetime(t *testing.T) {
 	} {
 		_, err := parse(`{"access_token":"` + canary + `","refresh_token":"r",` + members + `}`)
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Problem != "the token's lifetime is absurd" || e.Lost || !e.Unusable {
+		if e.Class != exchange.Misconfigured || e.Problem != "the token's lifetime is not plausible" || e.Lost || !e.Unusable {
 			t.Errorf("%s: %+v", members, e)
 		}
 		leaks(t, err)
@@ -170,7 +170,7 @@ func TestTokenAtItsEnd(t *testing.T) {
 	} {
 		kept, err := parse(`{"access_token":"` + canary + `","refresh_token":"rt","refresh_expires_in":60,` + members + `}`)
 		e := failure(t, err)
-		if e.Class != exchange.Transient || e.Problem != "the token given is at its end" || !e.Unusable || e.Unsure {
+		if e.Class != exchange.Transient || e.Problem != "the provider gave a token that expires at once" || !e.Unusable || e.Unsure {
 			t.Errorf("%s: %+v", members, e)
 		}
 		if kept.RefreshToken.Reveal() != "rt" || !kept.RefreshExpiresAt.Equal(testNow.Add(time.Minute)) || !kept.AccessToken.IsZero() {

@@ -51,7 +51,7 @@ func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 	}
 	label, ok := flexeraZones[s.Zone]
 	if !ok {
-		return nil, p.wrong("zone", "must be nam, eu or apac: the zone in which the user or the organization lives")
+		return nil, p.wrong("zone", "must be nam, eu or apac: the zone of the user or the organization")
 	}
 	p.zone, p.refreshTokenID = s.Zone, s.RefreshTokenID
 	login, err := p.override("login_url", s.LoginURL, "https://login.flexera."+label)
@@ -63,7 +63,7 @@ func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 		return nil, err
 	}
 	if s.RefreshTokenID != "" && !flexeraIDRE().MatchString(s.RefreshTokenID) {
-		return nil, p.wrong("refresh_token_id", "is not a refresh token's id, which has letters and digits only (and is not the refresh token)")
+		return nil, p.wrong("refresh_token_id", "must be a refresh token's id, which has letters and digits only, and not the refresh token itself")
 	}
 	if p.probeURL == "" && c.Probe.Every > 0 {
 		p.probeURL = p.apiURL + flexeraProbe
@@ -179,10 +179,10 @@ func (p *flexera) hinted(err error) error {
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusBadRequest:
 		// A wrong zone gives a 401: reader's comment at
 		// https://community.flexera.com/s/article/using-a-service-account-with-the-flexera-one-api
-		e.Hint += " Or it is of another zone: settings.zone is " + p.zone + "."
+		e.Hint += " Or it belongs to another zone: settings.zone is " + p.zone + "."
 	case e.Status == http.StatusForbidden:
 		// IP access control, the tag text of the IAM file.
-		e.Hint = "Check the roles, and the organization's IP allow-list: it must have the address that the functions call from."
+		e.Hint = "Check the roles, and the organization's IP allow-list: it must contain the functions' address."
 	}
 	return err
 }

@@ -107,7 +107,7 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 	}
 	e := o.p.unreadable(what)
 	e.Lost = true
-	e.Hint = "The service account may exist: look for its name before creating it again."
+	e.Hint = "The service account may exist now: look for its name before you create it again."
 	return 0, e
 }
 
@@ -170,7 +170,7 @@ func (o *FlexeraOrganization) privilege(err error, name string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege " + name + " is needed, and the organization's IP allow-list must have the address of the caller."
+		e.Hint = "The privilege " + name + " is needed, and the organization's IP allow-list must contain the caller's address."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check the organization's id and settings.api_url."
 	}

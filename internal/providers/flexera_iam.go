@@ -90,9 +90,9 @@ func (p *flexera) watch(ctx context.Context, c credential.Credential, out *excha
 	}
 	switch {
 	case err != nil:
-		out.Hints = append(out.Hints, "The refresh token's end could not be read; check settings.refresh_token_id.")
+		out.Hints = append(out.Hints, "Evertoken could not read when the refresh token expires: check settings.refresh_token_id.")
 	case json.Unmarshal([]byte(body.Reveal()), &token) != nil || token.ExpiresAt.IsZero():
-		out.Hints = append(out.Hints, "The refresh token's end is not told.")
+		out.Hints = append(out.Hints, "Flexera One does not state when the refresh token expires.")
 	default:
 		out.CredentialExpiresAt = token.ExpiresAt.UTC()
 	}
@@ -176,7 +176,7 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 	if json.Unmarshal([]byte(body.Reveal()), &w) != nil || w.ClientID == "" || w.ClientSecret == "" {
 		e := p.unreadable(what)
 		e.Lost = true
-		e.Hint = "A client may exist whose secret nobody has: it takes one of two places until it is deleted."
+		e.Hint = "A client may exist whose secret nobody has: it uses one of the two places until you delete it."
 		return Client{}, e
 	}
 	made := w.client()
@@ -200,7 +200,7 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must have the address of the caller."
+		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must contain the caller's address."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check settings.org_id, settings.service_account_id and settings.api_url."
 	}
@@ -209,5 +209,5 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 
 func (p *flexera) unreadable(what string) *exchange.Error {
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, p.apiURL),
-		Problem: "the answer is not what the API documents", Hint: "Check settings.api_url."}
+		Problem: "the answer does not have the form that the API documents", Hint: "Check settings.api_url."}
 }

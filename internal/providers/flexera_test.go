@@ -122,10 +122,10 @@ func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
 		hint string
 	}{
 		{"read", seed, reply{status: 200, body: `{"id":"q7Wn2ZtLr0c1","createdAt":"2026-04-02T08:15:30.000001Z","expiresAt":"2027-04-02T08:15:30.000001Z","isDeletable":true,"kind":"iam#refresh-token"}`}, "2027-04-02T08:15:30.000001Z", ""},
-		{"not told", seed, reply{status: 200, body: `{"id":"q7Wn2ZtLr0c1","kind":"iam#refresh-token"}`}, "", "is not told"},
-		{"not JSON", seed, reply{status: 200, body: `<html>`}, "", "is not told"},
+		{"not told", seed, reply{status: 200, body: `{"id":"q7Wn2ZtLr0c1","kind":"iam#refresh-token"}`}, "", "does not state"},
+		{"not JSON", seed, reply{status: 200, body: `<html>`}, "", "does not state"},
 		{"not found", seed, reply{status: 404, body: `{"name":"not_found"}`}, "", "check settings.refresh_token_id"},
-		{"forbidden", seed, reply{status: 403}, "", "could not be read"},
+		{"forbidden", seed, reply{status: 403}, "", "could not read"},
 		{"not asked for a client", client, reply{}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,14 +58,14 @@ func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 		return nil, err
 	}
 	if s.BaseURL == "" {
-		return nil, p.wrong("base_url", "is missing: it is https://<siteID>.flexnetoperations.com, with /flexnet behind it on some sites")
+		return nil, p.wrong("base_url", "is missing: write https://<siteID>.flexnetoperations.com, followed by /flexnet on some sites")
 	}
 	var err error
 	if p.baseURL, err = p.base.baseURL("base_url", s.BaseURL); err != nil {
 		return nil, err
 	}
 	if strings.Contains(p.baseURL, "/uar") {
-		return nil, p.wrong("base_url", "must end before /uar, which is appended")
+		return nil, p.wrong("base_url", "must not include /uar, which Evertoken appends")
 	}
 	if problem := flexnetNameProblem(s.TokenName); problem != "" {
 		return nil, p.wrong("token_name", problem)
@@ -82,7 +82,7 @@ func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 	case p.tokenType != flexnetNormal && p.tokenType != flexnetImpersonated:
 		return nil, p.wrong("token_type", "must be NORMAL or IMPERSONATED")
 	case p.tokenType == flexnetImpersonated && p.username == "":
-		return nil, p.wrong("username", "is missing: an IMPERSONATED token needs the user it speaks for")
+		return nil, p.wrong("username", "is missing: an IMPERSONATED token needs the user that it acts for")
 	case p.tokenType == flexnetImpersonated && p.description == "":
 		return nil, p.wrong("description", "is empty: an IMPERSONATED token needs one")
 	}
@@ -141,7 +141,7 @@ func (p *flexnet) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 		return exchange.Issued{}, err
 	case !other.unused && p.now().Before(found.expires):
 		if e, ok := errors.AsType[*exchange.Error](err); ok {
-			e.Hint = "The name is taken, and FlexNet does not tell whether readers hold its token: give the user the permission to see it, or delete it by hand."
+			e.Hint = "A token of this name exists, and FlexNet does not say whether an application uses it: give the user the permission to see it, or delete it by hand."
 		}
 		return exchange.Issued{}, err
 	}
@@ -237,7 +237,7 @@ func (s *flexnetSession) object(a oauth.Answer, doing string) (json.RawMessage, 
 
 // flexnetPathHint: the guide has two base paths, TokenBasedAuthKeyInfo.htm
 // without and TokenBasedAuthManTokensGetCount.htm with /flexnet.
-const flexnetPathHint = "settings.base_url may lack /flexnet at its end, or have it in excess: sites differ."
+const flexnetPathHint = "Check the end of settings.base_url: some sites need /flexnet there, others do not."
 
 // refused classifies an error answer, whose body is not documented.
 func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {

@@ -28,10 +28,10 @@ func flexnetNameProblem(name string) string {
 	case name == "":
 		return "is missing"
 	case len([]rune(name)) < 3 || len([]rune(name)) > 23:
-		return `must have 3 to 23 characters: with "-a" or "-b" behind it, FlexNet wants 5 to 25`
+		return `must have 3 to 23 characters: Evertoken appends "-a" or "-b", and FlexNet accepts 5 to 25`
 	case strings.ContainsAny(name, `*<>+$?.^|%]/`), strings.Contains(name, `\\\\`),
 		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return `must have none of * < > + $ ? . ^ | % ] / or a space, and no four backslashes in a row`
+		return `must not contain any of * < > + $ ? . ^ | % ] / or a space, and no four backslashes in a row`
 	}
 	return ""
 }
@@ -148,7 +148,7 @@ func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther
 	var object flexnetObject
 	if json.Unmarshal(raw, &object) != nil || time.Time(object.Expires).IsZero() {
 		return flexnetOther{}, &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing("reading a token's details", s.baseURL),
-			Problem: "the answer tells nothing of the token"}
+			Problem: "the answer says nothing about the token"}
 	}
 	return flexnetOther{name: name, expires: time.Time(object.Expires)}, nil
 }
@@ -166,7 +166,7 @@ func (s *flexnetSession) verify(ctx context.Context, value redact.Secret) (flexn
 	var object flexnetObject
 	if json.Unmarshal(raw, &object) != nil {
 		return flexnetObject{}, &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, s.baseURL),
-			Problem: "the answer tells nothing of the token"}
+			Problem: "the answer says nothing about the token"}
 	}
 	return object, nil
 }
@@ -232,10 +232,10 @@ func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issu
 	out := exchange.Issued{AccessToken: redact.New(value), TokenType: "Bearer", IssuedAt: now, ExpiresAt: time.Time(object.Expires)}
 	if out.ExpiresAt.IsZero() {
 		out.ExpiresAt = now.Add(s.expiry)
-		out.Hints = append(out.Hints, fmt.Sprintf("The answer does not tell the token's expiry: taken to be the %s asked for.", flexnetExpiryText(s.expiry)))
+		out.Hints = append(out.Hints, fmt.Sprintf("The answer does not state the token's expiry: Evertoken assumes the %s that it asked for.", flexnetExpiryText(s.expiry)))
 	}
 	if life := out.ExpiresAt.Sub(now); life < 30*time.Second || life > flexnetMaxExpiry {
-		return unusable("the token's lifetime is absurd")
+		return unusable("the token's lifetime is not plausible")
 	}
 	return out, nil
 }

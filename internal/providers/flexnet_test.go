@@ -172,7 +172,7 @@ func TestFlexNetImpersonated(t *testing.T) {
 
 func TestFlexNetAnswers(t *testing.T) {
 	t.Parallel()
-	const untold = "The answer does not tell the token's expiry: taken to be the 1d asked for."
+	const untold = "The answer does not state the token's expiry: Evertoken assumes the 1d that it asked for."
 	for _, tt := range []struct {
 		name, object string
 		want         time.Duration

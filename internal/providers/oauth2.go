@@ -130,12 +130,12 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 		return nil // WeChat's, which authenticates no client but has appid and secret
 	case interactive[p.grant]:
 		return p.wrong("grant",
-			"needs a person each time: log in once, store the refresh token that comes of it, and "+
+			"needs a person each time: log in once, store the refresh token that you get, and "+
 				"use refresh_token")
 	case meant != "":
-		return p.wrong("grant", "is nearly "+meant+" but not quite: name one of "+known)
+		return p.wrong("grant", "is nearly "+meant+", but must be exact: name one of "+known)
 	case !grantRE().MatchString(p.grant):
-		return p.wrong("grant", "is not a grant's name: name one of "+known)
+		return p.wrong("grant", "must be a grant's name: name one of "+known)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (p *oauth2) setAuth(s oauth2Settings) error {
 func (p *oauth2) locate(s oauth2Settings) (err error) {
 	switch {
 	case s.TokenURL != nil && s.Issuer != nil:
-		return p.wrong("issuer", "stands beside \"token_url\": give one of the two")
+		return p.wrong("issuer", "is set together with \"token_url\": set only one of the two")
 	case s.TokenURL != nil:
 		p.discovery.endpoint, err = p.endpoint("token_url", *s.TokenURL)
 		return err
@@ -175,12 +175,12 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 			return err
 		}
 		if strings.Contains(*s.Issuer, "/.well-known/") {
-			return p.wrong("issuer", "is the URL of the metadata: give the issuer, which is what stands before /.well-known/")
+			return p.wrong("issuer", "is the URL of the metadata: set the issuer, which is the part before /.well-known/")
 		}
 		p.discovery.issuer = *s.Issuer
 		return nil
 	}
-	return p.wrong("token_url", "is missing: give it, or \"issuer\"")
+	return p.wrong("token_url", "is missing: set it, or set \"issuer\"")
 }
 
 // setParameters takes what is sent besides the grant.
@@ -205,7 +205,7 @@ func (p *oauth2) setParameters(s oauth2Settings) (err error) {
 		return err
 	}
 	if !slices.Contains(grants, p.grant) && p.auth == authPublic && len(p.fromMembers()) == 0 {
-		return p.wrong("extra", `must send something of the credential, as {"assertion": {"credential": "<member>"}}: the grant `+
+		return p.wrong("extra", `must send a member of the credential, such as {"assertion": {"credential": "<member>"}}: the grant `+
 			"sends nothing else that is stored")
 	}
 	return nil
@@ -286,7 +286,7 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 		// RFC 6749 section 4.4.3 and RFC 7521 section 4.1: it should not be
 		// there, and what is stored is all that is needed.
 		out.RefreshToken, out.RefreshExpiresAt = redact.Secret{}, time.Time{}
-		out.Hints = append(out.Hints, "The provider returned a refresh token for "+p.grant+": it is not used.")
+		out.Hints = append(out.Hints, "The provider returned a refresh token for "+p.grant+": Evertoken does not use it.")
 	}
 	return out, nil
 }

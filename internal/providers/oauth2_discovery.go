@@ -129,7 +129,7 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	// RFC 8414 section 3.3: identical, or another server's metadata must not be
 	// used.
 	if metadata.Issuer != p.discovery.issuer {
-		problem := `the metadata's "issuer" is not settings.issuer, letter by letter`
+		problem := `the metadata's "issuer" is not settings.issuer, character for character`
 		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" && u.Host == hostOf(p.discovery.issuer) && plainURL().MatchString(metadata.Issuer) {
 			problem += ": it is " + metadata.Issuer
 		}

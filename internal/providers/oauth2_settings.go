@@ -127,13 +127,13 @@ func (p *oauth2) setNames(names map[string]string) error {
 		setting := "credential_members." + strictjson.Printable(standard)
 		switch {
 		case !slices.Contains(mappable, standard):
-			return p.wrong(setting, "is not a member that Evertoken uses: the names on the left are "+strings.Join(mappable, ", "))
+			return p.wrong(setting, "must be a member that Evertoken uses: the names on the left are "+strings.Join(mappable, ", "))
 		case own == "":
 			return p.wrong(setting, "is empty: give the credential's own name for it")
 		case own != standard && (slices.Contains(mappable, own) || own == credential.Hosts):
 			return p.wrong(setting, "must not be a member that has a meaning of its own")
 		case taken[own]:
-			return p.wrong(setting, "names a member that already stands for another")
+			return p.wrong(setting, "names a member that another entry already uses")
 		}
 		taken[own] = true
 	}
@@ -184,7 +184,7 @@ func (p *oauth2) setExtra(raw map[string]json.RawMessage) (err error) {
 		case name == "":
 			return p.wrong("extra", "has a parameter without a name")
 		case s.member == "" && fromCredential[name] && !p.sets(name):
-			return p.wrong(setting, `holds a secret, which must not stand in a connection: store it in the credential and write {"credential": "<member>"}`)
+			return p.wrong(setting, `holds a secret, which must not be in a connection: store it in the credential and write {"credential": "<member>"}`)
 		case reserved[name] && !own[name]:
 			return p.wrong(setting, "must not be set: Evertoken sets it itself, or it is a secret")
 		case s.member == credential.Hosts, purpose != "" && purpose != name:
@@ -228,11 +228,11 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 		setting := "headers." + strictjson.Printable(name)
 		switch {
 		case !headerRE().MatchString(name):
-			return p.wrong(setting, "is not a header's name")
+			return p.wrong(setting, "must be a header's name")
 		case ownHeaders[lower]:
 			return p.wrong(setting, "must not be set: Evertoken or HTTP sets it itself")
 		case seen[lower]:
-			return p.wrong(setting, "stands there twice: capitals do not count in a header's name")
+			return p.wrong(setting, "is there twice: a header's name ignores upper and lower case")
 		case lower == "authorization" && (s.member == "" || p.auth == authBasic || p.auth == authPlainBasic):
 			return p.wrong(setting, `must come from the credential, as {"credential": "<member>"}, and needs a client_auth other than Basic`)
 		case s.member == credential.Hosts, p.purpose(s.member) != "":
@@ -240,7 +240,7 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 				"must not send a member that holds a secret of another kind: store the header's value "+
 					"in a member of its own")
 		case s.member == "" && secretName(lower):
-			return p.wrong(setting, `looks like a secret, which must not stand in a connection: store it in the credential and write {"credential": "<member>"}`)
+			return p.wrong(setting, `looks like a secret, which must not be in a connection: store it in the credential and write {"credential": "<member>"}`)
 		case strings.ContainsFunc(s.text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return p.wrong(setting, "has a line break or another control character in its value")
 		}
@@ -263,14 +263,14 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		"refresh_token": p.answer.RefreshToken, "expires_in": p.answer.ExpiresIn} {
 		if path != "" && !pathRE().MatchString(path) {
 			return p.wrong("answer."+setting,
-				"is not a place in the answer: write names with dots between, as data.accessToken")
+				"must be a place in the answer: write names separated by dots, such as data.accessToken")
 		}
 	}
 	// Readers get what stands here, and a refresh token is not for them.
 	if lower := strings.ToLower(p.answer.AccessToken); lower != "" && (p.answer.AccessToken == p.answer.RefreshToken ||
 		strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") || strings.Contains(lower, "password")) {
 		return p.wrong("answer.access_token",
-			"must not name another secret than the access token: applications read what stands "+
+			"must not name a secret other than the access token: applications read what is "+
 				"there")
 	}
 	names := map[string]bool{}
@@ -279,11 +279,11 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		switch {
 		case !pathRE().MatchString(path):
 			return p.wrong("publish",
-				"has an entry that is not a place in the answer: write names with dots between, as "+
+				"has an entry that is not a place in the answer: write names separated by dots, such as "+
 					"data.instance_url")
 		case names[name]:
 			return p.wrong("publish",
-				"has two members of one last name, which is their name in the token document")
+				"has two members with the same last name, which becomes their name in the token document")
 		case tokenMembers[name]:
 			return p.wrong("publish", "must not name a member of the token document itself: "+strings.Join(slices.Sorted(maps.Keys(tokenMembers)), ", "))
 		case secretName(path), path == p.answer.AccessToken, path == p.answer.RefreshToken:
@@ -296,7 +296,7 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 	for _, kind := range s.TokenTypes {
 		if kind == "" || strings.EqualFold(kind, "DPoP") || strings.EqualFold(kind, "mac") {
 			return p.wrong("token_types",
-				"has a type that is no bearer token: DPoP and MAC tokens need a key for every call "+
+				"has a type that is not a bearer token: DPoP and MAC tokens need a key for every call "+
 					"(RFC 9449)")
 		}
 	}
@@ -337,7 +337,7 @@ func (p *oauth2) setLives(s oauth2Settings) (err error) {
 		return p.wrong("refresh_token_life", "must be at least 1h")
 	case p.reuseGrace > time.Hour:
 		return p.wrong("reuse_grace",
-			"must be at most 1h: it is how long a spent refresh token is taken again")
+			"must be at most 1h: it is how long the provider accepts a spent refresh token again")
 	}
 	p.renewLate = s.RenewLate
 	p.sessionMax, p.remintOut, err = p.window(s.SessionMax, s.RemintBefore)

@@ -75,7 +75,7 @@ func TestOAuth2IgnoresAClientsRefreshToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := issuedFor("at", 10*time.Minute)
-	want.Hints = []string{"The provider returned a refresh token for client_credentials: it is not used."}
+	want.Hints = []string{"The provider returned a refresh token for client_credentials: Evertoken does not use it."}
 	if diff := cmp.Diff(want, got, compare...); diff != "" {
 		t.Error(diff)
 	}
@@ -274,7 +274,7 @@ func TestOAuth2Discovery(t *testing.T) {
 		{"another issuer", []reply{{status: 200, body: `{"issuer":"SERVER/tenant/1/","token_endpoint":"SERVER/t"}`}, none}, []string{rfc, oidc}, exchange.Misconfigured, ": it is http://"},
 		{"another issuer in both", []reply{{status: 200, body: `{"issuer":"SERVER"}`}, {status: 200, body: `{"issuer":"canaryIssuer","token_endpoint":"SERVER/t"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"issuer" is not settings.issuer`},
 		{"an endpoint in the clear", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1","token_endpoint":"http://as.example.com/canaryPath"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be https`},
-		{"no endpoint", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" is not a whole URL`},
+		{"no endpoint", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be a whole URL`},
 		{"down", []reply{{status: 503}, {status: 502, body: "<html>"}}, []string{rfc, oidc}, exchange.Transient, ""},
 		{"the first place is down", []reply{{status: 502, body: "<html>"}, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},
 		{"the first place is walled off", []reply{{status: 403, body: "<html>"}, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},

@@ -41,7 +41,7 @@ func (b base) checkProbe(p connection.Probe) error {
 	case p.Every == 0:
 		return nil
 	case b.probeURL == "":
-		return wrong("is missing: only flexera has a call of its own by which a token can be probed")
+		return wrong("is missing: only flexera has a call of its own to probe a token with")
 	}
 	u, problem := parseURL(b.probeURL, b.http)
 	if problem != "" {

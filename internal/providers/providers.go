@@ -182,7 +182,7 @@ func (b base) baseURL(member, raw string) (string, error) {
 		return "", err
 	}
 	if u.RawQuery != "" || u.ForceQuery {
-		return "", b.wrong(member, "must have no query: paths are appended to it")
+		return "", b.wrong(member, "must have no query: Evertoken appends paths to it")
 	}
 	return strings.TrimRight(raw, "/"), nil
 }
@@ -218,7 +218,7 @@ func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return nil, "is not a whole URL, as https://host/path"
+		return nil, "must be a whole URL, such as https://host/path"
 	case u.User != nil:
 		return nil, "must hold no user name or password"
 	case u.Fragment != "":
@@ -266,7 +266,7 @@ func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, befor
 		before = min(limit/10, 24*time.Hour)
 	}
 	if before >= limit {
-		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": a session would be opened anew at every renewal")
+		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": Evertoken would open a new session at every renewal")
 	}
 	return limit, before, nil
 }
