@@ -64,17 +64,20 @@ func (r *renewal) publishParameter(ctx context.Context, token credential.Token) 
 
 func (r *renewal) publishSecret(ctx context.Context, token credential.Token) error {
 	base := r.tokenVersion.ID
-	put := func(id string, tried bool) error {
+	put := func(id string, check bool) error {
 		return r.Sleep.Insist(ctx, 0, func(ctx context.Context) error {
-			if tried && r.overtaken(ctx) {
+			if check && r.overtaken(ctx) {
 				return nil
 			}
-			tried = true // the first try follows the session at once
+			check = true
 			return r.Secrets.Put(ctx, r.conn.Token, id, token.Encode(false))
 		})
 	}
 	id := secrets.DeriveID(r.tokenVersion.ARN, base, "token")
-	err := put(id, false)
+	// Other runs wait that long for this one's token, see justStored. A second request
+	// to the provider may have taken longer.
+	slow := r.session.StoredHere() && r.Now().Sub(r.session.Session().RefreshedAt) >= publishing
+	err := put(id, slow)
 	if secrets.ErrorKind(err) == secrets.ErrConflict {
 		v, getErr := r.Secrets.Get(ctx, r.conn.Token, secrets.Current)
 		if getErr == nil && v.ID != base && !r.session.StoredHere() && r.otherServes(ctx, v, token) {
