@@ -170,7 +170,7 @@ func TestARecoveredSessionThatIsRefusedIsNotSentAgain(t *testing.T) {
 
 // Two changes of the password later the label is back on the version that the
 // first opened from: the next opening has no id to collide with.
-func TestAnOpeningMovedBackDoesNotRestForEver(t *testing.T) {
+func TestAnOpeningThatWasMovedBackIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["apiax"])
 	store := func(password string) {

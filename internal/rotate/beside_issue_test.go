@@ -123,9 +123,9 @@ func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
 	check(t, "AWSCURRENT", refreshed.ID, current.ID)
 }
 
-// TestTheNewerSessionIsNotToldByTwoClocks: issue opens a session a minute before or after
+// TestTwoClocksDoNotDecideWhichSessionIsNewer: issue opens a session a minute before or after
 // the rotation opens its own, and the clock of issue is wrong by up to 90 seconds.
-func TestTheNewerSessionIsNotToldByTwoClocks(t *testing.T) {
+func TestTwoClocksDoNotDecideWhichSessionIsNewer(t *testing.T) {
 	t.Parallel()
 	for _, wrongBy := range []time.Duration{-90 * time.Second, 0, 90 * time.Second} {
 		for _, after := range []bool{false, true} {

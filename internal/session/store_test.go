@@ -1,12 +1,10 @@
 package session
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
@@ -91,46 +89,6 @@ func TestTwoStoredFromOneBase(t *testing.T) {
 	w.is("AWSCURRENT was moved back by hand", "rt-2: PREVIOUS EXCHANGE | rt-4: CURRENT")
 }
 
-func TestWhatCannotBeStoredIsRescued(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, idle)
-	k := w.claimed()
-	w.refuse("PutSecretValue")
-	k.Store(t.Context(), session("rt-3"))
-	w.is("and the claim may be taken over", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000 SENT_1_160000")
-	if w.rescuedToken() != "rt-3" || k.Session().RefreshToken.Reveal() != "rt-3" || k.StoredHere() {
-		t.Errorf("rescued %q", w.rescuedToken())
-	}
-	if !w.hinted("The session could not be stored: ") || !w.hinted(". Evertoken keeps it in the parameter "+parameter) {
-		t.Errorf("%q", w.hints)
-	}
-	// The next run restores it, and goes on from it.
-	w.ClearFaults()
-	w.now = w.now.Add(lasts)
-	next := w.claimed()
-	if next.Session().RefreshToken.Reveal() != "rt-3" || w.rescuedToken() != "" {
-		t.Errorf("the next run has %s, and the parameter %q", next.Session().RefreshToken.Reveal(), w.rescuedToken())
-	}
-	w.is("restored", "rt-2: PREVIOUS SENT_1_160000 | rt-3: CURRENT EXCHANGE")
-	if !w.hinted("restored the session from the rescue parameter") {
-		t.Errorf("%q", w.hints)
-	}
-
-	w = newWorld(t, idle)
-	k = w.claimed()
-	w.refuse("PutSecretValue")
-	w.refuse("PutParameter")
-	k.Store(t.Context(), session("rt-3"))
-	if !w.hinted("The rescue parameter could not be written either, so the new refresh token is lost: ") {
-		t.Errorf("%q", w.hints)
-	}
-	w.hints = nil
-	k.Store(t.Context(), credential.Session{OpenedBy: "cred"})
-	if len(w.hints) != 1 || strings.Contains(w.hints[0], "parameter") {
-		t.Errorf("without a refresh token: %q", w.hints)
-	}
-}
-
 func TestASecretThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
@@ -159,175 +117,6 @@ func TestASecretThatIsNotThere(t *testing.T) {
 	if v, _ := w.Secret(k.ID).Labelled(secrets.Current); !strings.Contains(v.Value, "rt-2") || w.rescuedToken() != "" {
 		t.Errorf("stored %s, rescued %q", v.Value, w.rescuedToken())
 	}
-}
-
-func TestDeletingTheRescueParameter(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name    string
-		there   bool
-		refused bool
-		hints   int
-	}{{"there", true, false, 0}, {"not there", false, false, 0}, {"not allowed", true, true, 1}} {
-		w := newWorld(t, idle)
-		k := w.claimed()
-		k.beside = true // a new session makes what was rescued void
-		if tt.there {
-			w.rescue("rt-1", "rt-2")
-		}
-		if tt.refused {
-			w.refuse("DeleteParameter")
-		}
-		k.Store(t.Context(), session("rt-3"))
-		if len(w.hints) != tt.hints || tt.hints > 0 && !w.hinted("could not delete the parameter") {
-			t.Errorf("%s: %q", tt.name, w.hints)
-		}
-		if left := w.rescuedToken() != ""; left != tt.refused {
-			t.Errorf("%s: still there: %t", tt.name, left)
-		}
-	}
-}
-
-func TestElsewhere(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, state, rescue string
-		want                bool
-	}{
-		{"nothing", idle, "", false},
-		{"rescued", idle, "rt-3", true},
-		{"rescued and stored", idle, "rt-2", false},
-		{"kept, and older", "rt-1: KEPT | rt-2: CURRENT", "", false},
-		{"kept, and newer", "rt-1: CURRENT | rt-2: KEPT", "", true},
-	} {
-		w := newWorld(t, tt.state)
-		if tt.rescue != "" {
-			w.rescue(tt.rescue, "rt-2")
-		}
-		k := w.keeper()
-		if look, err := k.Elsewhere(t.Context()); look != tt.want || err != nil {
-			t.Errorf("%s: %t, %v", tt.name, look, err)
-		}
-	}
-	w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
-	k := w.keeper()
-	k.version.ID = "another" // the next read tells more
-	if look, err := k.Elsewhere(t.Context()); look || err != nil {
-		t.Errorf("moved: %t, %v", look, err)
-	}
-	for _, operation := range []string{"GetParameter", "DescribeSecret", "GetSecretValue"} {
-		w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
-		k := w.keeper()
-		w.refuse(operation)
-		if look, err := k.Elsewhere(t.Context()); look || secrets.ErrorKind(err) != secrets.ErrDenied {
-			t.Errorf("%s refused: %t, %v", operation, look, err)
-		}
-	}
-}
-
-func TestTheRescueParameterHoldsSomethingElse(t *testing.T) {
-	t.Parallel()
-	for _, value := range []string{"not a document", `{"session": 1}`, `{"session": {}}`, `{"session": {"refresh_token": 1}}`} {
-		w := newWorld(t, lost)
-		w.PutParameter(parameter, "SecureString", value)
-		k := w.keeper()
-		var unreadable *Unreadable
-		if err := k.Begin(t.Context(), run(Terms{})); !errors.As(err, &unreadable) || unreadable.Err != nil || unreadable.Parameter != parameter {
-			t.Errorf("%s: %v", value, err)
-		}
-		if k.Claimed() {
-			t.Errorf("%s: still claimed", value)
-		}
-		w.is(value, "rt-1: CURRENT SENT_1_155000 | holder: EXCHANGE HOLDER")
-	}
-}
-
-// TestARescuedSession is met by a run that claims what is in doubt.
-func TestARescuedSession(t *testing.T) {
-	t.Parallel()
-	const taken = "rt-1: CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER"
-	for _, tt := range []struct {
-		name, rescue, base string
-		force              string // what is in force
-		want               string
-		left               bool // the parameter is
-	}{
-		{"based on what is in force", "rt-2", "rt-1", lost, "rt-1: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false},
-		{"based on another", "rt-2", "holder", lost, taken + " | rt-2: KEPT", false},
-		{"the one in force", "rt-1", "rt-1", lost, taken, false},
-		{"of another credential", "stranger", "rt-1", lost, taken, true},
-		{
-			"based on another, and what is in force was refused", "rt-2", "holder", "rt-1: CURRENT REFUSED SENT_1_155000 | holder: HOLDER EXCHANGE",
-			"rt-1: PREVIOUS REFUSED SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false,
-		},
-		{
-			"based on another, and nothing is in force", "rt-2", "holder", "nothing: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE",
-			"nothing: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-2: CURRENT EXCHANGE", false,
-		},
-	} {
-		for name, end := range ends {
-			w := newWorld(t, tt.force)
-			w.rescue(tt.rescue, tt.base)
-			k := w.claimed()
-			w.is(tt.name, tt.want)
-			end(k, t)
-			if left := w.rescuedToken() != ""; left != tt.left {
-				t.Errorf("%s, %s: the parameter is left: %t", tt.name, name, left)
-			}
-		}
-	}
-}
-
-// ends are the ways in which a claim ends without an answer.
-var ends = map[string]func(*Keeper, *testing.T){
-	"released": func(k *Keeper, t *testing.T) { k.Release(t.Context()) },
-	"lost":     func(k *Keeper, t *testing.T) { k.Lose(t.Context()) },
-}
-
-// TestRescuedTwice cannot store the session that follows the restored one: what
-// the parameter holds now is the only copy.
-func TestRescuedTwice(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, lost)
-	w.rescue("rt-2", "rt-1")
-	k := w.claimed()
-	w.refuse("PutSecretValue")
-	k.Store(t.Context(), session("rt-3"))
-	k.Release(t.Context())
-	if w.rescuedToken() != "rt-3" {
-		t.Errorf("the parameter holds %q", w.rescuedToken())
-	}
-}
-
-func TestARescuedSessionThatCannotBeStored(t *testing.T) {
-	t.Parallel()
-	for _, base := range []string{"rt-1", "holder"} {
-		w := newWorld(t, lost)
-		w.rescue("rt-2", base)
-		k := w.keeper()
-		w.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.Refuse, Code: denied, Skip: 1}) // the proof passes
-		if err := k.Begin(t.Context(), run(Terms{})); secrets.ErrorKind(err) != secrets.ErrDenied || k.Claimed() {
-			t.Errorf("based on %s: %v, claimed %t", base, err, k.Claimed())
-		}
-		if w.rescuedToken() != "rt-2" {
-			t.Errorf("based on %s: the parameter holds %q", base, w.rescuedToken())
-		}
-	}
-}
-
-// TestRestoredBesideAnOlderChild meets the id taken that a session based on the
-// version in force would have.
-func TestRestoredBesideAnOlderChild(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "rt-1: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
-	w.rescue("rt-2", "rt-1")
-	k := w.keeper()
-	k.version.ARN = w.Secret(secretID).ARN
-	if err := w.store.Put(t.Context(), secretID, k.child(""), session("rt-x").Encode(), "OTHER"); err != nil {
-		t.Fatal(err)
-	}
-	w.claimed()
-	w.is("restored", "rt-1: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-x: OTHER | rt-2: CURRENT EXCHANGE")
 }
 
 // TestNewer has a session beside the one in force, where something is odd.
@@ -405,62 +194,11 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-func TestRecover(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, state, rescue string
-		found               bool
-		want                string
-	}{
-		{"nothing", idle, "", false, "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE"},
-		{"kept", "rt-0: PREVIOUS EXCHANGE | rt-1: CURRENT | rt-2: KEPT", "", true, "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT KEPT"},
-		{"rescued, based on another", idle, "rt-3", true, "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT KEPT"},
-	} {
-		w := newWorld(t, tt.state)
-		k := w.claimed()
-		if tt.rescue != "" {
-			w.rescue(tt.rescue, "nowhere")
-		}
-		if found, err := k.Recover(t.Context()); found != tt.found || err != nil {
-			t.Errorf("%s: %t, %v", tt.name, found, err)
-		}
-		w.is(tt.name, tt.want)
-		if found := k.StoredHere(); found != tt.found {
-			t.Errorf("%s: its own: %t", tt.name, found)
-		}
-	}
-	for _, operation := range []string{"GetParameter", "DescribeSecret", "GetSecretValue", "UpdateSecretVersionStage"} {
-		w := newWorld(t, "rt-0: PREVIOUS EXCHANGE | rt-1: CURRENT | rt-2: KEPT")
-		k := w.claimed()
-		w.refuse(operation)
-		if found, err := k.Recover(t.Context()); found || secrets.ErrorKind(err) != secrets.ErrDenied {
-			t.Errorf("%s refused: %t, %v", operation, found, err)
-		}
-	}
-}
-
 func TestUseOfWhatIsNoSession(t *testing.T) {
 	t.Parallel()
 	k := &Keeper{doc: session("rt-1"), stored: true}
 	k.Use(secrets.Version{ID: "x", Value: redact.New(`{"started_at": 1, "refresh_token": "rt-2"}`)})
 	if !k.Session().RefreshToken.IsZero() || k.Version().ID != "x" || k.StoredHere() {
 		t.Errorf("%+v", k.Session())
-	}
-}
-
-// TestNothingIsRescued has sessions that name no credential that opened them, as
-// no session at all does not.
-func TestNothingIsRescued(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"opening", "byhand"} {
-		w := newWorld(t, name+": CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
-		w.now = now.Add(lasts)
-		w.claimed()
-		w.is(name, name+": CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER")
-		for _, call := range w.Calls() {
-			if call.Operation == "DeleteParameter" {
-				t.Errorf("%s: a parameter was deleted", name)
-			}
-		}
 	}
 }
