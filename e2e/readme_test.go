@@ -154,7 +154,7 @@ func TestReferenceConnections(t *testing.T) {
 	if err == nil {
 		t.Fatal("an unknown member is accepted")
 	}
-	_, known, _ := strings.Cut(err.Error(), "known are ")
+	_, known, _ := strings.Cut(err.Error(), "the known ones are ")
 	want := strings.Split(known, ", ")
 	if diff := cmp.Diff(want, firstCells(t, read(t, "docs/reference.md"), "stops the others.")); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
@@ -179,7 +179,7 @@ func TestReferenceSettings(t *testing.T) {
 			got = append(got, word[1])
 		}
 		slices.Sort(got)
-		_, known, _ := strings.Cut(err.Error(), "known are ")
+		_, known, _ := strings.Cut(err.Error(), "the known ones are ")
 		if diff := cmp.Diff(strings.Split(known, ", "), got); diff != "" {
 			t.Errorf("settings of %s (-want +got):\n%s", row[1], diff)
 		}
