@@ -166,25 +166,31 @@ func document() string {
 	var b strings.Builder
 	b.WriteString(`# Presets
 
-This page is made from [presets.json](../internal/presets/presets.json) by
-` + "`go test ./internal/presets -run TestDocumentation -update`" + `.
+This page lists the vendors that Evertoken knows as data. To add one, edit
+[presets.json](../internal/presets/presets.json) as
+[adding a provider](providers.md#a-preset-data-only) says, and run
+` + "`go test ./internal/presets -run TestDocumentation -update`" + `, which writes this page.
 
-A preset is the provider ` + "`oauth2`" + ` with the settings of one vendor. Every setting of
-[oauth2](providers.md#any-other-oauth-2-provider) may be given too and replaces the preset's;
-members of ` + "`extra`, `headers`, `assertion_claims` and `credential_members`" + ` add to the preset's.
-A connection that names another ` + "`token_url` or `issuer`" + ` is no longer at the vendor's own
-place: its host must be allowed like any other
+A preset is the provider ` + "`oauth2`" + ` with the settings of one vendor. You may also give every setting of
+[oauth2](providers.md#any-other-oauth-2-provider); it replaces the preset's setting. Members of ` +
+		"`extra`, `headers`,\n`assertion_claims`, `credential_members` and `answer`" + ` add to the preset's members. If a connection names
+another ` + "`token_url` or `issuer`" + `, the preset's hosts no longer allow it: you must allow its host
 ([where a credential may go](providers.md#where-a-credential-may-go)).
 
-A preset adds its own meaning to some of the vendor's error codes. All others
-mean what they mean at [any OAuth 2 provider](providers.md#any-other-oauth-2-provider).
+A preset gives some of the vendor's error codes a meaning of their own. All other codes mean the same as at
+[any OAuth 2 provider](providers.md#any-other-oauth-2-provider).
 
-| provider | for | grants | allowed by itself |
+Some words: a *connection* is one declared way to get tokens from a provider. The *credential* is the long-lived
+secret that you store, and the *session* secret contains the refresh token in force. A *grant* is the kind of OAuth 2
+request. A *refresh* is a request by the grant ` + "`refresh_token`" + `; a *single-use* refresh token ends by it.
+[The ten words](architecture.md#ten-words) explains more.
+
+| provider | for | grants | hosts that it allows |
 |---|---|---|---|
 `)
 	for _, name := range Names() {
 		p, _ := Find(name)
-		allowed := "none: put the host into the credential's `hosts`"
+		allowed := "none: put your host into the credential's `hosts`"
 		if len(p.Hosts) > 0 {
 			allowed = "`" + strings.Join(p.Hosts, "`, `") + "`"
 		}
@@ -218,12 +224,12 @@ func describe(b *strings.Builder, name string, p Preset) {
 	}
 	for _, g := range names {
 		settings := exampleSettings(p, g)
-		fmt.Fprintf(b, "`%s`: the credential has `%s`", g, strings.Join(p.Grants[g].Credential, "`, `"))
+		fmt.Fprintf(b, "`%s`: the credential needs `%s`", g, strings.Join(p.Grants[g].Credential, "`, `"))
 		if host := tokenHost(p, settings); !slices.Contains(p.Hosts, host) {
 			fmt.Fprintf(b, " and `\"hosts\": [\"%s\"]`", host)
 		}
 		if g == "refresh_token" {
-			b.WriteString("; the connection has a session secret")
+			b.WriteString("; the connection needs a session secret")
 		}
 		fmt.Fprintf(b, ".\n\n```json\n%s\n```\n\n", example(name, settings))
 	}
@@ -234,7 +240,7 @@ func describe(b *strings.Builder, name string, p Preset) {
 			text += ": " + strings.Join(slices.Sorted(maps.Keys(variable.Values)), ", ")
 		}
 		if variable.Default != "" {
-			text += " (" + variable.Default + ")"
+			text += " (default: " + variable.Default + ")"
 		}
 		about[v] = text
 	}
@@ -248,7 +254,7 @@ func describe(b *strings.Builder, name string, p Preset) {
 		}
 	}
 	if len(about) > 0 {
-		b.WriteString("| setting | is |\n|---|---|\n")
+		b.WriteString("| setting | means |\n|---|---|\n")
 		for _, setting := range slices.Sorted(maps.Keys(about)) {
 			fmt.Fprintf(b, "| `%s` | %s |\n", setting, about[setting])
 		}
@@ -259,9 +265,9 @@ func describe(b *strings.Builder, name string, p Preset) {
 	}
 	switch p.RefreshTokens {
 	case "reusable":
-		b.WriteString("- Evertoken treats a refresh token as one that lives on although it was used.\n")
+		b.WriteString("- Evertoken treats a refresh token as reusable.\n")
 	case "single_use":
-		b.WriteString("- Evertoken treats a refresh token as good for one use.\n")
+		b.WriteString("- Evertoken treats a refresh token as single-use.\n")
 	}
 	if len(p.Refusals) == 0 {
 		return
