@@ -43,7 +43,7 @@ func (r *rotation) manager() (manager, error) {
 	return found[0], nil
 }
 
-// fixed says why no API changes the credential.
+// fixed says why no API can change the credential.
 func (r *rotation) fixed(u user) error {
 	f, ok := u.provider.(providers.FixedCredential)
 	switch {
@@ -77,7 +77,7 @@ func (r *rotation) clientOf(u user, doc credential.Credential) (exchange.Grant, 
 	return exchange.Grant{}, r.misconfigured("connection "+u.conn.Name+" has no client credentials grant", "")
 }
 
-// checkCredential looks at whether the credential could be rotated.
+// checkCredential says why the credential cannot be rotated, if it cannot.
 func (r *rotation) checkCredential(ctx context.Context) error {
 	m, err := r.manager()
 	if err != nil {
@@ -98,8 +98,8 @@ func (r *rotation) checkCredential(ctx context.Context) error {
 	return nil
 }
 
-// tellForeign says in good time that the stored client will stand in the way of
-// a later rotation, because nothing proves that it is this secret's alone.
+// tellForeign warns early that the stored client will block a later rotation, because
+// nothing proves that only this secret uses it.
 func (r *rotation) tellForeign(ctx context.Context, doc credential.Credential) {
 	id := doc.Get(credential.ClientID).Reveal()
 	if doc.OwnsClient(r.secret.ARN) || slices.Contains(r.named(), id) {
@@ -110,8 +110,8 @@ func (r *rotation) tellForeign(ctx context.Context, doc credential.Credential) {
 			"Delete it then, or confirm now that it is this secret's alone: "+nameCommand(r.name, append(r.named(), id)...)+".")
 }
 
-// createCredential makes a new client and stores it before anything else is done
-// with it: its secret is told once.
+// createCredential makes a new client and stores it before it uses it: the provider
+// shows the client's secret only once.
 func (r *rotation) createCredential(ctx context.Context) error {
 	m, err := r.manager()
 	if err != nil {
@@ -147,8 +147,8 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	return r.keepClient(ctx, m, access, made, doc.WithOwnClient(r.secret.ARN, made.ID, made.Secret).Encode())
 }
 
-// keepClient stores a new client, and deletes it again where it is certain that
-// it is stored nowhere.
+// keepClient stores a new client. It deletes the client again if it is certain that no
+// version holds it.
 func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secret, made providers.Client, value redact.Secret) error {
 	err := r.keep(ctx, value, dropReserve)
 	if err == nil {
@@ -169,7 +169,7 @@ func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secr
 		superseded.Hint = left
 		return superseded
 	}
-	if secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
+	if secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, and rotation uses that one
 		return nil
 	}
 	return r.unkept("the client "+made.ID+" was made and its secret could not be stored, so Evertoken deleted it again", err, left)
@@ -191,8 +191,8 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 	return providers.Client{}, r.classified(x.Class, x.Error(), hint)
 }
 
-// drop deletes a client that this very invocation made. It returns "" or what is
-// left to do.
+// drop deletes a client that this invocation made. It returns "", or what an operator
+// must do.
 func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (left string) {
 	ctx, cancel := context.WithTimeout(ctx, max(limits.Remaining(ctx)-tellReserve, 0))
 	defer cancel()
@@ -205,8 +205,8 @@ func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id
 		nameCommand(r.name, append(r.named(), id)...) + "."
 }
 
-// access is an access token of the service account itself. Where AWSCURRENT was
-// moved back to a client that is gone, that of AWSPREVIOUS serves.
+// access is an access token of the service account itself. If somebody moved AWSCURRENT
+// back to a client that no longer exists, the client of AWSPREVIOUS gets the token.
 func (r *rotation) access(ctx context.Context, m manager, doc credential.Credential) (redact.Secret, error) {
 	grant, err := r.clientOf(m.user, doc)
 	if err != nil {
@@ -259,8 +259,8 @@ func checkPendingCredential(pending, current secrets.Version) string {
 	return ""
 }
 
-// testCredential has every connection that uses the credential exchange the new
-// client.
+// testCredential makes one exchange with the new client for each connection that uses
+// the credential.
 func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) error {
 	doc, err := credential.Parse(pending.Value)
 	if err != nil {
@@ -282,8 +282,8 @@ func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) 
 	return nil
 }
 
-// readClient is the client id that a version holds, "" where it holds none or
-// cannot be understood. own is set where it was made for this secret.
+// readClient is the client id that a version holds, or "" if it holds none or cannot be
+// parsed. own says that a rotation made the client for this secret.
 func (r *rotation) readClient(ctx context.Context, versionID string) (clientID string, own bool, err error) {
 	v, err := r.Secrets.GetVersion(ctx, r.event.SecretID, versionID)
 	switch {

@@ -10,16 +10,16 @@ import (
 	"evertoken/internal/renew"
 )
 
-// Failure is what every error of this package tells. It holds no secret value,
-// no ARN and no answer of anybody else's.
+// Failure is the content of every error of this package. It holds no secret value, no
+// ARN and no text from a provider or from AWS.
 type Failure struct {
-	Step    string // as in the event; empty if that cannot be told
-	Secret  string // the secret's name; empty if that cannot be told
+	Step    string // as in the event; empty if it is not known
+	Secret  string // the secret's name; empty if it is not known
 	Problem string
-	Hint    string // what to do about it; empty if there is nothing
+	Hint    string // what to do about it; empty if nothing can be done
 }
 
-// Error is the whole in one line.
+// Error returns all members in one line.
 func (f Failure) Error() string {
 	where := cmp.Or(f.Step, "a step")
 	if f.Secret != "" {
@@ -33,29 +33,27 @@ func (f Failure) Error() string {
 type (
 	// InvalidEvent is an event that Secrets Manager would not send.
 	InvalidEvent struct{ Failure }
-	// Refused is a secret that is not Evertoken's to rotate, or a version that
-	// is not being rotated. Nothing was sent or changed.
+	// Refused says that Evertoken must not rotate the secret, or that no rotation to the
+	// version is in progress. Nothing was sent or changed.
 	Refused struct{ Failure }
-	// Misconfigured is a connection, a right or a document that cannot work as
-	// it is.
+	// Misconfigured says that a connection, a right or a document must be corrected.
 	Misconfigured struct{ Failure }
-	// CredentialDead is a credential that the provider refuses: only a person
-	// can mend it.
+	// CredentialDead says that the provider refuses the credential. Only a person can
+	// replace it.
 	CredentialDead struct{ Failure }
-	// Throttled is a provider or AWS asking for fewer requests. Secrets Manager
+	// Throttled says that a provider or AWS asked for fewer requests. Secrets Manager
 	// tries the rotation again.
 	Throttled struct{ Failure }
-	// Transient is a fault that passes. Secrets Manager tries the rotation
-	// again.
+	// Transient is a fault that passes. Secrets Manager tries the rotation again.
 	Transient struct{ Failure }
-	// RotationStuck is a rotation that could never have succeeded with the
-	// value it had prepared. AWSPENDING was taken off it, so that the next
-	// rotation begins anew; if even that failed the hint has the command.
+	// RotationStuck says that the rotation can never succeed with the value that it
+	// prepared. Evertoken removed AWSPENDING, so the next rotation begins anew. If that
+	// failed, the hint has the command.
 	RotationStuck struct{ Failure }
-	// Superseded is a rotation that was given up, or that another has followed,
-	// while this step was at work. Nothing of the other was touched.
+	// Superseded says that the rotation was abandoned, or that another one began, while
+	// this step ran. The step changed nothing of the other rotation.
 	Superseded struct{ Failure }
-	// InternalFault is a fault in Evertoken itself; the log has its place.
+	// InternalFault is a fault in Evertoken itself. The log says where it happened.
 	InternalFault struct{ Failure }
 )
 
@@ -87,7 +85,7 @@ func (r *rotation) classified(class exchange.Class, problem, hint string) error 
 	return Misconfigured{f}
 }
 
-// fromResult tells what became of a renewal that was no success.
+// fromResult is the error for a renewal that did not succeed.
 func (r *rotation) fromResult(result renew.Result) error {
 	switch result.Outcome {
 	case renew.Waiting:
@@ -98,12 +96,12 @@ func (r *rotation) fromResult(result renew.Result) error {
 	return r.classified(result.Class, result.Reason, result.Hint)
 }
 
-// aws tells an error of package secrets about a document of a connection.
+// aws is the error for one of package secrets about a document of a connection.
 func (r *rotation) aws(document, id string, err error) error {
 	return r.fromResult(renew.AWSFailure(document, id, err))
 }
 
-// provider tells an error of a provider.
+// provider is the error for one of a provider.
 func (r *rotation) provider(doing string, err error) error {
 	x := asExchange(err)
 	return r.classified(x.Class, doing+": "+x.Error(), x.Hint)
@@ -131,8 +129,8 @@ func cancelCommand(secret string) string {
 	return "`aws secretsmanager cancel-rotate-secret --secret-id " + secret + "`"
 }
 
-// nameCommand says that clients are the secret's alone, so that they may be
-// deleted.
+// nameCommand confirms that only this secret uses the clients, so that rotation may
+// delete them.
 func nameCommand(secret string, clients ...string) string {
 	return "`aws secretsmanager tag-resource --secret-id " + secret + " --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'`"
 }

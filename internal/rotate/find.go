@@ -17,7 +17,7 @@ import (
 // connectionTag is the tag of a secret that names its connection's parameter.
 const connectionTag = "evertoken:parameter"
 
-// role is what a secret is to a connection.
+// role is which of a connection's documents a secret holds.
 type role string
 
 const (
@@ -32,9 +32,9 @@ type user struct {
 	provider exchange.Provider
 }
 
-// find finds the connections that the secret belongs to. The tag leads to one
-// parameter; without it, and for a credential, which may serve several, all
-// parameters are read.
+// find finds the connections that name the secret. If the secret has the tag, find reads
+// only the parameter that the tag names. It reads all parameters if there is no tag, and
+// for a credential, which several connections may use.
 func (r *rotation) find(ctx context.Context) error {
 	parameter, tagged := r.secret.Tags[connectionTag]
 	if tagged {
@@ -62,12 +62,12 @@ func (r *rotation) find(ctx context.Context) error {
 	return r.alone(r.load(parameters))
 }
 
-// alone refuses a credential whose account another connection uses with another
-// credential: an account has few clients, and the rotation of one credential
-// would sooner or later end the client of the other.
+// alone refuses a credential if another connection uses the same account with another
+// credential. An account can have only a few clients, so the rotation of one credential
+// would eventually delete the client of the other.
 func (r *rotation) alone(declared []connection.Declared) error {
 	m, err := r.manager()
-	if err != nil { // the step says so
+	if err != nil { // the step reports it
 		return nil
 	}
 	for _, d := range declared {
@@ -95,8 +95,8 @@ func (r *rotation) load(parameters []connection.Parameter) []connection.Declared
 	})
 }
 
-// tagged reads the parameter that the secret's tag names. Who may tag a secret
-// may not thereby have any parameter read: it must be a connection's.
+// tagged reads the parameter that the secret's tag names. It must be a connection's
+// parameter: the right to tag a secret must not become a right to have any parameter read.
 func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parameter, error) {
 	if !strings.HasPrefix(name, r.Config.ConnectionsPath) {
 		return nil, r.misconfigured("the secret's tag "+connectionTag+" names no parameter under "+r.Config.ConnectionsPath, "correct the tag, or remove it: then all connections are searched")
@@ -111,15 +111,15 @@ func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parame
 	return nil, r.aws("parameter", name, err)
 }
 
-// matching keeps the connections among those declared that name the secret, and
-// the role they name it in. where says where they are declared.
+// matching keeps those of the declared connections that name the secret, and the role in
+// which they name it. where says where they are declared.
 func (r *rotation) matching(parameters []connection.Parameter, where string) (role, error) {
 	declared := r.load(parameters)
 	r.users, r.role = nil, ""
 	var faulty []string
-	var intruder error // of a connection that cannot use the secret; it stops nobody who can
+	var intruder error // of a connection that cannot use the secret; the others go on
 	for _, d := range declared {
-		if d.Err != nil && d.Connection.Name == "" { // nothing tells which secrets it would name
+		if d.Err != nil && d.Connection.Name == "" { // which secrets it names is not known
 			faulty = append(faulty, d.Err.Error())
 			continue
 		}
@@ -136,7 +136,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "Give each document a secret of its own.")
 		}
 		provider, err := r.Provider(d.Connection)
-		if err != nil { // it gets no token in any case, and stops nobody who does
+		if err != nil { // it gets no token in any case, and must not stop the others
 			if intruder == nil {
 				intruder = r.misconfigured(err.Error(), connection.Correct(d.Parameter))
 			}
@@ -157,7 +157,7 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	return "", r.refused("no connection "+where+" names this secret, so it is not Evertoken's to rotate", "Declare it in a connection, or set another rotation function.")
 }
 
-// roleIn is what the secret is to a connection, "" if nothing.
+// roleIn is the role of the secret in a connection, or "" if the connection does not name it.
 func (r *rotation) roleIn(c connection.Connection) role {
 	for _, d := range []struct {
 		role role

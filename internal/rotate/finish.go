@@ -8,9 +8,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// check looks at the value under AWSPENDING before a step trusts it: that it is
-// whole, that it names what AWSCURRENT names, and that nothing newer has been
-// stored since. What fails here fails for ever, so AWSPENDING is taken off.
+// check checks the value under AWSPENDING before a step trusts it: it must be a whole
+// document, name what AWSCURRENT names, and be the newest. A value that fails a check can
+// never be promoted, so check removes AWSPENDING.
 func (r *rotation) check(ctx context.Context, pending secrets.Version) error {
 	current, err := r.current(ctx)
 	if err != nil {
@@ -36,7 +36,7 @@ func (r *rotation) check(ctx context.Context, pending secrets.Version) error {
 	return nil
 }
 
-// checkSetup looks at whether a rotation could work, and spends nothing.
+// checkSetup says why a rotation cannot work, if it cannot. It spends nothing.
 func (r *rotation) checkSetup(ctx context.Context) error {
 	switch r.role {
 	case credentialRole:
@@ -55,7 +55,7 @@ func (r *rotation) finish(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if !found { // promoted, it would leave a secret that cannot be read
+		if !found { // if it were promoted, nobody could read the secret
 			return "", r.transient("AWSPENDING has no value, so it is not promoted")
 		}
 		if err := r.check(ctx, pending); err != nil {
@@ -67,7 +67,7 @@ func (r *rotation) finish(ctx context.Context) (string, error) {
 		case secrets.NoError:
 			r.tidy(ctx)
 			return "promoted", nil
-		case secrets.ErrLabelMoved: // by a try of ours whose answer was lost, or by somebody else
+		case secrets.ErrLabelMoved: // moved by a try of ours whose answer was lost, or by somebody else
 		default:
 			return "", r.aws(string(r.role), r.name, err)
 		}
@@ -86,11 +86,11 @@ func (r *rotation) finish(ctx context.Context) (string, error) {
 	return "", r.transient("AWSCURRENT keeps moving")
 }
 
-// tidy takes AWSPENDING off the promoted version. Sources disagree on whether
+// tidy removes AWSPENDING from the promoted version. Sources disagree on whether
 // moving AWSCURRENT does that too
 // (github.com/aws-samples/aws-secrets-manager-rotation-lambdas issue 168, pull
-// request 145), and a rotation has succeeded either way: AWSPENDING may stand on
-// AWSCURRENT or nowhere (botocore model, secretsmanager RotateSecret).
+// request 145). A rotation has succeeded either way: AWSPENDING may be on
+// AWSCURRENT or on no version (botocore model, secretsmanager RotateSecret).
 func (r *rotation) tidy(ctx context.Context) {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {

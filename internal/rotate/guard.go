@@ -93,7 +93,7 @@ func (r *rotation) describe(ctx context.Context) error {
 	return nil
 }
 
-// admit looks at the description alone.
+// admit decides by the description alone.
 func (r *rotation) admit() (promoted bool, refusal error) {
 	labels := r.secret.Labels[r.id]
 	switch {
@@ -131,8 +131,8 @@ func (r *rotation) pending(ctx context.Context) (v secrets.Version, found bool, 
 	return v, found, err
 }
 
-// current reads AWSCURRENT; its ID is empty where the secret has none, or one
-// without a value.
+// current reads AWSCURRENT. Its ID is empty if the secret has no AWSCURRENT, or if that
+// version has no value.
 func (r *rotation) current(ctx context.Context) (secrets.Version, error) {
 	v, err := r.Secrets.Get(ctx, r.event.SecretID, secrets.Current)
 	switch secrets.ErrorKind(err) {

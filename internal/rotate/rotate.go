@@ -1,8 +1,8 @@
 // Package rotate serves Secrets Manager's rotation: the guard, then one of four
-// steps. Each step may come any number of times and in any order. What is stored
-// under the rotation's version is used and never replaced, so that a rotation
-// costs one stored exchange however often it is tried; docs/rotation.md lists
-// every layout of labels and what becomes of it.
+// steps. Each step may come any number of times and in any order. Evertoken uses what is
+// stored under the rotation's version and never replaces it, so a rotation stores one
+// exchange, however often Secrets Manager tries it. docs/rotation.md lists every layout
+// of labels and what Evertoken does with it.
 //
 // Protocol: https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 // and SecretsManagerRotationTemplate of aws-samples/aws-secrets-manager-rotation-lambdas.
@@ -64,11 +64,11 @@ const (
 	finishStep = "finishSecret"
 )
 
-// rotation is the work of one step.
+// rotation is the state of one step.
 type rotation struct {
 	*Rotator
 	event events.SecretsManagerSecretRotationEvent
-	id    string // the version that is made, which is the event's ClientRequestToken
+	id    string // the version that the rotation makes: the event's ClientRequestToken
 	name  string // the secret's name, for errors and logs
 
 	secret secrets.Description
@@ -80,7 +80,7 @@ type rotation struct {
 func (r *Rotator) Handle(ctx context.Context, event events.SecretsManagerSecretRotationEvent) (err error) {
 	step := &rotation{Rotator: r, event: event, id: event.ClientRequestToken, name: secretName(event.SecretID)}
 	defer func() {
-		if recover() != nil { // what the panic says is not told, since it may hold a value
+		if recover() != nil { // the panic's text is not logged, since it may hold a value
 			r.Log.ErrorContext(ctx, "internal fault", "secret_id", step.name, "stack", string(debug.Stack()))
 			err = InternalFault{step.failure("an internal fault", "report it with the log line \"internal fault\"")}
 		}
@@ -100,7 +100,7 @@ func (r *Rotator) Handle(ctx context.Context, event events.SecretsManagerSecretR
 	return nil
 }
 
-// run returns in a few words what was done.
+// run returns in a few words what it did.
 func (r *rotation) run(ctx context.Context) (outcome string, err error) {
 	promoted, err := r.guard(ctx)
 	if err != nil {
@@ -149,8 +149,8 @@ func (r *rotation) create(ctx context.Context) (string, error) {
 	return "stored under AWSPENDING", err
 }
 
-// set has nothing to change at the provider: what create stored is already
-// there. It looks at the value, since every later step is about to trust it.
+// set changes nothing at the provider, which already has what create stored. It checks
+// the value, because every later step trusts it.
 func (r *rotation) set(ctx context.Context) (string, error) {
 	pending, found, err := r.pending(ctx)
 	if err != nil {
@@ -162,9 +162,9 @@ func (r *rotation) set(ctx context.Context) (string, error) {
 	return "nothing to set", r.check(ctx, pending)
 }
 
-// test proves the new value. Where there is none, or it is the current one, the
-// rotation is only being tried out (RotateImmediately=false): then the set-up is
-// looked at and nothing is spent.
+// test proves the new value. If there is none, or it is the current one, Secrets Manager
+// only tests the set-up (RotateImmediately=false): then test checks that and spends
+// nothing.
 func (r *rotation) test(ctx context.Context, promoted bool) (string, error) {
 	pending, found, err := r.pending(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// createSession opens a new session by the stronger grant. The one in force is
-// left alone, and the access token that comes with the new one is not published.
+// createSession opens a new session by the stronger grant. It does not touch the session
+// in force, and does not publish the access token that comes with the new one.
 func (r *rotation) createSession(ctx context.Context) error {
 	if err := r.checkSession(ctx); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (r *rotation) createSession(ctx context.Context) error {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
 	}
 	err := r.keep(ctx, session.Encode(), tellReserve)
-	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, which is used
+	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, and rotation uses that one
 		return nil
 	}
 	if superseded, ok := errors.AsType[Superseded](err); ok {
@@ -40,17 +40,17 @@ func (r *rotation) createSession(ctx context.Context) error {
 	return r.unkept("a new session was opened and could not be stored; the session in force is unchanged", err)
 }
 
-// unkept says that what was received could not be stored, and why. hints come
-// before what the error itself asks for.
+// unkept is the error for a value that was received and could not be stored. hints come
+// before the hint of the error itself.
 func (r *rotation) unkept(problem string, err error, hints ...string) error {
 	result := renew.AWSFailure(string(r.role), r.name, err)
 	return r.classified(result.Class, problem+": "+result.Reason, renew.Sentences(append(hints, result.Hint)...))
 }
 
-// checkSession refuses a session that rotation cannot open anew.
+// checkSession refuses a session that rotation cannot replace.
 func (r *rotation) checkSession(ctx context.Context) error {
 	c, p := r.users[0].conn, r.users[0].provider
-	if p.Traits().Session != exchange.RequiredSession { // one that is optional hands back the refresh token it is sent
+	if p.Traits().Session != exchange.RequiredSession { // a provider with an optional session returns the refresh token that it is sent
 		return r.refused("the connection "+c.Name+" has no session that Evertoken could rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	grants, err := r.setupCredential(ctx)
@@ -66,8 +66,8 @@ func (r *rotation) checkSession(ctx context.Context) error {
 // clocksDiffer is the most by which the clocks of two functions may differ.
 const clocksDiffer = 3 * time.Minute
 
-// checkPendingSession says why a session can never be promoted, or "". The
-// refresh token is not sent: it may be single-use.
+// checkPendingSession says why a session can never be promoted, or "". It does not send
+// the refresh token, which may be single-use.
 func (r *rotation) checkPendingSession(pending, current secrets.Version, cred credential.Credential, grants []exchange.Grant) string {
 	s, err := credential.ParseSession(pending.Value)
 	if err != nil {

@@ -14,23 +14,23 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// clientTag is the tag of a credential's secret by which an operator says which
-// clients are that secret's alone, so that rotation may delete them once they
-// are replaced. It holds one id, or several with spaces between.
+// clientTag is a tag on a credential's secret. By it an operator confirms that only that
+// secret uses the clients named, so that rotation may delete them once it has replaced
+// them. It holds one id, or several separated by spaces.
 const clientTag = "evertoken:delete-client"
 
 // verdict is what is known of a client of the account.
 type verdict int
 
 const (
-	inUse   verdict = iota // it stands in a labelled version
-	resting                // it stands in AWSPREVIOUS alone, whose access tokens may live
-	free                   // it is this secret's alone, and nothing needs it
-	foreign                // nothing proves that it is this secret's alone
+	inUse   verdict = iota // a labelled version holds it
+	retired                // only AWSPREVIOUS holds it, and its access tokens may still live
+	free                   // only this secret used it, and no version needs it
+	foreign                // another system may use it
 )
 
-// freeSlot makes room for one more client by deleting one that is certainly
-// nobody's, or says which one stands in the way.
+// freeSlot makes room for one more client. It deletes one that certainly nothing uses, or
+// says which client blocks the rotation.
 func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret) error {
 	clients, err := r.listClients(ctx, m, access)
 	if err != nil || len(clients) < m.MaxClients() {
@@ -54,14 +54,14 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 		return r.refused(full+described(by[foreign])+" may belong to another system: no rotation of this secret recorded that it made it",
 			"If nothing else uses "+c.ID+", delete it at the provider, or let Evertoken delete it: "+
 				nameCommand(r.name, append(r.named(), c.ID)...)+". Then Secrets Manager's next attempt continues.")
-	case len(by[resting]) > 0:
-		return r.transient(full + by[resting][0].ID + ", the client of AWSPREVIOUS, stays until " + h.restsUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
+	case len(by[retired]) > 0:
+		return r.transient(full + by[retired][0].ID + ", the client of AWSPREVIOUS, stays until " + h.retiredUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
 	}
 	return r.refused(full+"labelled versions of this secret hold all of them",
 		"Remove the label from the version whose client is no longer used. The next rotation then deletes its client.")
 }
 
-// described names clients, and who made them, as far as the provider tells.
+// described names clients, and who made them if the provider says so.
 func described(clients []providers.Client) string {
 	var out []string
 	for _, c := range clients {
@@ -96,18 +96,17 @@ func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Se
 	return nil
 }
 
-// history is what the secret's versions tell of the clients.
+// history is what the secret's versions say of the clients.
 type history struct {
-	labels   map[string][]string // of the versions in which each client stands
-	own      map[string]bool     // clients that are this secret's alone
-	promoted time.Time           // when AWSCURRENT last moved, as far as can be told
+	labels   map[string][]string // of the versions that hold each client
+	own      map[string]bool     // clients that only this secret uses
+	promoted time.Time           // when AWSCURRENT last moved, as far as is known
 	life     time.Duration       // of an access token
 }
 
-// history reads the labelled versions, and where those do not speak for every
-// client all the others that there still are: a client is this secret's own
-// where a version says so that this secret's rotation wrote, or the operator's
-// tag.
+// history reads the labelled versions. If they do not account for every client, it reads
+// all other versions that still exist. A client is this secret's own if a version that
+// this secret's rotation wrote says so, or the operator's tag.
 func (r *rotation) history(ctx context.Context, m manager, clients []providers.Client) (*history, error) {
 	versions, err := r.Secrets.Versions(ctx, r.event.SecretID)
 	if err != nil {
@@ -117,8 +116,8 @@ func (r *rotation) history(ctx context.Context, m manager, clients []providers.C
 	for _, id := range r.named() {
 		h.own[id] = true
 	}
-	// No source dates a label, so the latest of what is known counts as the
-	// last promotion.
+	// AWS does not date a label, so the latest time that is known counts as the last
+	// promotion.
 	if h.promoted, err = r.Secrets.LastRotated(ctx, r.event.SecretID); err != nil {
 		return nil, r.aws(string(r.role), r.name, err)
 	}
@@ -141,7 +140,7 @@ func (r *rotation) history(ctx context.Context, m manager, clients []providers.C
 	}
 	for _, v := range others {
 		if !slices.ContainsFunc(clients, func(c providers.Client) bool { return !h.own[c.ID] && !h.used(c.ID) }) {
-			break // the rest of the versions could tell nothing more
+			break // the other versions can add nothing
 		}
 		client, own, err := r.readClient(ctx, v.ID)
 		if err != nil {
@@ -152,34 +151,34 @@ func (r *rotation) history(ctx context.Context, m manager, clients []providers.C
 	return h, nil
 }
 
-// named are the clients that an operator says are this secret's alone.
+// named are the clients of which an operator says that only this secret uses them.
 func (r *rotation) named() []string {
 	return strings.FieldsFunc(r.secret.Tags[clientTag], func(c rune) bool { return c == ' ' || c == ',' })
 }
 
-// keepingLabels are the labels of a version that keep its client alive. Those
-// that Secrets Manager describes count: a listing may be older. A mark that the
-// provider refused the version keeps nothing.
+// keepingLabels are the labels of a version because of which its client must stay. They
+// come from DescribeSecret, since a listing may be older. A label that says that the
+// provider refused the version is none of them.
 func (r *rotation) keepingLabels(versionID string) []string {
 	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return renew.IsNote(l) || l == labelMade })
 }
 
-func (h *history) restsUntil() time.Time { return h.promoted.Add(h.life) }
+func (h *history) retiredUntil() time.Time { return h.promoted.Add(h.life) }
 
-// used reports whether a label other than AWSPREVIOUS keeps the client.
+// used reports whether the client must stay because of a label other than AWSPREVIOUS.
 func (h *history) used(client string) bool {
 	return slices.ContainsFunc(h.labels[client], func(l string) bool { return l != secrets.Previous })
 }
 
-// judge says what is known of a client.
+// judge decides what a client is.
 func (h *history) judge(c providers.Client, now time.Time) verdict {
 	switch {
 	case h.used(c.ID):
 		return inUse
 	case !h.own[c.ID]:
 		return foreign
-	case len(h.labels[c.ID]) > 0 && now.Before(h.restsUntil()):
-		return resting
+	case len(h.labels[c.ID]) > 0 && now.Before(h.retiredUntil()):
+		return retired
 	}
 	return free
 }

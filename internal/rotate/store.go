@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// tellReserve is the time kept for telling what could not be stored.
+	// tellReserve is the time reserved for reporting what could not be stored.
 	tellReserve = time.Second
-	// dropReserve is the time kept for deleting a client that could not be
+	// dropReserve is the time reserved for deleting a client that could not be
 	// stored.
 	dropReserve = 8 * time.Second
 )
 
-// labelMade is the label under which a value is stored. It stands on the version
-// for a moment only: a put that names AWSPENDING takes that label from whatever
-// version has it (botocore model, secretsmanager PutSecretValue: VersionStages),
-// which by then may be a newer rotation's.
+// labelMade is the label under which a value is stored. The version has it for a moment
+// only. A put that names AWSPENDING takes that label from the version that has it
+// (botocore model, secretsmanager PutSecretValue: VersionStages), and by then that version
+// may belong to a newer rotation.
 const labelMade = "EVERTOKEN_MADE"
 
-// keep stores the only copy of a value in the rotation's version, and tries until
-// the time is up but for reserve. The error is [Superseded], or that of package
-// secrets: ErrConflict where another invocation has stored one first.
+// keep stores the only copy of a value in the rotation's version. It tries until only
+// reserve is left of the invocation's time. The error is [Superseded], or that of package
+// secrets: ErrConflict if another invocation stored a value first.
 func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.Duration) error {
 	var superseded error
 	err := secrets.Wait(r.Sleep).Keep(ctx, reserve, func(ctx context.Context) error {
@@ -46,9 +46,9 @@ func (r *rotation) keep(ctx context.Context, value redact.Secret, reserve time.D
 	return r.confirm(ctx)
 }
 
-// stillOurs looks, just before a put, whether the version still is the one that
-// is being rotated to. A description that cannot be had stops nothing: the put
-// moves no label of the rotation.
+// stillOurs checks, just before a put, that the rotation to the version is still in
+// progress. If the secret cannot be described, the put goes ahead: it moves no label of
+// the rotation.
 func (r *rotation) stillOurs(ctx context.Context) error {
 	var d secrets.Description
 	seen, _ := r.look(ctx, func() (bool, error) {
@@ -90,8 +90,8 @@ func (r *rotation) unlabel(ctx context.Context) {
 	}
 }
 
-// rotatedTo reports whether a description shows the version as the one that is,
-// or was, rotated to.
+// rotatedTo reports whether a rotation to the version is in progress or has ended, by a
+// description of the secret.
 func rotatedTo(d secrets.Description, version string) bool {
 	return slices.Contains(d.Labels[version], secrets.Pending) || slices.Contains(d.Labels[version], secrets.Current)
 }
@@ -104,14 +104,14 @@ func (r *rotation) superseded(d secrets.Description) error {
 	return Superseded{r.failure(problem+", so this rotation ends here", "")}
 }
 
-// takeOff takes AWSPENDING off the version that is made, because no rotation to
-// it can succeed, and returns the error that says so. What is then left is a
-// version without a label; Secrets Manager begins the next rotation anew.
+// takeOff removes AWSPENDING from the rotation's version, because no rotation to it can
+// succeed, and returns the error that says so. The version then has no label, and Secrets
+// Manager begins the next rotation anew.
 func (r *rotation) takeOff(ctx context.Context, because string) error {
 	return RotationStuck{r.failure(because, r.takenOff(ctx))}
 }
 
-// takenOff does it and says what to do now.
+// takenOff removes the label and returns the hint.
 func (r *rotation) takenOff(ctx context.Context) string {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {
@@ -122,15 +122,15 @@ func (r *rotation) takenOff(ctx context.Context) string {
 		"). Then begin a new rotation: " + rotateCommand(r.name) + "."
 }
 
-// exchange makes one exchange with time kept for storing what it yields.
+// exchange makes one exchange, and reserves time for storing the result.
 func (r *rotation) exchange(ctx context.Context, p exchange.Provider, q exchange.Request) (exchange.Issued, error) {
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	return p.Exchange(ctx, q)
 }
 
-// asExchange returns a provider's error; one that is none is from our own code
-// or about a document.
+// asExchange returns a provider's error. Any other error comes from our own code, or is
+// about a document.
 func asExchange(err error) *exchange.Error {
 	if x, ok := errors.AsType[*exchange.Error](err); ok {
 		return x

@@ -14,12 +14,12 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// settleTime is how long a provider may take until what it has just issued works
-// everywhere. Only what is refused after that is given up.
-const settleTime = 15 * time.Minute
+// propagation is how long a provider may take until it accepts everywhere what it has
+// just issued. Evertoken gives up a value only if the provider refuses it after that.
+const propagation = 15 * time.Minute
 
-// leastLife is the least life of a token that rotation alone can keep fresh:
-// Secrets Manager rotates every four hours at most.
+// leastLife is the shortest life of a token that rotation alone can renew in time:
+// Secrets Manager rotates at most every four hours.
 const leastLife = 12 * time.Hour
 
 // job reads what an exchange for the connection needs.
@@ -33,7 +33,7 @@ func (r *rotation) job(ctx context.Context) renew.Job {
 	if p.Traits().Session != exchange.NoSession {
 		j.Session = read(c.Session)
 	}
-	if c.TokenParameter != "" { // only a session can be rotated then, which does not depend on it
+	if c.TokenParameter != "" { // then only the session can be rotated, and that does not depend on the token
 		j.Token = secrets.Read{Err: secrets.ErrNotFound}
 	} else {
 		j.Token = *read(c.Token)
@@ -43,7 +43,7 @@ func (r *rotation) job(ctx context.Context) renew.Job {
 
 func (r *rotation) engine() *renew.Engine {
 	engine := r.Engine
-	engine.RunLasts = limits.Run // a claim may be of a run of the other function, whose time-out is not known here
+	engine.RunLasts = limits.Run // the claim may belong to a run of the other function, whose timeout is not known here
 	return &engine
 }
 
@@ -128,7 +128,7 @@ func (r *rotation) checkToken(pending, current secrets.Version) string {
 	return ""
 }
 
-// testToken shows the token to the provider, where there is a call for that.
+// testToken sends the token to the provider, if the provider has a call that proves it.
 func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error {
 	p, ok := r.users[0].provider.(exchange.Prover)
 	if !ok {
@@ -151,16 +151,16 @@ func (r *rotation) prove(ctx context.Context, p exchange.Prover, doc credential.
 	return p.Prove(ctx, doc, access)
 }
 
-// tries of a proof, some 45 seconds in all.
+// tries of a proof take about 45 seconds in all.
 const (
 	tries        = 7
 	firstTryWait = time.Second
 	longTryWait  = 15 * time.Second
 )
 
-// try proves something that was issued a moment ago and may not be known
-// everywhere yet. What is still refused when settleTime is over never works:
-// then AWSPENDING is taken off.
+// try proves a value that the provider issued a moment ago and may not accept everywhere
+// yet. A value that it still refuses after propagation never works: then try removes
+// AWSPENDING.
 func (r *rotation) try(ctx context.Context, pending secrets.Version, doing string, proof func(context.Context) error) error {
 	var err error
 	for try, wait := 1, firstTryWait; ; try, wait = try+1, min(2*wait, longTryWait) {
@@ -178,31 +178,30 @@ func (r *rotation) try(ctx context.Context, pending secrets.Version, doing strin
 	switch {
 	case !refusedForGood(x):
 		return r.provider(doing, err)
-	case r.Now().Sub(pending.Created) < settleTime:
+	case r.Now().Sub(pending.Created) < propagation:
 		return Transient{r.failure(doing+": "+x.Error(), "it is new and may not be known everywhere; Secrets Manager tries the rotation again")}
 	}
 	return CredentialDead{r.failure(doing+": "+x.Error(), renew.Sentences(x.Hint, r.takenOff(ctx)))}
 }
 
-// worthAgain reports whether a failed proof is to be repeated in this
-// invocation: not where we were asked for fewer requests.
+// worthAgain reports whether this invocation repeats a failed proof. It does not if the
+// provider asked for fewer requests.
 func (r *rotation) worthAgain(err error) bool {
 	x := asExchange(err)
 	return x.Class == exchange.Transient || refusedForGood(x)
 }
 
-// refusedForGood reports whether the provider knows what it was shown and
-// refuses it: a grant by its class, an access token by its status (RFC 6750
-// section 3.1).
+// refusedForGood reports whether the provider knows the value and refuses it. The error's
+// class says so for a grant, and its status for an access token (RFC 6750 section 3.1).
 func refusedForGood(x *exchange.Error) bool {
 	return x.Class == exchange.CredentialDead || x.Class == exchange.GrantDead || x.Status == 401
 }
 
-// errNoCredential is that of a connection whose credential has no value yet.
+// errNoCredential says that the connection's credential has no value yet.
 var errNoCredential = errors.New("no credential is stored yet")
 
-// credential reads what the connection's tokens and sessions come from. The
-// error is errNoCredential where nothing is stored yet.
+// credential reads the credential from which the connection's tokens and sessions come.
+// The error is errNoCredential if no value is stored yet.
 func (r *rotation) credential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
 	c, p := r.users[0].conn, r.users[0].provider
 	v, err := r.Secrets.Get(ctx, c.Credential, secrets.Current)
@@ -225,7 +224,7 @@ func (r *rotation) credential(ctx context.Context) (credential.Credential, []exc
 	return doc, grants, nil
 }
 
-// needCredential is credential for a step that cannot do without one.
+// needCredential is credential for a step that needs one.
 func (r *rotation) needCredential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
 	doc, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
@@ -234,8 +233,8 @@ func (r *rotation) needCredential(ctx context.Context) (credential.Credential, [
 	return doc, grants, err
 }
 
-// setupCredential is credential for a look at the set-up, which may be made
-// before a person has stored one. grants is empty then.
+// setupCredential is credential for a check of the set-up, which may come before a person
+// has stored a value. Then grants is empty.
 func (r *rotation) setupCredential(ctx context.Context) ([]exchange.Grant, error) {
 	_, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
