@@ -7,8 +7,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// readCandidate reads the credential that is to be tried into the job, in place
-// of the one in force. Where there is none, ok is false and the result says so.
+// readCandidate reads the candidate credential into the job, in place of the one in force.
+// If there is no candidate, ok is false and the result says so.
 func (r *run) readCandidate(ctx context.Context, j *renew.Job) (none renew.Result, ok bool) {
 	v, err := r.engine.Secrets.Get(ctx, j.Connection.Credential, LabelCandidate)
 	if secrets.ErrorKind(err) == secrets.ErrNotFound {

@@ -10,17 +10,17 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// Event is what a run is asked to do. The zero Event is a scheduled run: renew
-// all that is due.
+// Event says what a run must do. The zero Event is a scheduled run, which renews every
+// token that is due.
 type Event struct {
-	// Connections are the names to look at; empty means all.
+	// Connections are the names of the connections to check; empty means all.
 	Connections []string
 	// Force renews the named connections although they are not due.
 	Force bool
-	// DryRun tells what a run would do, and spends and writes nothing.
+	// DryRun reports what a run would do, and spends and writes nothing.
 	DryRun bool
-	// IssuedAt, with Force, is that of the token that failed; a newer one is
-	// left alone. Zero means any.
+	// IssuedAt, with Force, is issued_at of the token that failed. The run does not replace
+	// a newer one. Zero means any.
 	IssuedAt time.Time
 	// Candidate tries the version of the one named connection's credential that
 	// has [LabelCandidate] in place of AWSCURRENT, as if forced. On success its
@@ -29,7 +29,7 @@ type Event struct {
 	Candidate bool
 }
 
-// LabelCandidate is on the version of a credential that is to be tried before it
+// LabelCandidate is the label on a version of a credential that Evertoken tries before it
 // becomes AWSCURRENT.
 const LabelCandidate = "EVERTOKEN_CANDIDATE"
 
@@ -39,8 +39,8 @@ type InvalidEvent struct{ Problem string }
 
 func (e InvalidEvent) Error() string { return "the event " + e.Problem }
 
-// sources are those of events that carry nothing for us: EventBridge's and
-// Scheduler's default ones, and the template's own.
+// sources are the sources of events without a request: the default ones of EventBridge and
+// of Scheduler, and the template's own.
 var sources = []string{"aws.scheduler", "aws.events", "schedule"}
 
 type eventWire struct {

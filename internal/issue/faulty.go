@@ -9,9 +9,9 @@ import (
 	"evertoken/internal/renew"
 )
 
-// tellFaulty is done with connections whose declaration cannot work, each with
-// its error. Where such a one has a token, from before an edit broke it, the
-// result has the life that is left, so that the alarm fires before it ends.
+// tellFaulty ends the tasks of connections whose declaration cannot work, each with its
+// error. If such a connection has a token from before an edit broke it, the result has the
+// life that is left, so that the alarm fires before the token ends.
 func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 	var ids []string
 	for _, d := range declared {
@@ -29,8 +29,7 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 	}
 }
 
-// howToCorrect is the command that corrects a declaration, where the error has
-// none of its own.
+// howToCorrect is the command that corrects a declaration, if the error names none.
 func howToCorrect(d connection.Declared) string {
 	if strings.Contains(d.Err.Error(), "aws ssm ") {
 		return "The reason names the command."
@@ -38,8 +37,8 @@ func howToCorrect(d connection.Declared) string {
 	return connection.Correct(d.Parameter)
 }
 
-// tokenOf is the secret of a faulty connection's token: the one that it names, as
-// far as that could be read, or else the one that it has by default.
+// tokenOf is the secret of a faulty connection's token: the one that it names, if that
+// could be read, or else the default one.
 func tokenOf(d connection.Declared) string {
 	if d.Connection.Token != "" {
 		return d.Connection.Token

@@ -10,26 +10,25 @@ import (
 	"evertoken/internal/renew"
 )
 
-// gate is a connection's way to its provider; see [renew.Gate]. It serves one
-// task.
+// gate lets one task's exchanges through to the provider; see [renew.Gate].
 type gate struct {
 	host   *host
-	shared *shared // nil where no other connection uses the credential
-	// settings are the connection's, with its provider: what a refusal is about
-	// besides the credential.
+	shared *shared // nil if no other connection uses the credential
+	// settings are the connection's provider and settings. A refusal may be about them
+	// instead of the credential.
 	settings string
-	// pressing is asked whether the connection would miss its promise.
+	// pressing reports whether the connection would break its promise.
 	pressing func() bool
-	// late is set once there was no time left for an exchange.
+	// late says that there was no time left for an exchange.
 	late bool
 }
 
 var _ renew.Gate = (*gate)(nil)
 
-// Closed says why nothing is to be begun at the host.
+// Closed says why no exchange may begin at the host; nil if one may.
 func (g *gate) Closed() *exchange.Error { return g.host.closedTo(g.pressing()) }
 
-// Enter waits for the turn at a credential that others use too.
+// Enter waits for its turn at a credential that other connections use too.
 func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.Error), *exchange.Error) {
 	began := time.Now()
 	leave := func(x *exchange.Error) { g.host.told(ctx, x, time.Since(began)) }
@@ -37,12 +36,12 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 		return leave, nil
 	}
 	done, refused := g.shared.enter(ctx, grant, g.settings)
-	if refused == nil && !limits.Enough(ctx) { // the turn was long in coming
+	if refused == nil && !limits.Enough(ctx) { // the wait was long
 		done(notSent)
 		refused = outOfTime
 	}
 	if refused == nil {
-		if x := g.Closed(); x != nil { // what has changed meanwhile
+		if x := g.Closed(); x != nil { // it may have closed meanwhile
 			done(notSent)
 			refused = notTried(x, x.Class, "another connection to this provider was just answered so")
 		}
@@ -56,7 +55,7 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 }
 
 var (
-	// notSent is told to what others share where nothing was sent.
+	// notSent says that nothing was sent.
 	notSent   = &exchange.Error{}
 	outOfTime = &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: noTimeLeft}
 )
@@ -68,24 +67,24 @@ func notTried(x *exchange.Error, class exchange.Class, why string) *exchange.Err
 	}
 }
 
-// shared lets the connections that share a credential find out with one
-// exchange whether the provider takes it. A password is sent one at a time in
-// any case, for tries at the same moment lock an account. Once a credential was
-// refused, no other connection sends it in this run. Only those with the very
-// same settings take the refusal for their own: a connection with a wrong client
-// or realm, whoever declared it, must not mark a password that is right.
+// shared lets the connections that share a credential find out with one exchange whether
+// the provider accepts it. They send a password one at a time in any case, because tries at
+// the same moment can lock an account. Once the provider has refused a credential, no other
+// connection sends it in this run. Only connections with exactly the same settings count
+// the refusal as their own: a connection with a wrong client or realm must not mark a
+// password that is right.
 type shared struct {
-	alone chan struct{} // holds an element while one has its turn
+	alone chan struct{} // holds an element while a connection has its turn
 
 	mu      sync.Mutex
-	taken   bool // by the provider, in this run
+	taken   bool // the provider accepted it in this run
 	refused *exchange.Error
-	by      string // the settings with which it was refused
+	by      string // the settings with which the provider refused it
 }
 
 func newShared() *shared { return &shared{alone: make(chan struct{}, 1)} }
 
-// enter waits until the grant may be sent and returns what is told how it went.
+// enter waits until the grant may be sent, and returns what must be called with the result.
 func (s *shared) enter(ctx context.Context, grant exchange.Grant, settings string) (
 	done func(*exchange.Error), refused *exchange.Error,
 ) {
@@ -110,7 +109,7 @@ func (s *shared) enter(ctx context.Context, grant exchange.Grant, settings strin
 		return nil, x
 	}
 	<-s.alone
-	// The other's settings may be the cause: it is no proof against this one.
+	// The other connection's settings may be the cause, so this proves nothing here.
 	return nil, notTried(x, exchange.Transient, "the provider just refused this credential to another connection")
 }
 

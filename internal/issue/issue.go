@@ -41,18 +41,18 @@ type Runner struct {
 	// Provider makes a connection's provider. Its error names the setting.
 	Provider func(connection.Connection) (exchange.Provider, error)
 	Metrics  *telemetry.Metrics
-	// WriteDelay is how long a write to Secrets Manager has to wait for others
-	// now; nil for not at all.
+	// WriteDelay is how long a write to Secrets Manager must wait for others now; nil for
+	// no wait.
 	WriteDelay func() time.Duration
-	// Calls are the calls to AWS, by operation, since it was last asked; nil for
-	// not known.
+	// Calls returns the calls to AWS, by operation, since it was last called; nil if they
+	// are not counted.
 	Calls func() map[string]int
 	Log   *slog.Logger
 	Now   func() time.Time
 }
 
-// RunFailed is returned where no connection could be looked at; Lambda reports
-// it under this name. What fails for one connection is in the [Report].
+// RunFailed is returned if no connection could be checked. Lambda reports it under this
+// name. The [Report] has what failed for one connection.
 type RunFailed struct {
 	Doing string
 	Err   error
@@ -63,8 +63,8 @@ func (e RunFailed) Error() string { return e.Doing + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e RunFailed) Unwrap() error { return e.Err }
 
-// The time that is kept for what comes after the renewals, the answer and the
-// metrics: more for a larger fleet, which has more to tell on a slow processor.
+// The time that is reserved for the answer and the metrics, after the renewals: more for
+// a larger fleet, whose answer takes longer to write on a slow processor.
 const (
 	tellReserve        = 1500 * time.Millisecond
 	tellReserveForEach = 300 * time.Microsecond
@@ -76,7 +76,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		r = r.dry()
 	}
 	began, runLasts := r.Now(), limits.Run
-	if deadline, ok := ctx.Deadline(); ok { // taken at the beginning: it stands for the function's timeout
+	if deadline, ok := ctx.Deadline(); ok { // at the beginning of a run this is the function's timeout
 		runLasts = min(limits.Run, time.Until(deadline).Round(time.Second)+time.Second)
 	}
 	loading, cancel := keepTime(ctx, tellReserve)
@@ -99,7 +99,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 	}
 	r.logLeft(ctx, results)
 	r.logRun(ctx, report, now.Sub(began))
-	if len(e.Connections) == 0 && !e.DryRun { // a run over a few says nothing of the fleet
+	if len(e.Connections) == 0 && !e.DryRun { // a run over named connections says nothing of the fleet
 		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)...); err != nil {
 			r.Log.ErrorContext(ctx, "metrics were not written", "error", err.Error())
 		}
@@ -107,7 +107,7 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 	return report.fit(mostAnswer), nil
 }
 
-// dry is the runner with loggers whose every line says that the run is dry: its
+// dry is the runner with a logger that marks each line as one of a dry run, because its
 // outcomes read like those of a run that renewed something.
 func (r *Runner) dry() *Runner {
 	out := *r

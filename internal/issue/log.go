@@ -8,9 +8,8 @@ import (
 	"evertoken/internal/renew"
 )
 
-// logResult logs what became of a connection as soon as it is known. What is
-// fresh is logged at DEBUG alone, and so is what no time was left for: there may
-// be thousands of both.
+// logResult logs a connection's outcome as soon as it is known. It logs fresh connections,
+// and those for which no time was left, at DEBUG only: there may be thousands of both.
 func (r *Runner) logResult(ctx context.Context, result renew.Result) {
 	level := slog.LevelInfo
 	switch result.Outcome {
@@ -43,7 +42,7 @@ func (r *Runner) logResult(ctx context.Context, result renew.Result) {
 	r.Log.Log(ctx, level, "connection", attrs...)
 }
 
-// logLeft tells in one line of all that no time was left for.
+// logLeft logs in one line how many connections no time was left for.
 func (r *Runner) logLeft(ctx context.Context, results []renew.Result) {
 	n := 0
 	for _, result := range results {
@@ -61,7 +60,7 @@ func (r *Runner) logLeft(ctx context.Context, results []renew.Result) {
 // and Region (Secrets Manager user guide, "Quotas").
 var writes = []string{"PutSecretValue", "UpdateSecretVersionStage"}
 
-// logRun tells of the run as a whole: how long it took, and what it asked of AWS.
+// logRun logs the run as a whole: how long it took, and its calls to AWS.
 func (r *Runner) logRun(ctx context.Context, report Report, took time.Duration) {
 	attrs := []any{"checked", report.Checked, "took_ms", took.Milliseconds()}
 	if r.Calls != nil {

@@ -10,20 +10,19 @@ import (
 	"evertoken/internal/telemetry"
 )
 
-// What a connection's metric Trouble says.
+// The values of a connection's metric Trouble.
 const (
 	noTrouble      = 0
 	failedTrouble  = 1
 	blockedTrouble = 2
 )
 
-// metrics are what a run over all connections tells CloudWatch: one line for the
+// metrics are the lines that a run over all connections writes for CloudWatch: one for the
 // fleet, and one for each of at most perConnection connections.
 //
-// A line of the fleet leaves out what nothing is known of. RemainingOfPromise in
-// particular is left out where no connection has a token: a run over nothing is
-// not a healthy fleet, and a connection that never had a token has failed, it has
-// broken no promise.
+// The fleet's line leaves out what is not known. In particular it has no
+// RemainingOfPromise if no connection has a token. A run over nothing is not a healthy
+// fleet; and a connection that never had a token has failed, but has broken no promise.
 func metrics(results []renew.Result, report Report, now time.Time, every, took time.Duration, perConnection int) []telemetry.Line {
 	fleet := []telemetry.Metric{
 		{Name: "Checked", Unit: telemetry.Count, Value: float64(report.Checked)},
@@ -56,12 +55,11 @@ func metrics(results []renew.Result, report Report, now time.Time, every, took t
 	return append([]telemetry.Line{{Metrics: fleet}}, connectionLines(results, now, every, perConnection)...)
 }
 
-// connectionLines are the lines of at most so many connections: of those in need,
-// and then of those that are first by name. The latter are the same in every run,
-// since CloudWatch charges for each connection that had a line within an hour: a
-// choice by life would go round the whole fleet. A connection that is no longer in
-// need has no line any more, which the alarms take for good news
-// (TreatMissingData of notBreaching).
+// connectionLines are the lines of at most so many connections: of those in trouble first,
+// and then of the first by name. The latter are the same in every run, because CloudWatch
+// charges for each connection that had a line within an hour, and a choice by life would
+// go round the whole fleet. A connection that is no longer in trouble has no line any
+// more. The alarms read that as good news (TreatMissingData of notBreaching).
 func connectionLines(results []renew.Result, now time.Time, every time.Duration, most int) []telemetry.Line {
 	chosen := slices.Clone(results)
 	need := make(map[string]bool, len(results))
@@ -99,7 +97,7 @@ func connectionLines(results []renew.Result, now time.Time, every time.Duration,
 	return lines
 }
 
-// before orders the one first of which it is true.
+// before orders true before false.
 func before(first bool) int {
 	if first {
 		return -1
@@ -113,7 +111,7 @@ func inNeed(r renew.Result, now time.Time, every time.Duration) bool {
 	return trouble(r.Outcome) != noTrouble || ok && promise < 1
 }
 
-// next is what happens next to a connection, as far as it is known.
+// next is the next event of a connection, if it is known.
 func next(r renew.Result) map[string]string {
 	out := map[string]string{"outcome": string(r.Outcome)}
 	for name, at := range map[string]time.Time{
@@ -137,12 +135,12 @@ func trouble(o renew.Outcome) float64 {
 	return noTrouble
 }
 
-// remainingOfPromise is the life that the published token will have left two
-// heartbeats from now, as a multiple of the life promised to its readers. Under 1
-// somebody must act, and two heartbeats remain to do it in. Where the token's life
-// leaves less than two heartbeats between its renewal and its promise, that is
-// what is looked ahead: a token that is not due yet is never under 1. ok is false
-// where there is no token.
+// remainingOfPromise is the life that the published token will have left two heartbeats
+// from now, as a multiple of the life promised to applications. If it is under 1, somebody
+// must act, and two heartbeats remain for that. Some tokens have less than two heartbeats
+// between the time when they are due and the promise. Then remainingOfPromise looks ahead
+// by that time only, so that a token that is not due yet is never under 1. ok is false if
+// there is no token.
 func remainingOfPromise(r renew.Result, now time.Time, every time.Duration) (value float64, ok bool) {
 	if r.ExpiresAt.IsZero() || r.MinRemaining <= 0 {
 		return 0, false
@@ -155,8 +153,8 @@ func remainingOfPromise(r renew.Result, now time.Time, every time.Duration) (val
 	return max(0, float64(left)/float64(r.MinRemaining)), true
 }
 
-// needsPersonSeconds is how long until something ends that only a person can
-// renew; ok is false where nothing such is known.
+// needsPersonSeconds is the time until something ends that only a person can renew. ok is
+// false if nothing of that kind is known.
 func needsPersonSeconds(r renew.Result, now time.Time) (value float64, ok bool) {
 	if r.NeedsPersonAt.IsZero() {
 		return 0, false

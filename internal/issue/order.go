@@ -10,31 +10,31 @@ import (
 type task struct {
 	job  renew.Job
 	host *host
-	// ends is the end of the published token; zero where none can be read.
+	// ends is the expiry of the published token; zero if none can be read.
 	ends time.Time
-	dead bool // it has ended, or there is none
-	// promise is the life that readers of the published token are promised.
+	dead bool // it has expired, or there is none
+	// promise is the least life that applications are promised.
 	promise time.Duration
 	gate    *gate
-	// turn orders tasks that are equally urgent, another way in each run.
+	// turn orders tasks that are equally urgent, in each run in another way.
 	turn int
 }
 
-// looked takes in what the published token tells.
+// looked takes the times from the published token.
 func (t *task) looked(glance renew.Result, now time.Time) {
 	t.ends, t.promise = glance.ExpiresAt, glance.MinRemaining
 	t.dead = !t.ends.After(now)
 }
 
-// pressing reports whether the connection would miss the promise to its readers
-// if this run and the next did not renew it.
+// pressing reports whether the connection would break its promise to applications if this
+// run and the next did not renew it.
 func (t *task) pressing(every time.Duration, now time.Time) bool {
 	return t.ends.After(now) && t.ends.Sub(now) < t.promise+2*every
 }
 
-// before orders tasks by what is left of the published token's life, least
-// first, so that what is urgent is done while there is time. Those that are dead
-// or missing come after those that live: they have missed their promise already.
+// before orders tasks by the life left to the published token, the shortest first, so that
+// urgent tasks run while there is time. Tasks with a dead or missing token come after
+// those with a living one: their promise is broken already.
 func (t *task) before(other *task) bool {
 	switch {
 	case t.dead != other.dead:

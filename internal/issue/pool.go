@@ -9,38 +9,37 @@ import (
 	"evertoken/internal/exchange"
 )
 
-// The bounds of one provider's host. A host is asked a few things at a time at
-// first, and more while it answers and there is more to ask, so that a small
-// fleet never comes as a burst and a large one is not held up: 32 at a time use
-// up the write quota where an exchange takes 0.6 seconds.
+// The bounds of one provider's host. A run begins with a few exchanges at a time, and
+// makes more while the host answers and more are needed. So a small fleet never makes a
+// burst, and a large one does not wait: 32 at a time use up the write quota if an exchange
+// takes 0.6 seconds.
 const (
 	firstAtOnce = 4
 	mostAtOnce  = 32
 )
 
 const (
-	// silences is how many exchanges at one host may go unanswered, one after
-	// the other, before it is left alone: each takes as long as an exchange may
-	// last.
+	// silences is how many exchanges in a row may get no answer before the run stops
+	// asking the host: each takes as long as an exchange may last.
 	silences = 3
-	// throttles is how many times in a row a host may ask for fewer requests
-	// before only those still try that would break their promise.
+	// throttles is how many times in a row a host may ask for fewer requests. After that
+	// only connections that would break their promise still try.
 	throttles = 3
-	// leastPause and mostPause bound how long a host is left alone that asked
-	// for fewer requests. Where it asks for longer itself, only what is pressing
-	// is tried in this run: a run that waits costs more than the next.
+	// leastPause and mostPause bound the pause after a host asked for fewer requests. If
+	// it asks for a longer pause itself, the run tries only pressing connections: a run
+	// that waits costs more than the next run.
 	leastPause = 2 * time.Second
 	mostPause  = 10 * time.Second
 )
 
-// pool renews tasks, several at a time: the most urgent first, and of each host
-// no more at a time than it is seen to answer. What a host holds up takes no
-// place from the others.
+// pool renews tasks, several at a time and the most urgent first, and for each host no
+// more at a time than the host answers. Tasks that wait for one host take no place from
+// the others.
 type pool struct {
 	most  int // tasks at a time
 	do    func(*task)
 	sleep func(context.Context, time.Duration) error
-	left  sync.WaitGroup // tasks that were added and are not done
+	left  sync.WaitGroup // tasks that were added and have not ended
 
 	mu      sync.Mutex
 	running int
@@ -53,17 +52,17 @@ type host struct {
 	pool    *pool
 	waiting tasks
 	running int
-	// atOnce is how many tasks may run at a time, which grows while all of them
-	// are used and answered.
+	// atOnce is how many tasks may run at a time. It grows while all of these places are
+	// used and the host answers.
 	atOnce, mostAtOnce float64
 	paused             bool
 	slowest            time.Duration // of the exchanges that were answered
 	place              int           // in pool.ready; -1 if not there
 
-	silent    int             // exchanges without an answer since the last one with
-	throttled int             // requests for fewer requests since the last success
-	closed    *exchange.Error // why nothing is tried any more in this run
-	calmed    *exchange.Error // why only what is pressing is tried
+	silent    int             // exchanges without an answer since the last answer
+	throttled int             // answers that asked for fewer requests since the last success
+	closed    *exchange.Error // why this run tries nothing more
+	calmed    *exchange.Error // why the run tries only pressing tasks
 }
 
 func (p *pool) newHost(most int) *host {
@@ -87,10 +86,10 @@ func (p *pool) add(all ...*task) {
 	p.start()
 }
 
-// wait returns when all that was added is done.
+// wait returns when all tasks have ended.
 func (p *pool) wait() { p.left.Wait() }
 
-// start begins as many tasks as there are places for. The caller holds p.mu.
+// start begins as many tasks as there are free places. The caller holds p.mu.
 func (p *pool) start() {
 	for p.running < p.most && len(p.ready) > 0 {
 		h := p.ready[0]
@@ -118,8 +117,7 @@ func (p *pool) run(t *task) {
 	p.do(t)
 }
 
-// arrange puts the host where it belongs among those that are ready. The caller
-// holds p.mu.
+// arrange puts the host at its place among the ready ones. The caller holds p.mu.
 func (p *pool) arrange(h *host) {
 	ready := len(h.waiting) > 0 && !h.paused && h.running < int(h.atOnce)
 	switch {
@@ -132,8 +130,7 @@ func (p *pool) arrange(h *host) {
 	}
 }
 
-// closedTo says why a task is not to be tried at the host in this run; nil if it
-// may be.
+// closedTo says why this run does not try a task at the host; nil if it may.
 func (h *host) closedTo(pressing bool) *exchange.Error {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
@@ -143,16 +140,15 @@ func (h *host) closedTo(pressing bool) *exchange.Error {
 	return h.closed
 }
 
-// answersIn is how long an exchange at the host may well take: twice what the
-// slowest took in this run.
+// answersIn is how long an exchange at the host is expected to take at most: twice the
+// slowest of this run.
 func (h *host) answersIn() time.Duration {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	return 2 * h.slowest
 }
 
-// told takes in how an exchange went and how long it took; x is nil for one that
-// succeeded.
+// told records the result of an exchange and how long it took; x is nil for a success.
 func (h *host) told(ctx context.Context, x *exchange.Error, took time.Duration) {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
@@ -179,16 +175,15 @@ func (h *host) told(ctx context.Context, x *exchange.Error, took time.Duration) 
 	}
 }
 
-// pause begins nothing at the host for a while. The caller holds the pool's
-// mutex.
+// pause lets no task begin at the host for a while. The caller holds the pool's mutex.
 func (h *host) pause(ctx context.Context, d time.Duration) {
 	if h.paused || len(h.waiting) == 0 {
-		return // whoever is begun already goes on
+		return // tasks that have begun go on
 	}
 	h.paused = true
 	h.pool.arrange(h)
 	go func() {
-		_ = h.pool.sleep(ctx, d) // at the end of the run what waits is to be told of
+		_ = h.pool.sleep(ctx, d) // an error is the end of the run, at which waiting tasks are reported
 		h.pool.mu.Lock()
 		defer h.pool.mu.Unlock()
 		h.paused = false

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// readers is how many batches are under way at once.
+	// readers is how many batches are read at the same time.
 	readers = 10
 	// tokensAtOnce is how many tokens are read by a call: as many as
 	// BatchGetSecretValue takes, or twice GetParameters.
 	tokensAtOnce = secrets.BatchSize
 )
 
-// readAll reads the tokens first, and the other documents of what they say is
-// due or cannot say. What has all its documents goes to the pool while the rest
-// is being read.
+// readAll reads the tokens first. Then it reads the other documents of the connections
+// whose token is due or says nothing. A connection with all its documents goes to the pool
+// while others are still being read.
 func (r *run) readAll(ctx context.Context, all []*task) {
 	inSecrets, inParameters := split(all)
 	due := &pile{}
@@ -65,8 +65,8 @@ func split(all []*task) (inSecrets, inParameters []*task) {
 	return inSecrets, inParameters
 }
 
-// readTokens reads the published tokens, and the plain copies, which only show
-// by being read that they are alike.
+// readTokens reads the published tokens, and the plain copies to see whether they are
+// equal to them.
 func (r *run) readTokens(ctx context.Context, some []*task) {
 	var ids, names []string
 	for _, t := range some {
@@ -104,8 +104,8 @@ func appendSet(to []string, ids ...string) []string {
 	return to
 }
 
-// look decides by the token alone whether more is to be read of a connection,
-// and keeps a fault in our own code to the connection that met it.
+// look decides by the token alone whether to read more of a connection. A fault in our
+// own code ends that connection's task only.
 func (r *run) look(ctx context.Context, t *task, due *pile) {
 	defer func() {
 		if recover() != nil {
@@ -121,14 +121,13 @@ func (r *run) look(ctx context.Context, t *task, due *pile) {
 		t.looked(glance, r.Now())
 		due.add(t, needs)
 	case t.job.Copy != nil:
-		r.done(ctx, r.renew(ctx, t)) // which holds the copy against the token
+		r.done(ctx, r.renew(ctx, t)) // which compares the copy with the token
 	default:
 		r.done(ctx, glance)
 	}
 }
 
-// readRest reads what is to be read besides the tokens, and gives the tasks to
-// the pool.
+// readRest reads the other documents, and gives the tasks to the pool.
 func (r *run) readRest(ctx context.Context, some []needing) {
 	var ids []string
 	ready := make([]*task, 0, len(some))
@@ -152,7 +151,7 @@ func (r *run) readRest(ctx context.Context, some []needing) {
 	r.pool.add(ready...)
 }
 
-// needing is a task with what is to be read of it.
+// needing is a task with the documents to read for it.
 type needing struct {
 	*task
 	renew.Reads
@@ -169,7 +168,7 @@ func (n needing) ids() []string {
 	return ids
 }
 
-// pile gathers tasks until there are enough to fill a batch.
+// pile collects tasks until they fill a batch.
 type pile struct {
 	mu   sync.Mutex
 	all  []needing
@@ -184,7 +183,7 @@ func (p *pile) add(t *task, needs renew.Reads) {
 	p.size += len(n.ids())
 }
 
-// take empties the pile if it has at least so many documents.
+// take empties the pile if it holds at least that many documents.
 func (p *pile) take(least int) []needing {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // Report is the answer of a run. It holds no secret.
 type Report struct {
-	// DryRun is set where the answer says what a run would do.
+	// DryRun says that the answer is about what a run would do.
 	DryRun   bool `json:"dry_run,omitempty"`
 	Checked  int  `json:"checked"`
 	Issued   int  `json:"issued"`
@@ -17,18 +17,17 @@ type Report struct {
 	Blocked  int  `json:"blocked"`
 	Waiting  int  `json:"waiting"`
 	Deferred int  `json:"deferred"`
-	// Connections has an entry for each that was not simply fresh; for every
-	// one in a dry run and where connections were named.
+	// Connections has an entry for each connection that was not simply fresh. In a dry
+	// run, and if the event names connections, it has an entry for every one.
 	Connections []Entry `json:"connections"`
-	// LeftOut is how many entries were left out, because Lambda takes 6 MB:
-	// those that need nobody first. Each is counted above and logged.
+	// LeftOut is how many entries were left out, because Lambda takes 6 MB: first those
+	// that need no action. All are counted above and logged.
 	LeftOut int `json:"left_out,omitempty"`
-	// Revision is the commit that the function was built from; in a dry run
-	// alone.
+	// Revision is the commit that the function was built from; only in a dry run.
 	Revision string `json:"revision,omitempty"`
 }
 
-// Entry tells of one connection.
+// Entry is the result of one connection.
 type Entry struct {
 	Name       string     `json:"name"`
 	Outcome    string     `json:"outcome"`
@@ -36,17 +35,16 @@ type Entry struct {
 	ErrorClass string     `json:"error_class,omitempty"`
 	Hint       string     `json:"hint,omitempty"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
-	// SecondsLeft is the life left of the published token, 0 once it is
-	// dead; absent if there is none.
+	// SecondsLeft is the life left to the published token, 0 once it has expired; absent
+	// if there is none.
 	SecondsLeft *int64 `json:"seconds_left,omitempty"`
 	// CredentialSecondsLeft is how long until a person or a stronger grant
-	// must renew what is stored; absent where not known.
+	// must renew what is stored; absent if not known.
 	CredentialSecondsLeft *int64 `json:"credential_seconds_left,omitempty"`
-	// NeedsPersonAt is the end of what only a person can renew; absent where
-	// not known.
+	// NeedsPersonAt is the end of what only a person can renew; absent if not known.
 	NeedsPersonAt *time.Time `json:"needs_person_at,omitempty"`
-	// CredentialRefused is set where a changed or stronger credential was
-	// refused in this run although the token lives.
+	// CredentialRefused says that the provider refused a changed or stronger credential in
+	// this run, although the token lives.
 	CredentialRefused bool `json:"credential_refused,omitempty"`
 }
 

@@ -16,7 +16,7 @@ import (
 	"evertoken/internal/renew"
 )
 
-// noTimeLeft is the reason of what is left to a later run.
+// noTimeLeft is the reason of a connection that is left to a later run.
 const noTimeLeft = "no time left in this run"
 
 // run is the state of one run.
@@ -36,8 +36,8 @@ func (r *Runner) newRun(e Event, lasts time.Duration) *run {
 	return out
 }
 
-// renewAll does what the event asks for, and returns what became of each
-// connection, in name order.
+// renewAll does what the event asks for, and returns the result of each connection, in
+// name order.
 func (r *run) renewAll(ctx context.Context, declared []connection.Declared) []renew.Result {
 	r.pool = &pool{most: r.Config.Concurrency, sleep: r.engine.Sleep, do: func(t *task) { r.done(ctx, r.renew(ctx, t)) }}
 	all := r.prepare(ctx, declared)
@@ -47,7 +47,7 @@ func (r *run) renewAll(ctx context.Context, declared []connection.Declared) []re
 	return r.results
 }
 
-// done takes a result in.
+// done records a result.
 func (r *run) done(ctx context.Context, result renew.Result) {
 	r.logResult(ctx, result)
 	r.mu.Lock()
@@ -55,8 +55,8 @@ func (r *run) done(ctx context.Context, result renew.Result) {
 	r.results = append(r.results, result)
 }
 
-// prepare makes a task of each connection that the event is about. What is
-// already settled, a faulty declaration or a name that nothing has, is done.
+// prepare makes a task for each connection that the event is about. A faulty declaration,
+// or a name that no connection has, gets its result at once.
 func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*task {
 	var all []*task
 	missing := map[string]bool{} // asked for, and not found so far
@@ -109,8 +109,8 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 	return all
 }
 
-// hostOf is the host of a task's provider, which connections of that provider
-// share. One that is not known is that of its connection alone.
+// hostOf is the host of a task's provider, which the provider's connections share. If the
+// host is not known, the connection shares it with no other.
 func (r *run) hostOf(t *task, hosts map[string]*host) *host {
 	name := t.job.Connection.Provider + " at " + t.job.Provider.Host()
 	if t.job.Provider.Host() == "" {
@@ -122,7 +122,7 @@ func (r *run) hostOf(t *task, hosts map[string]*host) *host {
 	return hosts[name]
 }
 
-// takeTurns lets another of equally urgent tasks be the first in every run.
+// takeTurns puts another one of equally urgent tasks first in every run.
 func (r *run) takeTurns(all []*task) {
 	if len(all) == 0 {
 		return
@@ -137,8 +137,8 @@ func misconfigured(name, reason, hint string) renew.Result {
 	return renew.Result{Name: name, Outcome: renew.Failed, Class: exchange.Misconfigured, Reason: reason, Hint: hint}
 }
 
-// provider makes a connection's provider, and keeps a fault in our own code
-// there to this connection.
+// provider makes a connection's provider. A fault in our own code there ends this
+// connection's task only.
 func (r *run) provider(ctx context.Context, c connection.Connection) (p exchange.Provider, err error) {
 	defer func() {
 		if recover() != nil {
@@ -147,7 +147,7 @@ func (r *run) provider(ctx context.Context, c connection.Connection) (p exchange
 		}
 	}()
 	if p, err = r.Provider(c); err == nil {
-		p.Traits() // asked for later, where a fault would end the run
+		p.Traits() // called here, because a panic in a later call would end the run
 		p.Host()
 	}
 	return p, err
@@ -155,8 +155,8 @@ func (r *run) provider(ctx context.Context, c connection.Connection) (p exchange
 
 var errInternalFault = errors.New("an internal fault; the log has its place")
 
-// tellFault logs where a panic was. What it said is not logged, since it may
-// hold a value.
+// tellFault logs where a panic happened. It does not log the panic's text, which may hold
+// a value.
 func (r *run) tellFault(ctx context.Context, name string) {
 	r.Log.ErrorContext(ctx, "internal fault", "connection", name, "stack", string(debug.Stack()))
 }
@@ -166,8 +166,8 @@ func (r *run) faulty(ctx context.Context, name string) renew.Result {
 	return misconfigured(name, errInternalFault.Error(), "report it with the log line \"internal fault\"")
 }
 
-// renew renews a task's connection, and keeps a fault in our own code to the
-// connection that met it.
+// renew renews a task's connection. A fault in our own code ends this connection's task
+// only.
 func (r *run) renew(ctx context.Context, t *task) (result renew.Result) {
 	defer func() {
 		if recover() != nil {
@@ -189,12 +189,11 @@ func (r *run) renew(ctx context.Context, t *task) (result renew.Result) {
 	return result
 }
 
-// scheduled reports whether the run is over all connections and renews only
-// what is due.
+// scheduled reports whether the run is over all connections and renews only due tokens.
 func (r *run) scheduled() bool { return len(r.event.Connections) == 0 && !r.event.DryRun }
 
-// tooLate reports whether nothing is to be begun any more at the host: what an
-// exchange yields must be stored, behind what others have to write.
+// tooLate reports whether it is too late to begin an exchange at the host: there must be
+// time to store its result, after the writes of others that wait.
 func (r *run) tooLate(ctx context.Context, h *host) bool {
 	need := max(limits.LeastExchange, h.answersIn()) + limits.Store
 	if r.WriteDelay != nil {

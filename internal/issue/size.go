@@ -13,8 +13,8 @@ import (
 // bytes, quotas of Lambda, "synchronous payload").
 const mostAnswer = 5_500_000
 
-// fit leaves entries out until the answer has at most so many bytes as JSON: of
-// what needs nobody first, and says how many.
+// fit leaves entries out until the answer has at most that many bytes as JSON, and says how
+// many. It begins with the entries that need no action.
 func (r Report) fit(most int) Report {
 	const around = 300 // the members of the report itself
 	sizes := make([]int, len(r.Connections))
@@ -22,7 +22,7 @@ func (r Report) fit(most int) Report {
 	for i, e := range r.Connections {
 		b, err := json.Marshal(e)
 		if err != nil {
-			return r // it holds nothing that cannot be written
+			return r // cannot fail: every member can be encoded
 		}
 		sizes[i] = len(b) + len(",")
 		total += sizes[i]

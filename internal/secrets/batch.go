@@ -14,8 +14,8 @@ import (
 // (botocore model, SecretIdListType).
 const BatchSize = 20
 
-// sideBySide is how many reads of a batch are under way at once: enough to use
-// up the quota where a call takes a tenth of a second.
+// sideBySide is how many calls of a batch run at the same time: enough to use up the quota
+// if a call takes a tenth of a second.
 const sideBySide = 10
 
 // Read is the answer for one secret of a batch: a version or an error.
@@ -24,9 +24,9 @@ type Read struct {
 	Err     error // an *Error
 }
 
-// Batch reads the current version of every secret named, 20 to a call, several
-// calls at a time. Each id has its own answer under the id as given: one bad
-// secret does not spoil the rest.
+// Batch reads the current version of every secret named, 20 in a call, several calls at a
+// time. Each id has an answer of its own under the id as given, so one bad secret does not
+// spoil the others.
 func (s *Store) Batch(ctx context.Context, ids []string) map[string]Read {
 	return inChunks(ids, BatchSize, func(chunk []string) map[string]Read {
 		return s.batch(ctx, chunk)
@@ -58,8 +58,8 @@ func inChunks(ids []string, size int, read func([]string) map[string]Read) map[s
 	return out
 }
 
-// throttledPasses is how often secrets are asked for that Secrets Manager
-// throttled one by one within a call that succeeded.
+// throttledPasses is how often Batch asks for secrets that Secrets Manager throttled one by
+// one within a call that succeeded.
 const throttledPasses = 3
 
 // batch reads up to [BatchSize] secrets.
@@ -110,15 +110,15 @@ func (s *Store) batchOnce(ctx context.Context, ids []string, out map[string]Read
 		in.NextToken = page.NextToken
 	}
 	for _, id := range ids {
-		if !told[id] { // neither a value nor an error: never take that for "not there"
+		if !told[id] { // neither a value nor an error, which does not mean "not there"
 			answer(id, Read{Err: &Error{Kind: ErrTransient, Op: "BatchGetSecretValue", Code: "NoAnswer"}})
 		}
 	}
 }
 
-// batchFailed answers for the secrets of a call that failed as a whole. Where
-// one secret can have caused it, which the error does not name, each is read by
-// itself.
+// batchFailed answers for the secrets of a call that failed as a whole. If one secret may
+// have caused the failure, batchFailed reads each on its own, because the error does not
+// name the secret.
 func (s *Store) batchFailed(ctx context.Context, ids []string, told map[string]bool, answer func(string, Read), err error) {
 	kind := ErrorKind(err)
 	for _, id := range ids {
@@ -147,8 +147,8 @@ func sameSecret(asked, answered string) bool {
 	return a == b || isARN(a, b)
 }
 
-// resource returns what an ARN ends in, a secret's name and the six characters
-// that Secrets Manager has put behind it, or the name as it is.
+// resource returns the end of an ARN, which is a secret's name and the six characters that
+// Secrets Manager appends, or the name as it is.
 func resource(id string) (_ string, isARN bool) {
 	if !strings.HasPrefix(id, "arn:") {
 		return id, false

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// callTimeout ends one try of a call to AWS: they answer in well under a second,
-// and a connection that died silently would otherwise take the whole run.
+// callTimeout ends one try of a call to AWS. AWS answers in well under a second, and a
+// connection that died silently would otherwise take the whole run.
 const callTimeout = 8 * time.Second
 
 // idleConnections is how many connections to AWS are kept for the next call.
@@ -36,15 +36,14 @@ func Config(ctx context.Context) (aws.Config, error) {
 	return c, nil
 }
 
-// attempts is how often the SDK tries one call, with back-off, before we judge
-// the error ourselves.
+// attempts is how often the SDK tries one call, with back-off, before Evertoken decides by
+// the error.
 const attempts = 3
 
-// Retryer returns how the SDK's clients are to retry: throttles and faults of
-// the service, but not LimitExceededException, which the SDK takes for a
-// throttle and which here means that a secret is full. There is no client-side
-// retry quota: a run must be able to retry its last write however many others
-// failed.
+// Retryer returns the retryer of the SDK's clients. It retries throttles and faults of the
+// service, but not LimitExceededException: the SDK takes that for a throttle, but here it
+// means that a secret is full. It has no retry quota, because a run must be able to retry
+// its last write however many others failed.
 func Retryer() func() aws.Retryer {
 	return func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {

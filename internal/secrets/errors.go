@@ -8,8 +8,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Kind is what a caller branches on. It is an error only so that errors.Is finds
-// it in an [Error].
+// Kind is what a caller decides by. It is an error only so that errors.Is finds it in an
+// [Error].
 type Kind string
 
 func (k Kind) Error() string { return string(k) }
@@ -27,12 +27,12 @@ const (
 	ErrKMS Kind = "the KMS key cannot be used"
 	// ErrThrottled: too many requests.
 	ErrThrottled Kind = "throttled"
-	// ErrConflict: this version id is taken by another value.
+	// ErrConflict: a version with this id and another value exists.
 	ErrConflict Kind = "the version id is taken by another value"
-	// ErrLabelMoved: the label is not where it was expected.
+	// ErrLabelMoved: another version has the label than the caller named.
 	ErrLabelMoved Kind = "the label is not where it was expected"
 	// ErrVersionLimit: the secret has 100 versions younger than 24 hours, or
-	// 20 labels. It is no throttle: a retry does not help.
+	// 20 labels. It is not a throttle: a retry does not help.
 	ErrVersionLimit Kind = "the secret has no room for another version or label"
 	// ErrDeleted: the secret is marked for deletion.
 	ErrDeleted Kind = "the secret is marked for deletion"
@@ -50,7 +50,7 @@ const (
 type Error struct {
 	Kind Kind   // one of the above
 	Op   string // the IAM action without its service
-	Code string // AWS's error code, or our word where there was no answer
+	Code string // AWS's error code, or a word of ours if there was no answer
 }
 
 func (e *Error) Error() string { return e.Op + ": " + e.Code + ": " + e.Kind.Error() }
@@ -107,7 +107,7 @@ func fromCode(op, code string) error {
 	return &Error{Kind: kind, Op: op, Code: code}
 }
 
-// classify scrubs an error of the SDK; nil stays nil.
+// classify makes an [Error] of the SDK's error, without AWS's text; nil stays nil.
 func classify(op string, err error) error {
 	if err == nil {
 		return nil

@@ -22,13 +22,13 @@ const (
 	// ParameterReadQuota is that of GetParameter, GetParameters and
 	// GetParametersByPath together.
 	ParameterReadQuota = 40
-	// parameterWriteCap is no quota: that of PutParameter could not be found in
-	// a source that can be cited. The pace finds it by AWS's throttles.
+	// parameterWriteCap is not a quota of AWS: no source that can be cited has one for
+	// PutParameter. The pace finds it by AWS's throttles.
 	parameterWriteCap = 20
 )
 
-// Paces are those of the calls that AWS counts together; one that is nil does
-// not wait.
+// Paces has one pace for each group of calls that AWS counts together. A nil pace does not
+// wait.
 type Paces struct {
 	// Writes is that of puts and label moves, Batches that of
 	// BatchGetSecretValue.
@@ -49,9 +49,9 @@ func NewPaces(writesPerSecond int, now func() time.Time, sleep func(context.Cont
 }
 
 const (
-	// gently is the part of its cap that a pace of writes begins with: others in
-	// the account need that quota too. Reads of this kind are seldom anybody
-	// else's and begin with all of it.
+	// gently is the part of its cap with which a pace of writes begins, because others in
+	// the account need that quota too. Others seldom make reads of this kind, so those
+	// begin with the whole cap.
 	gently = 0.5
 	// fastGrowth and slowGrowth are what a pace gains in a second in which it is
 	// used, in calls a second: before it was ever throttled and after.
@@ -60,17 +60,16 @@ const (
 	// second, because one moment's throttles come in numbers.
 	slowDown      = 0.8
 	slowDownEvery = time.Second
-	// leastPace is what no throttle takes away, in calls a second.
+	// leastPace is the slowest pace after throttles, in calls a second.
 	leastPace = 1
 	// burstShare is the part of the cap that may pass at once after a pause.
 	burstShare = 0.2
 )
 
-// Pace holds one kind of call to a rate that other callers may share. It lets a
-// few calls pass at once, begins with half of its cap, gains while AWS takes
-// what it sends, and gives way when AWS throttles: additive increase,
-// multiplicative decrease. What it learned outlives a run. A nil Pace does not
-// wait.
+// Pace holds one kind of call to a rate that other callers may share. It lets a few calls
+// through at once and begins with a share of its cap. It gets faster while AWS accepts the
+// calls, and slower when AWS throttles (additive increase, multiplicative decrease). It
+// keeps its rate from run to run. A nil Pace does not wait.
 type Pace struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
@@ -113,7 +112,7 @@ func (p *Pace) Wait(ctx context.Context) error {
 	return err
 }
 
-// take takes the next place in the row and returns how long it is away.
+// take takes the next place in the queue and returns how long it must wait.
 func (p *Pace) take() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,7 +145,7 @@ func (p *Pace) giveBack() {
 	p.saved++
 }
 
-// told takes in what AWS answered to one try of a call.
+// told records AWS's answer to one try of a call.
 func (p *Pace) told(err error) {
 	throttled := ErrorKind(classify("", err)) == ErrThrottled
 	p.mu.Lock()
@@ -163,12 +162,12 @@ func (p *Pace) told(err error) {
 	}
 }
 
-// throttledAttempts is how often a call that keeps to a pace is tried while AWS
-// throttles it: a throttled call was not carried out, and the pace gives way.
+// throttledAttempts is how often a call at a pace is tried while AWS throttles it: AWS did
+// not carry out a throttled call, and the pace gets slower.
 const throttledAttempts = 8
 
-// pacedRetryer makes every try of one call keep to the pace, the SDK's own
-// repetitions too, and tells the pace what came of it. It serves one call.
+// pacedRetryer makes every try of one call wait for the pace, the SDK's own retries too,
+// and tells the pace the result. It serves one call.
 type pacedRetryer struct {
 	aws.Retryer
 	pace   *Pace
@@ -184,8 +183,8 @@ func (r *pacedRetryer) GetAttemptToken(ctx context.Context) (func(error) error, 
 	return func(err error) error { r.pace.told(err); return nil }, nil
 }
 
-// MaxAttempts is the bound for throttles; IsErrorRetryable holds all else to
-// [attempts].
+// MaxAttempts is the bound for throttles. IsErrorRetryable allows [attempts] for all other
+// errors.
 func (r *pacedRetryer) MaxAttempts() int { return throttledAttempts }
 
 // IsErrorRetryable is asked once after each try that failed.
@@ -202,8 +201,7 @@ func (r *pacedRetryer) IsErrorRetryable(err error) bool {
 
 var _ aws.RetryerV2 = (*pacedRetryer)(nil)
 
-// paced is the retryer of one call that keeps to the pace; without a pace it is
-// the client's own.
+// paced is the retryer of one call at a pace; without a pace it is the client's own.
 func paced(client aws.Retryer, pace *Pace) aws.Retryer {
 	if pace == nil {
 		return client

@@ -43,9 +43,9 @@ type Listed struct {
 	Secure bool
 }
 
-// ByPath reads all parameters below a path, by whole name. It reads as many
-// pages as there are: a page may be short, even empty, and not the last. Each
-// page is named by the one before it, so that they cannot be read side by side.
+// ByPath reads all parameters below a path, by whole name. It reads all pages: a page may
+// be short or even empty without being the last. Each page names the next, so they cannot
+// be read side by side.
 func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]Listed, error) {
 	out := map[string]Listed{}
 	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
@@ -68,9 +68,9 @@ func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]Listed
 // ParameterNameList).
 const parametersPerCall = 10
 
-// Batch reads the parameters named in clear, ten to a call, several calls at a
-// time; one that is not there is [ErrNotFound] under its name, and one bad
-// parameter does not spoil the rest.
+// Batch reads the named parameters in clear, ten in a call, several calls at a time. A
+// parameter that does not exist is [ErrNotFound] under its name, and one bad parameter does
+// not spoil the others.
 func (p *Parameters) Batch(ctx context.Context, names []string) map[string]Read {
 	return inChunks(names, parametersPerCall, func(chunk []string) map[string]Read {
 		out := make(map[string]Read, len(chunk))
@@ -85,8 +85,7 @@ func (p *Parameters) batch(ctx context.Context, names []string, out map[string]R
 	switch kind := ErrorKind(err); {
 	case err == nil:
 	case len(names) > 1 && kind != ErrThrottled && kind != ErrTransient:
-		// One key that may not be used, or one name that may not be read,
-		// refuses the whole call.
+		// AWS denies the whole call for one key or one name without a right.
 		for _, name := range names {
 			p.batch(ctx, []string{name}, out)
 		}
@@ -117,8 +116,8 @@ func (p *Parameters) Get(ctx context.Context, name string) (redact.Secret, error
 	return redact.New(aws.ToString(out.Parameter.Value)), nil
 }
 
-// Put writes a SecureString, in place of what was there, encrypted with keyID
-// or, where that is empty, the account's default key. The tier is
+// Put writes or replaces a SecureString, encrypted with keyID or, if that is empty, with
+// the account's default key. The tier is
 // Intelligent-Tiering: a value over 4 KiB moves the parameter to the advanced
 // tier, which is charged.
 func (p *Parameters) Put(ctx context.Context, name, keyID string, value redact.Secret) error {
@@ -133,7 +132,7 @@ func (p *Parameters) Put(ctx context.Context, name, keyID string, value redact.S
 	return classify("PutParameter", err)
 }
 
-// Delete removes a parameter; one that is not there is no error.
+// Delete removes a parameter. It succeeds if there is none.
 func (p *Parameters) Delete(ctx context.Context, name string) error {
 	_, err := p.api.DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: &name})
 	if err = classify("DeleteParameter", err); ErrorKind(err) == ErrNotFound {

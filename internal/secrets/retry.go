@@ -10,25 +10,24 @@ import (
 const (
 	firstWait = 200 * time.Millisecond
 	longWait  = 5 * time.Second
-	// fewTries is how often a call is tried that nothing is lost by.
+	// fewTries is how often a call is tried whose failure loses nothing.
 	fewTries = 4
 )
 
 // Wait waits as [Sleep] does.
 type Wait func(context.Context, time.Duration) error
 
-// Try makes a call a few times: what fails then is told, and done by a later
-// run.
+// Try makes a call a few times. If it still fails, a later run makes it.
 func (wait Wait) Try(ctx context.Context, call func(context.Context) error) error {
 	return wait.again(ctx, func(try int, _ Kind) bool { return try < fewTries }, call)
 }
 
-// Insist makes a call that holds the only copy of something until the time left
-// is as short as reserve. What is no passing trouble may still be AWS being slow
-// to see a right or a version, so that is tried again too, but not until the
-// end: there are other places to keep the copy in.
+// Insist repeats a call that stores the only copy of something until only reserve is left of
+// the time. It also repeats errors that do not pass as a rule, because AWS may be slow to
+// see a right or a version. It does not repeat those until the end: there are other places
+// for the copy.
 func (wait Wait) Insist(ctx context.Context, reserve time.Duration, call func(context.Context) error) error {
-	// A call that never answers must not take the time that is kept.
+	// A call that never answers must not use the reserve.
 	ctx, cancel := context.WithTimeout(ctx, limits.Remaining(ctx)-reserve)
 	defer cancel()
 	return wait.again(ctx, func(try int, kind Kind) bool {
@@ -51,12 +50,12 @@ func (wait Wait) Keep(ctx context.Context, reserve time.Duration, call func(cont
 }
 
 func (wait Wait) again(ctx context.Context, more func(try int, kind Kind) bool, call func(context.Context) error) error {
-	budget := limits.Remaining(ctx) // counted by hand too, for a clock that does not move by itself
+	budget := limits.Remaining(ctx) // counted here too, for an injected clock that stands still
 	for try, pause := 1, firstWait; ; try, pause = try+1, min(2*pause, longWait) {
 		err := call(ctx)
 		kind := ErrorKind(err)
 		switch kind {
-		case NoError, ErrConflict, ErrLabelMoved: // an answer, which a repetition cannot change
+		case NoError, ErrConflict, ErrLabelMoved: // an answer that a repetition cannot change
 			return err
 		}
 		if budget -= pause; !more(try, kind) || budget < 0 || limits.Remaining(ctx) < pause || wait(ctx, pause) != nil {

@@ -1,7 +1,6 @@
-// Package secrets speaks to Secrets Manager, and to SSM for what is kept in
-// parameters, in words that the rest of Evertoken uses: versions, labels, and
-// one error for each thing a caller branches on. It moves bytes and knows no
-// tokens.
+// Package secrets calls Secrets Manager and SSM Parameter Store in the words of the rest of
+// Evertoken: versions, labels, and one kind of error for each case that a caller handles.
+// It moves bytes and does not know what a token is.
 package secrets
 
 import (
@@ -36,7 +35,7 @@ type Version struct {
 	Value   redact.Secret
 }
 
-// Description is what DescribeSecret tells of a secret.
+// Description is what DescribeSecret says of a secret.
 type Description struct {
 	ARN  string
 	Name string
@@ -45,7 +44,7 @@ type Description struct {
 	Labels          map[string][]string
 	LastChanged     time.Time
 	RotationEnabled bool
-	// PrimaryRegion is set where this is a replica in another Region.
+	// PrimaryRegion is set if this is a replica in another Region.
 	PrimaryRegion string
 	// Replicas maps the Regions of its replicas to their states, as InSync.
 	Replicas map[string]string
@@ -101,7 +100,7 @@ func NewStore(api API, paces *Paces) *Store {
 	return &Store{api: api, paces: *paces}
 }
 
-// write and batched are the options of calls that keep to a pace.
+// write and batched are the options of calls at a pace.
 func (s *Store) write(o *secretsmanager.Options) { o.Retryer = paced(o.Retryer, s.paces.Writes) }
 
 func (s *Store) batched(o *secretsmanager.Options) { o.Retryer = paced(o.Retryer, s.paces.Batches) }
@@ -222,10 +221,9 @@ func (s *Store) VersionsSince(ctx context.Context, id string, t time.Time) (int,
 	}
 }
 
-// DeriveID returns a version id that follows from what it is based on. Two
-// writers that start from the same base get the same id on purpose: Secrets
-// Manager takes the second for a repetition if it writes the same bytes, and
-// refuses it otherwise.
+// DeriveID returns a version id that is a function of its base. Two writers that start
+// from the same base get the same id on purpose: Secrets Manager takes the second put for a
+// repetition if it has the same bytes, and refuses it otherwise.
 func DeriveID(arn, base, purpose string) string {
 	sum := sha256.Sum256([]byte(arn + "\x00" + base + "\x00" + purpose))
 	return shape(sum[:16])
@@ -259,7 +257,7 @@ func region(arn string) string {
 }
 
 // ErrorKind returns which of this package's kinds err is: NoError for nil alone,
-// and ErrTransient for what is not of this package.
+// and ErrTransient for an error of another package.
 func ErrorKind(err error) Kind {
 	if err == nil {
 		return NoError

@@ -15,8 +15,8 @@ type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// Calls counts the calls to AWS that go through it, each try for itself, as AWS
-// counts them against its quotas. It is safe for concurrent use.
+// Calls counts the calls to AWS that go through it. It counts each try, as AWS does for its
+// quotas. It is safe for concurrent use.
 type Calls struct {
 	through Doer
 
@@ -24,7 +24,7 @@ type Calls struct {
 	counts map[string]int
 }
 
-// NewCalls returns a count of what is sent through the client.
+// NewCalls returns a count of the requests sent through the client.
 func NewCalls(through Doer) *Calls { return &Calls{through: through, counts: map[string]int{}} }
 
 // Do sends the request and counts it under its operation, as "PutSecretValue".
@@ -45,8 +45,8 @@ func (c *Calls) Take() map[string]int {
 	return out
 }
 
-// LogRequests returns what logs each request to a provider: its host, the status
-// of the answer, 0 for none, and how long it took.
+// LogRequests returns a function that logs each request to a provider: its host, the status
+// of the answer or 0 for none, and how long it took.
 func LogRequests(log *slog.Logger) func(ctx context.Context, host string, status int, took time.Duration) {
 	return func(ctx context.Context, host string, status int, took time.Duration) {
 		log.InfoContext(ctx, "provider request", "host", host, "status", status, "took_ms", took.Milliseconds())

@@ -18,7 +18,7 @@ import (
 // timestamp and request id, at AWS_LAMBDA_LOG_LEVEL.
 func NewLogger() *slog.Logger { return lambdacontext.NewLogger() }
 
-// Namespace is that of all metrics.
+// Namespace is the CloudWatch namespace of all metrics.
 const Namespace = "Evertoken"
 
 // Units as CloudWatch names them.
@@ -36,18 +36,17 @@ type Metric struct {
 	Value float64
 }
 
-// Dimension is a name and a value that, beside the function's name, tell whose
-// metrics a line holds. CloudWatch charges for each metric of each value.
+// Dimension is a name and a value that, beside the function's name, identify the series of
+// a line's metrics. CloudWatch charges for each metric of each value.
 type Dimension struct{ Name, Value string }
 
-// Line is what becomes one line of the embedded metric format: metrics that
-// share their dimensions.
+// Line is one line of the embedded metric format: metrics with the same dimensions.
 type Line struct {
-	// Dimensions come beside FunctionName, which every line has.
+	// Dimensions are added to FunctionName, which every line has.
 	Dimensions []Dimension
 	Metrics    []Metric
-	// Properties stand beside the metrics in the log line and are no metrics:
-	// queries over the log find them, and nothing is charged for them.
+	// Properties are further members of the log line. They are not metrics: queries over
+	// the log find them, and they cost nothing.
 	Properties map[string]string
 }
 
@@ -78,7 +77,7 @@ type emfDirective struct {
 	Metrics    []emfMetric `json:"Metrics"`
 }
 
-// Write writes the lines, or none of them where one cannot be encoded.
+// Write writes the lines, or none of them if one cannot be encoded.
 func (m *Metrics) Write(lines ...Line) error {
 	now := m.now().UTC()
 	var out []byte
