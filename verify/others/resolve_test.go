@@ -66,7 +66,7 @@ func (a *account) valueFrom(t *testing.T, reference string) string {
 func TestEventPattern(t *testing.T) {
 	t.Parallel()
 	var pattern map[string]any
-	if err := json.Unmarshal([]byte(snippet(t, "Being told", "json")), &pattern); err != nil {
+	if err := json.Unmarshal([]byte(snippet(t, "Events of a new token", "json")), &pattern); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
