@@ -67,5 +67,5 @@ func (r *renewal) open(ctx context.Context) (credential.Session, exchange.Issued
 	if len(failed) == 0 {
 		return credential.Session{}, exchange.Issued{}, why
 	}
-	return credential.Session{}, exchange.Issued{}, r.settle(ctx, failed)
+	return credential.Session{}, exchange.Issued{}, r.conclude(ctx, failed)
 }

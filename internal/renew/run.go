@@ -1,7 +1,6 @@
 package renew
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -86,45 +85,18 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 	if err := r.read(ctx); err != nil {
 		return Result{}, err
 	}
-	r.decision = Decide(r.facts())
-	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
-		return Result{Outcome: Fresh, Reason: "another token was published since"}, nil
-	}
-	if !r.decision.Due && !r.decision.BackOff && r.revokedByProbe(ctx) {
-		r.revoked = true
-		r.decision = Decide(r.facts())
-	}
-	if !r.decision.Due && !r.decision.BackOff {
-		r.hintNoCredential()
-		return Result{Outcome: Fresh, Reason: r.decision.Reason}, nil
+	if reason := r.fresh(ctx); reason != "" {
+		return Result{Outcome: Fresh, Reason: reason}, nil
 	}
 	if err := r.justStored(); err != nil {
 		return Result{}, err
 	}
-	p := r.plan()
-	if len(p.attempts) == 0 {
-		better, err := r.elsewhere(ctx)
-		if err == nil && better && !r.claims() {
-			better, err = r.session.Recover(ctx)
-			p = r.plan()
-		}
-		if err != nil || !better || !r.claims() && len(p.attempts) == 0 {
-			return Result{}, cmp.Or(err, p.why)
-		}
-	}
-	if r.decision.BackOff {
-		return Result{}, &Stopped{Failed, exchange.Transient, r.decision.Reason, "once the cause is mended, " + r.forceHint()}
-	}
-	if err := r.checkToken(ctx); err != nil {
+	p, err := r.planOrRecover(ctx)
+	if err != nil {
 		return Result{}, err
 	}
-	if x := r.gate().Closed(); x != nil {
-		stopped := refusal(x)
-		stopped.Reason = "not tried, because another connection to this provider was just answered: " + stopped.Reason
-		return Result{}, stopped
-	}
-	if !limits.Enough(ctx) {
-		return Result{}, noTime()
+	if err := r.mayBegin(ctx); err != nil {
+		return Result{}, err
 	}
 	if r.job.DryRun {
 		return r.dryRun(ctx, p)
@@ -140,6 +112,65 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 		}
 	}
 	return r.spend(ctx, p.attempts)
+}
+
+// fresh decides, and says why nothing is due; "" if something is.
+func (r *renewal) fresh(ctx context.Context) string {
+	r.decision = Decide(r.facts())
+	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
+		return "another token was published since"
+	}
+	if !r.decision.Due && !r.decision.BackOff && r.revokedByProbe(ctx) {
+		r.revoked = true
+		r.decision = Decide(r.facts())
+	}
+	if r.decision.Due || r.decision.BackOff {
+		return ""
+	}
+	r.hintNoCredential()
+	return r.decision.Reason
+}
+
+// planOrRecover plans what to send. If nothing in force may be sent, it looks for a
+// session that was stored elsewhere.
+func (r *renewal) planOrRecover(ctx context.Context) (plan, error) {
+	p := r.plan()
+	if len(p.attempts) > 0 {
+		return p, nil
+	}
+	better, err := r.elsewhere(ctx)
+	switch {
+	case err != nil:
+		return p, err
+	case !better:
+		return p, p.why
+	case r.claims(): // the claim brings it forward
+		return p, nil
+	}
+	if _, err := r.session.Recover(ctx); err != nil {
+		return p, err
+	}
+	p = r.plan()
+	return p, p.why
+}
+
+// mayBegin says why this run does not begin, before anything is claimed or spent.
+func (r *renewal) mayBegin(ctx context.Context) error {
+	if r.decision.BackOff {
+		return &Stopped{Failed, exchange.Transient, r.decision.Reason, "once the cause is mended, " + r.forceHint()}
+	}
+	if err := r.checkToken(ctx); err != nil {
+		return err
+	}
+	if x := r.gate().Closed(); x != nil {
+		stopped := refusal(x)
+		stopped.Reason = "not tried, because another connection to this provider was just answered: " + stopped.Reason
+		return stopped
+	}
+	if !limits.Enough(ctx) {
+		return noTime()
+	}
+	return nil
 }
 
 func noTime() *Stopped { return &Stopped{Outcome: Deferred, Reason: "no time left in this run"} }
@@ -200,9 +231,9 @@ func (r *renewal) turns(ctx context.Context) session.Run {
 			return r.justStored()
 		},
 		Terms: func() session.Terms {
-			return session.Terms{Dying: r.decision.Emergency && r.token != nil, Stronger: r.plan().stronger}
+			p := r.plan()
+			return session.Terms{Dying: r.decision.Emergency && r.token != nil, Stronger: p.stronger, OpensWith: p.opensWith}
 		},
-		OpensWith: func() string { return r.plan().opensWith },
 	}
 }
 

@@ -96,7 +96,7 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 			if len(failed) == 0 {
 				r.session.Release(ctx)
 			} else {
-				_ = r.settle(ctx, failed) // what stopped the run is what is told
+				_ = r.conclude(ctx, failed) // what stopped the run is what is told
 			}
 			return Result{}, stopped
 		}
@@ -110,7 +110,7 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 			attempts = append(attempts, attempt{grant: exchange.Refresh})
 		}
 	}
-	return Result{}, r.settle(ctx, failed)
+	return Result{}, r.conclude(ctx, failed)
 }
 
 // attempt makes one exchange, after what has to be written down before it.
@@ -241,9 +241,9 @@ func (r *renewal) recovered(ctx context.Context, f *failure) bool {
 	return found
 }
 
-// settle notes what all attempts have told, gives the claim back or says that an
+// conclude notes what all attempts showed, gives the claim back or says that an
 // answer was lost, and returns what is told of it.
-func (r *renewal) settle(ctx context.Context, failed failures) error {
+func (r *renewal) conclude(ctx context.Context, failed failures) error {
 	lost := false
 	for _, f := range failed {
 		if !f.noted {

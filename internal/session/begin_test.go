@@ -84,7 +84,7 @@ func TestBeginOpening(t *testing.T) {
 		k := w.keeper()
 		w.now = k.Version().Created.Add(tt.ago)
 		with := run(Terms{})
-		with.OpensWith = func() string { return tt.with }
+		with.Terms = func() Terms { return Terms{OpensWith: tt.with} }
 		if got := came(k, k.Begin(t.Context(), with)); got != tt.came {
 			t.Errorf("%s, with %s: came to %s, want %s", tt.state, tt.with, got, tt.came)
 		}

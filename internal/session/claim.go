@@ -18,9 +18,6 @@ type Run struct {
 	Changed func(context.Context) error
 	// Terms are asked for anew in each stage.
 	Terms func() Terms
-	// OpensWith is the fingerprint of what a session would be opened with first,
-	// "" where its refresh token is sent first.
-	OpensWith func() string
 }
 
 // turns is how many steps a run makes: each ends the claim, or changes the state
@@ -66,12 +63,12 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 	return &Waiting{"the session keeps changing, because another run is renewing it"}
 }
 
-// step makes one step. again is set where the stage is to be read anew.
+// step makes one step. again is set where the stage must be read again.
 func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage Stage, step Step) (again bool, err error) {
 	current, holder := d.Holder(secrets.Current), d.Holder(LabelExchange)
 	switch step {
 	case Open:
-		return false, k.open(ctx, d, run.OpensWith())
+		return false, k.open(ctx, d, run.Terms().OpensWith)
 	case ReadAgain:
 		return true, k.readAgain(ctx, run, d)
 	case Place:
@@ -106,7 +103,7 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 			return true, run.Changed(ctx)
 		}
 	}
-	if with := run.OpensWith(); with != "" && k.doc.Opening() && k.doc.OpeningWith != with {
+	if with := run.Terms().OpensWith; with != "" && k.doc.Opening() && k.doc.OpeningWith != with {
 		return false, k.openOver(ctx, with)
 	}
 	return false, nil
@@ -213,7 +210,7 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 	return nil
 }
 
-// takeOver makes a claim with nobody behind it this run's. What the version holds
+// takeOver takes the claim of a run that has ended. What the version holds
 // counts as sent.
 func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 	if err := k.prove(ctx); err != nil {

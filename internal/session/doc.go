@@ -1,11 +1,10 @@
-// Package session keeps the session secret of one connection, so that no refresh
-// token is sent twice and none that was received is lost, whoever else is at
-// work on it and whenever the process ends.
+// Package session keeps the session secret of one connection. It sends no refresh
+// token twice and loses none that it received, whatever other runs do and whenever
+// the process ends.
 //
-// What is in force is told by the secret's versions and by labels on them, and
-// by nothing else. [StageOf] reads them into one of a few stages, [Next] says
-// what each leads to, and the steps of [Keeper] do it. Nothing else in Evertoken
-// looks at these labels.
+// The secret's versions and their labels alone say which session is in force.
+// [StageOf] turns them into one of a few stages, [Next] says which step follows,
+// and [Keeper] makes it. No other package looks at these labels.
 //
 //	stage       what AWS shows                                        next step
 //	empty       no AWSCURRENT                                         open
@@ -16,11 +15,11 @@
 //	busy        EVERTOKEN_EXCHANGE on AWSCURRENT                      note and wait; in an emergency, once noted a minute ago: pass by
 //	orphaned    as busy, and EVERTOKEN_SEEN older than a run can last take over, recover
 //
-// EVERTOKEN_EXCHANGE is only ever moved by naming the version that has it, so
-// that of two runs AWS refuses one. A claim moves it onto AWSCURRENT; a stored
-// exchange leaves it behind there, on what is then an older version. To take a
-// claim over is to take its note EVERTOKEN_SEEN away, by name, so that of two
-// runs again one succeeds, and a run that was shown an old state has none.
-// After an answer was lost the label goes to a version that no earlier state
-// shows it on: whoever was shown one cannot claim.
+// A run moves EVERTOKEN_EXCHANGE only by naming the version that has it. If two
+// runs do so, AWS refuses one. A claim moves it onto AWSCURRENT. When a run stores
+// the next session, the label stays behind on the version before it. A run takes a
+// claim over by removing its note EVERTOKEN_SEEN, by name: again only one of two
+// runs succeeds, and a run that AWS showed an old state cannot remove a note that
+// is gone. After a lost answer the label goes to a version that no earlier state
+// shows it on, so that a run which was shown an earlier state cannot claim.
 package session

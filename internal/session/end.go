@@ -76,7 +76,7 @@ func (k *Keeper) Release(ctx context.Context) {
 }
 
 // Lose is called where what the session holds was sent by this run, and the
-// answer is lost or what it held could not be stored. Nobody is at work on it
+// answer is lost or what it held could not be stored. No run uses it
 // any more, so it is noted at once and the next run may see to it.
 func (k *Keeper) Lose(ctx context.Context) {
 	k.dropRescue(ctx)

@@ -66,7 +66,7 @@ type Keeper struct {
 	look    bool   // something better may be stored elsewhere
 }
 
-// Waiting says that another run, or a rotation, is at work on the session.
+// Waiting says that another run, or a rotation, is changing the session.
 type Waiting struct{ Reason string }
 
 func (e *Waiting) Error() string { return e.Reason }

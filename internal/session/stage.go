@@ -46,7 +46,7 @@ func StageOf(d secrets.Description, read string, now time.Time, runLasts time.Du
 
 // Terms are what the next step depends on besides the stage.
 type Terms struct {
-	// Dying is set where readers have a token that is expired or about to be.
+	// Dying is set where the published token is expired or about to expire.
 	Dying bool
 	// Stronger is set where a session can be opened in this run by a grant that
 	// may be repeated: a password or a client's secret.
@@ -54,6 +54,9 @@ type Terms struct {
 	// BeingOpened is set where AWSCURRENT says that a session is being opened, and
 	// the run that wrote it may not have had the time yet to put the label there.
 	BeingOpened bool
+	// OpensWith is the fingerprint of what a session would be opened with first,
+	// "" where its refresh token is sent first. It does not change the step.
+	OpensWith string
 	// NotedFor is how long ago another run first noted the claim; 0 if none did.
 	NotedFor time.Duration
 }
@@ -67,10 +70,10 @@ const (
 	ReadAgain Step = "read again" // take what is now AWSCURRENT as what is in force
 	Place     Step = "place"      // put LabelExchange where nobody claims by it, then look again
 	Claim     Step = "claim"      // move LabelExchange onto AWSCURRENT
-	TakeOver  Step = "take over"  // take the note of a claim that has nobody behind it
+	TakeOver  Step = "take over"  // take the note of a claim whose run has ended
 	PassBy    Step = "pass by"    // leave the claim alone and open another session beside it
 	Note      Step = "note"       // note when the claim was seen, and wait
-	WaitStep  Step = "wait"       // another run is at work, or was a moment ago
+	WaitStep  Step = "wait"       // another run is renewing, or was a moment ago
 )
 
 // noted is how old the note of a claim must be for a run to pass by it: a claim
@@ -119,8 +122,8 @@ type Replay struct {
 	Provider bool
 	// Stronger is as in [Terms].
 	Stronger bool
-	// NeedsToken is set where readers have no token, or one that is expired or
-	// about to be.
+	// NeedsToken is set where no token is published, or one that is expired or
+	// about to expire.
 	NeedsToken bool
 	// Force is set where an operator asks for it.
 	Force bool

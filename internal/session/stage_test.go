@@ -28,8 +28,8 @@ func TestStageOf(t *testing.T) {
 	seen := func(ago time.Duration) string { return seenLabel(1, now.Add(-ago)) }
 	changed := described(map[string][]string{"cur": cur(LabelExchange, seen(lasts))})
 	changed.LastChanged = now.Add(-lasts + 1)
-	settled := described(map[string][]string{"cur": cur(LabelExchange, seen(lasts))})
-	settled.LastChanged = now.Add(-lasts)
+	longClaimed := described(map[string][]string{"cur": cur(LabelExchange, seen(lasts))})
+	longClaimed.LastChanged = now.Add(-lasts)
 	for _, tt := range []struct {
 		name string
 		d    secrets.Description
@@ -52,7 +52,7 @@ func TestStageOf(t *testing.T) {
 		{"claimed, noted for as long as a run lasts", described(map[string][]string{"cur": cur(LabelExchange, seen(lasts))}), "cur", Orphaned},
 		{"claimed, noted, and passed by since", described(map[string][]string{"cur": cur(LabelExchange, seenLabel(3, now.Add(-lasts)))}), "cur", Orphaned},
 		{"claimed, noted, and changed since", changed, "cur", Busy},
-		{"claimed, noted, and changed as long ago as a run lasts", settled, "cur", Orphaned},
+		{"claimed, noted, and changed as long ago as a run lasts", longClaimed, "cur", Orphaned},
 		{"claimed, and a note on another version", described(map[string][]string{"cur": cur(LabelExchange), "old": {seen(time.Hour)}}), "cur", Busy},
 		{"claimed, and a note that cannot be read", described(map[string][]string{"cur": cur(LabelExchange, LabelSeen+"1_yesterday", LabelSeen+"x")}), "cur", Busy},
 	} {

@@ -182,11 +182,13 @@ func (w *world) keeper() *Keeper {
 
 // run is what Begin is given where a test changes nothing in it.
 func run(terms Terms) Run {
+	if terms.OpensWith == "" {
+		terms.OpensWith = "seed"
+	}
 	return Run{
-		Check:     func(secrets.Description, Stage) error { return nil },
-		Changed:   func(context.Context) error { return nil },
-		Terms:     func() Terms { return terms },
-		OpensWith: func() string { return "seed" },
+		Check:   func(secrets.Description, Stage) error { return nil },
+		Changed: func(context.Context) error { return nil },
+		Terms:   func() Terms { return terms },
 	}
 }
 
