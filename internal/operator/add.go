@@ -33,7 +33,7 @@ creates the secrets, with their tag and the stack's key, stores the credential,
 bound to the provider's host, declares the connection, and has the function try
 it. Then it prints how to read the token.
 
-What is half done after a failure is finished by running it again. A credential
+If the command fails half-way, run it again: it finishes the work. A credential
 comes from a prompt without echo, from a file, or from standard input; it is
 stored in Secrets Manager and nowhere else.`,
 		Example: `  evertoken add apiax-prod
@@ -137,7 +137,7 @@ func (x *addition) find(ctx context.Context) (err error) {
 		return person("Change its declaration in the parameter "+d.Parameter+", or choose another name.",
 			"%s is declared already, with another %s", x.name, differs)
 	}
-	x.say("%s is declared already: going on from there.\n", x.name)
+	x.say("%s is declared already. This command continues from there.\n", x.name)
 	x.declared, x.parameter, x.conn = true, d.Parameter, d.Connection
 	return nil
 }
@@ -223,7 +223,7 @@ func (x *addition) obtain(context.Context) error {
 	id := connection.SecretName(x.conn.Credential)
 	stored := x.states[id].exists && x.states[id].current() != ""
 	if stored && x.o.file == "" {
-		x.say("A credential is stored in %s already: it is used.\n", id)
+		x.say("%s already holds a credential. This command uses it.\n", id)
 		return nil
 	}
 	x.given = true
@@ -329,11 +329,11 @@ func (x *addition) content() content {
 func (x *addition) stored(e issue.Entry) string {
 	switch {
 	case e.Outcome == string(renew.Blocked) || e.ErrorClass == string(exchange.CredentialDead):
-		return "All is declared and stored; the credential alone is refused. Store another: evertoken credential " +
+		return "The connection is declared and its credential is stored, but the provider refuses that credential. Store another: evertoken credential " +
 			x.name
 	case e.Outcome == string(renew.Waiting):
 		return "" // the refusal says it
 	}
-	return "All is declared and stored, and every scheduled run tries again. See how it goes: evertoken explain " +
+	return "The connection is declared and its credential is stored. Every scheduled run tries again; to see how it goes: evertoken explain " +
 		x.name
 }

@@ -56,17 +56,17 @@ func (x *addition) compose() error {
 	return nil
 }
 
-// unknownRE finds the member that a provider does not know, and those that it does.
-var unknownRE = regexp.MustCompile(`"settings\.([^"]+)" is not known here; the known ones are (.*)$`)
+// unknownRE finds the unknown member or setting in an error of the parser, and the
+// known ones.
+var unknownRE = regexp.MustCompile(`"(settings\.)?([^"]+)" is not known here; the known ones are (.*)$`)
 
-// unknown refuses a setting that the provider does not know, before any that is
-// missing is asked for: a mistyped name is both.
+// unknown rejects an unknown member or setting before the command asks for a
+// missing one: a mistyped name is both.
 func (x *addition) unknown(members, settings map[string]json.RawMessage) error {
-	if len(settings) == 0 {
-		return nil
-	}
 	given := maps.Clone(members)
-	given["settings"] = encoded(settings)
+	if len(settings) > 0 {
+		given["settings"] = encoded(settings)
+	}
 	c, err := connection.Parse(x.name, encoded(given), x.rules(x.path, x.aws.region).ParameterPrefix)
 	if err == nil {
 		_, err = x.provider(c)
@@ -78,10 +78,13 @@ func (x *addition) unknown(members, settings map[string]json.RawMessage) error {
 	if found == nil {
 		return nil // the whole declaration is looked at later
 	}
-	next := ""
-	known := strings.FieldsFunc(found[2], func(r rune) bool { return strings.ContainsRune(",;: ", r) })
-	if near := nearest(found[1], known); near != "" {
-		next = "Did you mean --set " + near + "=…?"
+	next, flag := "", "--member"
+	if found[1] != "" {
+		flag = "--set"
+	}
+	known := strings.FieldsFunc(found[3], func(r rune) bool { return strings.ContainsRune(",;: ", r) })
+	if near := nearest(found[2], known); near != "" {
+		next = "Did you mean " + flag + " " + near + "=…?"
 	}
 	return usage(next, "%w", err)
 }
@@ -142,10 +145,10 @@ func assignments(flag string, all []string) (map[string]json.RawMessage, error) 
 	for _, one := range all {
 		name, value, ok := strings.Cut(one, "=")
 		if !ok || name == "" {
-			return nil, usage("", "%s takes NAME=VALUE, as %s zone=eu", flag, flag)
+			return nil, usage("", "%s must be NAME=VALUE, such as %s zone=eu", flag, flag)
 		}
 		if setting(out, name) != nil {
-			return nil, usage("", "%s %s stands twice", flag, name)
+			return nil, usage("", "%s %s is given twice", flag, name)
 		}
 		v := quoted(value)
 		if value != "" && !strings.Contains(name, ".") && strings.ContainsRune(`{["0123456789tf`, rune(value[0])) && json.Valid([]byte(value)) {
@@ -206,14 +209,14 @@ func (x *addition) chooseProvider() (offer, error) {
 	}
 	p, err := x.prompter()
 	if err != nil {
-		return offer{}, usage("`evertoken add --list` shows all there are.", "--provider is missing")
+		return offer{}, usage("`evertoken add --list` shows every provider and preset.", "--provider is missing")
 	}
 	all := offers()
 	var known []string
 	for _, o := range all {
 		known = append(known, o.provider)
 	}
-	x.errorf("Which provider is %s of?\n", x.name)
+	x.errorf("Which provider issues the tokens of %s?\n", x.name)
 	for i, o := range all {
 		x.errorf("  %2d  %-11s  %s\n", i+1, o.provider, o.title)
 	}
@@ -247,7 +250,7 @@ func (x *addition) chooseWay(o offer, settings map[string]json.RawMessage) (way,
 	if err != nil {
 		return way{}, usage("Name one of "+strings.Join(o.wayNames(), ", ")+".", "--way is missing")
 	}
-	x.errorf("How does %s give a token?\n", o.title)
+	x.errorf("How does %s issue a token?\n", o.title)
 	for i, w := range o.ways {
 		x.errorf("  %2d  %-20s %s\n", i+1, w.name, w.about)
 	}
@@ -282,7 +285,7 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 			return usage("", "the setting %s of %s is missing", n.name, o.provider)
 		}
 		if !assign(settings, n.name, quoted(answer)) {
-			return usage("", "the setting %s of %s is no object", n.name, o.provider)
+			return usage("", "the setting %s of %s is not an object", n.name, o.provider)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func refused(err error, action, resource string) error {
 			"Check the network, the proxy and the Region's name, then run this again."}
 	case expired[code]:
 		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
-			"They may have expired, or be of another partition. Sign in again (aws sso login), or give --profile."}
+			"They may have expired, or belong to another partition. Sign in again (aws sso login), or give --profile."}
 	case denied(code):
 		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code), keyToo(action)}
 	case throttles[code]:
@@ -50,8 +50,8 @@ func refused(err error, action, resource string) error {
 	}
 	next := ""
 	if action == "ssm:PutParameter" && awsCode(err) == "InternalServerError" {
-		next = "Parameter Store takes a deleted name again after half a minute. If this parameter was " +
-			"deleted a moment ago, wait that long."
+		next = "Parameter Store accepts a deleted name again after half a minute. If this parameter was " +
+			"deleted a moment ago, wait half a minute and run this again."
 	}
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
 }
@@ -62,9 +62,9 @@ func keyToo(action string) string {
 	const next = "Ask for that right, or give a --profile that has it."
 	switch action {
 	case "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter":
-		return next + " With a KMS key of your own, kms:Decrypt on it is needed too."
+		return next + " With a KMS key of your own, you also need kms:Decrypt on it."
 	case "secretsmanager:PutSecretValue", "secretsmanager:CreateSecret":
-		return next + " With a KMS key of your own, kms:GenerateDataKey and kms:Decrypt on it are needed too."
+		return next + " With a KMS key of your own, you also need kms:GenerateDataKey and kms:Decrypt on it."
 	}
 	return next
 }

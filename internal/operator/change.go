@@ -12,7 +12,7 @@ import (
 // that is said: the same command goes on from there.
 func (a *app) change(what func(changes) error) error {
 	if a.dryRun {
-		a.printf("# Nothing is changed. These commands would do it:\n")
+		a.printf("# Nothing is changed. These commands would make the change:\n")
 		return what(teller{a})
 	}
 	d := &doer{app: a}
@@ -27,7 +27,7 @@ func (a *app) change(what func(changes) error) error {
 		return err // it says itself what was done
 	}
 	return half(err, "this was done: "+strings.Join(d.done, "; "),
-		"Run the same command again: it goes on from there.")
+		"Run the same command again: it continues from there.")
 }
 
 // say tells the progress of a change: on standard output, unless that is for a
@@ -90,7 +90,7 @@ func (a *app) confirm(question string) error {
 	}
 	p, err := a.prompter()
 	if err != nil {
-		return usage("Give --yes to do it without a question.", "there is no terminal to ask on")
+		return usage("Give --yes to run without a question.", "there is no terminal to ask on")
 	}
 	answer, err := p.line(question + " [y/N] ")
 	if err != nil {

@@ -125,7 +125,7 @@ func (d *doer) copyValue(ctx context.Context, from, _ string, value redact.Secre
 func (d *doer) moveLabel(ctx context.Context, secret, label, to, from string) error {
 	done := fmt.Sprintf("moved the label %s of %s", label, secret)
 	if to == "" {
-		done = fmt.Sprintf("took the label %s off %s", label, secret)
+		done = fmt.Sprintf("removed the label %s from %s", label, secret)
 	}
 	return d.do(ctx, "secretsmanager:UpdateSecretVersionStage", secret, done, func(ctx context.Context) error {
 		return d.aws.store.MoveLabel(ctx, secret, label, to, from)

@@ -115,7 +115,7 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		parameter := rules.Path + strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 		if other, twice := fileOf[parameter]; twice {
 			findings = append(findings, finding{Weight: weightFault, File: file, Line: 1, Column: 1,
-				What: "has the name of " + other + ": both would be one parameter"})
+				What: "has the same name as " + other + ": both would become one parameter. Rename one of the two"})
 			continue
 		}
 		texts[parameter], fileOf[parameter] = text, file
@@ -173,7 +173,7 @@ func (a *app) tellFindings(findings []finding) error {
 		return errPerson
 	case count[weightUnread] > 0:
 		return &failure{exitAWS, errors.New("not everything could be read"),
-			"What is marked unread above was not checked."}
+			"The items marked unread above were not checked."}
 	}
 	return nil
 }
@@ -203,9 +203,11 @@ func (a *app) tellFinding(f finding) {
 func checked(findings []finding, count map[string]int) string {
 	names := map[string]bool{}
 	for _, f := range findings {
-		if f.Connection != "" {
-			names[f.Connection] = true
+		name := f.Connection
+		if name == "" { // a file that cannot be parsed has no connection's name
+			name = f.File
 		}
+		names[name] = true
 	}
 	return fmt.Sprintf("checked %d: %d %s, %d %s", len(names), count[weightFault],
 		word(count[weightFault], "fault"),

@@ -105,7 +105,7 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 	x.shared()
 	if p := x.d.Connection.TokenParameter; p != "" && x.stack.name != "" &&
 		!strings.HasPrefix(p, x.stack.parameterPrefix+"tokens/") {
-		x.add(weightFault, "Name one below that path in the parameter "+x.d.Parameter+".",
+		x.add(weightFault, "Name a parameter below that path in the parameter "+x.d.Parameter+".",
 			"the functions may not write %s: their roles reach only %stokens/…", p, x.stack.parameterPrefix)
 	}
 	x.life(ctx)
@@ -184,7 +184,7 @@ func (x *examination) tag(doc document, d *secretsmanager.DescribeSecretOutput) 
 	switch {
 	case have == x.d.Parameter:
 	case have == "":
-		x.add(weightWarning, next, "the secret %s has no tag %s: a rotation must search all connections",
+		x.add(weightWarning, next, "the secret %s has no tag %s: without it, a rotation must search all connections",
 			doc.name(), parameterTag)
 	case doc.role == "credential" && x.serves(doc, have): // a shared one has one tag
 	default:
@@ -243,7 +243,7 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	current := holder(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
-		x.add(weightWarning, "", "a rotation of %s is under way, or was left half done: AWSPENDING is not on "+
+		x.add(weightWarning, "", "a rotation of %s is in progress or stopped half-way: AWSPENDING is not on "+
 			"AWSCURRENT", doc.name())
 	}
 }
@@ -304,10 +304,10 @@ func (x *examination) life(ctx context.Context) {
 	switch {
 	case promised > life/2:
 		x.add(weightWarning, "Lower it in the parameter "+x.d.Parameter+".",
-			"min_remaining is %s, more than half of the token's life of %s: half is promised", span(promised), span(life))
+			"min_remaining is %s, more than half of the token's life of %s: Evertoken promises half of its life", span(promised), span(life))
 	case c.Token != "" && life-promised < secretTakes:
 		x.add(weightFault, "Declare token_parameter in place of token, in the parameter "+x.d.Parameter+".",
-			"a token of %s is too short-lived for a secret, which takes one version in 15 minutes", span(life))
+			"a token of %s lives too short for a secret, which may get only one new version in 15 minutes", span(life))
 	case x.stack.name != "" && max(leadTime, life/4) < 2*x.stack.every:
 		x.add(weightWarning, "Deploy the stack with a shorter Every.",
 			"the function runs every %s: one failed run breaks the promise of %s to readers", span(x.stack.every), span(promised))

@@ -97,7 +97,7 @@ func (x *replacement) ready() error {
 		return person(x.cli("secretsmanager", "restore-secret", "--secret-id", x.shown),
 			"the secret %s is marked for deletion", x.shown)
 	case pending != "" && pending != x.secret.current():
-		return person("Wait for its end. `evertoken explain "+x.Name+"` says what became of it.",
+		return person("Wait until it ends. `evertoken explain "+x.Name+"` shows its result.",
 			"a rotation of %s is under way: a new version would end it", x.shown)
 	}
 	return nil

@@ -137,11 +137,12 @@ func (t teller) run(_ context.Context, s stack, e event) (issue.Report, error) {
 		why = "Have the function issue try the candidate. Go on only where its answer says issued."
 	}
 	if e.DryRun {
-		why = "Wait until no run is under way: one that was is over when this one answers."
+		why = "Wait until no run is in progress: when this one answers, an earlier one has ended."
 	}
 	// Version 1 of the AWS CLI takes text here, version 2 base64; both read a file as
-	// it is.
-	t.printf("# %s\nprintf %%s %s | %s\n", why, quote(e.json()),
+	// it is. The CLI opens its output file anew: with standard output redirected to a
+	// file, /dev/stdout would truncate that file. Through a pipe it cannot.
+	t.printf("# %s\nprintf %%s %s | %s | cat\n", why, quote(e.json()),
 		t.cli("lambda", "invoke", "--function-name", s.issue, "--payload", "fileb:///dev/stdin", "/dev/stdout"))
 	report := issue.Report{Checked: len(e.Connections)}
 	for _, name := range e.Connections {

@@ -144,9 +144,9 @@ func rotationRemarks(c connection.Connection, doc document, d secrets.Descriptio
 	if pending == "" || pending == d.Holder(secrets.Current) {
 		return nil
 	}
-	return []remark{{doc.role, "A rotation is under way, or was left half done: AWSPENDING is on a version " +
-		"that is not in force. Until it ends, runs leave this secret alone but in an emergency. Secrets " +
-		"Manager tries it again by itself.",
+	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING is on a version " +
+		"that is not in force. Until it ends, runs leave this secret alone except in an emergency. Secrets " +
+		"Manager retries the rotation.",
 		"evertoken rotate " + c.Name + " " + doc.role + "   (once AWSPENDING is gone)"}}
 }
 
@@ -189,24 +189,24 @@ func dayOf(label string) string {
 func noteInWords(label, name string) (text, do string) {
 	switch {
 	case strings.HasPrefix(label, rejected):
-		grant, again := "", "Evertoken tries it again once a day."
+		grant, again := "", "Evertoken retries it once a day."
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
 			grant = strings.Join(parts[3:len(parts)-1], "_")
 			if grant == "password" {
-				again = "Evertoken tries a password that has worked before once a day, and one that has never " +
-					"worked not at all."
+				again = "Evertoken retries a password that has worked before once a day; it never " +
+					"retries one that has not."
 			}
 			grant = " (" + grant + ")"
 		}
 		return "On " + dayOf(label) + " the provider refused it" + grant + ". " + again,
-			"Store another: evertoken credential " + name + "\nOr, where the provider's side was mended: " +
+			"Store another: evertoken credential " + name + "\nOr, if the fault was at the provider and is corrected: " +
 				"evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
-		return "It was sent without an answer whose meaning is sure. Evertoken tries it again with growing " +
+		return "It was sent, and no clear answer came. Evertoken retries it with growing " +
 				"pauses, at most six times a day.",
 			"Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):
-		return "Its refresh token was spent to open a session, which goes on by itself. It is not sent again.", ""
+		return "Its refresh token was spent to open a session, which Evertoken renews. It is not sent again.", ""
 	}
 	return "", ""
 }
@@ -227,7 +227,7 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 	}
 	if d.Holder(session.LabelKept) != "" {
 		out = append(out, remark{"session", "A session that another run had received is kept aside (" +
-			session.LabelKept + "). It is used where the one in force fails.", ""})
+			session.LabelKept + "). Evertoken uses it if the current one fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch _, err := a.aws.values.Get(ctx, rescue); {
@@ -246,10 +246,10 @@ var stageInWords = map[session.Stage]string{
 	session.Empty:      "No session is open. The next renewal opens one, where the provider has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
 	session.Idle:       "No run is using the session at this moment.",
-	session.Lost: "A session is open. Its refresh token was sent before without an answer that could " +
-		"be stored; the provider may have ended it by that.",
-	session.Busy: "A run has claimed the session and has not stored an answer yet. It may be at work " +
-		"at this moment, or have died. Until the claim is older than a run can last, others wait.",
+	session.Lost: "A session is open. Its refresh token was sent before, and no answer was stored; " +
+		"the provider may have ended the session.",
+	session.Busy: "A run has claimed the session and has not stored an answer yet. It may still be " +
+		"running, or have died. Other runs wait until the claim is older than a run can last.",
 	session.Orphaned: "A run claimed the session and died before it stored an answer. The next run takes " +
 		"the claim over and recovers what can be recovered.",
 }
@@ -258,9 +258,9 @@ var stageInWords = map[session.Stage]string{
 func stageAdvice(stage session.Stage, name string) string {
 	switch stage {
 	case session.Lost, session.Orphaned:
-		return "Nothing need be done. To have it tried now: evertoken renew " + name + " --wait"
+		return "You need to do nothing. To try it now: evertoken renew " + name + " --wait"
 	case session.Busy:
-		return "Wait a few minutes. To wait for its end: evertoken renew " + name + " --wait"
+		return "Wait a few minutes. To wait until it ends: evertoken renew " + name + " --wait"
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 		out, err := a.aws.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: &s.issue, Payload: payload})
 		if awsCode(err) == "TooManyRequestsException" && a.Now().Before(end) {
 			if !told {
-				a.errorf("A run is under way; waiting for its end.\n")
+				a.errorf("A run is in progress; waiting until it ends.\n")
 				told = true
 			}
 			if a.Sleep(ctx, busyWait) != nil {

@@ -145,7 +145,7 @@ func findOffer(provider string) (offer, error) {
 		}
 		known = append(known, o.provider)
 	}
-	next := "`evertoken add --list` shows all there are."
+	next := "`evertoken add --list` shows every provider and preset."
 	if near := nearest(provider, known); near != "" {
 		next = "Did you mean " + near + "? " + next
 	}
@@ -202,7 +202,11 @@ func (o offer) way(name string) (way, error) {
 			return w, nil
 		}
 	}
-	return way{}, usage("", "%s has no way %q: name one of %s", o.provider, name,
+	next := ""
+	if near := nearest(name, o.wayNames()); near != "" {
+		next = "Did you mean --way " + near + "?"
+	}
+	return way{}, usage(next, "%s has no way %q: name one of %s", o.provider, name,
 		strings.Join(o.wayNames(), ", "))
 }
 

@@ -150,7 +150,7 @@ func TestJudge(t *testing.T) {
 		{"refused long ago, alive", seen{token: publishedToken(), credential: refused("20261118")}, time.Minute,
 			stateFresh, false, "", 0},
 		{"ends soon", seen{token: withEnd(start.Add(240 * time.Hour)), credential: stored}, 0, stateFresh, true,
-			"ends in 10d", 0},
+			"expires in 10d", 0},
 		{"ends later", seen{token: withEnd(start.Add(480 * time.Hour)), credential: stored}, 0, stateFresh, false,
 			"", 0},
 		{"token not to be read", seen{token: secrets.Read{Err: failed(secrets.ErrDenied)}, credential: stored}, 0,

@@ -74,7 +74,7 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 		if err == nil || !x.resumed || ok && f.code == exitPerson {
 			return err
 		}
-		done := fmt.Sprintf("%s is taken out of force, and %s is not declared yet: nobody renews the token "+
+		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: Evertoken does not renew the token "+
 			"until this is finished", old, name)
 		if x.declared {
 			done = fmt.Sprintf("%s is declared in place of %s", name, old)
@@ -136,7 +136,7 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}},
 			x.rules(x.path, x.aws.region)) {
 			if d.Name == x.old && d.Err == nil {
-				x.say("The renaming of %s to %s was begun: going on from there.\n", x.old, x.new)
+				x.say("The renaming of %s to %s was begun. This command continues from there.\n", x.old, x.new)
 				x.from = d.Connection
 				return nil
 			}

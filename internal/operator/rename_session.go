@@ -67,7 +67,7 @@ func (x *renaming) calm(ctx context.Context) error {
 	}
 	if problem := unsettled(d, x.Now()); problem != "" {
 		return person("Renew it first, then rename it: evertoken renew "+x.old+" --wait",
-			"the session of %s is not at rest: %s", x.old, problem)
+			"the session of %s is in use: %s", x.old, problem)
 	}
 	return nil
 }

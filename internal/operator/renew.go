@@ -58,7 +58,7 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 // goesOn tells an interrupt of an invocation, which the function does not see.
 func goesOn(err error) error {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		return &failure{exitHalf, errors.New("interrupted"), "The function goes on by itself: `evertoken status` shows what came of it."}
+		return &failure{exitHalf, errors.New("interrupted"), "The function continues on its own: `evertoken status` shows the result."}
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 	}
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	if pending != "" && pending != holder(d.VersionIdsToStages, secrets.Current) {
-		return person("Secrets Manager tries it again by itself. `evertoken explain "+name+"` says what became of it.",
+		return person("Secrets Manager retries it. `evertoken explain "+name+"` shows its result.",
 			"a rotation of %s is under way, or was left half done", doc.name())
 	}
 	return a.change(func(ch changes) error {
@@ -169,10 +169,10 @@ func (a *app) awaitRotation(ctx context.Context, doc document, before string) er
 				"the rotation of %s ended without a new version; the version in force is unchanged", doc.name())
 		}
 		if err := a.Sleep(ctx, rotationEvery); err != nil {
-			return &failure{exitHalf, fmt.Errorf("interrupted: the rotation of %s goes on by itself", doc.name()),
+			return &failure{exitHalf, fmt.Errorf("interrupted: Secrets Manager continues the rotation of %s", doc.name()),
 				""}
 		}
 	}
-	return person("Secrets Manager tries it again by itself. The log of the function rotate says why it failed.",
+	return person("Secrets Manager retries it. The log of the function rotate says why it failed.",
 		"the rotation of %s is not complete after %s", doc.name(), span(rotationLasts))
 }

@@ -232,7 +232,7 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 		e.NeedsPersonAt = &at
 		if at.Sub(now) < personSoon && !e.NeedsPerson {
 			e.NeedsPerson = true
-			e.Reason = "what is stored ends in " + span(at.Sub(now)) + ", and only a person can renew it"
+			e.Reason = "the stored credential expires in " + span(at.Sub(now)) + ", and only a person can renew it"
 			e.Next = "Store a new credential with: evertoken credential " + c.Name
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-const runAgain = "Run this again: it goes on from here."
+const runAgain = "Run this again: it continues from here."
 
 // freshEnough is how long the user's access token must live for what follows.
 const freshEnough = 15 * time.Minute

@@ -80,7 +80,7 @@ func TestMoveAgain(t *testing.T) {
 	for _, id := range refreshTokenIDs(w) {
 		w.IDP.Flexera().RevokeRefreshToken(id)
 	}
-	w.check(w.run(standard...), exitDone, "are not looked at", "")
+	w.check(w.run(standard...), exitDone, "does not look at", "")
 	if wrote := w.wrote(); len(wrote) != 0 {
 		t.Errorf("it wrote: %q", wrote)
 	}

@@ -122,7 +122,7 @@ func (m *migration) promote(ctx context.Context, v version) error {
 		case now.Holder(secrets.Current) == v.id:
 			return nil
 		default:
-			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s meanwhile", m.credentialName()))
+			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s in the meantime", m.credentialName()))
 		}
 	}
 	if err != nil {
@@ -141,7 +141,7 @@ func (m *migration) unlabel(ctx context.Context) {
 	}
 	err := m.Secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
 	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
-		m.printf("\nWarning: the label %s could not be taken off (%v), and stands in the way of a rotation. Take it off:\n  aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s\n",
+		m.printf("\nWarning: the label %s could not be taken off (%v), and blocks a rotation. Remove it:\n  aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s\n",
 			labelProving, err, m.credentialName(), labelProving, m.proving)
 	}
 }
