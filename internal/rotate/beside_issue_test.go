@@ -42,10 +42,10 @@ func TestIssueGoesOnWithTheNewSession(t *testing.T) {
 	check(t, "grants", []string{"refresh_token"}, grants)
 }
 
-// TestIssueAndRotationMeet: issue leaves a secret alone that is being rotated,
-// until the token is about to die; then it abandons the rotation, of which the
-// next step is refused.
-func TestIssueAndRotationMeet(t *testing.T) {
+// TestIssueWaitsForARotationUntilAnEmergency: issue does not
+// touch a secret while it is rotated, unless the token is about to die. Then issue abandons
+// the rotation, and the rotation's next step is refused.
+func TestIssueWaitsForARotationUntilAnEmergency(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"session", "token"} {
 		t.Run(document, func(t *testing.T) {

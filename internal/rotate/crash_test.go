@@ -34,8 +34,8 @@ var crashes = map[string]struct {
 		w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
 	}, "token", "flexnet", 1},
 	"session of apiax": {func(w *world) { w.Apiax("c") }, "session", "apiax", 1},
-	// A lost answer is settled by the provider's rule: the refresh token is sent
-	// once more, and then what is stronger.
+	// After a lost answer the provider's rule applies: Evertoken sends the refresh token
+	// once more, and then the stronger grant.
 	"token of apiax": {func(w *world) {
 		w.IDP.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
 		w.Apiax("c")

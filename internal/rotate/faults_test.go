@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestPropagation: a new client is refused for a while.
-func TestPropagation(t *testing.T) {
+// TestANewClientThatIsRefusedForAWhileIsPromoted: a new client is refused for a while.
+func TestANewClientThatIsRefusedForAWhileIsPromoted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		after time.Duration
@@ -43,8 +43,8 @@ func TestPropagation(t *testing.T) {
 
 const settle = 15 * time.Minute
 
-// TestEventualConsistency: a version is not seen at once.
-func TestEventualConsistency(t *testing.T) {
+// TestAVersionThatIsNotSeenAtOnceIsLookedForAgain: a version is not seen at once.
+func TestAVersionThatIsNotSeenAtOnceIsLookedForAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -56,8 +56,8 @@ func TestEventualConsistency(t *testing.T) {
 	check(t, "exchanges", 1, w.Exchanges())
 }
 
-// TestErrorIsNotAbsence: no error of AWS is taken for "no value yet".
-func TestErrorIsNotAbsence(t *testing.T) {
+// TestAnErrorOfAWSIsNotTakenForNoValue: no error of AWS is taken for "no value yet".
+func TestAnErrorOfAWSIsNotTakenForNoValue(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{
 		"ThrottlingException": "Throttled", "InternalServiceError": "Transient", "AccessDeniedException": "Misconfigured", "DecryptionFailure": "Misconfigured",
@@ -77,12 +77,12 @@ func TestErrorIsNotAbsence(t *testing.T) {
 	}
 }
 
-// TestOtherWasFaster: the value that another invocation has stored under the
+// TestTheValueThatAnotherInvocationStoredIsUsed: the value that another invocation has stored under the
 // version is used.
-func TestOtherWasFaster(t *testing.T) {
+func TestTheValueThatAnotherInvocationStoredIsUsed(t *testing.T) {
 	t.Parallel()
 	for role, begin := range subjects {
-		if role == "credential" { // see TestCreateTwice
+		if role == "credential" { // see TestTwoCreatesAtOnceLeaveOneClient
 			continue
 		}
 		t.Run(role, func(t *testing.T) {
@@ -99,8 +99,8 @@ func TestOtherWasFaster(t *testing.T) {
 	}
 }
 
-// TestDeadToken: the provider does not know the new token.
-func TestDeadToken(t *testing.T) {
+// TestATokenThatTheProviderDoesNotKnowIsNotPromoted: the provider does not know the new token.
+func TestATokenThatTheProviderDoesNotKnowIsNotPromoted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.flexera("c")
@@ -119,8 +119,8 @@ func TestDeadToken(t *testing.T) {
 	check(t, "labels", "tok:CURRENT", w.labels(secret))
 }
 
-// TestTakeOffFails names the command to run by hand.
-func TestTakeOffFails(t *testing.T) {
+// TestAFailedTakeOffNamesTheCommand with which an operator removes the label.
+func TestAFailedTakeOffNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -136,9 +136,9 @@ func TestTakeOffFails(t *testing.T) {
 	}
 }
 
-// TestSpentRefreshToken: with nothing stronger stored, a refresh token whose
-// answer was lost is not sent again and again by a rotation that is tried again.
-func TestSpentRefreshToken(t *testing.T) {
+// TestARetriedRotationDoesNotSendARefreshTokenAgain: nothing stronger is stored, and the
+// answer to the refresh token was lost.
+func TestARetriedRotationDoesNotSendARefreshTokenAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	o := w.IDP.OAuth2()

@@ -13,11 +13,11 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// kinds are all errors that a step may end with, but for InternalFault, which
+// kinds are all errors that a step may end with, except InternalFault, which
 // would be a panic.
 var kinds = []string{"InvalidEvent", "Refused", "Misconfigured", "CredentialDead", "Throttled", "Transient", "RotationStuck"}
 
-// FuzzHandle sends one event, of anybody's making, to a rotation that waits for
+// FuzzHandle sends one event, whoever made it, to a rotation that waits for
 // createSecret, or for what comes after it. Only an event that names the secret
 // and the version of the rotation may do anything, and only finishSecret may
 // move AWSCURRENT, to a version whose value createSecret stored.

@@ -74,7 +74,7 @@ var subjects = map[string]func(t *testing.T) subject{
 type layout struct {
 	name  string
 	build func(s subject)
-	// want is, for each step by itself on that layout, the error's type, the
+	// want is, for each step alone on that layout, the error's type, the
 	// exchanges made and the labels afterwards, by role; that of "" is for the
 	// roles not named.
 	want map[string][4]string
@@ -186,7 +186,7 @@ var layouts = []layout{
 	}},
 }
 
-func TestLayouts(t *testing.T) {
+func TestEveryStepOnEveryLayoutOfLabels(t *testing.T) {
 	t.Parallel()
 	for role, begin := range subjects {
 		for _, l := range layouts {
@@ -226,10 +226,10 @@ func (s subject) versions() map[string]string {
 	return out
 }
 
-// TestLayoutsConverge tries the rotation of each layout again, as Secrets Manager
-// does, then begins a new one; only where another version holds AWSPENDING does
-// a person first have to run the command that the error names.
-func TestLayoutsConverge(t *testing.T) {
+// TestEveryLayoutOfLabelsEndsInANewRotation after a retry by Secrets
+// Manager. Only if another version has AWSPENDING must a person first run the command that
+// the error names.
+func TestEveryLayoutOfLabelsEndsInANewRotation(t *testing.T) {
 	t.Parallel()
 	for role, begin := range subjects {
 		for _, l := range layouts {

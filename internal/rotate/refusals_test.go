@@ -12,7 +12,7 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-func TestBadEvents(t *testing.T) {
+func TestABadEventIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -63,9 +63,9 @@ func TestBadEvents(t *testing.T) {
 	check(t, "exchanges", 0, w.Exchanges())
 }
 
-// TestUnrotatable are credentials that no API changes, sessions that nothing
-// stronger opens, and connections that are wrong.
-func TestUnrotatable(t *testing.T) {
+// TestWhatCannotBeRotatedIsRefused: credentials that no API can
+// change, sessions without a stronger grant, and connections that are wrong.
+func TestWhatCannotBeRotatedIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f, o, s := w.IDP.Flexera(), w.IDP.OAuth2(), w.IDP.Sharetribe()
@@ -128,8 +128,8 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 	check(t, "labels", "tok?:PENDING", w.labels("evertoken/c/session"))
 }
 
-// TestWrongPassword is sent once, however often the rotation is tried.
-func TestWrongPassword(t *testing.T) {
+// TestAWrongPasswordIsSentOnce, however often Secrets Manager tries the rotation.
+func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"session", "token"} {
 		t.Run(document, func(t *testing.T) {
@@ -162,8 +162,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestDeletedSecret is refused.
-func TestDeletedSecret(t *testing.T) {
+// TestADeletedSecretIsRefused is refused.
+func TestADeletedSecretIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -175,8 +175,8 @@ func TestDeletedSecret(t *testing.T) {
 	check(t, "exchanges", 0, w.Exchanges())
 }
 
-// TestPanic tells nothing of what the panic said.
-func TestPanic(t *testing.T) {
+// TestAPanicsTextIsNotRepeated, neither in the error nor in the log.
+func TestAPanicsTextIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")

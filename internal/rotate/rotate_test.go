@@ -172,8 +172,9 @@ func TestRotateEmptyThenFilled(t *testing.T) {
 	}
 }
 
-// TestRotateLater is RotateImmediately=false: testSecret alone.
-func TestRotateLater(t *testing.T) {
+// TestATestOfTheSetUpSpendsNothing: with RotateImmediately=false Secrets Manager sends
+// testSecret alone.
+func TestATestOfTheSetUpSpendsNothing(t *testing.T) {
 	t.Parallel()
 	later := func(in *secretsmanager.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) }
 	for _, document := range []string{"credential", "session", "token"} {
@@ -227,8 +228,8 @@ func TestRotateLater(t *testing.T) {
 	})
 }
 
-// TestTag finds the connection by one GetParameter.
-func TestTag(t *testing.T) {
+// TestATagLeadsToTheConnection with one GetParameter.
+func TestATagLeadsToTheConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")

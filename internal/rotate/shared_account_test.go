@@ -20,9 +20,9 @@ func (w *world) lives(secret string, account int) bool {
 	return slices.Contains(w.IDP.Flexera().Clients(org, account), id)
 }
 
-// TestTwoSecretsOneAccount: two connections name one account with a credential
+// TestTwoCredentialsOfOneAccountAreNotRotated: two connections name one account with a credential
 // each. Neither is rotated, and the error names both.
-func TestTwoSecretsOneAccount(t *testing.T) {
+func TestTwoCredentialsOfOneAccountAreNotRotated(t *testing.T) {
 	t.Parallel()
 	for name, tags := range map[string]bool{"all connections are read": false, "the tag names the parameter": true} {
 		t.Run(name, func(t *testing.T) {
@@ -55,10 +55,9 @@ func TestTwoSecretsOneAccount(t *testing.T) {
 	}
 }
 
-// TestAnotherStack: another stack, or another Region, uses the same account. Its
-// connections are not seen from here; whatever is rotated here and in whatever
-// order, its client lives.
-func TestAnotherStack(t *testing.T) {
+// TestTheClientOfAnotherStackLives: another stack, or another Region, uses the same
+// account, and its connections are not visible here. No rotation deletes its client.
+func TestTheClientOfAnotherStackLives(t *testing.T) {
 	t.Parallel()
 	const secret = "evertoken/f/credential"
 	for name, begin := range map[string]func(w *world, account int, first string) (theirs string){
@@ -107,10 +106,10 @@ func TestAnotherStack(t *testing.T) {
 	}
 }
 
-// TestLateCreateSecret: while a createSecret is at work its rotation is given up
-// and another begins, at any of its calls. The later rotation keeps AWSPENDING
-// and succeeds.
-func TestLateCreateSecret(t *testing.T) {
+// TestALateCreateSecretDisturbsNoLaterRotation: at each call of a createSecret its
+// rotation is abandoned and another begins. The later rotation keeps AWSPENDING and
+// succeeds.
+func TestALateCreateSecretDisturbsNoLaterRotation(t *testing.T) {
 	t.Parallel()
 	for role, begin := range map[string]func(w *world) (secret string){
 		"credential": func(w *world) string { w.flexera("f"); return "evertoken/f/credential" },
@@ -157,8 +156,8 @@ func TestLateCreateSecret(t *testing.T) {
 	}
 }
 
-// TestPendingIsPutBack: AWS says of no put whether AWSPENDING stays where the put
-// does not name it. Where it is gone, it is put back.
+// TestPendingIsPutBack: AWS does not say whether AWSPENDING stays on a version
+// after a put that does not name it. If it is gone, Evertoken puts it back.
 func TestPendingIsPutBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -176,9 +175,9 @@ func TestPendingIsPutBack(t *testing.T) {
 	check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
 }
 
-// TestGivenUp: a rotation is given up while createSecret makes a client. Nothing
-// is stored, and the client is deleted again.
-func TestGivenUp(t *testing.T) {
+// TestAnAbandonedRotationLeavesNoClient: the rotation is abandoned while createSecret
+// makes a client. Nothing is stored, and Evertoken deletes the client.
+func TestAnAbandonedRotationLeavesNoClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, first := w.flexera("f")

@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// TestFreeSlot begins a rotation while the service account has two clients.
-func TestFreeSlot(t *testing.T) {
+// TestRotationMakesRoomForOneClient begins a rotation while the service account has two clients.
+func TestRotationMakesRoomForOneClient(t *testing.T) {
 	t.Parallel()
 	const secret = "evertoken/f/credential"
 	// hand stores another client of the account as a version of the secret;
@@ -153,8 +153,8 @@ func restore(w *world, clientID string) string {
 	return clientID
 }
 
-// TestMovedBackToDeadClient manages the clients with that of AWSPREVIOUS.
-func TestMovedBackToDeadClient(t *testing.T) {
+// TestACredentialMovedBackToADeadClientIsRotated with the client of AWSPREVIOUS.
+func TestACredentialMovedBackToADeadClientIsRotated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, first := w.flexera("f")
@@ -175,7 +175,7 @@ func TestMovedBackToDeadClient(t *testing.T) {
 	check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
 }
 
-func TestCreateCredentialFails(t *testing.T) {
+func TestAFailedCreateLosesNoClient(t *testing.T) {
 	t.Parallel()
 	const secret = "evertoken/f/credential"
 	for name, test := range map[string]struct {
@@ -231,7 +231,7 @@ func TestCreateCredentialFails(t *testing.T) {
 			w.AWS.ClearFaults()
 			w.IDP.ClearFaults()
 			check(t, "again", test.again, w.step("createSecret", secret, "tok"))
-			if test.again == "Refused" { // a client is left that nobody has the secret of
+			if test.again == "Refused" { // a client is left whose secret is lost
 				check(t, "the refusal names the client and a command", true, w.obey(secret))
 				check(t, "after the command", "ok", w.step("createSecret", secret, "tok"))
 			}
@@ -245,9 +245,9 @@ func TestCreateCredentialFails(t *testing.T) {
 
 func post(r fakeidp.Request) bool { return r.Method == http.MethodPost }
 
-// TestCreateTwice: two invocations of createSecret at the same time leave one
-// stored client and none that nobody has.
-func TestCreateTwice(t *testing.T) {
+// TestTwoCreatesAtOnceLeaveOneClient: of two invocations of createSecret at the same
+// time, one stores its client and the other deletes its own.
+func TestTwoCreatesAtOnceLeaveOneClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, client := w.flexera("f")
