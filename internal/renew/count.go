@@ -7,15 +7,15 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// count notes a password as sent, before it is sent, where nothing else would tell a
-// later run: its refusal could perhaps not be noted, or this run be killed, and every
-// heartbeat would send it again until the account is locked. A claimed session tells of
-// it already. So does the clock in the first run in which a token is due: what comes
-// after that run is late, and is counted.
+// count labels a password as sent before it is sent. Otherwise, if this run is killed or
+// may not label the refusal, every heartbeat would send the password again until the
+// account is locked. Two cases need no label: a claimed session already tells later runs,
+// and a run in the first heartbeat in which the token is due is followed by late ones,
+// which count.
 //
-// A password that cannot be counted is not sent. One that has worked is sent in one
-// heartbeat of a day, which the clock and the name choose: the label's right may be all
-// that is missing.
+// A password that cannot be counted is not sent. One that has worked is still sent once a
+// day, in a heartbeat chosen by the connection's name, because perhaps only the right to
+// label is missing.
 func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 	if !g.Password || r.overrides() || r.session.Claimed() || r.session.Beside() || r.onTime() {
 		return nil

@@ -85,7 +85,7 @@ const (
 	reasonBackOff       = "the token is dead; tries are spread out, at most three heartbeats apart"
 )
 
-// Decision is what is to be done.
+// Decision says whether to renew, and under which rules.
 type Decision struct {
 	Due    bool
 	Reason string
@@ -98,7 +98,7 @@ type Decision struct {
 	// Late is set where the token is so long past its time that something has
 	// failed again and again: versions must be counted too.
 	Late bool
-	// BackOff is set where the token is dead and this run lets it rest.
+	// BackOff is set where the token is dead and this run does not try.
 	BackOff bool
 }
 
@@ -184,7 +184,7 @@ func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.Issue
 
 func (f Facts) minRemaining() time.Duration { return Promised(f.MinRemaining, f.life()) }
 
-// Promised is the life that readers of a token of this life are promised, by
+// Promised is the life that applications are promised of a token of this life, by
 // min_remaining as declared, 0 for its default.
 func Promised(minRemaining, life time.Duration) time.Duration {
 	if minRemaining > 0 {
@@ -193,12 +193,12 @@ func Promised(minRemaining, life time.Duration) time.Duration {
 	return life / 6
 }
 
-// RenewAfter is when the token is to be renewed, before connections are spread:
+// RenewAfter is when the token should be renewed, before connections are spread:
 // early enough for min_remaining, a quarter of the life for trouble, and one
 // floor.
 func (f Facts) RenewAfter() time.Time {
 	lead := f.minRemaining() + max(floor, f.life()/4)
-	if f.Traits.RenewLate { // the refresh ends the token that readers have
+	if f.Traits.RenewLate { // the refresh ends the published token
 		lead = max(f.minRemaining(), 2*f.Every)
 	}
 	at := f.Token.ExpiresAt.Add(-lead)
@@ -220,8 +220,8 @@ func spread(name string, life time.Duration) time.Duration {
 	return time.Duration(float64(life) / 10 * float64(h.Sum32()%1000) / 1000)
 }
 
-// refreshEndingAt is when the unused refresh token is so near its end that it is
-// to be used; zero where that end is not known, or where it was used that near
+// refreshEndingAt is when the unused refresh token is so near its end that a run
+// must use it; zero where that end is not known, or where it was used that near
 // to it and the end did not move.
 func (f Facts) refreshEndingAt() time.Time {
 	if f.RefreshExpiresAt.IsZero() || f.RefreshedAt.IsZero() {
@@ -239,7 +239,7 @@ func (f Facts) refreshTokenEnding() bool {
 	return !at.IsZero() && !f.Now.Before(at)
 }
 
-// sessionEndingAt is when a new session is to be opened; zero where the session
+// sessionEndingAt is when a new session must be opened; zero where the session
 // has no absolute end.
 func (f Facts) sessionEndingAt() time.Time {
 	var at time.Time
@@ -261,7 +261,7 @@ func (f Facts) sessionEndingAt() time.Time {
 }
 
 // SessionEnding reports whether the session is so near its absolute end that a
-// new one is to be opened.
+// new one must be opened.
 func (f Facts) SessionEnding() bool {
 	at := f.sessionEndingAt()
 	return !at.IsZero() && !f.Now.Before(at)

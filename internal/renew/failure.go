@@ -24,7 +24,7 @@ type Stopped struct {
 
 func (s *Stopped) Error() string { return s.Reason }
 
-// Result is what is told of it.
+// Result is the answer that reports it.
 func (s *Stopped) Result() Result {
 	return Result{Outcome: s.Outcome, Class: s.Class, Reason: s.Reason, Hint: s.Hint}
 }
@@ -37,7 +37,7 @@ func (r *renewal) ended(err error) Result {
 	return r.sessionStopped(err).Result()
 }
 
-// asStopped returns an error of this package as what it is.
+// asStopped returns err as a *Stopped; any other error counts as transient.
 func asStopped(err error) *Stopped {
 	if s, ok := errors.AsType[*Stopped](err); ok {
 		return s

@@ -11,7 +11,7 @@ import (
 )
 
 // readOthers reads the versions of the credential that notes stand on, where the
-// one in force is newer than what readers have: a secret that is stored again
+// one in force is newer than the published token: a secret that is stored again
 // with the same members is no reason to send again what was refused.
 func (r *renewal) readOthers(ctx context.Context) error {
 	proven := r.sessionFits() && r.refreshable()
@@ -217,7 +217,7 @@ func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Descripti
 	}
 }
 
-// accept takes the notes away from what works again.
+// accept removes the notes about what works again.
 func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 	r.uncount(ctx)
 	if r.job.Credential != nil {

@@ -25,11 +25,11 @@ const (
 	// EVERTOKEN_REJECTED_20261121_password_1a2b3c4d: the provider refused this
 	// version by that grant; the day of the last try.
 	labelRejected = "EVERTOKEN_REJECTED_"
-	// labelUnsure, a number, a time and a key: so many tries on end brought no
+	// labelUnsure, a number, a time and a key: so many tries in a row brought no
 	// answer, or none whose meaning is sure; the time of the last.
 	labelUnsure = "EVERTOKEN_UNSURE_"
 	// labelAnswer, a status, a key, a class, a code and a hint: what the provider
-	// answered last, for what is told meanwhile.
+	// answered last, which runs report meanwhile.
 	labelAnswer = "EVERTOKEN_ANSWER_"
 	// SeedPrefix and 16 hex digits of a hash over a session's ARN: this version's
 	// refresh token was sent to open that session.
@@ -95,7 +95,7 @@ const longestLabel = 256
 // memory is what labels tell of one key.
 type memory struct {
 	rejected string // the UTC day of the last try, "" if it was not refused
-	unsure   int    // tries on end without a sure answer
+	unsure   int    // tries in a row without a sure answer
 	last     time.Time
 	answer   *answer
 }
@@ -173,7 +173,7 @@ func (m memory) merge(other memory) memory {
 	return out
 }
 
-// trial are the terms on which a grant is tried by itself.
+// trial are the terms on which a grant is tried unforced.
 type trial struct {
 	now time.Time
 	// password is set where a refusal may be a lockout.
@@ -187,12 +187,12 @@ type trial struct {
 const unproven = 3
 
 // over reports whether a person must mend what was sent: no run sends it again
-// by itself.
+// unless an operator forces it.
 func (m memory) over(t trial) bool {
 	return t.password && !t.worked && (m.rejected != "" || m.unsure >= unproven)
 }
 
-// next is the earliest time at which a run sends it again by itself: a refusal
+// next is the earliest time at which an unforced run sends it again: a refusal
 // once a UTC day, what is not sure with growing pauses, at most six times a day.
 // It is zero where nothing was refused.
 func (m memory) next() time.Time {
@@ -206,14 +206,14 @@ func (m memory) next() time.Time {
 	return at
 }
 
-// allows reports whether a run may send it by itself.
+// allows reports whether an unforced run may send it.
 func (m memory) allows(t trial) bool { return !m.over(t) && !t.now.Before(m.next()) }
 
-// pauses are those after the first tries on end without a sure answer: with them
+// pauses are those after the first tries in a row without a sure answer: with them
 // six tries take eight hours, and the seventh follows a day after the first.
 var pauses = []time.Duration{5 * time.Minute, 15 * time.Minute, 40 * time.Minute, 2 * time.Hour, 5 * time.Hour, 16 * time.Hour}
 
-// pause is how long the next try waits after n on end, less what a heartbeat may
+// pause is how long the next try waits after n in a row, less what a heartbeat may
 // be early by. After a day it is six tries a day.
 func pause(n int) time.Duration {
 	if n <= len(pauses) {

@@ -18,7 +18,7 @@ type attempt struct {
 	fallback bool
 }
 
-// rungs are what the ladder of grants is built from.
+// rungs are the facts that [ladder] orders the grants by.
 type rungs struct {
 	// refresh is set where the session has a refresh token that may be sent.
 	refresh bool
@@ -99,7 +99,7 @@ func (r *renewal) plan() plan {
 	return p
 }
 
-// opening are the grants of the credential that a run may use by itself, weakest
+// opening are the grants of the credential that a run may use unforced, weakest
 // first. A seed that opened this very session is spent.
 func (r *renewal) opening() []exchange.Grant {
 	var out []exchange.Grant
@@ -148,8 +148,8 @@ func (r *renewal) replay(stronger bool) session.Replay {
 	}
 }
 
-// needsToken reports whether readers have no token, or one that is expired or
-// about to be.
+// needsToken reports whether no token is published, or one that is expired or
+// about to expire.
 func (r *renewal) needsToken() bool {
 	if r.token == nil {
 		return true
@@ -160,7 +160,7 @@ func (r *renewal) needsToken() bool {
 
 // worked reports whether a grant has worked with the very values that the
 // credential now holds: it opened the session in force, or, where there is none,
-// readers have a token that was issued since the credential was stored.
+// the published token was issued since the credential was stored.
 func (r *renewal) worked(g exchange.Grant) bool {
 	if r.provenByToken() {
 		created := r.job.Credential.Version.Created

@@ -22,8 +22,8 @@ func probes(j Job, every time.Duration, now time.Time) bool {
 	return j.Named || probeDue(j.Connection.Name, p.Every, every, now)
 }
 
-// revokedByProbe reports whether the probe shows that readers have a revoked
-// token which is to be renewed. What else it shows is told.
+// revokedByProbe reports whether the probe shows that the published token is revoked
+// and must be renewed. Hints report other answers.
 func (r *renewal) revokedByProbe(ctx context.Context) bool {
 	prober, ok := r.job.Provider.(exchange.Prober)
 	if !ok || r.token == nil || !probes(r.job, r.Every, r.now) || !limits.Enough(ctx) {

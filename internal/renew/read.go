@@ -170,8 +170,8 @@ func (r *renewal) parseToken(v secrets.Version) {
 	r.published, r.token = token, &TokenTimes{token.IssuedAt, token.ExpiresAt}
 }
 
-// checkToken looks, before anything is spent, at the secret that is to be
-// written: it must be in this Region and not in the hands of a rotation.
+// checkToken looks, before anything is spent, at the token's secret: it must be in
+// this Region, and no rotation of it may be in progress.
 func (r *renewal) checkToken(ctx context.Context) error {
 	if r.conn.TokenParameter != "" || r.keep != nil {
 		return nil
@@ -186,7 +186,7 @@ func (r *renewal) checkToken(ctx context.Context) error {
 	return r.check(ctx, "token", *r.described["token"])
 }
 
-// check refuses a replica, a secret that a rotation is at work on unless the
+// check refuses a replica, a secret that a rotation is changing unless the
 // token is about to die, and one that has no room for another version.
 func (r *renewal) check(ctx context.Context, document string, d secrets.Description) error {
 	if d.PrimaryRegion != "" {
@@ -195,7 +195,7 @@ func (r *renewal) check(ctx context.Context, document string, d secrets.Descript
 	}
 	r.tokenRotates = r.tokenRotates || document == "token" && d.RotationEnabled
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
-	if pending != "" && pending != current && d.RotationEnabled { // without a schedule nobody is at work on it
+	if pending != "" && pending != current && d.RotationEnabled { // without a schedule no rotation is in progress
 		pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
 			r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
 		if !pressing {

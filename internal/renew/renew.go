@@ -2,8 +2,8 @@
 // claims, exchanges, stores and publishes, in the order that loses no refresh
 // token. It is the only caller of an exchange besides rotation.
 //
-// What is in force is told by the documents and by labels on their versions,
-// and by nothing else; docs/reliability.md lists the labels and says what each
+// The documents and the labels on their versions hold all state;
+// docs/reliability.md lists the labels and says what each
 // half-done state means.
 package renew
 
@@ -36,9 +36,9 @@ type Parameters interface {
 }
 
 // Gate is what a run knows of a provider's host and of a credential that
-// several connections share. Its errors are told as they are.
+// several connections share. The answer reports its errors unchanged.
 type Gate interface {
-	// Closed says why no exchange is to be begun, without waiting; nil if one
+	// Closed says why no exchange may begin, without waiting; nil if one
 	// may be. It is asked before anything is claimed.
 	Closed() *exchange.Error
 	// Enter waits for the turn of an exchange by the grant. Where refused is
@@ -72,8 +72,8 @@ type Engine struct {
 	// RescueKey is the KMS key of what is put there; empty for the account's
 	// default key.
 	RescueKey string
-	// RunLasts is the longest that a run can last: a claim older than that has
-	// nobody behind it.
+	// RunLasts is the longest that a run can last: the run of an older
+	// claim has ended.
 	RunLasts time.Duration
 }
 
@@ -86,7 +86,7 @@ type Job struct {
 	Token secrets.Read
 	// Credential and Session are as read; nil where they were not read in this
 	// run (see [Needs]), which is not the same as not found: what is then needed
-	// after all is read by itself. Session is looked at only where the provider
+	// after all is read on its own. Session is looked at only where the provider
 	// keeps one.
 	Credential, Session *secrets.Read
 	// Copy is the plain copy as read; nil where it was not read or none is
@@ -141,10 +141,10 @@ type Result struct {
 	// NeedsPersonAt is the published token's: the end of what only a person can
 	// renew; zero where not known.
 	NeedsPersonAt time.Time
-	// MinRemaining is the life promised to a reader of the published token; 0
+	// MinRemaining is the life of the published token promised to applications; 0
 	// if there is none.
 	MinRemaining time.Duration
-	// RenewAfter is when the published token is to be renewed; zero if there is
+	// RenewAfter is when the published token should be renewed; zero if there is
 	// none.
 	RenewAfter time.Time
 	// CredentialRefused is set where a changed or stronger credential was

@@ -57,7 +57,7 @@ type renewal struct {
 	others       []otherCredential // versions of the credential that labels stand on
 	session      *session.Keeper   // of the session secret
 	token        *TokenTimes       // nil where no token counts
-	published    credential.Token  // what readers have
+	published    credential.Token  // what is published
 	tokenVersion secrets.Version   // ID is empty where nothing is stored
 	missing      []missing         // secrets that do not exist
 	decision     Decision
@@ -319,7 +319,7 @@ func (r *renewal) request(g exchange.Grant) exchange.Request {
 	return q
 }
 
-// access is the access token that readers have, zero where none counts.
+// access is the published access token, zero where none counts.
 func (r *renewal) access() redact.Secret {
 	if r.token == nil {
 		return redact.Secret{}

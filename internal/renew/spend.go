@@ -96,7 +96,7 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 			if len(failed) == 0 {
 				r.session.Release(ctx)
 			} else {
-				_ = r.conclude(ctx, failed) // what stopped the run is what is told
+				_ = r.conclude(ctx, failed) // the answer reports what stopped the run
 			}
 			return Result{}, stopped
 		}
@@ -176,7 +176,7 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued, x *exchange.Error) failure {
 	worked := a.grant.FromSession() && r.sessionFits() || !a.grant.FromSession() && r.worked(a.grant)
 	f := failure{attempt: a, x: x, verdict: judge(a.grant, x, worked)}
-	if a.grant.FromSession() && f.verdict == refused && x.Unsure { // what it is taken for is what is told
+	if a.grant.FromSession() && f.verdict == refused && x.Unsure { // the answer reports what it counts as
 		dead := *x
 		dead.Class, dead.Hint = exchange.GrantDead, answer{class: exchange.GrantDead}.advice("")
 		f.x = &dead
@@ -196,7 +196,7 @@ func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 	return f
 }
 
-// goesOn reports whether the next attempt is to be made in this run.
+// goesOn reports whether this run makes the next attempt.
 func (r *renewal) goesOn(f failure, next attempt) bool {
 	fromSession := f.grant.FromSession()
 	switch {
@@ -242,7 +242,7 @@ func (r *renewal) recovered(ctx context.Context, f *failure) bool {
 }
 
 // conclude notes what all attempts showed, gives the claim back or says that an
-// answer was lost, and returns what is told of it.
+// answer was lost, and returns what the answer reports.
 func (r *renewal) conclude(ctx context.Context, failed failures) error {
 	lost := false
 	for _, f := range failed {
@@ -258,7 +258,7 @@ func (r *renewal) conclude(ctx context.Context, failed failures) error {
 		r.session.Release(ctx)
 	}
 	// A refusal of the credential is what a person must mend; else the last
-	// failure is told.
+	// failure is reported.
 	told := failed[len(failed)-1]
 	stopped := refusal(told.x)
 	if f := failed.of(refused, ofCredential); f != nil {
