@@ -1,5 +1,5 @@
-// Package limits holds the rules of time that both functions keep to: how long
-// one exchange may last, and what time is kept for storing what it yields.
+// Package limits holds the time limits of both functions: how long one exchange may
+// last, and how much time stays reserved for storing its answer.
 package limits
 
 import (
@@ -10,9 +10,9 @@ import (
 const (
 	// Exchange is the longest that one request to a provider may take.
 	Exchange = 20 * time.Second
-	// LeastExchange is the least time that is worth beginning one with.
+	// LeastExchange is the shortest time in which a request is worth sending.
 	LeastExchange = 5 * time.Second
-	// Store is the time kept for storing what an exchange yields.
+	// Store is the time reserved for storing the answer to an exchange.
 	Store = 10 * time.Second
 	// Run is how long a Lambda can last (Lambda quotas: 900 seconds), for a run
 	// that has no deadline.
@@ -28,8 +28,8 @@ func Remaining(ctx context.Context) time.Duration {
 	return time.Until(deadline)
 }
 
-// Enough reports whether there is time for one more exchange and for storing
-// what it yields. None is begun without it.
+// Enough reports whether there is time for one more exchange and for storing its
+// answer. No exchange begins without it.
 func Enough(ctx context.Context) bool { return Remaining(ctx) >= LeastExchange+Store }
 
 // Bounded is the context of one exchange.

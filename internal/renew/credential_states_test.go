@@ -136,7 +136,7 @@ func TestForceAndIssuedAt(t *testing.T) {
 	published, _ := w.Token(name)
 	w.Clock.Advance(time.Minute)
 	e := issue.Event{Connections: []string{name}, Force: true, IssuedAt: published.IssuedAt}
-	for i, outcome := range []string{"issued", "fresh", "fresh"} { // many readers that met a 401
+	for i, outcome := range []string{"issued", "fresh", "fresh"} { // many applications that got a 401
 		if got := fakeworld.Entry(w.Run(e), name); got.Outcome != outcome {
 			t.Fatalf("run %d: %+v", i, got)
 		}

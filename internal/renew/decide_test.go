@@ -203,7 +203,7 @@ func TestDecideByWhoRenews(t *testing.T) {
 		{"forced while fresh", with(alive(h), forced), 20 * m, Decision{Due: true, Reason: reasonForced}},
 		{"forced within the floor", with(alive(h), forced), m, within(Decision{Due: true, Reason: reasonForced})},
 		{"forced, by rotation", with(with(alive(24*h), forced), rotated), h, Decision{Due: true, Reason: reasonForced}},
-		{"forced while it rests", with(alive(h), forced), 70 * m, Decision{Due: true, Reason: reasonForced, Emergency: true}},
+		{"forced while tries are spread out", with(alive(h), forced), 70 * m, Decision{Due: true, Reason: reasonForced, Emergency: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

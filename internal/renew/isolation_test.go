@@ -1,4 +1,4 @@
-// One connection, one secret or one version that is at fault leaves the rest alone.
+// A faulty connection, secret or version does no harm to others.
 
 package renew_test
 

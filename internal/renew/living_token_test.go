@@ -134,7 +134,7 @@ func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 		w.Tick()
 		p, _ := w.Token(name)
 		if !p.ExpiresAt.After(w.Clock.Now()) || !w.IDP.Accepts("apiax", p.AccessToken.Reveal()) {
-			t.Fatalf("%s: a reader meets a dead token that says it lives until %s", w.Clock.Now().Format("15:04"), p.ExpiresAt.Format("15:04"))
+			t.Fatalf("%s: an application reads a dead token that says it lives until %s", w.Clock.Now().Format("15:04"), p.ExpiresAt.Format("15:04"))
 		}
 	}
 	if n := sent(w, "password"); n > 7 {
@@ -143,7 +143,7 @@ func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 }
 
 // A short-lived token in a parameter, with a session that changes at each
-// refresh, is told with figures at the first run.
+// refresh, is reported with figures by the first run.
 func TestASessionThatChangesTooOftenIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {

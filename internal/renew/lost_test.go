@@ -93,11 +93,11 @@ func (d *diary) tell(outcome string) {
 	}
 }
 
-// run makes a run. One that lets a dead token rest is told only if it sends
+// run makes a run. One that does not try a dead token is listed only if it sends
 // something.
 func (d *diary) run() {
 	e := fakeworld.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name)
-	if rests := strings.Contains(e.Reason, "tries are spread out"); !rests || len(d.w.IDP.Requests()) > d.seen {
+	if spread := strings.Contains(e.Reason, "tries are spread out"); !spread || len(d.w.IDP.Requests()) > d.seen {
 		d.tell(e.Outcome)
 	}
 }
@@ -114,7 +114,7 @@ func (d *diary) killed() {
 			cancel()
 		})
 	}})
-	_, _ = d.w.Runner().Run(ctx, issue.Event{Connections: []string{name}}) // nobody hears what it says
+	_, _ = d.w.Runner().Run(ctx, issue.Event{Connections: []string{name}}) // its answer is lost
 	d.w.AWS.ClearFaults()
 	d.w.IDP.ClearFaults()
 	d.tell("killed")

@@ -46,7 +46,7 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// What may be tried again by itself, and when, is told by the notes alone.
+// The notes alone say what an unforced run may try again, and when.
 func TestMemoryAllows(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)

@@ -27,7 +27,7 @@ func TestWeeksOfApiax(t *testing.T) {
 		for w.Clock.Now().Before(end) {
 			token, _ := w.Token(subject)
 			if !w.Clock.Now().Before(token.ExpiresAt) || !w.IDP.Accepts("apiax", token.AccessToken.Reveal()) {
-				t.Fatalf("%s: a reader meets a dead token", w.Clock.Now())
+				t.Fatalf("%s: an application reads a dead token", w.Clock.Now())
 			}
 			// Heartbeats at which nothing can be due are passed over.
 			if w.Clock.Advance(w.Config.Every); w.Clock.Now().Before(token.RenewAfter) {

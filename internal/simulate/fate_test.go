@@ -24,7 +24,7 @@ func (q *quarter) fate() {
 		if q.chance(perDay / 10) {
 			q.idpDown[provider] = now.Add(q.between(5*time.Minute, 6*time.Hour))
 			q.outages++
-			for _, r := range q.readers {
+			for _, r := range q.applications {
 				if r.provider == provider {
 					r.upsets++
 				}
@@ -32,7 +32,7 @@ func (q *quarter) fate() {
 		}
 	}
 	if q.chance(3 * perDay) {
-		q.operate(q.readers[q.rnd.IntN(len(q.readers))])
+		q.operate(q.applications[q.rnd.IntN(len(q.applications))])
 	}
 	for i := 0; i < len(q.fixes); i++ {
 		if !now.Before(q.fixes[i].at) {
@@ -48,7 +48,7 @@ func (q *quarter) later(d time.Duration, do func()) {
 }
 
 // operate is an operator's doing, wise or not.
-func (q *quarter) operate(r *reader) {
+func (q *quarter) operate(r *application) {
 	q.operator++
 	secret := "evertoken/" + r.name + "/"
 	value := func(document string) string {
@@ -102,7 +102,7 @@ func (q *quarter) operate(r *reader) {
 	}
 }
 
-func (q *quarter) moveBack(r *reader) {
+func (q *quarter) moveBack(r *application) {
 	secret := q.w.AWS.Secret("evertoken/" + r.name + "/session")
 	current, ok := secret.Labelled(secrets.Current)
 	previous, before := secret.Labelled(secrets.Previous)
@@ -118,7 +118,7 @@ func (q *quarter) moveBack(r *reader) {
 
 // reseed is what a person does for the connection that has nothing stronger than
 // its refresh token, once an answer was lost: a new seed.
-func (q *quarter) reseed(r *reader) {
+func (q *quarter) reseed(r *application) {
 	if r.name != "oauth2-refresh" || r.unwell {
 		return
 	}
@@ -137,7 +137,7 @@ func (q *quarter) reseed(r *reader) {
 }
 
 // members are those of a connection's stored credential.
-func (q *quarter) members(r *reader) map[string]string {
+func (q *quarter) members(r *application) map[string]string {
 	v, _ := q.w.AWS.Secret("evertoken/" + r.name + "/credential").Labelled(secrets.Current)
 	members := map[string]string{}
 	if err := json.Unmarshal([]byte(v.Value), &members); err != nil {

@@ -19,12 +19,12 @@ type ledger struct {
 }
 
 // owner is the connection that a request was made for, or nil.
-func (q *quarter) owner(x fakeidp.Request) *reader {
+func (q *quarter) owner(x fakeidp.Request) *application {
 	if r := q.byClient[x.Form.Get("client_id")]; r != nil && x.Form.Get("client_id") != "" {
 		return r
 	}
 	if x.Provider == fakeidp.ProviderApiax || x.Provider == fakeidp.ProviderFlexNet {
-		for _, r := range q.readers {
+		for _, r := range q.applications {
 			if r.provider == x.Provider {
 				return r
 			}
@@ -35,9 +35,9 @@ func (q *quarter) owner(x fakeidp.Request) *reader {
 
 // account enters what the last run sent, checks that none of it was too much
 // and that what it received is stored, and returns whose requests there were.
-func (q *quarter) account(lost bool) map[*reader]bool {
-	touched, received := map[*reader]bool{}, map[*reader]bool{}
-	for _, r := range q.readers {
+func (q *quarter) account(lost bool) map[*application]bool {
+	touched, received := map[*application]bool{}, map[*application]bool{}
+	for _, r := range q.applications {
 		if lost {
 			r.losses++
 		}
@@ -77,7 +77,7 @@ func givesRefresh(name, grant string) bool {
 }
 
 // enter adds one request to the ledgers.
-func (q *quarter) enter(r *reader, x fakeidp.Request) {
+func (q *quarter) enter(r *application, x fakeidp.Request) {
 	if x.Processed && strings.HasPrefix(sentPassword(x), wrongPassword) {
 		r.wrongSent++
 	}
@@ -108,7 +108,7 @@ func (q *quarter) enter(r *reader, x fakeidp.Request) {
 }
 
 // bounds checks the passwords sent over all the time.
-func (q *quarter) bounds(touched map[*reader]bool) {
+func (q *quarter) bounds(touched map[*application]bool) {
 	for r := range touched {
 		if most := r.wrongStored + r.losses; r.wrongSent > most {
 			q.errorf("%s sent wrong passwords %d times, at most %d are allowed", r.name, r.wrongSent, most)
@@ -125,7 +125,7 @@ func (q *quarter) bounds(touched map[*reader]bool) {
 
 // claimed reports whether the session in force has an exchange without a stored
 // answer.
-func (q *quarter) claimed(r *reader) bool {
+func (q *quarter) claimed(r *application) bool {
 	v, ok := q.w.AWS.Secret("evertoken/" + r.name + "/session").Labelled("EVERTOKEN_EXCHANGE")
 	current, _ := q.w.AWS.Secret("evertoken/" + r.name + "/session").Labelled(secrets.Current)
 	return ok && v.ID == current.ID
@@ -137,7 +137,7 @@ func (q *quarter) leaks() {
 	if what := leaked(q.w.Log.String() + q.w.Metrics.String()); what != "" {
 		q.errorf("logs, metrics or answer hold %s", what)
 	}
-	for _, r := range q.readers {
+	for _, r := range q.applications {
 		for _, document := range []string{"credential", "session", "token"} {
 			if what := leaked(strings.Join(labelsOf(q.w.AWS.Secret("evertoken/"+r.name+"/"+document)), "\n")); what != "" {
 				q.errorf("a label of the %s of %s holds %s", document, r.name, what)
@@ -148,7 +148,7 @@ func (q *quarter) leaks() {
 
 // daily checks what holds over a day.
 func (q *quarter) daily() {
-	for _, r := range q.readers {
+	for _, r := range q.applications {
 		for _, document := range []string{"credential", "session", "token"} {
 			name := "evertoken/" + r.name + "/" + document
 			if n := q.w.AWS.VersionsYoungerThan(name, 24*time.Hour); n >= 100 {

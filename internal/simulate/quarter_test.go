@@ -19,9 +19,9 @@ import (
 	"evertoken/internal/renew"
 )
 
-// reader watches one connection as an application does, at every instant that
+// application watches the token of one connection, at every instant that
 // matters, and keeps what is needed to judge a dead token.
-type reader struct {
+type application struct {
 	name, provider string
 	expires        time.Time // of the token last seen
 	renewAfter     time.Time
@@ -41,10 +41,10 @@ type reader struct {
 
 // quarter is one simulated stretch of time.
 type quarter struct {
-	t       *testing.T
-	w       *fakeworld.World
-	rnd     *rand.Rand
-	readers []*reader
+	t            *testing.T
+	w            *fakeworld.World
+	rnd          *rand.Rand
+	applications []*application
 	// ends of what is going on
 	awsDown, throttled time.Time
 	idpDown            map[string]time.Time
@@ -61,10 +61,10 @@ type quarter struct {
 	longest  time.Duration
 	seed     uint64
 	began    time.Time
-	byClient map[string]*reader // :: client_id → whose it is
-	refresh  map[string]*sent   // :: refresh token → its sends, over all the time
-	refused  map[string]int     // :: refresh token and day → refusals
-	owners   map[string]*reader // :: refresh token → who sent it
+	byClient map[string]*application // :: client_id → whose it is
+	refresh  map[string]*sent        // :: refresh token → its sends, over all the time
+	refused  map[string]int          // :: refresh token and day → refusals
+	owners   map[string]*application // :: refresh token → who sent it
 }
 
 // errorf tells a violation, and how to meet it again.
@@ -81,12 +81,12 @@ type fix struct {
 
 func newQuarter(t *testing.T, seed uint64) *quarter {
 	q := &quarter{t: t, w: fakeworld.New(t), rnd: rand.New(rand.NewPCG(seed, 1)), idpDown: map[string]time.Time{}, seed: seed,
-		byClient: map[string]*reader{}, refresh: map[string]*sent{}, refused: map[string]int{}, owners: map[string]*reader{}}
+		byClient: map[string]*application{}, refresh: map[string]*sent{}, refused: map[string]int{}, owners: map[string]*application{}}
 	strict(q.w)
 	for _, name := range q.w.All() {
 		provider, _, _ := strings.Cut(name, "-")
-		r := &reader{name: name, provider: provider}
-		q.readers = append(q.readers, r)
+		r := &application{name: name, provider: provider}
+		q.applications = append(q.applications, r)
 		q.byClient[q.members(r)["client_id"]] = r
 	}
 	q.began = q.w.Clock.Now()
@@ -186,7 +186,7 @@ func (q *quarter) tick() {
 	report, _ := broken(q.w, faults)
 	whole := !now.Before(q.awsDown) && !now.Before(q.throttled) && !crash && !lost
 	touched := q.account(crash || lost)
-	for _, r := range q.readers {
+	for _, r := range q.applications {
 		down := now.Before(q.idpDown[r.provider])
 		clean := whole && !down && !r.unwell
 		outcome := fakeworld.Entry(report, r.name).Outcome
@@ -200,7 +200,7 @@ func (q *quarter) tick() {
 			r.good++
 		}
 	}
-	for _, r := range q.readers {
+	for _, r := range q.applications {
 		q.reseed(r)
 	}
 	q.alarm(report)
@@ -222,10 +222,10 @@ func (q *quarter) alarm(report issue.Report) {
 	}
 }
 
-// look is every reader's look, now.
+// look lets each application read its token now.
 func (q *quarter) look() {
 	now := q.w.Clock.Now()
-	for _, r := range q.readers {
+	for _, r := range q.applications {
 		token, ok := q.w.Token(r.name)
 		if !ok {
 			q.errorf("the token of %s has gone", r.name)
@@ -236,7 +236,7 @@ func (q *quarter) look() {
 				q.longest = max(q.longest, token.IssuedAt.Sub(r.expires))
 			}
 			life := token.ExpiresAt.Sub(token.IssuedAt)
-			*r = reader{name: r.name, provider: r.provider, unwell: r.unwell, ledger: r.ledger, disturbed: r.disturbed,
+			*r = application{name: r.name, provider: r.provider, unwell: r.unwell, ledger: r.ledger, disturbed: r.disturbed,
 				expires: token.ExpiresAt, renewAfter: token.RenewAfter, minRemaining: life / 6}
 		}
 		if now.Before(r.expires) {
@@ -254,7 +254,7 @@ func (q *quarter) look() {
 }
 
 // judge says whether a token was allowed to die.
-func (q *quarter) judge(r *reader) {
+func (q *quarter) judge(r *application) {
 	allowed := 0 // good runs that may pass without a renewal
 	if r.disturbed {
 		allowed = 3 // one notes the left-over claim, one waits, one settles it

@@ -60,7 +60,7 @@ func (x *watcher) pauses(last issue.Report) bool {
 	return e.Outcome == string(renew.Failed) && (strings.Contains(e.Reason, "Evertoken sends it again once a day") || strings.Contains(e.Reason, "at most six times a day"))
 }
 
-// look is a reader's look, now.
+// look lets the application read its token now.
 func (x *watcher) look() {
 	_, ok := published(x.w, x.name)
 	if x.hadToken && !ok {

@@ -16,7 +16,7 @@ import (
 // wrongPassword begins every password that never worked.
 const wrongPassword = fakeidp.Canary + "-wrong"
 
-// read is what a reader of a connection's token gets. The times are zero where
+// read is what an application gets when it reads a connection's token. The times are zero where
 // the document does not tell them.
 type read struct {
 	access              string
