@@ -22,7 +22,7 @@ var tidy = []struct{ pattern, by string }{
 	{` --endpoint-url http://127\.0\.0\.1:\d+`, ""},
 	{`client:[0-9a-f]+`, "evertoken-crm"},
 	// The list grows with every preset.
-	{`(?s)(Which provider is crm of\?\n.*?\n).*?(provider: )`, "$1   …\n$2"},
+	{`(?s)(Which provider issues the tokens of crm\?\n.*?\n).*?(provider: )`, "$1   …\n$2"},
 	{`\x1b\[\d+m`, ""},
 	{`\b59m of 1h\b`, "1h of 1h"}, {`\b29m of 30m\b`, "30m of 30m"}, {`It lives 59m`, "It lives 1h"},
 	{`in 34m\b`, "in 35m"}, {`in 14m\b`, "in 15m"}, {`expired 3[01]m ago`, "expired 30m ago"},

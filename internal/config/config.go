@@ -70,7 +70,8 @@ func Load(getenv func(string) string) (Config, error) {
 			return
 		}
 		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") {
-			problems = append(problems, fmt.Errorf("%s must begin and end with a slash, such as %s", name, *to))
+			problems = append(problems, fmt.Errorf("%s must begin and end with a slash, "+
+				"such as %s", name, *to))
 			return
 		}
 		*to = v
@@ -82,7 +83,8 @@ func Load(getenv func(string) string) (Config, error) {
 		}
 		n, err := strconv.Atoi(v)
 		if err != nil || n < least || n > most {
-			problems = append(problems, fmt.Errorf("%s must be a whole number from %d to %d", name, least, most))
+			problems = append(problems, fmt.Errorf("%s must be a whole number "+
+				"from %d to %d", name, least, most))
 			return
 		}
 		*to = n
@@ -95,7 +97,8 @@ func Load(getenv func(string) string) (Config, error) {
 	if v := getenv("EVERTOKEN_EVERY"); v != "" {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < time.Minute || d > time.Hour {
-			problems = append(problems, errors.New("EVERTOKEN_EVERY must be a duration from 1m to 1h, such as 5m"))
+			problems = append(problems, errors.New("EVERTOKEN_EVERY must be a duration from 1m "+
+				"to 1h, such as 5m"))
 		} else {
 			c.Every = d
 		}
@@ -103,18 +106,21 @@ func Load(getenv func(string) string) (Config, error) {
 	var err error
 	if c.AllowedHosts, err = hosts.Parse(getenv("EVERTOKEN_ALLOWED_HOSTS")); err != nil {
 		problems = append(problems, fmt.Errorf(
-			"EVERTOKEN_ALLOWED_HOSTS must be a comma-separated list of hosts (the template's parameter AllowedHosts): %w", err))
+			"EVERTOKEN_ALLOWED_HOSTS must be a comma-separated list of hosts (the template's "+
+				"parameter AllowedHosts): %w", err))
 	}
 	c.RescueKey = getenv("EVERTOKEN_RESCUE_KEY")
 	if len(c.RescueKey) > 256 || strings.ContainsFunc(c.RescueKey, notInKeyID) {
-		problems = append(problems, errors.New("EVERTOKEN_RESCUE_KEY must be a KMS key's ARN, id or alias, such as alias/rescue"))
+		problems = append(problems, errors.New("EVERTOKEN_RESCUE_KEY must be a KMS key's ARN, id "+
+			"or alias, such as alias/rescue"))
 	}
 	switch getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") {
 	case "", "0":
 	case "1":
 		c.AllowLoopbackHTTP = true
 	default:
-		problems = append(problems, errors.New("EVERTOKEN_ALLOW_LOOPBACK_HTTP must be 1, 0 or empty"))
+		problems = append(problems, errors.New("EVERTOKEN_ALLOW_LOOPBACK_HTTP must be 1, "+
+			"0 or empty"))
 	}
 	return c, errors.Join(problems...)
 }

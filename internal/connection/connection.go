@@ -121,7 +121,8 @@ type wire struct {
 // token_parameter must begin with. Its error is an [*Error].
 func Parse(name string, declared []byte, parameterPrefix string) (Connection, error) {
 	if !ValidName(name) {
-		return Connection{}, &Error{"", "", "a connection's name must be one lower-case letter or digit, then up to 62 letters, digits and hyphens; the name of one parameter is not"}
+		return Connection{}, &Error{"", "", "a connection's name must be one lower-case letter " +
+			"or digit, then up to 62 letters, digits and hyphens; the name of one parameter is not"}
 	}
 	fail := func(member, problem string) (Connection, error) {
 		return Connection{}, &Error{name, member, problem}
@@ -130,7 +131,8 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	var err error
 	if member, problem := strictjson.Decode(declared, &w); problem != "" {
 		if member == "format" {
-			problem = "is not supported: leave it out. For an application that reads a bare token, name another secret as \"plain_copy\""
+			problem = "is not supported: leave it out. For an application that reads a bare " +
+				"token, name another secret as \"plain_copy\""
 		}
 		return fail(member, problem)
 	}
@@ -158,17 +160,21 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 			continue
 		}
 		if !validSecretID(*s.from) {
-			return fail(s.member, "must be a secret's name or ARN: 1 to 512 letters, digits and /_+=.@!-")
+			return fail(s.member, "must be a secret's name or ARN: 1 to 512 letters, digits "+
+				"and /_+=.@!-")
 		}
 		*s.to = *s.from
 	}
 	c.SessionDeclared = w.Session != nil
 	if w.TokenParameter != nil {
 		if w.Token != nil {
-			return fail("token_parameter", "is set together with \"token\": declare only one of the two")
+			return fail("token_parameter", "is set together with \"token\": declare only one "+
+				"of the two")
 		}
 		if !validParameter(*w.TokenParameter, parameterPrefix) {
-			return fail("token_parameter", "must be a parameter's name beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, 15 levels deep, and not one of Evertoken's own (connections/, rescue/)")
+			return fail("token_parameter", "must be a parameter's name "+
+				"beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, 15 "+
+				"levels deep, and not one of Evertoken's own (connections/, rescue/)")
 		}
 		c.TokenParameter, c.Token = *w.TokenParameter, ""
 	}
@@ -184,7 +190,8 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 			return fail("renewed_by", "must be issue or rotation")
 		}
 		if c.RenewedBy == ByRotation && c.TokenParameter != "" {
-			return fail("renewed_by", "cannot be rotation for a parameter: Secrets Manager rotates secrets only")
+			return fail("renewed_by", "cannot be rotation for a parameter: Secrets Manager "+
+				"rotates secrets only")
 		}
 	}
 	if w.MinRemaining != nil {

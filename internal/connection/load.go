@@ -79,7 +79,8 @@ func declaredTwice(name string, parameters []string) error {
 	if len(parameters) == 1 {
 		where = "in the parameter " + parameters[0]
 	}
-	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Delete one of the two: " +
+	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Delete " +
+		"one of the two: " +
 		putCommand(parameters[len(parameters)-1])}
 }
 
@@ -98,14 +99,16 @@ type declaration struct {
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	if p.Secure {
-		return map[string]declaration{name: {err: &Error{name, "", "is in a SecureString: a connection holds no secret, and Evertoken reads it from a String only. " +
+		return map[string]declaration{name: {err: &Error{name, "", "is in a SecureString: a " +
+			"connection holds no secret, and Evertoken reads it from a String only. " +
 			"AWS cannot change a parameter's type, so delete the parameter and create it again: `aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
 	}
 	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(p.Value), &members) != nil || members["connections"] == nil {
 		if strings.Contains(strings.TrimPrefix(p.Name, path), "/") {
-			return map[string]declaration{name: {err: &Error{name, "", "is one level too deep: the parameter of one connection is " + path + "<name>"}}}
+			return map[string]declaration{name: {err: &Error{name, "", "is one level too deep: " +
+				"the parameter of one connection is " + path + "<name>"}}}
 		}
 		return map[string]declaration{name: {json: []byte(p.Value)}}
 	}
@@ -137,11 +140,13 @@ func split(p Parameter, path string) map[string]declaration {
 // keeps refuses what depends on where Evertoken runs.
 func (c Connection) keeps(rules Rules) error {
 	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
-		return &Error{c.Name, "token_parameter", "is inside the path of the declared connections: choose a name outside that path"}
+		return &Error{c.Name, "token_parameter", "is inside the path of the declared " +
+			"connections: choose a name outside that path"}
 	}
 	for _, d := range c.secrets() {
 		if r := Region(d.id); r != "" && rules.Region != "" && r != rules.Region {
-			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in its own Region only"}
+			return &Error{c.Name, d.member, "is in another Region: Evertoken reads and writes in " +
+				"its own Region only"}
 		}
 	}
 	return nil

@@ -46,7 +46,8 @@ func parseProbe(name string, declared json.RawMessage) (Probe, error) {
 	case p.Every < leastProbe || p.Every > mostProbe:
 		return Probe{}, &Error{name, "probe.every", "must be from 15m to 24h"}
 	case w.URL != nil && *w.URL == "":
-		return Probe{}, &Error{name, "probe.url", "is empty: name a URL, or leave it out to use the provider's own call"}
+		return Probe{}, &Error{name, "probe.url", "is empty: name a URL, or leave it out to use " +
+			"the provider's own call"}
 	case w.URL != nil:
 		p.URL = *w.URL
 	}

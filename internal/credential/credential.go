@@ -78,12 +78,14 @@ func Parse(document redact.Secret) (Credential, error) {
 		var s string
 		if json.Unmarshal(value, &s) != nil {
 			if name != PrivateKey || value[0] != '{' {
-				return Credential{}, &Error{"credential", name, "is not a JSON string: write it in quotes"}
+				return Credential{}, &Error{"credential", name, "is not a JSON string: write " +
+					"it in quotes"}
 			}
 			s = string(value) // a JSON Web Key as the object that it is
 		}
 		if strings.ContainsRune(s, 0) {
-			return Credential{}, &Error{"credential", name, "holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8"}
+			return Credential{}, &Error{"credential", name, "holds a NUL character, which no " +
+				"provider accepts: store it again as plain text, in UTF-8"}
 		}
 		secret := redact.New(s)
 		if name != Password { // white space may be part of a password

@@ -52,7 +52,8 @@ func ParseSession(document redact.Secret) (Session, error) {
 	}
 	var w sessionWire
 	if err := json.Unmarshal([]byte(document.Reveal()), &w); err != nil {
-		return Session{}, &Error{"session", wrongMember(err), "has the wrong type. Only Evertoken writes this document: store {} in its place to have a new session opened"}
+		return Session{}, &Error{"session", wrongMember(err), "has the wrong type. Only " +
+			"Evertoken writes this document: store {} in its place to have a new session opened"}
 	}
 	s := Session{
 		RefreshToken: redact.New(w.RefreshToken).Trim(),

@@ -116,7 +116,8 @@ func ParseMember(value []byte) (List, error) {
 		return nil, fmt.Errorf("%s", form)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("is empty, which would allow no host at all: name a host, or leave the member out")
+		return nil, fmt.Errorf("is empty, which would allow no host at all: name a host, or " +
+			"leave the member out")
 	}
 	return parseAll(list)
 }
@@ -141,7 +142,8 @@ func parseEntry(text string) (e Entry, problem string) {
 	case text == "":
 		return Entry{}, "is empty: remove it, or the extra comma"
 	case strings.ContainsAny(text, "/?#@\\"):
-		return Entry{}, "must be a host alone: write login.example.com, without https://, user name or path"
+		return Entry{}, "must be a host alone: write login.example.com, without https://, user " +
+			"name or path"
 	}
 	name, port, problem := splitPort(text)
 	if problem != "" {
@@ -156,9 +158,11 @@ func parseEntry(text string) (e Entry, problem string) {
 	case problem != "":
 		return Entry{}, problem
 	case below && t.literal:
-		return Entry{}, "has a star before an address: a star matches names below a domain, such as *.example.com"
+		return Entry{}, "has a star before an address: a star matches names below a domain, such " +
+			"as *.example.com"
 	case below && !strings.Contains(t.name, "."):
-		return Entry{}, "allows a whole top-level domain: name at least two labels after the star, such as *.example.com"
+		return Entry{}, "allows a whole top-level domain: name at least two labels after the " +
+			"star, such as *.example.com"
 	}
 	if !below && !t.loopback() && !strings.Contains(t.name, ".") {
 		return Entry{}, "has one label only: write the whole name, such as login.example.com"
@@ -174,10 +178,12 @@ func splitPort(text string) (host, port, problem string) {
 		host, port = text[:colon], text[colon+1:]
 	}
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-		return "", "", "has more than one colon: write host:port, or for an IPv6 loopback address [::1]:8443"
+		return "", "", "has more than one colon: write host:port, or for an IPv6 loopback " +
+			"address [::1]:8443"
 	}
 	if !validPort(port) {
-		return "", "", "has a wrong port: it must be a number from 1 to 65535, without leading zeros"
+		return "", "", "has a wrong port: it must be a number from 1 to 65535, without " +
+			"leading zeros"
 	}
 	return host, port, ""
 }
@@ -213,7 +219,8 @@ func parseHost(host string) (t target, problem string) {
 	}
 	for i := range len(host) {
 		if host[i] >= 0x80 {
-			return target{}, "must be ASCII: with look-alike letters, one host can look like another. " +
+			return target{}, "must be ASCII: with look-alike letters, one host can look " +
+				"like another. " +
 				"If the host is right, write its xn-- form"
 		}
 	}
@@ -238,7 +245,8 @@ func parseHost(host string) (t target, problem string) {
 		return target{name: name, literal: true}, ""
 	}
 	if len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !validLabel(l) }) {
-		return target{}, "must be a host name: labels of letters, digits and hyphens, separated by dots"
+		return target{}, "must be a host name: labels of letters, digits and hyphens, " +
+			"separated by dots"
 	}
 	return target{name: name}, ""
 }

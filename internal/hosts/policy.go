@@ -81,7 +81,8 @@ func (p Policy) judge(u *url.URL) (grounds, error) {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && p.Loopback && t.loopback():
 	default:
-		return never("the URL must be https (http is allowed to a loopback host only, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
+		return never("the URL must be https (http is allowed to a loopback host only, with " +
+			"EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
 	}
 	switch {
 	case len(p.Bound) > 0:
@@ -145,14 +146,16 @@ func (p Policy) refuse(t target) *Refused {
 	if secret == "" {
 		secret = "<credential>"
 	}
-	command := "aws secretsmanager put-secret-value --secret-id " + secret + " --secret-string file://credential.json"
+	command := "aws secretsmanager put-secret-value " +
+		"--secret-id " + secret + " --secret-string file://credential.json"
 	if len(p.Bound) > 0 {
 		r.Problem = `the credential may not be sent to ` + entry + `: its own member "hosts" does not name it`
 		r.Remedy = "If " + entry + ` is right, add it to "hosts" in the credential's document ("hosts":"` +
 			p.Bound.With(entry).String() + `") and store that: ` + command + "."
 		return r
 	}
-	r.Problem = "the credential may not be sent to " + entry + ", which is neither the provider's own host nor allowed"
+	r.Problem = "the credential may not be sent to " + entry + ", which is neither the " +
+		"provider's own host nor allowed"
 	r.Remedy = "If " + entry + ` is right, allow it in one of two ways. For this credential alone, add "hosts":["` + entry +
 		`"] to its document and store that: ` + command + ". For every credential without \"hosts\", deploy the stack with " +
 		`--parameter-overrides "AllowedHosts=` + p.Allowed.With(entry).String() + `".`

@@ -153,5 +153,6 @@ func parse(document redact.Secret, id string) (Key, string) {
 		}
 		return parseDER(der)
 	}
-	return Key{}, "is neither PEM nor a JSON Web Key: it must begin with -----BEGIN PRIVATE KEY-----, or be a JSON object with the member kty"
+	return Key{}, "is neither PEM nor a JSON Web Key: it must begin with -----BEGIN PRIVATE " +
+		"KEY-----, or be a JSON object with the member kty"
 }

@@ -65,16 +65,19 @@ func parsePEM(text string) (Key, string) {
 	case strings.Contains(text, "PUBLIC KEY-----"):
 		return Key{}, "is a public key: store the private key that belongs to it"
 	case len(key.Certificates) > 0:
-		return Key{}, "is a certificate: store the private key here, and the certificate in the member certificate"
+		return Key{}, "is a certificate: store the private key here, and the certificate in the " +
+			"member certificate"
 	}
-	return Key{}, "holds no private key: the PEM text must begin with -----BEGIN PRIVATE KEY----- and end with -----END PRIVATE KEY-----"
+	return Key{}, "holds no private key: the PEM text must begin with -----BEGIN PRIVATE " +
+		"KEY----- and end with -----END PRIVATE KEY-----"
 }
 
 // parsePrivate reads one block that says it is a private key.
 func parsePrivate(b *pem.Block) (Key, string) {
 	switch {
 	case b.Type == "OPENSSH PRIVATE KEY":
-		return Key{}, "is an OpenSSH key: copy the file and convert the copy to PEM with ssh-keygen -p -m PKCS8 -N '' -f FILE"
+		return Key{}, "is an OpenSSH key: copy the file and convert the copy to PEM with " +
+			"ssh-keygen -p -m PKCS8 -N '' -f FILE"
 	case b.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
 		return Key{}, "is an encrypted private key: remove its password with openssl pkey -in FILE"
 	}
@@ -129,9 +132,11 @@ func parseDER(der []byte) (Key, string) {
 	case ok:
 		return Key{signer: redact.Wrap(&signer)}, ""
 	case key != nil: // X25519, which agrees on keys and signs nothing
-		return Key{}, "is of a kind that Evertoken cannot sign with: use RSA, EC (P-256, P-384, P-521) or Ed25519"
+		return Key{}, "is of a kind that Evertoken cannot sign with: use RSA, EC (P-256, P-384, " +
+			"P-521) or Ed25519"
 	case pkcs12(der):
-		return Key{}, "is a PKCS #12 file (.p12, .pfx): extract the key with openssl pkcs12 -in FILE -nodes"
+		return Key{}, "is a PKCS #12 file (.p12, .pfx): extract the key with openssl pkcs12 -in " +
+			"FILE -nodes"
 	}
 	return Key{}, "must be an unencrypted private key (PKCS #8, PKCS #1 or SEC 1)"
 }

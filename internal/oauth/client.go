@@ -214,12 +214,14 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Class = exchange.Misconfigured
 		e.Lost = false // TLS comes before the first byte of HTTP
 		e.Problem = "the server refused the TLS connection"
-		e.Hint = "If the provider wants mutual TLS, check the credential's certificate and private_key, and that the provider knows the certificate."
+		e.Hint = "If the provider wants mutual TLS, check the credential's certificate and " +
+			"private_key, and that the provider knows the certificate."
 	case untrusted(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false
 		e.Problem = "the server's certificate is not trusted"
-		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, or the certificate has expired."
+		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, or the " +
+			"certificate has expired."
 	case notTLS(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false
@@ -234,7 +236,8 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Hint = "If this lasts, check the host in the URL and the function's way to the network."
 	case timedOut(err):
 		e.Problem = "no connection in time"
-		e.Hint = "If this lasts, check that the function has a way to the network (a VPC needs a NAT gateway)."
+		e.Hint = "If this lasts, check that the function has a way to the network (a VPC needs a " +
+			"NAT gateway)."
 	default:
 		e.Problem = "no connection"
 	}

@@ -66,7 +66,8 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
 			a, err := netip.ParseAddrPort(resolved)
 			if err != nil {
-				return &hosts.Refused{Problem: "the host's name resolves to nothing that is an address"}
+				return &hosts.Refused{Problem: "the host's name resolves to nothing that is " +
+					"an address"}
 			}
 			return to.policy.CheckAddress(to.url, a.Addr())
 		}

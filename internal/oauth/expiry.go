@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -79,13 +78,15 @@ func (g *reading) lifetime(holder members, access string) life {
 	own, isJWT := readClaims(access)
 	usable := isJWT && believable(own.expires, g.now)
 	if isJWT && !own.issued.IsZero() && own.issued.Sub(g.now).Abs() > clockOff {
-		l.hints = append(l.hints, "The provider's clock and the function's differ by more than 5 minutes, or the token was issued earlier.")
+		l.hints = append(l.hints, "The provider's clock and the function's differ by more than 5 "+
+			"minutes, or the token was issued earlier.")
 	}
 	left := said.ends.Sub(g.now)
 	switch {
 	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that means nothing
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken takes it from the token itself.")
+		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken "+
+			"takes it from the token itself.")
 	case said.told && left < minLife && r.Life > 0:
 		l.ends = g.from.Add(r.Life)
 	case said.told && left < minLife:
@@ -96,7 +97,8 @@ func (g *reading) lifetime(holder members, access string) life {
 		l.absurd = true
 	case !said.told && usable:
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken takes it from the token itself.")
+		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken "+
+			"takes it from the token itself.")
 	case !said.told:
 		l.ends = g.from.Add(fallback)
 		if r.Life == 0 {
@@ -105,14 +107,16 @@ func (g *reading) lifetime(holder members, access string) life {
 	case usable && own.expires.Before(said.ends):
 		l.ends = own.expires
 		if said.ends.Sub(own.expires) > differs {
-			l.hints = append(l.hints, "The token itself expires earlier than the answer says: Evertoken uses the earlier time.")
+			l.hints = append(l.hints, "The token itself expires earlier than the answer says: "+
+				"Evertoken uses the earlier time.")
 		}
 	default:
 		l.ends = said.ends
 		if isJWT && !own.expires.IsZero() && !usable {
 			// Not taken: by our clock such a token is over or as good as
 			// eternal, and the answer's own figure does not hang on clocks.
-			l.hints = append(l.hints, "The token itself states an expiry that is not plausible: Evertoken uses the answer's.")
+			l.hints = append(l.hints, "The token itself states an expiry that is not plausible: "+
+				"Evertoken uses the answer's.")
 		}
 	}
 	if !l.over && !l.absurd && !believable(l.ends, g.now) {
@@ -126,10 +130,12 @@ var secondsInWords = strings.NewReplacer(" ", "", "seconds", "s", "secs", "s", "
 
 func (g *reading) untold(said stated, fallback time.Duration) string {
 	if said.odd {
-		return fmt.Sprintf("The token's lifetime in the answer cannot be read: Evertoken assumes %s.", fallback) +
+		return fmt.Sprintf("The token's lifetime in the answer cannot be read: Evertoken "+
+			"assumes %s.", fallback) +
 			g.ifSettings(" If it is another, set settings.token_life.")
 	}
-	return fmt.Sprintf("The answer does not state the token's lifetime: Evertoken assumes %s.", fallback)
+	return fmt.Sprintf("The answer does not state the token's lifetime: Evertoken "+
+		"assumes %s.", fallback)
 }
 
 // stated finds what the answer says of the token's end.
@@ -164,7 +170,8 @@ func (g *reading) earlier(s stated, m members) stated {
 		}
 		date := g.read(m, value, name)
 		if date.told && date.hint == "" && believable(date.ends, g.now) && s.ends.Sub(date.ends) > differs {
-			date.hint = "The answer states two expiry times of the token: Evertoken uses the earlier one."
+			date.hint = "The answer states two expiry times of the token: Evertoken uses the " +
+				"earlier one."
 			return date
 		}
 	}
@@ -214,7 +221,8 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	if !believable(ends, g.now) {
 		return stated{odd: true} // another zone, most likely
 	}
-	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time zone: Evertoken reads it as UTC."}
+	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time " +
+		"zone: Evertoken reads it as UTC."}
 }
 
 // dotNetDate is how ASP.NET's JavaScriptSerializer writes a date: the digits are
@@ -323,78 +331,4 @@ func refreshEnd(s float64, from, now time.Time) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// date reads a number as seconds since the Unix epoch, else as milliseconds and
-// less.
-func date(s float64, now time.Time) (time.Time, bool) {
-	for _, t := range epochs(s) {
-		if believable(t, now) {
-			return t, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// latestEpoch is 9999-12-31: beyond it RFC 3339 cannot write a date.
-const latestEpoch = 253402300799
-
-func epochs(s float64) []time.Time {
-	var out []time.Time
-	for _, v := range []float64{s, s / 1e3, s / 1e6, s / 1e9} {
-		if v <= latestEpoch {
-			out = append(out, time.UnixMilli(int64(v*1000)).UTC())
-		}
-	}
-	return out
-}
-
-// The forms in which answers write dates: RFC 3339, ISO 8601 in its variants,
-// RFC 9110's (ASP.NET's .expires), and without a zone.
-var (
-	zonedDates = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700",
-		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07", time.UnixDate, time.RubyDate, "Mon, 02-Jan-2006 15:04:05 MST", time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST"}
-	bareDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405", "20060102150405",
-		"2006/01/02 15:04:05", "1/2/2006 3:04:05 PM"}
-)
-
-// parseDate reads a date. zoned says that it has a zone; without one it is read
-// as UTC. A zone by name other than UTC or GMT is none: its offset is not known.
-func parseDate(s string) (t time.Time, zoned, ok bool) {
-	s = strings.TrimSpace(s)
-	for _, layout := range zonedDates {
-		if t, err := time.Parse(layout, s); err == nil {
-			name, offset := t.Zone()
-			return t.UTC(), offset != 0 || name == "" || name == "UTC" || name == "GMT" || name == "Z", true
-		}
-	}
-	for _, layout := range bareDates {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), false, true
-		}
-	}
-	return time.Time{}, false, false
-}
-
-func believable(ends, now time.Time) bool {
-	left := ends.Sub(now)
-	return left >= minLife && left <= maxLife
-}
-
-// seconds is a duration of at most ten years.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// number reads a JSON number, or one in quotes as Flexera's page prints it
-// (https://developer.flexera.com/docs/page/authentication).
-func number(raw json.RawMessage) (float64, bool) {
-	s := strings.TrimSpace(string(raw))
-	var quoted string
-	if json.Unmarshal(raw, &quoted) == nil {
-		s = strings.TrimSpace(quoted)
-	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, false
-	}
-	return v, true
 }

@@ -23,9 +23,11 @@ func (g *reading) publish(out *exchange.Issued) {
 		value, ok := scalar(g.body.path(path))
 		switch {
 		case !ok:
-			out.Hints = append(out.Hints, fmt.Sprintf("settings.publish names %q, where the answer has no text or number.", path))
+			out.Hints = append(out.Hints, fmt.Sprintf("settings.publish names %q, where the "+
+				"answer has no text or number.", path))
 		case secretive(name), value != "" && g.holdsSecret(value):
-			out.Hints = append(out.Hints, fmt.Sprintf("settings.publish names %q, which holds a secret in the answer: Evertoken does not publish it.", path))
+			out.Hints = append(out.Hints, fmt.Sprintf("settings.publish names %q, which holds a "+
+				"secret in the answer: Evertoken does not publish it.", path))
 		default:
 			if out.Publish == nil {
 				out.Publish = map[string]string{}

@@ -143,7 +143,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		return dead(r), true // Auth0 answers a wrong password or secret with 401 access_denied
 	case found.means == meansSettings && found.code == "invalid_request" && r.password():
 		v := dead(r) // django-oauth-toolkit and others answer a wrong password so
-		v.hint += " Or the request lacks a parameter, or has one that the provider does not know: check the settings."
+		v.hint += " Or the request lacks a parameter, or has one that the provider does not " +
+			"know: check the settings."
 		return v, true
 	case found.means == meansSettings && found.code == "forbidden":
 		return forbidden(r), true
@@ -153,7 +154,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		// Said of dead refresh tokens too: one that has worked so far is dead.
 		v := dead(r)
 		v.unsure = true
-		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it lasts, log in again and store the new one."
+		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it " +
+			"lasts, log in again and store the new one."
 		return v, true
 	case found.means == meansSettings:
 		// To a refresh token that has worked with these settings it may mean
@@ -182,14 +184,17 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Transient, unsure: r.password()}
 	case status >= 300 && status <= 399:
 		return verdict{class: exchange.Misconfigured, unsure: true,
-			hint: "The URL answers with a redirect, and Evertoken never sends a credential after a redirect: check the URL."}
+			hint: "The URL answers with a redirect, and Evertoken never sends a credential after " +
+				"a redirect: check the URL."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
 		return dead(r) // whatever stands in it
 	case status == http.StatusUnsupportedMediaType && r.ClientAuth != "":
 		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
-			hint: "The provider does not read this form of request: set settings.request_format to json, or remove it if it is json."}
+			hint: "The provider does not read this form of request: set settings.request_format " +
+				"to json, or remove it if it is json."}
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no such endpoint.", unsure: !r.password()}
+		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no " +
+			"such endpoint.", unsure: !r.password()}
 	case r.password():
 		v := dead(r) // any other 4xx: to send it again may lock the user
 		if page {
@@ -207,7 +212,8 @@ func byStatus(status int, s said, r Refusal) verdict {
 	case r.Kind == RefreshGrant && (status == http.StatusBadRequest || status == http.StatusConflict || status == http.StatusGone || status == http.StatusUnprocessableEntity):
 		v := dead(r)
 		v.unsure = true
-		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in again and store the new refresh token."
+		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in again and store the new " +
+			"refresh token."
 		return v
 	}
 	return verdict{class: exchange.Misconfigured, hint: hintUnknown, unsure: true}
@@ -217,10 +223,12 @@ func byStatus(status int, s said, r Refusal) verdict {
 func forbidden(r Refusal) verdict {
 	if r.Kind == ClientGrant || r.Kind == PasswordGrant {
 		return verdict{class: exchange.CredentialDead,
-			hint: "The provider knows the credential but forbids its use: check its rights, and which addresses may use it."}
+			hint: "The provider knows the credential but forbids its use: check its rights, and " +
+				"which addresses may use it."}
 	}
 	return verdict{class: exchange.Misconfigured,
-		hint: "The provider forbids this: check the rights of the user or client, and which addresses may use it."}
+		hint: "The provider forbids this: check the rights of the user or client, and which " +
+			"addresses may use it."}
 }
 
 // dead is the verdict on a refused credential.
@@ -230,14 +238,16 @@ func dead(r Refusal) verdict {
 		return verdict{class: exchange.GrantDead, hint: hintDeadToken}
 	case PasswordGrant:
 		return verdict{class: exchange.CredentialDead,
-			hint: "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."}
+			hint: "The user name or the password is wrong, or the user is locked: a locked user " +
+				"gets the same answer."}
 	case Call:
 		return verdict{class: exchange.Misconfigured, hint: "The API refuses the access token."}
 	}
 	if r.ClientAuth != "" {
 		return verdict{class: exchange.CredentialDead, hint: clientHint(r)}
 	}
-	return verdict{class: exchange.CredentialDead, hint: "The provider refuses the client's credential: check the client id and its secret or key."}
+	return verdict{class: exchange.CredentialDead, hint: "The provider refuses the client's " +
+		"credential: check the client id and its secret or key."}
 }
 
 func first(a, b string) string {

@@ -48,7 +48,8 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 		return g.unusable("the answer is not a JSON object", hintHTML, true)
 	}
 	return g.unusable(`the answer has no "access_token"`+g.names(), "Check that the URL is the provider's token endpoint."+
-		g.ifSettings(" If it is, set settings.answer to the place of the token in the answer."), false)
+		g.ifSettings(" If it is, set settings.answer to the place of the token in "+
+			"the answer."), false)
 }
 
 // saysNo returns the error that a 2xx answer tells, or nil: GitHub, Slack, Zoho
@@ -158,12 +159,14 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	}
 	if g.handsBack(access) {
 		return g.unusable(`the answer's "access_token" is a secret that was sent, or its refresh token`, "Applications read this value, and must not get a secret."+
-			g.ifSettings(" Correct settings.answer: it must name the place of the access token in the answer."), false)
+			g.ifSettings(" Correct settings.answer: it must name the place of the access token "+
+				"in the answer."), false)
 	}
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
 		return g.unusable(`the answer's "token_type" is not Bearer`,
 			"Evertoken supports bearer tokens only (RFC 6750)."+
-				g.ifSettings(" If this provider's APIs take its tokens as bearer tokens, name the type in settings.token_types."), false)
+				g.ifSettings(" If this provider's APIs take its tokens as bearer tokens, name "+
+					"the type in settings.token_types."), false)
 	}
 	life := g.lifetime(holder, access)
 	switch {
@@ -172,10 +175,14 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
 		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Unusable: spends,
 			Problem: "the provider gave a token that expires at once", Hint: hintAtItsEnd +
-				g.ifSettings(" If 0 means that the provider's tokens do not expire, set settings.token_life.")}
+				g.ifSettings(" If 0 means that the provider's tokens do not expire, set "+
+					"settings.token_life.")}
 	case life.absurd:
-		return g.unusable("the token's lifetime is not plausible", "A token must live at least 30 seconds and at most 400 days; "+
-			"the answer says otherwise in every reading."+g.ifSettings(" If the provider documents the lifetime, set settings.token_life to it."), false)
+		return g.unusable("the token's lifetime is not plausible", "A token must live at least "+
+			"30 seconds and at most 400 days; "+
+			"the answer says otherwise in "+
+			"every reading."+g.ifSettings(" If the provider documents the lifetime, set "+
+			"settings.token_life to it."), false)
 	}
 	out := g.kept
 	out.AccessToken, out.TokenType, out.ExpiresAt = redact.New(access), "Bearer", life.ends

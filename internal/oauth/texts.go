@@ -51,10 +51,12 @@ var textWords = []textWord{
 	// grants/RefreshTokenGrantType.java, TokenManager.java,
 	// grants/ResourceOwnerPasswordCredentialsGrantType.java.
 	{"token is not active", meansToken,
-		"The refresh token has expired: it was not used in time, or its session has reached its end.",
+		"The refresh token has expired: it was not used in time, or its session has " +
+			"reached its end.",
 		"Keycloak"},
 	{"refresh token expired", meansToken,
-		"The refresh token has expired: it was not used in time, or its session has reached its end.",
+		"The refresh token has expired: it was not used in time, or its session has " +
+			"reached its end.",
 		"Keycloak"},
 	{"offline session not active", meansToken,
 		"The user's offline session has ended: by logout or by time.",
@@ -80,15 +82,18 @@ var textWords = []textWord{
 	{"user disabled", meansPassword, "The user is disabled.", "Keycloak"},
 	{"account disabled", meansPassword, "The user is disabled.", "Keycloak"},
 	{"account is not fully set up", meansPassword,
-		"The user must first change the password, set up a second factor or accept terms. Log in as that user.",
+		"The user must first change the password, set up a second factor or accept terms. Log in " +
+			"as that user.",
 		"Keycloak"},
 	{"invalid user credentials", meansPassword,
-		"The user name or the password is wrong, or the user is locked for a while: a locked user gets the same answer.",
+		"The user name or the password is wrong, or the user is locked for a while: a locked " +
+			"user gets the same answer.",
 		"Keycloak"},
 	{"token client and authorized client don t match", meansToken,
 		"The refresh token belongs to another client: check client_id.",
 		"Keycloak"},
-	{"unmatching clients", meansToken, "The refresh token belongs to another client: check client_id.",
+	{"unmatching clients", meansToken, "The refresh token belongs to another client: check " +
+		"client_id.",
 		"Keycloak"},
 	{"refresh token issued before", meansToken,
 		"The user's session was opened anew after this refresh token.",
@@ -97,7 +102,8 @@ var textWords = []textWord{
 		"The user's session was opened anew after this refresh token.",
 		"Keycloak"},
 	{"not allowed for direct access grants", meansSettings,
-		"The password grant is switched off for this client: the provider must allow direct access grants.",
+		"The password grant is switched off for this client: the provider must allow direct " +
+			"access grants.",
 		"Keycloak"},
 	{"no longer has requested consent", meansToken,
 		"The user's consent to this client is gone: it must be given again.",
@@ -109,7 +115,8 @@ var textWords = []textWord{
 	{"https required", meansSettings, "The realm wants https.", "Keycloak"},
 	{"realm not enabled", meansSettings, "The realm is disabled.", "Keycloak"},
 	{"realm does not exist", meansSettings, "There is no such realm: check the URL.", "Keycloak"},
-	{"missing refresh token", meansSettings, hintMissing, "Authlib: 'Missing \"refresh_token\" in request.'"},
+	{"missing refresh token", meansSettings, hintMissing, "Authlib: 'Missing \"refresh_token\" " +
+		"in request.'"},
 	{"refresh token is missing", meansSettings, hintMissing, "hand-made servers"},
 	{"refresh token is required", meansSettings, hintMissing, "hand-made servers"},
 	{"missing parameter", meansSettings, hintMissing, "Keycloak: 'Missing parameter: username'"},
@@ -118,12 +125,14 @@ var textWords = []textWord{
 	{"parameter is missing", meansSettings, hintMissing,
 		"League: 'The request is missing a required parameter'"},
 	{"missing form parameter", meansSettings,
-		"The request lacks a parameter, or the provider does not read this form of request: check the settings.",
+		"The request lacks a parameter, or the provider does not read this form of request: " +
+			"check the settings.",
 		"Keycloak"},
 	{"requires an active refresh token", meansToken, hintDeadToken,
 		"Shopify: 'This request requires an active refresh_token'"},
 	{"invalid refresh token", meansToken,
-		"The refresh token is expired, revoked or already used; or, with Keycloak, it is not one of this realm.",
+		"The refresh token is expired, revoked or already used; or, with Keycloak, it is not one " +
+			"of this realm.",
 		"Keycloak, Spring, SAP Commerce, Twitch"},
 	// https://github.com/okta/okta-react-native/issues/109
 	{"the refresh token is invalid or expired", meansToken, "", "Okta"},
@@ -131,13 +140,15 @@ var textWords = []textWord{
 	// Entra's: learn.microsoft.com/entra/identity-platform/reference-error-codes.
 	{"aadsts7000215", meansClient, "The client's secret is wrong: store its value, not its id.",
 		"Entra"},
-	{"aadsts7000222", meansClient, "The client's secret has expired: create a new one and store it.",
+	{"aadsts7000222", meansClient, "The client's secret has expired: create a new one " +
+		"and store it.",
 		"Entra"},
 	{"aadsts700016", meansClient,
 		"There is no such application in this tenant: check client_id and the tenant in the URL.",
 		"Entra"},
 	{"aadsts700027", meansClient,
-		"The provider does not know the certificate or the signature of the assertion: store the certificate in the credential's member certificate, and register it.",
+		"The provider does not know the certificate or the signature of the assertion: store the " +
+			"certificate in the credential's member certificate, and register it.",
 		"Entra"},
 	{"aadsts700024", meansClient, hintAssertionTime, "Entra"},
 	{"aadsts7000112", meansClient, hintDeletedClient, "Entra"},
@@ -163,13 +174,16 @@ var textWords = []textWord{
 		"Entra"},
 	{"aadsts50057", meansPassword, "The user is disabled.", "Entra"},
 	{"aadsts53003", meansSettings,
-		"A Conditional Access policy of the tenant blocks this: let it exclude the user or the application, or the addresses that the functions call from.",
+		"A Conditional Access policy of the tenant blocks this: let it exclude the user or the " +
+			"application, or the addresses that the functions call from.",
 		"Entra"},
 	{"aadsts7000218", meansClient,
-		"The provider wants the client's secret or an assertion: store it, and set settings.client_auth to client_secret_post or private_key_jwt.",
+		"The provider wants the client's secret or an assertion: store it, and set " +
+			"settings.client_auth to client_secret_post or private_key_jwt.",
 		"Entra"},
 	{"aadsts1002012", meansSettings,
-		"With client_credentials Entra wants the scope to be the resource with /.default behind it: set settings.scope so.",
+		"With client_credentials Entra wants the scope to be the resource with /.default behind " +
+			"it: set settings.scope so.",
 		"Entra"},
 	{"aadsts90002", meansSettings, "There is no such tenant: check the URL.", "Entra"},
 
@@ -188,23 +202,29 @@ var textWords = []textWord{
 	{"aud claim", meansNothing, hintAudience, "Hydra, Okta, Box"},
 	{"claim aud", meansNothing, hintAudience, "Hydra, Okta, Box"},
 	{"invalid jwt signature", meansNothing,
-		"The assertion's signature does not match: private_key or key_id is not the one that is registered.",
+		"The assertion's signature does not match: private_key or key_id is not the one that is " +
+			"registered.",
 		"Google"},
 	{"user hasn t approved this consumer", meansNothing,
-		"The user must approve the app first: log in once by its authorisation page, or let an administrator approve it for users.",
+		"The user must approve the app first: log in once by its authorisation page, or let an " +
+			"administrator approve it for users.",
 		"Salesforce"},
 	{"user hasn t approved", meansNothing,
-		"The user must approve the app first: log in once by its authorisation page, or let an administrator approve it for users.",
+		"The user must approve the app first: log in once by its authorisation page, or let an " +
+			"administrator approve it for users.",
 		"Salesforce"},
 	{"authentication failure", meansPassword,
-		"The user name, the password or its security token is wrong, or the user is locked: a locked user gets the same answer.",
+		"The user name, the password or its security token is wrong, or the user is locked: a " +
+			"locked user gets the same answer.",
 		"Salesforce"},
 
 	{"issuer not found", meansNothing,
-		"The provider does not know the assertion's issuer: check client_id, and whether the account is a test account with a host of its own.",
+		"The provider does not know the assertion's issuer: check client_id, and whether the " +
+			"account is a test account with a host of its own.",
 		"Docusign"},
 	{"not supported on this domain", meansNothing,
-		"The provider has this grant at another domain: with Salesforce, set settings.token_url to the org's My Domain.",
+		"The provider has this grant at another domain: with Salesforce, set settings.token_url " +
+			"to the org's My Domain.",
 		"Salesforce"},
 	{"no client credentials user enabled", meansNothing,
 		"The app has no user to act as: choose one under Run As in its client credentials flow.",
@@ -228,14 +248,16 @@ var textWords = []textWord{
 
 	// The client, in words.
 	{"client is unauthorized to retrieve access tokens", meansClient,
-		"An administrator must allow the service account by domain-wide delegation: its client id, and exactly the scopes that are asked for.",
+		"An administrator must allow the service account by domain-wide delegation: its client " +
+			"id, and exactly the scopes that are asked for.",
 		"Google"},
 	{"missing valid authorization header", meansClient, hintBasic, "X"},
 	{"http basic authentication", meansClient, hintBasic, "commercetools"},
 	{"not allowed for the client", meansClient, hintGrantNotAllowed, "Auth0"},
 	{"not allowed to use authorization grant", meansClient, hintGrantNotAllowed, "Ory Hydra"},
 	{"client certificate", meansClient,
-		"The provider wants the client's certificate: store certificate and private_key, and set settings.mutual_tls or settings.client_auth.",
+		"The provider wants the client's certificate: store certificate and private_key, and set " +
+			"settings.mutual_tls or settings.client_auth.",
 		"ADP and other servers with mutual TLS"},
 	{"could not be found for client id", meansClient, hintDeletedClient, "WSO2"},
 	{"client was deleted", meansClient, hintDeletedClient,
@@ -247,7 +269,8 @@ var textWords = []textWord{
 	{"client disabled", meansClient, hintDeletedClient, "hand-made servers"},
 	{"no client with requested id", meansClient, hintDeletedClient, "UAA, Spring"},
 	{"supports client authentication method", meansClient,
-		"The provider has another method registered for this client than settings.client_auth says: set settings.client_auth to that one.",
+		"The provider has another method registered for this client than settings.client_auth " +
+			"says: set settings.client_auth to that one.",
 		"Hydra"},
 	{"invalid client", meansClient, "", "Keycloak: 'Invalid client or Invalid client credentials'"},
 	{"client authentication failed", meansClient, "",

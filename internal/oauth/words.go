@@ -99,7 +99,8 @@ var codeWords = []codeWord{
 	{"oauth_app_blocked", meansToken,
 		"An administrator has blocked the app: unblock it, then log in again.", "Salesforce"},
 	{"mfa_required", meansPassword,
-		"The provider wants a second factor, which no function can give: take the factor off this user, or use another grant.",
+		"The provider wants a second factor, which no function can give: take the factor off " +
+			"this user, or use another grant.",
 		"Auth0"},
 	{"e0000011", meansToken, "", "Okta's error codes"},
 
@@ -120,7 +121,8 @@ var codeWords = []codeWord{
 	{"app_disabled", meansClient, hintDeletedClient, "Atlassian, Shopify"},
 	{"wrong_client", meansClient, "", "Bitrix24: WRONG_CLIENT"},
 	{"app_not_installed", meansClient,
-		"The app is no longer installed in the account: install it again there, and store what that yields.",
+		"The app is no longer installed in the account: install it again there, and store what " +
+			"that yields.",
 		"Shopify, Slack"},
 	{"e0000004", meansClient, "", "Okta's error codes: authentication failed"},
 
@@ -183,18 +185,21 @@ var codeWords = []codeWord{
 		"RFC 6749 section 5.2"},
 	{"bad_scope", meansSettings, "The provider does not grant the scope: check the settings.",
 		"Zoho"},
-	{"insufficient_scope", meansSettings, "The provider does not grant the scope: check the settings.",
+	{"insufficient_scope", meansSettings, "The provider does not grant the scope: check " +
+		"the settings.",
 		"RFC 6750 section 3.1"},
 	{"invalid_target", meansSettings,
 		"The provider does not know the resource or audience: check the settings.",
 		"RFC 8707 section 2"},
-	{"invalid_resource", meansSettings, "The provider does not know the resource: check the settings.",
+	{"invalid_resource", meansSettings, "The provider does not know the resource: check " +
+		"the settings.",
 		"Entra"},
 	{"access_denied", meansSettings,
 		"The provider denies access: check that the client, the user and the realm are enabled.",
 		"RFC 6749 section 4.1.2.1; Keycloak for a disabled realm"},
 	{"forbidden", meansSettings,
-		"The provider forbids this: check the rights of the user or client, and which addresses may use it.",
+		"The provider forbids this: check the rights of the user or client, and which addresses " +
+			"may use it.",
 		"RFC 9110 section 15.5.4 as a word; Goa"},
 	{"invalid_dpop_proof", meansSettings, hintDPoP, "RFC 9449 section 5"},
 	{"use_dpop_nonce", meansSettings, hintDPoP, "RFC 9449 section 8"},

@@ -27,7 +27,8 @@ type addOptions struct {
 func (a *app) addCommand() *cobra.Command {
 	var o addOptions
 	c := a.changing(&cobra.Command{
-		Use: "add NAME", Short: "Declare a connection, store its credential and wait for the first token",
+		Use: "add NAME", Short: "Declare a connection, store its credential and wait for the " +
+			"first token",
 		Long: `Add asks for what is missing: the provider, its settings, the credential. It
 creates the secrets, with their tag and the stack's key, stores the credential,
 bound to the provider's host, declares the connection, and has the function try
@@ -54,12 +55,16 @@ stored in Secrets Manager and nowhere else.`,
 	})
 	f := c.Flags()
 	f.StringVar(&o.provider, "provider", "", "provider or preset (--list shows them)")
-	f.StringVar(&o.way, "way", "", "the way to a token, where a provider has several (--list shows them)")
+	f.StringVar(&o.way, "way", "", "the way to a token, where a provider has several (--list "+
+		"shows them)")
 	f.StringArrayVar(&o.set, "set", nil, "a setting, as zone=eu; may be repeated")
-	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as min_remaining=10m; may be "+
+	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as "+
+		"min_remaining=10m; may be "+
 		"repeated")
-	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; - for standard input")
-	f.StringVar(&o.language, "reader", "", "language to show how to read the token: "+strings.Join(languages(),
+	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; - for "+
+		"standard input")
+	f.StringVar(&o.language, "reader", "", "language to show how to read "+
+		"the token: "+strings.Join(languages(),
 		", "))
 	f.BoolVar(&o.list, "list", false, "list providers and presets, with what each needs")
 	_ = c.RegisterFlagCompletionFunc("provider", func(*cobra.Command, []string, string) ([]string,
@@ -96,7 +101,8 @@ type addition struct {
 
 func (a *app) add(ctx context.Context, name string, o addOptions) error {
 	if !connection.ValidName(name) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.",
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits "+
+			"and hyphens.",
 			"%q cannot be a connection's name", name)
 	}
 	if o.language != "" && readers[o.language] == "" {
@@ -134,7 +140,8 @@ func (x *addition) find(ctx context.Context) (err error) {
 		return person("Correct it in the parameter "+d.Parameter+", then run this again.", "%w", d.Err)
 	}
 	if differs := x.differs(d); differs != "" {
-		return person("Change its declaration in the parameter "+d.Parameter+", or choose another name.",
+		return person("Change its declaration in the "+
+			"parameter "+d.Parameter+", or choose another name.",
 			"%s is declared already, with another %s", x.name, differs)
 	}
 	x.say("%s is declared already. This command continues from there.\n", x.name)
@@ -329,11 +336,13 @@ func (x *addition) content() content {
 func (x *addition) stored(e issue.Entry) string {
 	switch {
 	case e.Outcome == string(renew.Blocked) || e.ErrorClass == string(exchange.CredentialDead):
-		return "The connection is declared and its credential is stored, but the provider refuses that credential. Store another: evertoken credential " +
+		return "The connection is declared and its credential is stored, but the provider " +
+			"refuses that credential. Store another: evertoken credential " +
 			x.name
 	case e.Outcome == string(renew.Waiting):
 		return "" // the refusal says it
 	}
-	return "The connection is declared and its credential is stored. Every scheduled run tries again; to see how it goes: evertoken explain " +
+	return "The connection is declared and its credential is stored. Every scheduled run tries " +
+		"again; to see how it goes: evertoken explain " +
 		x.name
 }

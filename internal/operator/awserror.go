@@ -40,8 +40,10 @@ func refused(err error, action, resource string) error {
 		return &failure{exitAWS, fmt.Errorf("AWS did not answer %s: %s", on, network(err)),
 			"Check the network, the proxy and the Region's name, then run this again."}
 	case expired[code]:
-		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
-			"They may have expired, or belong to another partition. Sign in again (aws sso login), or give --profile."}
+		return &failure{exitAWS, fmt.Errorf("AWS does not accept these "+
+			"credentials (%s: %s)", on, code),
+			"They may have expired, or belong to another partition. Sign in again (aws sso " +
+				"login), or give --profile."}
 	case denied(code):
 		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code), keyToo(action)}
 	case throttles[code]:
@@ -50,7 +52,8 @@ func refused(err error, action, resource string) error {
 	}
 	next := ""
 	if action == "ssm:PutParameter" && awsCode(err) == "InternalServerError" {
-		next = "Parameter Store accepts a deleted name again after half a minute. If this parameter was " +
+		next = "Parameter Store accepts a deleted name again after half a minute. If this " +
+			"parameter was " +
 			"deleted a moment ago, wait half a minute and run this again."
 	}
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
@@ -64,7 +67,8 @@ func keyToo(action string) string {
 	case "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter":
 		return next + " With a KMS key of your own, you also need kms:Decrypt on it."
 	case "secretsmanager:PutSecretValue", "secretsmanager:CreateSecret":
-		return next + " With a KMS key of your own, you also need kms:GenerateDataKey and kms:Decrypt on it."
+		return next + " With a KMS key of your own, you also need kms:GenerateDataKey and " +
+			"kms:Decrypt on it."
 	}
 	return next
 }

@@ -115,7 +115,8 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		parameter := rules.Path + strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 		if other, twice := fileOf[parameter]; twice {
 			findings = append(findings, finding{Weight: weightFault, File: file, Line: 1, Column: 1,
-				What: "has the same name as " + other + ": both would become one parameter. Rename one of the two"})
+				What: "has the same name as " + other + ": both would become one parameter. " +
+					"Rename one of the two"})
 			continue
 		}
 		texts[parameter], fileOf[parameter] = text, file

@@ -106,7 +106,8 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 	if p := x.d.Connection.TokenParameter; p != "" && x.stack.name != "" &&
 		!strings.HasPrefix(p, x.stack.parameterPrefix+"tokens/") {
 		x.add(weightFault, "Name a parameter below that path in the parameter "+x.d.Parameter+".",
-			"the functions may not write %s: their roles reach only %stokens/…", p, x.stack.parameterPrefix)
+			"the functions may not write %s: their roles reach only "+
+				"%stokens/…", p, x.stack.parameterPrefix)
 	}
 	x.life(ctx)
 	if stackErr != nil {
@@ -160,14 +161,16 @@ func hasLabel(labels map[string][]string, label string) bool {
 // place checks Region and name: the functions' roles reach no other secret.
 func (x *examination) place(doc document, d *secretsmanager.DescribeSecretOutput) {
 	if primary := aws.ToString(d.PrimaryRegion); primary != "" && primary != x.aws.region {
-		x.add(weightFault, "", "the secret %s is a replica: Evertoken writes in its primary Region, %s",
+		x.add(weightFault, "", "the secret %s is a replica: Evertoken writes in its primary "+
+			"Region, %s",
 			doc.name(), primary)
 	}
 	if x.stack.name == "" {
 		return
 	}
 	if !strings.HasPrefix(doc.name(), x.stack.secretPrefix) || !strings.HasSuffix(doc.name(), "/"+doc.role) {
-		x.add(weightFault, "", "the functions may not use %s: their roles reach only %s…/%s", doc.name(),
+		x.add(weightFault, "", "the functions may not use %s: their roles reach "+
+			"only %s…/%s", doc.name(),
 			x.stack.secretPrefix, doc.role)
 	}
 }
@@ -184,11 +187,13 @@ func (x *examination) tag(doc document, d *secretsmanager.DescribeSecretOutput) 
 	switch {
 	case have == x.d.Parameter:
 	case have == "":
-		x.add(weightWarning, next, "the secret %s has no tag %s: without it, a rotation must search all connections",
+		x.add(weightWarning, next, "the secret %s has no tag %s: without it, a rotation must "+
+			"search all connections",
 			doc.name(), parameterTag)
 	case doc.role == "credential" && x.serves(doc, have): // a shared one has one tag
 	default:
-		x.add(weightFault, next, "the tag %s of %s names another parameter, %s", parameterTag, doc.name(), have)
+		x.add(weightFault, next, "the tag %s of %s names another "+
+			"parameter, %s", parameterTag, doc.name(), have)
 	}
 }
 
@@ -210,7 +215,8 @@ func (x *examination) key(doc document, d *secretsmanager.DescribeSecretOutput) 
 		return
 	}
 	if x.stack.keyARN == "" {
-		x.add(weightFault, "Deploy the stack with that key as KmsKeyArn, or give the secret AWS's own key.",
+		x.add(weightFault, "Deploy the stack with that key as KmsKeyArn, or give the secret "+
+			"AWS's own key.",
 			"the secret %s has a KMS key that the functions may not use", doc.name())
 		return
 	}
@@ -235,7 +241,8 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 		x.add(weightFault, "evertoken rotate "+x.d.Name+" "+doc.role,
 			"another function than that of the stack %s rotates %s", x.stack.name, doc.name())
 	case enabled && d.NextRotationDate != nil && d.NextRotationDate.Before(x.Now().Add(-24*time.Hour)):
-		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s is overdue since %s",
+		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s is "+
+			"overdue since %s",
 			doc.name(), d.NextRotationDate.UTC().Format(time.DateOnly))
 	case enabled:
 		x.add(weightOK, "", "%s is rotated by Secrets Manager", doc.name())
@@ -243,7 +250,8 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	current := holder(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
-		x.add(weightWarning, "", "a rotation of %s is in progress or stopped half-way: AWSPENDING is not on "+
+		x.add(weightWarning, "", "a rotation of %s is in progress or stopped half-way: "+
+			"AWSPENDING is not on "+
 			"AWSCURRENT", doc.name())
 	}
 }
@@ -304,15 +312,20 @@ func (x *examination) life(ctx context.Context) {
 	switch {
 	case promised > life/2:
 		x.add(weightWarning, "Lower it in the parameter "+x.d.Parameter+".",
-			"min_remaining is %s, more than half of the token's life of %s: Evertoken promises half of its life", span(promised), span(life))
+			"min_remaining is %s, more than half of the token's life of %s: Evertoken promises "+
+				"half of its life", span(promised), span(life))
 	case c.Token != "" && life-promised < secretTakes:
-		x.add(weightFault, "Declare token_parameter in place of token, in the parameter "+x.d.Parameter+".",
-			"a token of %s lives too short for a secret, which may get only one new version in 15 minutes", span(life))
+		x.add(weightFault, "Declare token_parameter in place of token, in the "+
+			"parameter "+x.d.Parameter+".",
+			"a token of %s lives too short for a secret, which may get only one new version in "+
+				"15 minutes", span(life))
 	case x.stack.name != "" && max(leadTime, life/4) < 2*x.stack.every:
 		x.add(weightWarning, "Deploy the stack with a shorter Every.",
-			"the function runs every %s: one failed run breaks the promise of %s to readers", span(x.stack.every), span(promised))
+			"the function runs every %s: one failed run breaks the promise of %s "+
+				"to readers", span(x.stack.every), span(promised))
 	default:
-		x.add(weightOK, "", "the token lives %s, and its readers are promised %s", span(life), span(promised))
+		x.add(weightOK, "", "the token lives %s, and its readers are "+
+			"promised %s", span(life), span(promised))
 	}
 }
 
@@ -333,6 +346,7 @@ func (x *examination) dryRun(ctx context.Context) {
 		if e.Hint != "" { // something is wrong that the living token does not show yet
 			weight = weightWarning
 		}
-		x.add(weight, e.Hint, "the function issue can read all of it, and says %s: %s", e.Outcome, orDash(e.Reason))
+		x.add(weight, e.Hint, "the function issue can read all of it, and "+
+			"says %s: %s", e.Outcome, orDash(e.Reason))
 	}
 }

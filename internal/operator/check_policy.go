@@ -25,9 +25,11 @@ func (x *examination) policy(ctx context.Context, doc document) {
 		x.add(weightFault, "Name the readers in the resource policy.",
 			"the resource policy of %s lets anybody read it", doc.name())
 	case doc.role == "token" || doc.role == roleCopy:
-		x.add(weightOK, "", "by its resource policy %s may be read by %s", doc.name(), strings.Join(who, ", "))
+		x.add(weightOK, "", "by its resource policy %s may be "+
+			"read by %s", doc.name(), strings.Join(who, ", "))
 	default:
-		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s may be read by %s",
+		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s "+
+			"may be read by %s",
 			doc.name(), strings.Join(who, ", "))
 	}
 }

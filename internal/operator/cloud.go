@@ -51,10 +51,12 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 		c.BaseEndpoint = &a.endpoint
 	}
 	if c.Region == "" {
-		return nil, &failure{exitAWS, errRegion, "Give --region, set AWS_REGION, or use a profile that has a Region."}
+		return nil, &failure{exitAWS, errRegion, "Give --region, set AWS_REGION, or use a " +
+			"profile that has a Region."}
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
-		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give --profile, or set " +
+		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give " +
+			"--profile, or set " +
 			"AWS_PROFILE."}
 	}
 	// An invocation may take as long as the function: it has no such time-out.

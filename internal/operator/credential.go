@@ -18,7 +18,8 @@ func (a *app) credentialCommand() *cobra.Command {
 	var file string
 	var resume bool
 	c := a.changing(&cobra.Command{
-		Use: "credential NAME", Short: "Try a new credential, and store it only if it works", Args: names(1),
+		Use: "credential NAME", Short: "Try a new credential, and store it only " +
+			"if it works", Args: names(1),
 		Long: `Credential stores a new credential beside the one in force, has the function
 try it, and makes it the one in force (AWSCURRENT) only if a token was issued
 by it. A credential that is refused changes nothing.
@@ -35,7 +36,8 @@ a run of this command ended half-way, --resume goes on with what it stored.`,
 	})
 	c.Flags().StringVar(&file, "credential", "",
 		"file of the credential's JSON document; - for standard input")
-	c.Flags().BoolVar(&resume, "resume", false, "go on with the candidate that an earlier run stored")
+	c.Flags().BoolVar(&resume, "resume", false, "go on with the candidate that an earlier "+
+		"run stored")
 	c.MarkFlagsMutuallyExclusive("credential", "resume")
 	return c
 }
@@ -173,9 +175,11 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 		if err := ch.moveLabel(context.WithoutCancel(ctx), x.id, issue.LabelCandidate, "",
 			x.version); err != nil {
 			return half(err, fmt.Sprintf("the candidate was refused (%v)", why),
-				"The label "+issue.LabelCandidate+" harms nothing; the next run of this command replaces it.")
+				"The label "+issue.LabelCandidate+" harms nothing; the next run of this command "+
+					"replaces it.")
 		}
-		return &failure{exitPerson, fmt.Errorf("the new credential does not work, and nothing was changed: %w",
+		return &failure{exitPerson, fmt.Errorf("the new credential does not work, and nothing "+
+			"was changed: %w",
 			why), ""}
 	}
 	return x.promote(ctx, ch, e)
@@ -186,7 +190,8 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 func (x *replacement) promote(ctx context.Context, ch changes, e issue.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := ch.moveLabel(ctx, x.id, secrets.Current, x.version, x.secret.current()); err != nil {
-		return half(err, "the candidate works and its token is published, and it is not AWSCURRENT of "+x.shown+" yet",
+		return half(err, "the candidate works and its token is published, and it is not "+
+			"AWSCURRENT of "+x.shown+" yet",
 			"Go on with: evertoken credential "+x.Name+" --resume")
 	}
 	if err := ch.moveLabel(ctx, x.id, issue.LabelCandidate, "", x.version); err != nil {

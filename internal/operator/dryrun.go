@@ -99,7 +99,8 @@ func (t teller) tagSecret(_ context.Context, secret string, tags map[string]stri
 }
 
 func (t teller) deleteSecret(_ context.Context, secret string) error {
-	return t.tell(fmt.Sprintf("Mark the secret for deletion. For %d days it can be restored.", recoveryDays),
+	return t.tell(fmt.Sprintf("Mark the secret for deletion. For %d days it can "+
+		"be restored.", recoveryDays),
 		"secretsmanager", "delete-secret", "--secret-id", secret, "--recovery-window-in-days", fmt.Sprint(recoveryDays))
 }
 

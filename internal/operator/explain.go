@@ -18,7 +18,8 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain NAME", Short: "Say in words what state a connection is in, and what happens next", Args: names(1),
+		Use: "explain NAME", Short: "Say in words what state a connection is in, and what " +
+			"happens next", Args: names(1),
 		Long: `Explain tells what the labels on a connection's secrets mean, names what is half
 done and who finishes it, and has the function say, by a dry run, what its next
 run would do and why. It changes nothing.`,
@@ -82,10 +83,13 @@ func (a *app) printRemarks(remarks []remark) {
 // tokenRemark says what readers have.
 func tokenRemark(e entry, now time.Time) remark {
 	text := map[string]string{
-		stateFresh: "The token is published and fresh.", stateDue: "The token is published and due: the next " +
+		stateFresh: "The token is published and fresh.", stateDue: "The token is published and " +
+			"due: the next " +
 			"run renews it.",
-		stateLate: "The token is published, and has less life left than its readers are promised.", stateExpired: "The token has expired.",
-		stateNone: "No token is published yet.", stateWaiting: "No token is published: no credential is " +
+		stateLate: "The token is published, and has less life left than its readers " +
+			"are promised.", stateExpired: "The token has expired.",
+		stateNone: "No token is published yet.", stateWaiting: "No token is published: no " +
+			"credential is " +
 			"stored yet.",
 		stateWrong: "The connection cannot work.", stateUnread: "The token could not be read.",
 	}[e.State]
@@ -144,8 +148,10 @@ func rotationRemarks(c connection.Connection, doc document, d secrets.Descriptio
 	if pending == "" || pending == d.Holder(secrets.Current) {
 		return nil
 	}
-	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING is on a version " +
-		"that is not in force. Until it ends, runs leave this secret alone except in an emergency. Secrets " +
+	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING is on " +
+		"a version " +
+		"that is not in force. Until it ends, runs leave this secret alone except in an " +
+		"emergency. Secrets " +
 		"Manager retries the rotation.",
 		"evertoken rotate " + c.Name + " " + doc.role + "   (once AWSPENDING is gone)"}}
 }
@@ -164,11 +170,13 @@ func credentialRemarks(c connection.Connection, d secrets.Description) []remark 
 	}
 	if d.Holder(issue.LabelCandidate) != "" {
 		out = append(out, remark{"credential", "A new credential was stored to be tried (" +
-			issue.LabelCandidate + "), and its trial was not finished. The one in force is untouched.",
+			issue.LabelCandidate + "), and its trial was not finished. The one in force is " +
+			"untouched.",
 			"evertoken credential " + c.Name + " --resume"})
 	}
 	if d.Holder("EVERTOKEN_SERVICE_ACCOUNT") != "" {
-		out = append(out, remark{"credential", "A move onto a service account is half done: its client is " +
+		out = append(out, remark{"credential", "A move onto a service account is half done: its " +
+			"client is " +
 			"stored and not proven yet. The credential in force is untouched.",
 			"evertoken service-account " + c.Name + " …   (the same command again)"})
 	}
@@ -193,20 +201,23 @@ func noteInWords(label, name string) (text, do string) {
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
 			grant = strings.Join(parts[3:len(parts)-1], "_")
 			if grant == "password" {
-				again = "Evertoken retries a password that has worked before once a day; it never " +
+				again = "Evertoken retries a password that has worked before once a " +
+					"day; it never " +
 					"retries one that has not."
 			}
 			grant = " (" + grant + ")"
 		}
 		return "On " + dayOf(label) + " the provider refused it" + grant + ". " + again,
-			"Store another: evertoken credential " + name + "\nOr, if the fault was at the provider and is corrected: " +
+			"Store another: evertoken credential " + name + "\nOr, if the fault was at the " +
+				"provider and is corrected: " +
 				"evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
 		return "It was sent, and no clear answer came. Evertoken retries it with growing " +
 				"pauses, at most six times a day.",
 			"Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):
-		return "Its refresh token was spent to open a session, which Evertoken renews. It is not sent again.", ""
+		return "Its refresh token was spent to open a session, which Evertoken renews. It is not " +
+			"sent again.", ""
 	}
 	return "", ""
 }
@@ -222,18 +233,22 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 	for _, label := range slices.Sorted(slices.Values(d.Labels[d.Holder(secrets.Current)])) {
 		if strings.HasPrefix(label, rejected) {
 			out = append(out, remark{"session", "On " + dayOf(label) +
-				" the provider refused its refresh token. A renewal goes to the stored credential instead.", ""})
+				" the provider refused its refresh token. A renewal goes to the stored " +
+				"credential instead.", ""})
 		}
 	}
 	if d.Holder(session.LabelKept) != "" {
-		out = append(out, remark{"session", "A session that another run had received is kept aside (" +
+		out = append(out, remark{"session", "A session that another run had received is " +
+			"kept aside (" +
 			session.LabelKept + "). Evertoken uses it if the current one fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch _, err := a.aws.values.Get(ctx, rescue); {
 	case err == nil:
-		out = append(out, remark{"session", "A session that could not be stored is kept in the parameter " +
-			rescue + ". The next run that needs it stores it and deletes the parameter.", "evertoken renew " +
+		out = append(out, remark{"session", "A session that could not be stored is kept in the " +
+			"parameter " +
+			rescue + ". The next run that needs it stores it and deletes the " +
+			"parameter.", "evertoken renew " +
 			c.Name})
 	case !missing(err):
 		out = append(out, remark{"session", fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err), ""})
@@ -243,14 +258,18 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 
 // stageInWords are the stages of a session, in words.
 var stageInWords = map[session.Stage]string{
-	session.Empty:      "No session is open. The next renewal opens one, where the provider has sessions.",
+	session.Empty: "No session is open. The next renewal opens one, where the provider " +
+		"has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
 	session.Idle:       "No run is using the session at this moment.",
-	session.Lost: "A session is open. Its refresh token was sent before, and no answer was stored; " +
+	session.Lost: "A session is open. Its refresh token was sent before, and no answer " +
+		"was stored; " +
 		"the provider may have ended the session.",
-	session.Busy: "A run has claimed the session and has not stored an answer yet. It may still be " +
+	session.Busy: "A run has claimed the session and has not stored an answer yet. It " +
+		"may still be " +
 		"running, or have died. Other runs wait until the claim is older than a run can last.",
-	session.Orphaned: "A run claimed the session and died before it stored an answer. The next run takes " +
+	session.Orphaned: "A run claimed the session and died before it stored an answer. The next " +
+		"run takes " +
 		"the claim over and recovers what can be recovered.",
 }
 
@@ -273,7 +292,8 @@ func (a *app) nextRun(ctx context.Context, name string) (r remark, needsPerson b
 		report, err = a.invoke(ctx, s, event{Connections: []string{name}, DryRun: true})
 	}
 	if err != nil {
-		return remark{"next", fmt.Sprintf("The function could not be asked what it would do: %v.", err),
+		return remark{"next", fmt.Sprintf("The function could not be asked what it "+
+			"would do: %v.", err),
 			hints(err)}, false
 	}
 	e := outcomeOf(report, name)

@@ -120,7 +120,8 @@ func (x *addition) tellReader() {
 	for line := range strings.Lines(text) {
 		x.printf("  %s\n", strings.TrimRight(line, "\n"))
 	}
-	x.printf("A reader needs secretsmanager:GetSecretValue on %s alone, and may keep what it read until "+
+	x.printf("A reader needs secretsmanager:GetSecretValue on %s alone, and may keep what it "+
+		"read until "+
 		"renew_after.\n", tokenName(x.conn))
 	if x.o.language == "" {
 		x.printf("Other languages: evertoken add --reader %s; docs/consumers.md has them whole.\n",

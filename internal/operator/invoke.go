@@ -63,7 +63,8 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 			return report, functionFailed(out.Payload)
 		}
 		if json.Unmarshal(out.Payload, &report) != nil {
-			return report, &failure{exitAWS, fmt.Errorf("the function issue gave an answer that this command " +
+			return report, &failure{exitAWS, fmt.Errorf("the function issue gave an answer that " +
+				"this command " +
 				"cannot read"), oldFunction}
 		}
 		return report, nil
@@ -92,5 +93,6 @@ func outcomeOf(r issue.Report, name string) issue.Entry {
 			return e
 		}
 	}
-	return issue.Entry{Name: name, Outcome: "failed", Reason: "the function's answer does not name it"}
+	return issue.Entry{Name: name, Outcome: "failed", Reason: "the function's answer does " +
+		"not name it"}
 }

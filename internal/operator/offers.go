@@ -41,7 +41,8 @@ type way struct {
 var builtIn = []offer{
 	{
 		provider: "flexera", title: "Flexera One",
-		settings: []need{{name: "zone", about: "where the user or the organization lives", example: "eu",
+		settings: []need{{name: "zone", about: "where the user or the " +
+			"organization lives", example: "eu",
 			values: []string{"nam", "eu", "apac"}}},
 		ways: []way{
 			{name: "service-account", about: "a client of a service account",
@@ -54,7 +55,8 @@ var builtIn = []offer{
 		provider: "flexnet", title: "FlexNet Operations",
 		settings: []need{
 			{name: "base_url", about: "your site", example: "https://mysite.flexnetoperations.com"},
-			{name: "token_name", about: "a name for Evertoken's tokens, 3 to 23 characters", example: "evertoken"},
+			{name: "token_name", about: "a name for Evertoken's tokens, 3 to 23 " +
+				"characters", example: "evertoken"},
 		},
 		ways: []way{{name: "password", about: "a user's name and password",
 			members: []string{credential.Username, credential.Password}}},

@@ -39,7 +39,8 @@ func (a *app) prompter() (*prompter, error) {
 	return a.asks, nil
 }
 
-var errNoAnswer = &failure{exitInterrupted, errors.New("no answer was given: nothing was changed"), ""}
+var errNoAnswer = &failure{exitInterrupted, errors.New("no answer was given: nothing " +
+	"was changed"), ""}
 
 // line asks for a line that may be seen.
 func (p *prompter) line(question string) (string, error) {
@@ -132,7 +133,8 @@ func (a *app) readDocument(file string) (credential.Credential, error) {
 		return credential.Credential{}, usage("", "the credential cannot be read")
 	}
 	if len(text) > maxDocument {
-		return credential.Credential{}, usage("", "the credential is larger than a secret can be, 64 KiB")
+		return credential.Credential{}, usage("", "the credential is larger than a secret can "+
+			"be, 64 KiB")
 	}
 	doc, err := credential.Parse(redact.New(string(text)))
 	if err != nil {

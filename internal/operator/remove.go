@@ -15,7 +15,8 @@ import (
 func (a *app) removeCommand() *cobra.Command {
 	var keep bool
 	c := a.asking(&cobra.Command{
-		Use: "remove NAME", Short: "Remove a connection; its secrets can be restored for 30 days", Args: names(1),
+		Use: "remove NAME", Short: "Remove a connection; its secrets can be restored " +
+			"for 30 days", Args: names(1),
 		Long: `Remove deletes the declaration of a connection and marks its secrets for
 deletion. It asks first, and prints the declaration. For 30 days "evertoken add"
 with the same name restores the secrets. A credential that other connections use
@@ -59,7 +60,8 @@ func (a *app) remove(ctx context.Context, name string, keep bool) error {
 	for _, k := range kept {
 		a.say("The secret %s is kept.\n", k)
 	}
-	question := fmt.Sprintf("Remove %s? Its declaration is deleted now, and these secrets in %d days: %s.",
+	question := fmt.Sprintf("Remove %s? Its declaration is deleted now, and these secrets in "+
+		"%d days: %s.",
 		name, recoveryDays, orDash(shownSecrets(secrets)))
 	if err := a.confirm(question); err != nil {
 		return err
@@ -102,7 +104,8 @@ func (a *app) removable(ctx context.Context, name string) (target, error) {
 			return t, lookErr
 		}
 		if h.exists && !h.deleted && h.tag == parameter {
-			a.say("The declaration of %s is deleted already. This command continues from there.\n", name)
+			a.say("The declaration of %s is deleted already. This command continues "+
+				"from there.\n", name)
 			t.Declared = connection.Declared{Name: name, Parameter: parameter, Connection: c}
 			return t, nil
 		}

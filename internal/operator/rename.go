@@ -18,7 +18,8 @@ import (
 
 func (a *app) renameCommand() *cobra.Command {
 	return a.changing(&cobra.Command{
-		Use: "rename OLD NEW", Short: "Give a connection another name, without a new login", Args: names(2),
+		Use: "rename OLD NEW", Short: "Give a connection another name, without " +
+			"a new login", Args: names(2),
 		Long: `Rename copies the credential and the session of a connection to secrets of the
 new name, declares it there, and has the function renew it. The session is copied
 while no run can use it, so that no refresh token is sent twice. Secrets that the
@@ -74,7 +75,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 		if err == nil || !x.resumed || ok && f.code == exitPerson {
 			return err
 		}
-		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: Evertoken does not renew the token "+
+		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: Evertoken "+
+			"does not renew the token "+
 			"until this is finished", old, name)
 		if x.declared {
 			done = fmt.Sprintf("%s is declared in place of %s", name, old)
@@ -87,7 +89,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 // that was begun, in the version of the parameter that the new secrets name.
 func (x *renaming) find(ctx context.Context) (err error) {
 	if !connection.ValidName(x.new) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits and hyphens.",
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits "+
+			"and hyphens.",
 			"%q cannot be a connection's name", x.new)
 	}
 	if _, err = x.cloud(ctx); err != nil {
@@ -136,7 +139,8 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}},
 			x.rules(x.path, x.aws.region)) {
 			if d.Name == x.old && d.Err == nil {
-				x.say("The renaming of %s to %s was begun. This command continues from there.\n", x.old, x.new)
+				x.say("The renaming of %s to %s was begun. This command continues "+
+					"from there.\n", x.old, x.new)
 				x.from = d.Connection
 				return nil
 			}
@@ -295,7 +299,8 @@ func (x *renaming) act(ctx context.Context, ch changes) error {
 	if err := x.tellIssued(e); err != nil || x.output == "json" {
 		return err
 	}
-	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for deletion with: "+
+	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for "+
+		"deletion with: "+
 		"evertoken remove %s\n", tokenName(x.to), x.old, x.old)
 	return nil
 }

@@ -44,7 +44,8 @@ func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version 
 		return nil
 	}
 	if x.dryRun {
-		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN of %s>: its "+
+		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN "+
+			"of %s>: its "+
 			"refresh token is spent.\n", renew.SeedPrefix, x.moved[at].to)
 		return nil
 	}

@@ -47,9 +47,11 @@ func (a *app) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.profile, "profile", "", "AWS profile (default: AWS_PROFILE)")
 	f.StringVar(&a.region, "region", "", "AWS Region (default: AWS_REGION, or the profile's)")
-	f.StringVar(&a.endpoint, "endpoint-url", "", "where AWS is, as http://127.0.0.1:8766 (default: "+
+	f.StringVar(&a.endpoint, "endpoint-url", "", "where AWS is, as http://127.0.0.1:8766 "+
+		"(default: "+
 		"AWS_ENDPOINT_URL)")
-	f.StringVar(&a.stackName, "stack", "", "Evertoken's CloudFormation stack (default: EVERTOKEN_STACK, or "+
+	f.StringVar(&a.stackName, "stack", "", "Evertoken's CloudFormation stack (default: "+
+		"EVERTOKEN_STACK, or "+
 		"the only one)")
 	f.StringVar(&a.path, "connections-path", "", "where connections are declared (default: "+
 		"EVERTOKEN_CONNECTIONS_PATH, the stack's, or "+defaultPath+")")
@@ -80,7 +82,8 @@ const (
 // changing marks a command that changes something, and gives it --dry-run.
 func (a *app) changing(c *cobra.Command) *cobra.Command {
 	c.GroupID = groupChange
-	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "change nothing; print the AWS CLI's commands instead")
+	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "change nothing; print the AWS CLI's "+
+		"commands instead")
 	return c
 }
 

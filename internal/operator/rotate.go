@@ -17,13 +17,15 @@ import (
 func (a *app) rotateCommand() *cobra.Command {
 	var every string
 	c := a.changing(&cobra.Command{
-		Use: "rotate NAME [credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and " +
+		Use: "rotate NAME " +
+			"[credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and " +
 			"wait for its end",
 		Long: `Rotate has Secrets Manager rotate one secret of a connection: a credential (the
 client of a Flexera service account), a session or a token. Which one need not
 be said where only one has a rotation. --every sets its schedule, from 4 hours
 on; a secret without a rotation needs it.`,
-		Example: "  evertoken rotate flexera-prod credential --every 30d\n  evertoken rotate apiax-prod session",
+		Example: "  evertoken rotate flexera-prod credential --every 30d\n  evertoken rotate " +
+			"apiax-prod session",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usage("Usage: "+c.UseLine(), "evertoken rotate needs a name")
@@ -98,10 +100,12 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 	}
 	switch {
 	case len(found) == 0 && role == "":
-		return document{}, nil, usage("Say which, and how often: evertoken rotate "+t.Name+" session --every 7d",
+		return document{}, nil, usage("Say which, and how often: "+
+			"evertoken rotate "+t.Name+" session --every 7d",
 			"no secret of %s has a rotation", t.Name)
 	case len(found) == 0:
-		return document{}, nil, usage("", "a secret is a credential, a session or a token; %s has no %q", t.Name,
+		return document{}, nil, usage("", "a secret is a credential, a session or a token; "+
+			"%s has no %q", t.Name,
 			role)
 	case len(found) > 1:
 		var roles []string
@@ -165,11 +169,14 @@ func (a *app) awaitRotation(ctx context.Context, doc document, before string) er
 			gone = 0
 		}
 		if gone == rotationGone {
-			return person("The log of the function rotate says why. Then run the same command again.",
-				"the rotation of %s ended without a new version; the version in force is unchanged", doc.name())
+			return person("The log of the function rotate says why. Then run the same "+
+				"command again.",
+				"the rotation of %s ended without a new version; the version in force "+
+					"is unchanged", doc.name())
 		}
 		if err := a.Sleep(ctx, rotationEvery); err != nil {
-			return &failure{exitHalf, fmt.Errorf("interrupted: Secrets Manager continues the rotation of %s", doc.name()),
+			return &failure{exitHalf, fmt.Errorf("interrupted: Secrets Manager continues the "+
+				"rotation of %s", doc.name()),
 				""}
 		}
 	}

@@ -15,7 +15,8 @@ import (
 func (a *app) serviceAccountCommand() *cobra.Command {
 	var o serviceaccount.Options
 	c := a.asking(&cobra.Command{
-		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh token onto a " +
+		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh " +
+			"token onto a " +
 			"service account", Args: names(1),
 		Long: `Service-account moves a flexera connection from a user's refresh token, which
 dies after a year, onto a service account, whose client can be rotated. It works
@@ -30,11 +31,13 @@ half done after a failure is finished by running it again.`,
 		},
 	})
 	f := c.Flags()
-	f.StringVar(&o.Name, "name", "", "the service account's name; it is made unless it exists (required)")
+	f.StringVar(&o.Name, "name", "", "the service account's name; it is made unless it exists "+
+		"(required)")
 	f.StringArrayVar(&o.Roles, "role", nil,
 		"a role to grant it, as few as will do; may be repeated (required)")
 	f.StringVar(&o.Description, "description", "", "what to describe a new service account by")
-	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: the connection's settings.org_id)")
+	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: the connection's "+
+		"settings.org_id)")
 	return c
 }
 

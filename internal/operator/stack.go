@@ -58,7 +58,8 @@ func (a *app) findStack(ctx context.Context) (stack, error) {
 		if err != nil {
 			f := refused(err, "cloudformation:DescribeStacks", resource)
 			if name == "" && denied(awsCode(err)) {
-				return stack{}, &failure{exitAWS, f, "With --stack NAME the right on that one stack is enough."}
+				return stack{}, &failure{exitAWS, f, "With --stack NAME the right on that one " +
+					"stack is enough."}
 			}
 			return stack{}, f
 		}
@@ -91,13 +92,16 @@ func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name st
 			all = append(all, s.name)
 		}
 		slices.Sort(all)
-		return stack{}, &failure{exitUsage, fmt.Errorf("there are %d stacks of Evertoken here: %s", len(ours),
+		return stack{}, &failure{exitUsage, fmt.Errorf("there are %d stacks of "+
+			"Evertoken here: %s", len(ours),
 			strings.Join(all, ", ")),
 			"Say which with --stack NAME, or set EVERTOKEN_STACK."}
 	case len(old) > 0:
-		return stack{}, &failure{exitAWS, fmt.Errorf("the stack %s was deployed from a template that is too "+
+		return stack{}, &failure{exitAWS, fmt.Errorf("the stack %s was deployed from a template "+
+			"that is too "+
 			"old for this command", old[0]),
-			"Deploy the template of this release over it: nothing is lost, the secrets are not part of the stack."}
+			"Deploy the template of this release over it: nothing is lost, the secrets are not " +
+				"part of the stack."}
 	case name != "":
 		return stack{}, a.noStack(ctx, c, "the stack "+name+" is not Evertoken's")
 	}
@@ -106,7 +110,8 @@ func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name st
 
 func (a *app) noStack(ctx context.Context, c *cloud, what string) error {
 	return &failure{exitAWS, fmt.Errorf("%s in %s, Region %s", what, c.account(ctx), c.region),
-		"Is it deployed in another Region or account? Give --region or --profile. Where it is not deployed " +
+		"Is it deployed in another Region or account? Give --region or --profile. Where it is " +
+			"not deployed " +
 			"yet, see the README, \"Deploy\"."}
 }
 

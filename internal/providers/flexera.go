@@ -51,7 +51,8 @@ func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 	}
 	label, ok := flexeraZones[s.Zone]
 	if !ok {
-		return nil, p.wrong("zone", "must be nam, eu or apac: the zone of the user or the organization")
+		return nil, p.wrong("zone", "must be nam, eu or apac: the zone of the user or the "+
+			"organization")
 	}
 	p.zone, p.refreshTokenID = s.Zone, s.RefreshTokenID
 	login, err := p.override("login_url", s.LoginURL, "https://login.flexera."+label)
@@ -63,7 +64,8 @@ func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 		return nil, err
 	}
 	if s.RefreshTokenID != "" && !flexeraIDRE().MatchString(s.RefreshTokenID) {
-		return nil, p.wrong("refresh_token_id", "must be a refresh token's id, which has letters and digits only, and not the refresh token itself")
+		return nil, p.wrong("refresh_token_id", "must be a refresh token's id, which has letters "+
+			"and digits only, and not the refresh token itself")
 	}
 	if p.probeURL == "" && c.Probe.Every > 0 {
 		p.probeURL = p.apiURL + flexeraProbe
@@ -182,7 +184,8 @@ func (p *flexera) hinted(err error) error {
 		e.Hint += " Or it belongs to another zone: settings.zone is " + p.zone + "."
 	case e.Status == http.StatusForbidden:
 		// IP access control, the tag text of the IAM file.
-		e.Hint = "Check the roles, and the organization's IP allow-list: it must contain the functions' address."
+		e.Hint = "Check the roles, and the organization's IP allow-list: it must contain the " +
+			"functions' address."
 	}
 	return err
 }

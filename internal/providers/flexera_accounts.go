@@ -96,7 +96,8 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 	}{name, description}, access, what)
 	if err != nil {
 		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
-			e.Hint = "Check the name and the description. An organization has at most 20 service accounts."
+			e.Hint = "Check the name and the description. An organization has at most 20 " +
+				"service accounts."
 		}
 		return 0, o.privilege(err, "iam:service_account:create")
 	}
@@ -170,7 +171,8 @@ func (o *FlexeraOrganization) privilege(err error, name string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege " + name + " is needed, and the organization's IP allow-list must contain the caller's address."
+		e.Hint = "The privilege " + name + " is needed, and the organization's IP allow-list " +
+			"must contain the caller's address."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check the organization's id and settings.api_url."
 	}

@@ -90,7 +90,8 @@ func (p *flexera) watch(ctx context.Context, c credential.Credential, out *excha
 	}
 	switch {
 	case err != nil:
-		out.Hints = append(out.Hints, "Evertoken could not read when the refresh token expires: check settings.refresh_token_id.")
+		out.Hints = append(out.Hints, "Evertoken could not read when the refresh token expires: "+
+			"check settings.refresh_token_id.")
 	case json.Unmarshal([]byte(body.Reveal()), &token) != nil || token.ExpiresAt.IsZero():
 		out.Hints = append(out.Hints, "Flexera One does not state when the refresh token expires.")
 	default:
@@ -168,7 +169,8 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 	body, err := p.iam(ctx, c, http.MethodPost, p.clients(), access, what)
 	if err != nil {
 		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
-			e.Hint = "A service account has at most two clients at a time: delete one that is not in use."
+			e.Hint = "A service account has at most two clients at a time: delete one that is " +
+				"not in use."
 		}
 		return Client{}, p.privilege(err, "create")
 	}
@@ -176,7 +178,8 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 	if json.Unmarshal([]byte(body.Reveal()), &w) != nil || w.ClientID == "" || w.ClientSecret == "" {
 		e := p.unreadable(what)
 		e.Lost = true
-		e.Hint = "A client may exist whose secret nobody has: it uses one of the two places until you delete it."
+		e.Hint = "A client may exist whose secret nobody has: it uses one of the two places " +
+			"until you delete it."
 		return Client{}, e
 	}
 	made := w.client()
@@ -200,7 +203,9 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, and the organization's IP allow-list must contain the caller's address."
+		e.Hint = "The privilege " +
+			"iam:service_account_client:" + verb + " is needed, and the organization's IP " +
+			"allow-list must contain the caller's address."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check settings.org_id, settings.service_account_id and settings.api_url."
 	}
@@ -209,5 +214,6 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 
 func (p *flexera) unreadable(what string) *exchange.Error {
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, p.apiURL),
-		Problem: "the answer does not have the form that the API documents", Hint: "Check settings.api_url."}
+		Problem: "the answer does not have the form that the " +
+			"API documents", Hint: "Check settings.api_url."}
 }

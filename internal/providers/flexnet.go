@@ -58,7 +58,8 @@ func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 		return nil, err
 	}
 	if s.BaseURL == "" {
-		return nil, p.wrong("base_url", "is missing: write https://<siteID>.flexnetoperations.com, followed by /flexnet on some sites")
+		return nil, p.wrong("base_url", "is missing: write "+
+			"https://<siteID>.flexnetoperations.com, followed by /flexnet on some sites")
 	}
 	var err error
 	if p.baseURL, err = p.base.baseURL("base_url", s.BaseURL); err != nil {
@@ -82,7 +83,8 @@ func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 	case p.tokenType != flexnetNormal && p.tokenType != flexnetImpersonated:
 		return nil, p.wrong("token_type", "must be NORMAL or IMPERSONATED")
 	case p.tokenType == flexnetImpersonated && p.username == "":
-		return nil, p.wrong("username", "is missing: an IMPERSONATED token needs the user that it acts for")
+		return nil, p.wrong("username", "is missing: an IMPERSONATED token needs the user that "+
+			"it acts for")
 	case p.tokenType == flexnetImpersonated && p.description == "":
 		return nil, p.wrong("description", "is empty: an IMPERSONATED token needs one")
 	}
@@ -141,7 +143,8 @@ func (p *flexnet) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 		return exchange.Issued{}, err
 	case !other.unused && p.now().Before(found.expires):
 		if e, ok := errors.AsType[*exchange.Error](err); ok {
-			e.Hint = "A token of this name exists, and FlexNet does not say whether an application uses it: give the user the permission to see it, or delete it by hand."
+			e.Hint = "A token of this name exists, and FlexNet does not say whether an " +
+				"application uses it: give the user the permission to see it, or delete it by hand."
 		}
 		return exchange.Issued{}, err
 	}
@@ -237,7 +240,8 @@ func (s *flexnetSession) object(a oauth.Answer, doing string) (json.RawMessage, 
 
 // flexnetPathHint: the guide has two base paths, TokenBasedAuthKeyInfo.htm
 // without and TokenBasedAuthManTokensGetCount.htm with /flexnet.
-const flexnetPathHint = "Check the end of settings.base_url: some sites need /flexnet there, others do not."
+const flexnetPathHint = "Check the end of settings.base_url: some sites need /flexnet there, " +
+	"others do not."
 
 // refused classifies an error answer, whose body is not documented.
 func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
@@ -261,7 +265,8 @@ func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 		e.Hint = flexnetPathHint
 	default:
 		e.Class = exchange.Misconfigured
-		e.Hint = "Check settings.token_name, username, description and expiry, and the user's permissions."
+		e.Hint = "Check settings.token_name, username, description and expiry, and the user's " +
+			"permissions."
 	}
 	return e
 }
@@ -303,7 +308,8 @@ func (s *flexnetSession) remove(ctx context.Context, name string) error {
 		case http.StatusNotFound:
 			return nil
 		case http.StatusForbidden: // TokenBasedAuthManTokensDelete.htm
-			e.Hint = "Only its creator may delete a token: delete it by hand, or store the creator's credential."
+			e.Hint = "Only its creator may delete a token: delete it by hand, or store the " +
+				"creator's credential."
 		}
 	}
 	return err

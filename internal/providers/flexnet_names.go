@@ -232,7 +232,8 @@ func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issu
 	out := exchange.Issued{AccessToken: redact.New(value), TokenType: "Bearer", IssuedAt: now, ExpiresAt: time.Time(object.Expires)}
 	if out.ExpiresAt.IsZero() {
 		out.ExpiresAt = now.Add(s.expiry)
-		out.Hints = append(out.Hints, fmt.Sprintf("The answer does not state the token's expiry: Evertoken assumes the %s that it asked for.", flexnetExpiryText(s.expiry)))
+		out.Hints = append(out.Hints, fmt.Sprintf("The answer does not state the token's expiry: "+
+			"Evertoken assumes the %s that it asked for.", flexnetExpiryText(s.expiry)))
 	}
 	if life := out.ExpiresAt.Sub(now); life < 30*time.Second || life > flexnetMaxExpiry {
 		return unusable("the token's lifetime is not plausible")

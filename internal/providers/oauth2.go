@@ -175,7 +175,8 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 			return err
 		}
 		if strings.Contains(*s.Issuer, "/.well-known/") {
-			return p.wrong("issuer", "is the URL of the metadata: set the issuer, which is the part before /.well-known/")
+			return p.wrong("issuer", "is the URL of the metadata: set the issuer, which is the "+
+				"part before /.well-known/")
 		}
 		p.discovery.issuer = *s.Issuer
 		return nil
@@ -286,7 +287,8 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 		// RFC 6749 section 4.4.3 and RFC 7521 section 4.1: it should not be
 		// there, and what is stored is all that is needed.
 		out.RefreshToken, out.RefreshExpiresAt = redact.Secret{}, time.Time{}
-		out.Hints = append(out.Hints, "The provider returned a refresh token for "+p.grant+": Evertoken does not use it.")
+		out.Hints = append(out.Hints, "The provider returned a refresh "+
+			"token for "+p.grant+": Evertoken does not use it.")
 	}
 	return out, nil
 }

@@ -65,7 +65,8 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 	for _, setting := range slices.Sorted(maps.Keys(given)) {
 		if given[setting] && p.grant != grantJWT && p.auth != authKey {
 			return p.wrong(setting,
-				"needs the grant jwt_bearer or the client_auth private_key_jwt: no assertion is made "+
+				"needs the grant jwt_bearer or the client_auth private_key_jwt: no "+
+					"assertion is made "+
 					"otherwise")
 		}
 	}
@@ -87,7 +88,8 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 		case own && setting != "":
 			return p.wrong("assertion_claims."+name, "must not be set there: use \""+setting+"\"")
 		case own:
-			return p.wrong("assertion_claims."+name, "must not be set: Evertoken sets it for each request")
+			return p.wrong("assertion_claims."+name, "must not be set: Evertoken sets it for "+
+				"each request")
 		}
 	}
 	return nil

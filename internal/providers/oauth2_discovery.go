@@ -98,7 +98,8 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 	if !a.OK() {
 		e := p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call})
 		if e.Class != exchange.Throttled && e.Class != exchange.Transient {
-			e.Class, e.Unsure, e.Hint = exchange.Misconfigured, false, "The issuer has no metadata there: check settings.issuer, or give settings.token_url."
+			e.Class, e.Unsure, e.Hint = exchange.Misconfigured, false, "The issuer has no "+
+				"metadata there: check settings.issuer, or give settings.token_url."
 		}
 		return "", e
 	}

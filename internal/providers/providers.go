@@ -228,7 +228,8 @@ func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
 	case u.Scheme == "http" && loopbackHTTP && loopback(u.Hostname()):
 		return u, ""
 	}
-	return nil, "must be https (http is allowed to a loopback host only, with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
+	return nil, "must be https (http is allowed to a loopback host only, with " +
+		"EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
 }
 
 func loopback(host string) bool {
@@ -247,7 +248,8 @@ var reserved = map[string]bool{
 func (b base) extraMembers(parameters map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if name == "" || reserved[name] {
-			return b.wrong("extra", "must not set a parameter that Evertoken sets itself or that is a secret: "+strings.Join(slices.Sorted(maps.Keys(reserved)), ", "))
+			return b.wrong("extra", "must not set a parameter that Evertoken sets itself or that "+
+				"is a secret: "+strings.Join(slices.Sorted(maps.Keys(reserved)), ", "))
 		}
 	}
 	return nil
@@ -266,7 +268,8 @@ func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, befor
 		before = min(limit/10, 24*time.Hour)
 	}
 	if before >= limit {
-		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": Evertoken would open a new session at every renewal")
+		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": Evertoken "+
+			"would open a new session at every renewal")
 	}
 	return limit, before, nil
 }

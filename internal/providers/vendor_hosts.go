@@ -51,6 +51,7 @@ func shownToOthers(u *url.URL) string {
 	if !ok || slices.Contains(paths, u.EscapedPath()) && u.RawQuery == "" && !u.ForceQuery {
 		return ""
 	}
-	return "is no token endpoint of " + host + ", and at other paths of that host others can read what is posted: write https://" +
+	return "is no token endpoint of " + host + ", and at other paths of that host others can " +
+		"read what is posted: write https://" +
 		host + strings.Join(paths, " or https://"+host)
 }

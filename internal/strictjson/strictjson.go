@@ -52,7 +52,8 @@ func decode(data []byte, v any) (member, problem string) {
 	known := tags(v)
 	for name := range members {
 		if !slices.Contains(known, name) {
-			return Printable(name), "is not known here; the known ones are " + strings.Join(known, ", ")
+			return Printable(name), "is not known here; the " +
+				"known ones are " + strings.Join(known, ", ")
 		}
 	}
 	if err := json.Unmarshal(data, v); err != nil {

@@ -36,13 +36,16 @@ func (m *migration) look(ctx context.Context) error {
 			ids = append(ids, fmt.Sprint(a.ID))
 		}
 		return refuse("Delete or rename all but one, or choose another --name.",
-			"organization %d has %d service accounts of the name %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
+			"organization %d has %d service accounts of the "+
+				"name %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
 	case len(named) == 1:
 		m.account = named[0]
 	}
 	if set := m.settings.ServiceAccountID; set != 0 && set != m.account.ID {
-		return refuse("Give the name of that one, or take org_id and service_account_id out of the settings.",
-			"the connection's settings.service_account_id is %d, which is not the service account %q", set, m.Name)
+		return refuse("Give the name of that one, or take org_id and service_account_id out of "+
+			"the settings.",
+			"the connection's settings.service_account_id is %d, which is not the service "+
+				"account %q", set, m.Name)
 	}
 	if err := m.checkRoles(ctx); err != nil {
 		return err
@@ -88,8 +91,10 @@ func (m *migration) choose(ctx context.Context) error {
 		}
 	}
 	if pending := m.secret.Holder(secrets.Pending); m.mustStore() && pending != "" && pending != m.current.id {
-		return refuse("Wait for its end; or take AWSPENDING off: aws secretsmanager update-secret-version-stage --secret-id "+m.credentialName()+
-			" --version-stage AWSPENDING --remove-from-version-id "+pending, "a rotation of %s is under way", m.credentialName())
+		return refuse("Wait for its end; or take AWSPENDING off: aws secretsmanager "+
+			"update-secret-version-stage --secret-id "+m.credentialName()+
+			" --version-stage AWSPENDING "+
+			"--remove-from-version-id "+pending, "a rotation of %s is under way", m.credentialName())
 	}
 	if m.use != nil || len(m.clients) < maxClients {
 		return nil
@@ -99,7 +104,8 @@ func (m *migration) choose(ctx context.Context) error {
 		all = append(all, c.ID)
 	}
 	return refuse("Delete one that nothing uses, then run this again: "+m.deletions(all...),
-		"service account %q (%d) has two clients, the most there can be, and the secret of neither is stored in %s: %s",
+		"service account %q (%d) has two clients, the most there can be, and the secret of "+
+			"neither is stored in %s: %s",
 		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
 }
 
@@ -110,7 +116,8 @@ func (m *migration) checkForeign(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return refuse("Give that one's name, or store a credential with a refresh token alone.",
-			"%s already holds a client that works, %s, of another service account than %q", m.credentialName(), m.current.client(), m.Name)
+			"%s already holds a client that works, %s, of another service "+
+				"account than %q", m.credentialName(), m.current.client(), m.Name)
 	case dead(err):
 		return nil
 	}
@@ -148,9 +155,11 @@ func (m *migration) describeClients(clients []providers.Client) string {
 
 // showPlan says what is about to be done.
 func (m *migration) showPlan() {
-	m.printf("Connection %s: flexera, zone %s, organization %d, credential %s.\n", m.conn.Name, m.settings.Zone, m.Org, m.credentialName())
+	m.printf("Connection %s: flexera, zone %s, organization %d, "+
+		"credential %s.\n", m.conn.Name, m.settings.Zone, m.Org, m.credentialName())
 	if len(m.others) > 0 {
-		m.printf("The credential also serves %s, which move with it.\n", strings.Join(m.others, ", "))
+		m.printf("The credential also serves %s, which move "+
+			"with it.\n", strings.Join(m.others, ", "))
 	}
 	m.printf("\nThis is about to\n")
 	step := 0
@@ -171,7 +180,9 @@ func (m *migration) showPlan() {
 	}
 	item("prove the client by having it issued a token")
 	if m.mustStore() {
-		item("make it the credential in place of the refresh token: AWSCURRENT of %s moves, other members are kept,\n     and the version of now stays as AWSPREVIOUS", m.credentialName())
+		item("make it the credential in place of the refresh token: AWSCURRENT of %s moves, "+
+			"other members are kept,\n     and the version of now stays as "+
+			"AWSPREVIOUS", m.credentialName())
 	}
 	m.warnOfStrangers()
 	m.printf("\n")
@@ -187,7 +198,9 @@ func (m *migration) showCommands() {
 	if m.use != nil && !m.current.doc.Has(credential.RefreshToken) {
 		next = m.use.id
 	} else {
-		m.printf("# Store the client. The value comes from standard input: paste the credential's document with client_id and client_secret in place of refresh_token, then press Ctrl-D.\n%s\n",
+		m.printf("# Store the client. The value comes from standard input: paste the "+
+			"credential's document with client_id and client_secret in place of refresh_token, "+
+			"then press Ctrl-D.\n%s\n",
 			m.CLI("secretsmanager", "put-secret-value", "--secret-id", name, "--client-request-token", next, "--secret-string", "file:///dev/stdin", "--version-stages", labelProving))
 	}
 	m.printf("# Once it is proven, make it the credential.\n%s\n",
@@ -198,7 +211,8 @@ func (m *migration) showCommands() {
 
 func (m *migration) warnOfStrangers() {
 	for _, c := range m.strangers() {
-		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. If nothing else uses it, delete it: a rotation needs its place.\n  %s\n",
+		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. If nothing "+
+			"else uses it, delete it: a rotation needs its place.\n  %s\n",
 			m.describeClients([]providers.Client{c}), m.credentialName(), m.deletions(c.ID))
 	}
 }

@@ -61,7 +61,8 @@ func (m *migration) readConnection(ctx context.Context) error {
 	case !found:
 		return fmt.Errorf("no connection %q is declared below %s", m.Connection, path)
 	case m.conn.Provider != "flexera":
-		return fmt.Errorf("connection %s is not of flexera, but of %s", m.conn.Name, m.conn.Provider)
+		return fmt.Errorf("connection %s is not of "+
+			"flexera, but of %s", m.conn.Name, m.conn.Provider)
 	}
 	for _, d := range declared {
 		if d.Err == nil && d.Name != m.conn.Name && connection.SecretName(d.Connection.Credential) == m.credentialName() {
@@ -86,11 +87,13 @@ func (m *migration) openProvider() error {
 	}
 	switch {
 	case m.Org == 0 && m.settings.OrgID == 0:
-		return errors.New("--org is missing: give the organization's number, since the connection's settings have no org_id")
+		return errors.New("--org is missing: give the organization's number, since the " +
+			"connection's settings have no org_id")
 	case m.Org == 0:
 		m.Org = m.settings.OrgID
 	case m.settings.OrgID != 0 && m.settings.OrgID != m.Org:
-		return fmt.Errorf("--org is %d, and the connection's settings.org_id is %d: one of them is wrong", m.Org, m.settings.OrgID)
+		return fmt.Errorf("--org is %d, and the connection's settings.org_id is %d: one of "+
+			"them is wrong", m.Org, m.settings.OrgID)
 	}
 	return nil
 }
@@ -108,12 +111,14 @@ func (m *migration) readCredential(ctx context.Context) error {
 		return fail(err)
 	}
 	if m.secret.PrimaryRegion != "" {
-		return fmt.Errorf("%s is a replica: run this in its primary Region, %s", m.credentialName(), m.secret.PrimaryRegion)
+		return fmt.Errorf("%s is a replica: run this in its primary "+
+			"Region, %s", m.credentialName(), m.secret.PrimaryRegion)
 	}
 	current, err := m.Secrets.Get(ctx, id, secrets.Current)
 	switch {
 	case errors.Is(err, secrets.ErrNotFound):
-		return refuse("store the user's refresh token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
+		return refuse("store the user's refresh "+
+			"token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
 	case err != nil:
 		return fail(err)
 	}
@@ -148,7 +153,8 @@ func (m *migration) readCredential(ctx context.Context) error {
 }
 
 func (m *migration) putCommand() string {
-	return "aws secretsmanager put-secret-value --secret-id " + m.credentialName() + " --secret-string file://credential.json"
+	return "aws secretsmanager put-secret-value " +
+		"--secret-id " + m.credentialName() + " --secret-string file://credential.json"
 }
 
 // deletions are the requests by which clients are deleted: no page of Flexera

@@ -58,7 +58,8 @@ func without(doc credential.Credential, member string) credential.Credential {
 // be stored.
 func (m *migration) proveWritable(ctx context.Context) error {
 	if err := m.Secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
-		return fmt.Errorf("%s cannot be written, so nothing was changed: %w", m.credentialName(), err)
+		return fmt.Errorf("%s cannot be written, so nothing was "+
+			"changed: %w", m.credentialName(), err)
 	}
 	return nil
 }
@@ -86,7 +87,8 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 	err := m.write(ctx, func() error { return m.Secrets.Put(ctx, m.conn.Credential, id, doc.Encode()) })
 	if err != nil {
 		return stop("Make a new one in Flexera One and store it: "+m.putCommand(),
-			fmt.Errorf("another refresh token came back and could not be stored, and the old one may be dead: %w", err))
+			fmt.Errorf("another refresh token came back and could not be stored, and the old one "+
+				"may be dead: %w", err))
 	}
 	m.current, m.currentValue = version{id, doc}, doc.Encode()
 	m.history = append([]version{m.current}, m.history...)
@@ -122,11 +124,13 @@ func (m *migration) promote(ctx context.Context, v version) error {
 		case now.Holder(secrets.Current) == v.id:
 			return nil
 		default:
-			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s in the meantime", m.credentialName()))
+			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s in "+
+				"the meantime", m.credentialName()))
 		}
 	}
 	if err != nil {
-		return stop(runAgain, fmt.Errorf("moving AWSCURRENT of %s to the client's version: %w", m.credentialName(), err))
+		return stop(runAgain, fmt.Errorf("moving AWSCURRENT of %s to the client's "+
+			"version: %w", m.credentialName(), err))
 	}
 	return nil
 }
@@ -141,7 +145,9 @@ func (m *migration) unlabel(ctx context.Context) {
 	}
 	err := m.Secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
 	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
-		m.printf("\nWarning: the label %s could not be taken off (%v), and blocks a rotation. Remove it:\n  aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s\n",
+		m.printf("\nWarning: the label %s could not be taken off (%v), and blocks a rotation. "+
+			"Remove it:\n  aws secretsmanager update-secret-version-stage --secret-id %s "+
+			"--version-stage %s --remove-from-version-id %s\n",
 			labelProving, err, m.credentialName(), labelProving, m.proving)
 	}
 }
