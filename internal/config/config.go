@@ -1,5 +1,5 @@
 // Package config reads Evertoken's settings from the environment, once, and
-// tells all that is wrong with them together.
+// reports every fault in them at once.
 package config
 
 import (

@@ -75,8 +75,8 @@ type Connection struct {
 	// token's life.
 	MinRemaining time.Duration
 	RenewedBy    RenewedBy
-	// Probe is how it is found out that the token was revoked; its Every is 0
-	// where nothing is declared.
+	// Probe is the call that detects a revoked token; its Every is 0 if none is
+	// declared.
 	Probe Probe
 	// Account is the account that Evertoken runs in; empty if not known. A
 	// secret that is given by its name is in it.
@@ -85,8 +85,8 @@ type Connection struct {
 	Settings json.RawMessage
 }
 
-// Error says what is wrong with a connection. It names the member and the
-// remedy, never the value.
+// Error is a fault in a connection's declaration. It names the member and the
+// remedy, never the value, which may be a secret stored in the wrong place.
 type Error struct {
 	Connection string // empty if not known
 	Member     string // empty for the connection as a whole

@@ -34,15 +34,15 @@ type Rules struct {
 // is wrong with it under its name.
 type Declared struct {
 	Name string
-	// Parameter is the SSM parameter that it stands in.
+	// Parameter is the SSM parameter that declares it.
 	Parameter  string
 	Connection Connection
 	Err        error // an *Error, or nil
 }
 
-// Load parses all parameters, one or several connections to each. What is wrong
-// with one connection is told in its entry and leaves the others alone. The
-// entries are in name order, one for each name.
+// Load parses all parameters, each with one or several connections. A fault of one
+// connection is in its own entry and does not affect the others. The result has one
+// entry for each name, in name order.
 func Load(parameters []Parameter, rules Rules) []Declared {
 	entries := map[string]*Declared{}
 	where := map[string][]string{} // :: connection → the parameters that it is declared in

@@ -31,13 +31,13 @@ type wanted struct {
 // belongs to one connection and is nobody's credential, and a credential serves
 // connections of one provider.
 //
-// The connection whose name is in the document's default name keeps it, so that
-// nobody can stop a connection by declaring another. Where neither is, nothing
-// tells whose it is, and all are refused. What is refused wants nothing any
-// more: it can stop no third one.
+// A connection whose name is in the document's default name owns the document, so
+// that nobody can stop a connection by declaring another one. If no default name
+// decides, the owner is unknown and all of them are rejected. A rejected connection
+// makes no further claim, so that it cannot stop a third one.
 //
-// A default name tells the role too, also of a connection that is not declared
-// any more: what is named as a session is nobody's credential.
+// A default name also fixes the role, even if the connection that it names is no
+// longer declared: a document named as a session can be nobody's credential.
 func keepRoles(all []Declared) {
 	for _, w := range conflicts(all) {
 		owner := w.owner(all)

@@ -66,16 +66,15 @@ func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 	return c.refused(a, said, g.request.refusal(g.doing, g.sent))
 }
 
-// brokeOff tells of an answer that ended too early.
+// brokeOff returns the error for an answer that ended too early.
 func (g *reading) brokeOff() (exchange.Issued, error) {
 	kept := !g.kept.RefreshToken.IsZero()
 	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Lost: !kept,
 		Unusable: kept, Problem: "the answer broke off"}
 }
 
-// unusable tells of something granted that cannot be published. blind is set
-// where not even the answer's members could be read: a refresh token that was in
-// it is lost.
+// unusable returns the error for a grant that cannot be published. blind is set if
+// not even the answer's members could be read: then its refresh token is lost.
 func (g *reading) unusable(problem, hint string, blind bool) (exchange.Issued, error) {
 	return g.kept, &exchange.Error{Class: exchange.Misconfigured, Doing: g.doing, Status: g.status, Unusable: true,
 		Lost: blind && g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
@@ -149,7 +148,7 @@ func (g *reading) accessToken() (holder members, token string, found bool) {
 	return nil, "", false
 }
 
-// token reads a token and what stands beside it.
+// token reads an access token and the members beside it.
 func (g *reading) token(holder members, access string) (exchange.Issued, error) {
 	if scheme, token, ok := strings.Cut(access, " "); ok && strings.EqualFold(scheme, "bearer") {
 		access = strings.TrimSpace(token) // with its scheme before it
@@ -301,7 +300,7 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 
 var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
 
-// names tells which members the answer has, as far as their names are words.
+// names lists the members of the answer whose names are plain words, for the error.
 func (g *reading) names() string {
 	var out []string
 	for _, m := range g.body.members {

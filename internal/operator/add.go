@@ -149,8 +149,8 @@ func (x *addition) find(ctx context.Context) (err error) {
 	return nil
 }
 
-// declare puts the declaration together and holds it against the functions' own
-// parser and the other connections.
+// declare composes the declaration and checks it with the functions' own parser,
+// together with the other connections.
 func (x *addition) declare(context.Context) error {
 	if !x.declared {
 		if err := x.compose(); err != nil {
@@ -191,8 +191,8 @@ func (x *addition) needed() []document {
 	return out
 }
 
-// examine looks at the secrets that are there. One that is somebody else's is
-// left alone.
+// examine reads the secrets that already exist. It stops at one that belongs to
+// another connection.
 func (x *addition) examine(ctx context.Context) error {
 	for _, d := range x.needed() {
 		h, err := x.look(ctx, d.name())
@@ -225,7 +225,7 @@ func (x *addition) shares(doc document) bool {
 	return false
 }
 
-// obtain gets the credential, unless one is stored.
+// obtain reads the credential from the operator, unless one is stored.
 func (x *addition) obtain(context.Context) error {
 	id := connection.SecretName(x.conn.Credential)
 	stored := x.states[id].exists && x.states[id].current() != ""
@@ -263,8 +263,8 @@ func bind(doc credential.Credential, hosts []string) credential.Credential {
 	return doc.With(credential.Hosts, redact.New(strings.Join(hosts, ",")))
 }
 
-// usable refuses a credential that the provider cannot be asked with: a member is
-// missing, or its own hosts do not name the provider's.
+// usable returns an error for a credential that cannot work: a member is missing, or
+// its own hosts do not include the provider's.
 func usable(p exchange.Provider, doc credential.Credential) error {
 	const next = "Nothing was stored. Correct the document and run this again."
 	if _, err := p.Grants(doc); err != nil {
@@ -279,7 +279,7 @@ func usable(p exchange.Provider, doc credential.Credential) error {
 	return nil
 }
 
-// act changes what there is to change, and tries the connection.
+// act makes the changes and tries the connection.
 func (x *addition) act(ctx context.Context, ch changes) error {
 	for _, d := range x.needed() {
 		if err := x.provide(ctx, ch, d); err != nil {
@@ -302,7 +302,7 @@ func (x *addition) act(ctx context.Context, ch changes) error {
 	return nil
 }
 
-// provide makes one secret be there, with what is to be in it.
+// provide creates or restores one secret, and stores the credential in it.
 func (x *addition) provide(ctx context.Context, ch changes, d document) error {
 	h := x.states[d.name()]
 	if h.deleted {
@@ -332,7 +332,7 @@ func (x *addition) content() content {
 	return content{secret: x.doc.Encode()}
 }
 
-// stored is what a failure of the first token adds to the function's own hint.
+// stored returns the advice that a failed first token adds to the function's hint.
 func (x *addition) stored(e issue.Entry) string {
 	switch {
 	case e.Outcome == string(renew.Blocked) || e.ErrorClass == string(exchange.CredentialDead):

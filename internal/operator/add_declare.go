@@ -89,8 +89,8 @@ func (x *addition) unknown(members, settings map[string]json.RawMessage) error {
 	return usage(next, "%w", err)
 }
 
-// differs names the first flag that asks for something else than is declared, ""
-// where all that is asked for is declared: then this is the same command again.
+// differs names the first flag whose value differs from the declaration. It returns
+// "" if all flags agree: then this is the same command again.
 func (x *addition) differs(d connection.Declared) string {
 	if x.o.provider != "" && x.o.provider != d.Connection.Provider {
 		return "provider"

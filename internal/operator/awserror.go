@@ -22,9 +22,9 @@ var (
 	errCredentials   = errors.New("no usable AWS credentials were found")
 )
 
-// refused turns an error of AWS into what a person can act on: the action, the
-// resource and what to do. AWS's own messages hold ARNs, and are not told. action
-// is the IAM action, as secretsmanager:GetSecretValue. nil stays nil.
+// refused turns an error of AWS into a failure that a person can act on: the action,
+// the resource and what to do. It drops AWS's own message, which can contain ARNs.
+// action is the IAM action, such as secretsmanager:GetSecretValue. nil stays nil.
 func refused(err error, action, resource string) error {
 	if err == nil {
 		return nil
@@ -59,8 +59,8 @@ func refused(err error, action, resource string) error {
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
 }
 
-// keyToo says what to ask for. AWS refuses a value with the same code where the
-// right to its KMS key is missing.
+// keyToo names the right to ask for. AWS answers with the same code where only the
+// right to the KMS key is missing, so that right is named too.
 func keyToo(action string) string {
 	const next = "Ask for that right, or give a --profile that has it."
 	switch action {

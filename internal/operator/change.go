@@ -8,8 +8,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// change runs what a command changes. Where it fails after something was done,
-// that is said: the same command goes on from there.
+// change runs the changes of a command. If it fails after some of them, the error
+// says which were made; the same command continues from there.
 func (a *app) change(what func(changes) error) error {
 	if a.dryRun {
 		a.printf("# Nothing is changed. These commands would make the change:\n")
@@ -30,8 +30,8 @@ func (a *app) change(what func(changes) error) error {
 		"Run the same command again: it continues from there.")
 }
 
-// say tells the progress of a change: on standard output, unless that is for a
-// machine.
+// say prints the progress of a change: on standard output, or on standard error
+// where a program reads standard output.
 func (a *app) say(format string, args ...any) {
 	if a.output == "json" || a.dryRun {
 		a.errorf(format, args...)
@@ -40,10 +40,10 @@ func (a *app) say(format string, args ...any) {
 	a.printf(format, args...)
 }
 
-// settled are the outcomes with which a connection has a live token.
-func settled(outcome string) bool { return outcome == "issued" || outcome == "fresh" }
+// hasToken reports whether a connection has a live token after this outcome.
+func hasToken(outcome string) bool { return outcome == "issued" || outcome == "fresh" }
 
-// refusal tells an outcome that is not what was asked for.
+// refusal turns an outcome other than the requested one into a failure.
 func refusal(e issue.Entry) error {
 	next := e.Hint
 	switch e.Outcome {
@@ -66,7 +66,7 @@ func outcomeText(e issue.Entry) string {
 	return text
 }
 
-// tellIssued says that a token is published, and for how long it lives.
+// tellIssued prints that a token is published, and how long it lives.
 func (a *app) tellIssued(e issue.Entry) error {
 	if a.output == "json" {
 		return a.json(e)
@@ -82,8 +82,8 @@ func (a *app) tellIssued(e issue.Entry) error {
 	return nil
 }
 
-// confirm asks before something that cannot simply be done again. It needs a
-// terminal, or --yes.
+// confirm asks before a change that cannot simply be undone. It needs a terminal, or
+// --yes.
 func (a *app) confirm(question string) error {
 	if a.yes || a.dryRun {
 		return nil

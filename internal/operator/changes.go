@@ -16,9 +16,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// changes is everything that the command changes in AWS. There are two: doer does
-// it, and teller prints the AWS CLI's command for it. Errors are told as they
-// are. Every write can be repeated.
+// changes is every write that the command makes in AWS. doer makes the writes;
+// teller prints the AWS CLI's command for each. Every write can be repeated.
 type changes interface {
 	// createSecret creates a secret, without a value where that is empty.
 	createSecret(ctx context.Context, s newSecret) error
@@ -62,11 +61,11 @@ type newSecret struct {
 // errInterrupted is Ctrl-C between two changes.
 var errInterrupted = errors.New("interrupted")
 
-// doer does the changes, each whole: an interrupt ends the command between two of
-// them.
+// doer makes the changes. An interrupt ends the command between two changes, never
+// within one.
 type doer struct {
 	*app
-	// done says what was done so far.
+	// done lists the changes made so far.
 	done []string
 }
 

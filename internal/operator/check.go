@@ -64,7 +64,7 @@ It exits with 1 where something is wrong.`,
 	}
 }
 
-// isFile tells a file from the name of a connection.
+// isFile reports whether an argument is a file, not the name of a connection.
 func isFile(arg string) bool {
 	if strings.ContainsRune(arg, filepath.Separator) || strings.Contains(arg, ".") {
 		return true
@@ -85,7 +85,7 @@ const (
 type finding struct {
 	Connection string `json:"connection,omitempty"`
 	Weight     string `json:"weight"`
-	// File, Line and Column are where it stands, for files.
+	// File, Line and Column are its position, for files.
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`
 	Column int    `json:"column,omitempty"`

@@ -265,7 +265,7 @@ func holder(labels map[string][]string, label string) string {
 	return ""
 }
 
-// shared tells which other connections use the credential.
+// shared reports which other connections use the credential.
 func (x *examination) shared() {
 	var others []string
 	for _, d := range x.all.declared {
@@ -287,7 +287,7 @@ const secretTakes = 20 * time.Minute
 // least (internal/renew decides).
 const leadTime = 15 * time.Minute
 
-// life holds the published token's life against the schedule and the promise.
+// life compares the published token's life with the schedule and the promise.
 func (x *examination) life(ctx context.Context) {
 	c := x.d.Connection
 	value, err := x.published(ctx, c)

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// policy tells who may read a secret by its resource policy. What identity
+// policy reports who may read a secret by its resource policy. What identity
 // policies allow is not to be found by secret.
 func (x *examination) policy(ctx context.Context, doc document) {
 	out, err := x.aws.secrets.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &doc.id})

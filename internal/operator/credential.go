@@ -147,7 +147,7 @@ func (x *replacement) first(ctx context.Context, ch changes) error {
 	if err != nil || x.dryRun {
 		return err
 	}
-	if !settled(e.Outcome) {
+	if !hasToken(e.Outcome) {
 		return refusal(e)
 	}
 	return x.tellIssued(e)

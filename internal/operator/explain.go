@@ -142,7 +142,7 @@ func (a *app) documentRemarks(ctx context.Context, c connection.Connection) []re
 	return out
 }
 
-// rotationRemarks say where a rotation stands.
+// rotationRemarks say how far a rotation has come.
 func rotationRemarks(c connection.Connection, doc document, d secrets.Description) []remark {
 	pending := d.Holder(secrets.Pending)
 	if pending == "" || pending == d.Holder(secrets.Current) {
@@ -226,7 +226,7 @@ func noteInWords(label, name string) (text, do string) {
 // and the second that a deadline may be late.
 const runLasts = 241 * time.Second
 
-// sessionRemarks say where the session stands, by the functions' own reading.
+// sessionRemarks describe the session's stage, as the functions compute it.
 func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d secrets.Description) []remark {
 	stage := session.StageOf(d, d.Holder(secrets.Current), a.Now(), runLasts)
 	out := []remark{{"session", stageInWords[stage], stageAdvice(stage, c.Name)}}

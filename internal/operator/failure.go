@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// failure is an error as the command tells it: what happened, the next step of a
-// person, and the exit code.
+// failure is an error as the command prints it: what happened, what the person does
+// next, and the exit code.
 type failure struct {
 	code int
 	err  error
@@ -19,18 +19,18 @@ func (f *failure) Error() string { return f.err.Error() }
 
 func (f *failure) Unwrap() error { return f.err }
 
-// person is a failure that only a person can mend.
+// person returns a failure that only a person can correct.
 func person(next, format string, args ...any) error {
 	return &failure{exitPerson, fmt.Errorf(format, args...), next}
 }
 
-// usage is a command line that cannot work.
+// usage returns a failure for a command line that cannot work.
 func usage(next, format string, args ...any) error {
 	return &failure{exitUsage, fmt.Errorf(format, args...), next}
 }
 
-// half says that something was begun and is not finished. Each further command
-// line of the same words goes on from there.
+// half returns a failure for work that was begun and is not finished. The same
+// command, run again, continues from there.
 func half(err error, done, next string) error {
 	return &failure{exitHalf, fmt.Errorf("%s; then: %w", done, err), next}
 }

@@ -22,7 +22,7 @@ const (
 	awaitEvery = 5 * time.Second
 )
 
-// notYet reports whether a later run may give a token by itself.
+// notYet reports whether a later run may issue a token without a person's help.
 func notYet(e issue.Entry) bool {
 	return e.Outcome == "deferred" || e.Outcome == "failed" && (e.ErrorClass == "throttled" ||
 		e.ErrorClass == "transient")
@@ -60,13 +60,13 @@ func (a *app) awaited(ctx context.Context, ch changes, s stack, ev event) (issue
 	}
 }
 
-// firstToken has the connection tried, and waits for its token.
+// firstToken has the function try the connection, and waits for its token.
 func (x *addition) firstToken(ctx context.Context, ch changes) (issue.Entry, error) {
 	e, err := x.awaited(ctx, ch, x.stack, event{Connections: []string{x.name}})
 	if err != nil {
 		return e, err
 	}
-	if !settled(e.Outcome) {
+	if !hasToken(e.Outcome) {
 		f, ok := errors.AsType[*failure](refusal(e))
 		if !ok {
 			return e, refusal(e)

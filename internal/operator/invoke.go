@@ -73,7 +73,7 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 
 const oldFunction = "Deploy the functions of this command's release."
 
-// functionFailed tells an error of the run as a whole.
+// functionFailed turns an error of the whole run into a failure.
 func functionFailed(payload []byte) error {
 	var e struct{ ErrorType, ErrorMessage string }
 	if json.Unmarshal(payload, &e) != nil {

@@ -293,7 +293,7 @@ func (x *renaming) act(ctx context.Context, ch changes) error {
 	if err := x.clear(ctx, ch); err != nil || x.dryRun {
 		return err
 	}
-	if !settled(e.Outcome) {
+	if !hasToken(e.Outcome) {
 		return refusal(e)
 	}
 	if err := x.tellIssued(e); err != nil || x.output == "json" {

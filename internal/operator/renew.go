@@ -38,7 +38,7 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 			if err != nil || a.dryRun {
 				return goesOn(err)
 			}
-			if !settled(e.Outcome) {
+			if !hasToken(e.Outcome) {
 				return refusal(e)
 			}
 			return a.tellIssued(e)
@@ -48,14 +48,14 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 			return goesOn(err)
 		}
 		e := outcomeOf(report, name)
-		if !settled(e.Outcome) {
+		if !hasToken(e.Outcome) {
 			return refusal(e)
 		}
 		return a.tellIssued(e)
 	})
 }
 
-// goesOn tells an interrupt of an invocation, which the function does not see.
+// goesOn reports an interrupted invocation: the function does not notice the interrupt.
 func goesOn(err error) error {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		return &failure{exitHalf, errors.New("interrupted"), "The function continues on its own: `evertoken status` shows the result."}

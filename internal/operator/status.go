@@ -48,7 +48,7 @@ const (
 	stateUnread  = "unread"
 )
 
-// entry is what status tells of a connection.
+// entry is what status reports about a connection.
 type entry struct {
 	Name        string     `json:"name"`
 	Provider    string     `json:"provider,omitempty"`
