@@ -28,19 +28,20 @@ func (e *Engine) Mint(ctx context.Context, j Job, keep func(context.Context, cre
 // The result's outcome is Issued on success.
 func (e *Engine) Open(ctx context.Context, j Job) (session credential.Session, issued exchange.Issued, result Result) {
 	r := e.begin(j)
-	session, issued, err := r.open(ctx)
+	issued, grant, err := r.open(ctx)
 	if err != nil {
 		return credential.Session{}, exchange.Issued{}, r.complete(r.ended(err))
 	}
-	return session, issued, r.complete(Result{Outcome: Issued, Grant: r.openedBy})
+	return NewSession(r.credential, grant, issued), issued, r.complete(Result{Outcome: Issued, Grant: grant.Type})
 }
 
-func (r *renewal) open(ctx context.Context) (credential.Session, exchange.Issued, error) {
+// open makes the exchange of [Engine.Open], and says by which grant.
+func (r *renewal) open(ctx context.Context) (exchange.Issued, exchange.Grant, error) {
 	if err := r.read(ctx); err != nil {
-		return credential.Session{}, exchange.Issued{}, err
+		return exchange.Issued{}, exchange.Grant{}, err
 	}
 	if r.noCredential != nil {
-		return credential.Session{}, exchange.Issued{}, r.noCredential
+		return exchange.Issued{}, exchange.Grant{}, r.noCredential
 	}
 	var failed failures
 	var why error = &Stopped{Failed, exchange.Misconfigured, "nothing stronger than a refresh token is stored, so no new session can be opened",
@@ -53,19 +54,18 @@ func (r *renewal) open(ctx context.Context) (credential.Session, exchange.Issued
 			why = r.nothing(true)
 			continue
 		case !limits.Enough(ctx):
-			return credential.Session{}, exchange.Issued{}, noTime()
+			return exchange.Issued{}, exchange.Grant{}, noTime()
 		}
 		issued, err := r.exchange(ctx, g)
 		if err == nil {
 			r.accept(ctx, g)
-			r.openedBy = g.Type
-			return NewSession(r.credential, g, issued), issued, nil
+			return issued, g, nil
 		}
 		x := asExchange(err)
 		failed = append(failed, failure{attempt: attempt{grant: g}, x: x, verdict: judge(g, x, r.worked(g))})
 	}
 	if len(failed) == 0 {
-		return credential.Session{}, exchange.Issued{}, why
+		return exchange.Issued{}, exchange.Grant{}, why
 	}
-	return credential.Session{}, exchange.Issued{}, r.conclude(ctx, failed)
+	return exchange.Issued{}, exchange.Grant{}, r.conclude(ctx, failed)
 }

@@ -63,10 +63,9 @@ type renewal struct {
 	decision     Decision
 	// described are documents that were described because a read found nothing.
 	described map[string]*secrets.Description
-	odd       bool   // the session\'s last exchange went wrong
-	looked    bool   // for a session stored elsewhere
-	openedBy  string // the grant that a session was opened by
-	left      bool   // another run's token was left in place of this one's
+	odd       bool // the session\'s last exchange went wrong
+	looked    bool // for a session stored elsewhere
+	left      bool // another run's token was left in place of this one's
 	// tokenRotates is set where Secrets Manager rotates the token's secret too.
 	tokenRotates bool
 	revoked      bool   // the provider answered 401 to the token
