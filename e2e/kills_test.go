@@ -74,7 +74,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// arrange stops before the run that is to be broken off.
+// arrange stops before the run that is killed.
 func (x killed) arrange(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, options{timeout: killTimeout})

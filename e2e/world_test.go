@@ -20,7 +20,7 @@ import (
 )
 
 // The built function has the machine's clock, so here the fakes have it too,
-// and what is to be old is stored with old times; see [world.age].
+// and old documents are stored with old times; see [world.age].
 
 // world is AWS, the providers and the function on loopback sockets.
 type world struct {
@@ -60,7 +60,7 @@ func newWorld(tb fakeworld.TB, o options) *world {
 	}
 	tb.Cleanup(w.IDP.Close)
 	if authority := w.IDP.Authority(); authority != nil {
-		// A private authority is told as operators tell it: docs/providers.md.
+		// A private authority is configured as operators do it: docs/providers.md.
 		file, err := os.CreateTemp("", "authority-*.pem")
 		if err != nil {
 			tb.Fatalf("making a file: %v", err)
@@ -126,7 +126,7 @@ func (w *world) printed() string {
 	return w.output.String()
 }
 
-// report is the function's answer, as anybody reads it.
+// report is the function's answer, as a caller reads it.
 type report struct {
 	Checked, Issued, Fresh, Failed, Blocked, Waiting, Deferred int
 	Connections                                                []struct {

@@ -16,8 +16,8 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// What AWS is taken to be: a latency as it is within a Region, and of the quotas that it
-// documents those that bound a run; see fakeaws.Quotas.
+// The model of AWS: a latency as within a Region, and the documented quotas; see
+// fakeaws.Quotas. These bound a run.
 const (
 	awsLatency      = 30 * time.Millisecond
 	providerLatency = 300 * time.Millisecond

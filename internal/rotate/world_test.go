@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 // beside is a world of its own that shares the providers with w.
 func (w *world) beside() *world {
 	w.Helper()
-	return rotating(w.T, w.World.Beside(w.T))
+	return rotating(w.T, w.Beside(w.T))
 }
 
 func rotating(t *testing.T, around *fakeworld.World) *world {
@@ -71,7 +71,7 @@ func (w *world) sleep(ctx context.Context, d time.Duration) error {
 
 // noCanaries looks for secrets in what was logged and answered.
 func (w *world) noCanaries() {
-	said := w.World.Log.String()
+	said := w.Log.String()
 	for _, err := range w.errors() {
 		said += err.Error()
 	}

@@ -21,7 +21,7 @@ type fact struct {
 	name string
 	// source is where it is written, or recorded.
 	source string
-	// see does what it takes and tells what was seen.
+	// see makes the calls and returns what was seen.
 	see func(context.Context, *world) string
 	// want is what AWS answers; of an open question, what the fake assumes,
 	// which is the worse answer for a client.
@@ -60,7 +60,7 @@ func newWorld(t *testing.T, c aws.Config, prefix string, n int) *world {
 // made are the names of the secrets and parameters that a fact asked to make.
 type made struct{ secrets, parameters []string }
 
-// note is a middleware that remembers what is to be made, whatever the answer.
+// note is a middleware that remembers what a call may create, whatever the answer.
 func (m *made) note(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("made",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {

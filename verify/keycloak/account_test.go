@@ -127,7 +127,7 @@ func (a *account) read(document, member string) string {
 func (a *account) token() string        { return a.read("token", "access_token") }
 func (a *account) refreshToken() string { return a.read("session", "refresh_token") }
 
-// run invokes a function and returns what it tells of the connection.
+// run invokes a function and returns its entry for the connection.
 func (a *account) run(f *fakelambda.Function, event map[string]any) issue.Entry {
 	a.t.Helper()
 	result, err := f.Invoke(a.t.Context(), []byte(a.encode(event)))

@@ -157,7 +157,7 @@ func moment(t *testing.T, text string) time.Time {
 }
 
 // unauthorized has an API refuse the token that is published until another is:
-// the reader reads the secret once more, and once only.
+// the application reads the secret exactly once more.
 func unauthorized(t *testing.T, w *world, r *reader) {
 	t.Helper()
 	refused := w.read(t, "apiax", "token", "AWSCURRENT")

@@ -35,7 +35,7 @@ func setting(t *testing.T, name string) string {
 	return value
 }
 
-// account is AWS, as far as it is needed, with the built functions in it.
+// account is the part of AWS that the tests need, with the built functions in it.
 type account struct {
 	url string
 	// path is that of the connections; name ends every connection's name, so
@@ -176,7 +176,7 @@ func encode(t *testing.T, v any) string {
 	return string(text)
 }
 
-// outcomes tells what became of each connection, as "flexera issued".
+// outcomes is the outcome of each connection, as "flexera issued".
 func (a *account) outcomes(r issue.Report) []string {
 	out := []string{}
 	for _, c := range r.Connections {

@@ -140,7 +140,7 @@ func (s *Server) WaitRotations() {
 }
 
 // rotate tries a rotation whole, with the same version id each time, until it
-// succeeds, ends otherwise, or has used up its attempts. It then stays as it is,
+// succeeds, ends otherwise, or has used up its attempts. Then it stays incomplete,
 // AWSPENDING included.
 func (s *Server) rotate(name, id string) {
 	for range s.options.RotationAttempts {
@@ -152,7 +152,7 @@ func (s *Server) rotate(name, id string) {
 }
 
 // RetryRotation tries the incomplete rotation of a secret once more, whole, as
-// Secrets Manager does by itself some time later, and waits for its end. It
+// Secrets Manager does some time later, and waits for its end. It
 // returns an error if there is no such rotation, if rotation is off, if the
 // rotation is being tried at this moment, or if it fails again.
 func (s *Server) RetryRotation(name string) error {

@@ -145,8 +145,8 @@ func (in *putParameter) chooseTier(old *parameter) (string, error) {
 	}
 }
 
-// encrypt settles the key of a SecureString. Each put names its key anew: without
-// KeyId it is the account's default key, whatever it was before.
+// encrypt chooses the key of a SecureString. Each put names its key anew: without
+// KeyId it is the account's default key, even if another was used before.
 func (in *putParameter) encrypt(s *Server, next *parameter, added *parameterVersion) error {
 	if next.kind != "SecureString" {
 		if in.KeyId != "" {

@@ -33,7 +33,7 @@ type ApiaxOptions struct {
 	AccessLife time.Duration // of an access token, at most to the session's end; 1800 s
 	SSOMax     time.Duration // of a session from its password login; 14 days
 	SSOIdle    time.Duration // of a session without a refresh; 0 means no limit
-	// RevokeRefreshToken makes a refresh token single-use but for
+	// RevokeRefreshToken makes a refresh token single-use except for
 	// RefreshMaxReuse further uses. A use beyond detaches the client's session,
 	// and with it the token that was issued legitimately.
 	RevokeRefreshToken bool
@@ -76,7 +76,7 @@ type apiaxUser struct {
 	failures    int
 	lastFailure time.Time
 	lockedUntil time.Time
-	lockedOut   bool // for ever
+	lockedOut   bool // until an administrator unlocks the user
 }
 
 type apiaxSession struct {
@@ -233,7 +233,7 @@ func (a *Apiax) EndSessions(username string) {
 }
 
 // offlineIdle ends an offline session without a refresh (the realm's Offline
-// Session Idle, 30 days unless changed); by itself it has no other end.
+// Session Idle, 30 days unless changed); it has no other end of its own.
 const offlineIdle = 30 * 24 * time.Hour
 
 // sessionEnd is when a session ends: by its maximum, which refreshing does not
@@ -329,7 +329,7 @@ func (a *Apiax) refuse(status int, code, description string, sent ...string) rep
 	return oauthError(status, code, a.s.describe(description, sent...))
 }
 
-// client settles the public client by client_id, in the form or by HTTP Basic.
+// client finds the public client by client_id, in the form or by HTTP Basic.
 // A client_assertion has no effect, whatever it holds (ClientAuthenticationFlow
 // falls back to the id).
 func (a *Apiax) client(c *call) *reply {

@@ -41,7 +41,7 @@ const (
 	PlainBasic = "client_secret_basic_raw"
 )
 
-// ExpiryFormat is how a token answer tells the access token's life.
+// ExpiryFormat is how a token answer states the access token's life.
 type ExpiryFormat int
 
 const (
@@ -51,7 +51,7 @@ const (
 	ExpiryString
 	// ExpiryFloat is expires_in in seconds with a fraction.
 	ExpiryFloat
-	// ExpiryAbsent tells nothing.
+	// ExpiryAbsent leaves the life out.
 	ExpiryAbsent
 	// ExpiryEpochMillis is expires_in as the end in Unix milliseconds.
 	ExpiryEpochMillis
@@ -103,7 +103,7 @@ type OAuth2Options struct {
 	// OmitScope leaves the scope out of the answer even where it is not the
 	// one asked for.
 	OmitScope bool
-	// RefreshExpiresIn tells the refresh token's life as refresh_expires_in.
+	// RefreshExpiresIn states the refresh token's life as refresh_expires_in.
 	RefreshExpiresIn bool
 	// Extra members are added to the answer, over the others.
 	Extra map[string]any
@@ -296,7 +296,7 @@ var standardSentences = map[string]string{
 	"invalid_scope":  "The requested scope is invalid, unknown, or malformed.",
 }
 
-// refuse is an error of RFC 6749 section 5.2: status 400 but for a client that
+// refuse is an error of RFC 6749 section 5.2: status 400, except for a client that
 // failed to authenticate.
 func (o *OAuth2) refuse(code, description string, sent ...string) reply {
 	if o.opts.CauseAtTheEnd {

@@ -138,7 +138,7 @@ func (o *OAuth2) answer(c *call, f *tokenFamily, scope string, withRefresh bool)
 	return tokenReply(out)
 }
 
-// putExpiry tells the access token's life in the configured format.
+// putExpiry states the access token's life in the configured format.
 func (o *OAuth2) putExpiry(out map[string]any, now time.Time) {
 	life := o.opts.AccessLife
 	end := now.Add(life)

@@ -61,7 +61,7 @@ type Options struct {
 	// InitTimeout is how long a process may take until it first asks for an
 	// event; 10 s by default.
 	InitTimeout time.Duration
-	// MemoryMB is what the process is told of its memory size, in MB; 128 by
+	// MemoryMB is the memory size that the process finds in its environment, in MB; 128 by
 	// default. It is not enforced.
 	MemoryMB int
 	// Concurrency is how many invocations run at a time, each in a process of
@@ -98,7 +98,7 @@ type Result struct {
 	// Logs is what the process wrote meanwhile, initialization included.
 	Logs []byte
 	// PeakRSS is the largest resident set of the process so far, in bytes; zero
-	// where that is not known, as after a process that ended by itself.
+	// where that is not known, as after a process that has ended.
 	PeakRSS int64
 }
 
@@ -175,8 +175,8 @@ func (o *Options) setDefaults() {
 func (f *Function) ARN() string { return f.arn }
 
 // Invoke runs the function on payload (JSON; empty means {}) and waits until it
-// is done. A failure of the function is told by Result. The error says that the
-// invocation did not happen or was given up: the process could not be started,
+// is done. Result has a failure of the function. The error says that the
+// invocation did not happen or was cancelled: the process could not be started,
 // the function is closed, or ctx ended. The end of ctx kills the process.
 func (f *Function) Invoke(ctx context.Context, payload []byte) (Result, error) {
 	select {

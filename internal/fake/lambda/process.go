@@ -17,7 +17,7 @@ import (
 )
 
 // process is one run of the executable, with a Runtime API of its own, so that
-// whatever a dying process still sends can not reach its successor.
+// the last requests of a dying process cannot reach its successor.
 type process struct {
 	o   Options
 	arn string

@@ -34,7 +34,7 @@ import (
 // Start is when every world begins.
 var Start = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 
-// Clock is a clock that moves only when told to.
+// Clock is a clock that moves only by [Clock.Advance] and [Clock.Sleep].
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
