@@ -45,7 +45,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	}
 	c, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil { // its text may name files and accounts
-		return nil, &failure{exitAWS, errConfiguration, "Check --profile, AWS_PROFILE and ~/.aws/config. `aws configure list-profiles` lists the profiles."}
+		return nil, &failure{exitAWS, errConfiguration, "Check --profile, AWS_PROFILE and ~/.aws/config. " +
+			"`aws configure list-profiles` lists the profiles."}
 	}
 	if a.endpoint != "" {
 		c.BaseEndpoint = &a.endpoint

@@ -58,7 +58,8 @@ func (a *app) renew(ctx context.Context, name string, wait bool) error {
 // goesOn reports an interrupted invocation: the function does not notice the interrupt.
 func goesOn(err error) error {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		return &failure{exitHalf, errors.New("interrupted"), "The function continues on its own: `evertoken status` shows the result."}
+		return &failure{exitHalf, errors.New("interrupted"), "The function continues on its own: " +
+			"`evertoken status` shows the result."}
 	}
 	return err
 }

@@ -107,7 +107,8 @@ type seen struct {
 	credentialErr error
 }
 
-// readAtOnce is how many connections are read at a time: DescribeSecret is good for some 40 requests a second.
+// readAtOnce is how many connections are read at a time: AWS allows about 40
+// DescribeSecret requests a second.
 const readAtOnce = 8
 
 // judgeAll reads the tokens in batches and the credentials' labels one by one.

@@ -1,6 +1,6 @@
-// Package strictjson reads one JSON object that a person wrote: a member that is
-// not known or stands twice is refused by name, and what is wrong is told by
-// its place and never by its value.
+// Package strictjson reads one JSON object that a person wrote. It rejects unknown
+// and repeated members by name, and reports a fault by its position, never by its
+// value: a value may be a secret in the wrong place.
 package strictjson
 
 import (
@@ -18,12 +18,11 @@ import (
 	"evertoken/internal/lazyregexp"
 )
 
-// Decode reads one JSON object into the struct that v points to. A member that
-// the struct has no tag for, in exactly its spelling, is refused by name, and so
-// is one that stands twice in its object, at any level. What
-// is wrong comes back as the member at fault, empty for the whole, and the
-// problem, empty if there is none; never with a value, which may be a secret in
-// the wrong place.
+// Decode reads one JSON object into the struct that v points to. It
+// rejects a member for which the struct has no tag of exactly the same spelling, and
+// a member that is repeated in its object, at any level. It returns the member at
+// fault, empty for the object as a whole, and the problem, empty if there is none.
+// Neither contains a value.
 func Decode(data []byte, v any) (member, problem string) {
 	if path := RepeatedAt(data); path != "" {
 		return path, twice
@@ -32,7 +31,7 @@ func Decode(data []byte, v any) (member, problem string) {
 }
 
 // DecodeOuter is [Decode] for an object whose members are decoded one by one
-// afterwards: a member that stands twice further in is left to that.
+// afterwards: it does not look for repeated members inside them.
 func DecodeOuter(data []byte, v any) (member, problem string) {
 	for name, repeated := range Repeated(data) {
 		if repeated {
@@ -69,8 +68,8 @@ func decode(data []byte, v any) (member, problem string) {
 }
 
 // Members counts the members of a JSON object: the colons at its own level. text
-// must be an object that a decoder took. Fewer names than that in what was decoded
-// mean that one stands there twice.
+// must be an object that a decoder accepted. If the decoded map has fewer members, one
+// of them is repeated.
 func Members(text string) int {
 	n, depth, quoted := 0, 0, false
 	for i := 0; i < len(text); i++ {
@@ -110,9 +109,9 @@ func Repeated(object json.RawMessage) map[string]bool {
 	return twice
 }
 
-// RepeatedAt returns the path of the first member that stands twice in its
-// object, at any level, as settings.extra.x; "" if there is none, or if the
-// document is no JSON.
+// RepeatedAt returns the path of the first member that is repeated in its object, at
+// any level, such as settings.extra.x; "" if there is none, or if the document is not
+// JSON.
 func RepeatedAt(document []byte) string {
 	d := json.NewDecoder(bytes.NewReader(document))
 	path, _ := repeated(d, "")
