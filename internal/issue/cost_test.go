@@ -7,8 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/issue"
+	"evertoken/internal/secrets"
 )
 
 // TestWhatARenewalCosts pins the calls to AWS that docs/architecture.md names.
@@ -45,6 +47,54 @@ func TestWhatARenewalCosts(t *testing.T) {
 				t.Errorf("calls of a renewal (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestWhatANamedRunReads: the credential in any case, and the session where the
+// provider has one, in one call.
+func TestWhatANamedRunReads(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		connect func(*fakeworld.World)
+		want    string
+	}{
+		"with a session":    {func(w *fakeworld.World) { w.Apiax("a") }, "BatchGetSecretValue"},
+		"without a session": {func(w *fakeworld.World) { w.OAuth2("a", "client_credentials") }, "BatchGetSecretValue credential"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := fakeworld.New(t)
+			tt.connect(w)
+			w.Run(issue.Event{})
+			w.AWS.ResetCalls()
+			if report := w.Run(issue.Event{Connections: []string{"a"}}); report.Fresh != 1 {
+				t.Fatalf("%+v", report)
+			}
+			if diff := cmp.Diff([]string{"GetParametersByPath", "BatchGetSecretValue token", tt.want}, made(w)); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAPlainCopyIsHeldAgainstTheToken in every run, though the token is fresh.
+func TestAPlainCopyIsHeldAgainstTheToken(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	o := w.IDP.OAuth2()
+	id, secret := o.AddClient(fakeidp.OAuth2Client{})
+	w.Connect("a", "oauth2", map[string]string{"client_id": id, "client_secret": secret},
+		map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, map[string]any{"plain_copy": "copy"})
+	w.AWS.CreateSecret("copy", nil, nil)
+	w.Run(issue.Event{})
+	w.PutSecret("copy", "something else")
+	w.Clock.Advance(16 * time.Minute) // a copy is written once a quarter of an hour at most
+	if report := w.Run(issue.Event{}); report.Fresh != 1 {
+		t.Fatalf("%+v", report)
+	}
+	token, _ := w.Token("a")
+	if copied, _ := w.AWS.Secret("copy").Labelled(secrets.Current); copied.Value != token.AccessToken.Reveal() {
+		t.Error("the copy is not the token")
 	}
 }
 

@@ -283,3 +283,40 @@ func TestAPanicUnderAClaimEndsByItself(t *testing.T) {
 		t.Errorf("the token was not renewed: issued %s, until %s", after.IssuedAt, after.ExpiresAt)
 	}
 }
+
+// TestAClaimOutlivesTheRunThatMadeIt: no run takes over a claim before the run that
+// made it has certainly ended, which is by the function's timeout.
+func TestAClaimOutlivesTheRunThatMadeIt(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.Apiax("c")
+	w.Run(issue.Event{})
+	token, _ := w.Token("c")
+	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
+	runner := w.Runner()
+	provider := runner.Provider
+	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
+		p, err := provider(c)
+		return faulty{p}, err
+	}
+	if _, err := runner.Run(t.Context(), issue.Event{}); err != nil { // leaves a claim
+		t.Fatal(err)
+	}
+	for timeout, want := range map[time.Duration]string{4 * time.Minute: "4m1s", 14 * time.Minute: "14m1s", time.Hour: "15m0s"} {
+		report, err := runner.Run(always{t.Context(), timeout}, issue.Event{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := fakeworld.Entry(report, "c"); !strings.Contains(e.Reason, "takes the claim over "+want+" after it was first noted") {
+			t.Errorf("with a timeout of %s: %+v", timeout, e)
+		}
+	}
+}
+
+// always is a context whose deadline is always so far away, on the slowest machine too.
+type always struct {
+	context.Context
+	left time.Duration
+}
+
+func (c always) Deadline() (time.Time, bool) { return time.Now().Add(c.left), true }

@@ -230,7 +230,13 @@ func TestRemainingOfPromise(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	if _, ok := remainingOfPromise(renew.Result{Outcome: renew.Failed}, now, every); ok {
-		t.Error("without a token there is no promise")
+	for name, r := range map[string]renew.Result{
+		"nothing is known": {Outcome: renew.Failed},
+		"no token":         {MinRemaining: 10 * m},
+		"no promise":       token(60*m, 0),
+	} {
+		if v, ok := remainingOfPromise(r, now, every); ok {
+			t.Errorf("%s: %v of the promise remains", name, v)
+		}
 	}
 }

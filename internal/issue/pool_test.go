@@ -110,13 +110,21 @@ func TestAProvidersConnectionsShareItsBound(t *testing.T) {
 			task.host = r.hostOf(task, hosts)
 			all = append(all, task)
 		}
+		for i := 3000; i < 3002; i++ { // those whose host is not known
+			c := connection.Connection{Name: fmt.Sprintf("c%04d", i), Provider: "preset"}
+			task := &task{job: renew.Job{Connection: c, Provider: atHost{}}, dead: true, turn: i}
+			task.host = r.hostOf(task, hosts)
+			all = append(all, task)
+		}
 		w.add(all...)
 		w.wait()
 		got := map[string]int{}
 		for name, h := range hosts {
 			got[name] = w.most[h]
 		}
-		want := map[string]int{"preset at one": 2, "preset at two": 10, "preset at three": mostAtOnce}
+		want := map[string]int{
+			"preset at one": 2, "preset at two": 10, "preset at three": mostAtOnce, "that of c3000": 1, "that of c3001": 1,
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("at a time (-want +got):\n%s", diff)
 		}
@@ -175,7 +183,7 @@ func TestAHostThatAsksForFewerRequestsIsLeftAloneForAMoment(t *testing.T) {
 		one, other := w.newHost(0), w.newHost(0)
 		w.add(slices.Concat(some(one, "a", 3), some(other, "b", 2))...)
 		w.wait()
-		if w.ended["a001"] != leastPause || w.ended["b001"] != 0 {
+		if w.ended["a001"] != 2*time.Second || w.ended["b001"] != 0 {
 			t.Errorf("the next at that host after %s, at another after %s", w.ended["a001"], w.ended["b001"])
 		}
 		if x := one.closedTo(false); x != nil {
@@ -187,7 +195,7 @@ func TestAHostThatAsksForFewerRequestsIsLeftAloneForAMoment(t *testing.T) {
 func TestOnlyThePressingGoOnAtAHostThatKeepsAskingForFewerRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		for asks, times := range map[time.Duration]int{0: throttles, time.Second: throttles, time.Minute: 1} {
+		for asks, times := range map[time.Duration]int{0: 3, time.Second: 3, 10 * time.Second: 3, 10*time.Second + 1: 1, time.Minute: 1} {
 			w := newWorkbench(1, nil)
 			h := w.newHost(0)
 			for i := range times {
@@ -206,6 +214,42 @@ func TestOnlyThePressingGoOnAtAHostThatKeepsAskingForFewerRequests(t *testing.T)
 		}
 		if h.closedTo(true) == nil {
 			t.Error("a host that does not answer is tried on")
+		}
+	})
+}
+
+// TestAHostThatDoesNotKeepUpIsAskedHalfAsMuch, and never nothing: each answer that
+// says so, or that does not come, halves what it is asked at a time.
+func TestAHostThatDoesNotKeepUpIsAskedHalfAsMuch(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]*exchange.Error{
+		"it asks for fewer requests": {Class: exchange.Throttled, Status: 429},
+		"it does not answer":         {Class: exchange.Transient, Lost: true},
+	} {
+		h := newWorkbench(1, nil).newHost(0)
+		got := []float64{h.atOnce}
+		for range 3 {
+			h.told(t.Context(), x, time.Second)
+			got = append(got, h.atOnce)
+		}
+		if diff := cmp.Diff([]float64{4, 2, 1, 1}, got); diff != "" {
+			t.Errorf("%s: at a time (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestOnlyWhatWaitsIsPaused: a host that nothing waits for is not held up for what
+// comes later, and nothing outlasts the run for it.
+func TestOnlyWhatWaitsIsPaused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench(1, answered(0))
+		h := w.newHost(0)
+		h.told(t.Context(), &exchange.Error{Class: exchange.Throttled, Status: 429}, 0)
+		w.add(some(h, "a", 1)...)
+		w.wait()
+		if w.ended["a000"] != 0 {
+			t.Errorf("begun after %s", w.ended["a000"])
 		}
 	})
 }
@@ -326,6 +370,37 @@ func TestWaitingForATurnEndsWithTheRun(t *testing.T) {
 		g := &gate{host: w.newHost(0), shared: s, pressing: func() bool { return false }}
 		if _, x := g.Enter(ctx, password); x != outOfTime || !g.late {
 			t.Errorf("told %v, late %t", x, g.late)
+		}
+	})
+}
+
+// TestWhoHadToWaitLooksAgain: what was learned of the host during the wait counts,
+// and whoever is turned away holds up nobody.
+func TestWhoHadToWaitLooksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, s := newWorkbench(1, nil).newHost(0), newShared()
+		password := exchange.Grant{Password: true, Members: []string{"password"}}
+		enter := func() (func(*exchange.Error), *exchange.Error) {
+			return (&gate{host: h, shared: s, pressing: func() bool { return false }}).Enter(t.Context(), password)
+		}
+		done, x := enter()
+		if x != nil {
+			t.Fatal(x)
+		}
+		var next *exchange.Error
+		var waiting sync.WaitGroup
+		waiting.Go(func() { _, next = enter() })
+		synctest.Wait()
+		throttled := &exchange.Error{Class: exchange.Throttled, Status: 429, RetryAfter: time.Minute}
+		done(throttled)
+		waiting.Wait()
+		if next == nil || next.Class != exchange.Throttled || next.RetryAfter != time.Minute ||
+			next.Problem != "not tried, because another connection to this provider was just answered so" {
+			t.Errorf("the next was told %v", next)
+		}
+		if _, x := s.enter(t.Context(), password, ""); x != nil {
+			t.Errorf("the turn after it: %v", x)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAnAnswerIsCutToWhatLambdaTakes(t *testing.T) {
@@ -51,5 +53,48 @@ func TestAnAnswerIsCutToWhatLambdaTakes(t *testing.T) {
 	}
 	if len(r.Connections) != 600 {
 		t.Error("the report itself was changed")
+	}
+}
+
+// TestAnEntryIsLeftOutOnlyIfItDoesNotFit: what fits to the byte is told.
+func TestAnEntryIsLeftOutOnlyIfItDoesNotFit(t *testing.T) {
+	t.Parallel()
+	r := Report{Connections: []Entry{{Name: "a", Outcome: "failed"}, {Name: "b", Outcome: "failed"}, {Name: "c", Outcome: "failed"}}}
+	one, err := json.Marshal(r.Connections[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const around = 300 // kept for the report's own members
+	for n := range 4 {
+		most := around + n*(len(one)+len(","))
+		if got := r.fit(most); len(got.Connections) != n || got.LeftOut != 3-n {
+			t.Errorf("with room for %d: %d told, %d left out", n, len(got.Connections), got.LeftOut)
+		}
+		if got := r.fit(most - 1); n > 0 && len(got.Connections) != n-1 {
+			t.Errorf("with a byte too few for %d: %d told", n, len(got.Connections))
+		}
+	}
+}
+
+// TestWhatMattersMost is the order in which entries are kept: by outcome, then by
+// life, and what has no token before all that have one.
+func TestWhatMattersMost(t *testing.T) {
+	t.Parallel()
+	entry := func(outcome string, left ...int64) Entry {
+		e := Entry{Outcome: outcome}
+		if len(left) > 0 {
+			e.SecondsLeft = &left[0]
+		}
+		return e
+	}
+	want := []Entry{
+		entry("blocked", 9), entry("failed"), entry("failed", 0), entry("failed", 1), entry("failed", 2),
+		entry("deferred"), entry("deferred", 1), entry("waiting"), entry("issued", 1), entry("fresh", 0),
+	}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortStableFunc(got, mattersMore)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }

@@ -62,6 +62,11 @@ func (w *slowWorld) connect(name string, left time.Duration) {
 
 func (w *slowWorld) run(t *testing.T, timeout time.Duration) issue.Report {
 	t.Helper()
+	return w.runOf(t, timeout, issue.Event{})
+}
+
+func (w *slowWorld) runOf(t *testing.T, timeout time.Duration, e issue.Event) issue.Report {
+	t.Helper()
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	c, err := config.Load(func(string) string { return "" })
 	if err != nil {
@@ -77,7 +82,7 @@ func (w *slowWorld) run(t *testing.T, timeout time.Duration) issue.Report {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	report, err := runner.Run(ctx, issue.Event{})
+	report, err := runner.Run(ctx, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,6 +248,54 @@ func TestNothingIsBegunThatWouldWaitTooLongToBeStored(t *testing.T) {
 		}
 		if report := w.run(t, 4*time.Minute); report.Issued != 1 {
 			t.Errorf("%+v", report)
+		}
+	})
+}
+
+// TestOnlyAScheduledRunLeavesWorkToTheNext: who names a connection, or asks what a
+// run would do, waits for the answer, and no next run gives it.
+func TestOnlyAScheduledRunLeavesWorkToTheNext(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		event issue.Event
+		want  string
+	}{
+		"scheduled":    {issue.Event{}, "deferred"},
+		"named":        {issue.Event{Connections: []string{"c"}}, "issued"},
+		"dry":          {issue.Event{DryRun: true}, "issued"},
+		"dry, of some": {issue.Event{DryRun: true, Connections: []string{"c"}}, "issued"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newSlowWorld()
+			w.connect("c", 24*time.Minute)
+			w.delay = time.Minute // a scheduled run begins nothing that waits so long for its write
+			if got := outcomes(w.runOf(t, 2*time.Minute, tt.event)); got["c"] != tt.want {
+				t.Errorf("%s: %v, want %s", name, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestWhoseTurnComesTooLateIsDeferred: the turn at a shared credential comes when
+// there is no time left for an exchange. That is no failure of the connection.
+func TestWhoseTurnComesTooLateIsDeferred(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newSlowWorld()
+		w.exchanging = 15 * time.Second
+		for _, name := range []string{"a", "b"} {
+			w.connect(name, 24*time.Minute)
+			w.parameters["/evertoken/connections/"+name] = secrets.Listed{Value: `{"provider":"oauth2","credential":"shared"}`}
+		}
+		w.values["shared"] = w.values["evertoken/a/credential"]
+		report := w.run(t, 30*time.Second)
+		if report.Issued != 1 || report.Deferred != 1 || len(w.exchanged) != 1 {
+			t.Errorf("%+v, exchanged %q", report, w.exchanged)
+		}
+		for _, e := range report.Connections {
+			if e.Outcome == "deferred" && (e.Reason != "no time left in this run" || e.ErrorClass != "") {
+				t.Errorf("entry %+v", e)
+			}
 		}
 	})
 }
