@@ -177,6 +177,9 @@ func TestWhichConnectionsHaveMetrics(t *testing.T) {
 		"a promise is about to break": {fleet(func(r []renew.Result) {
 			r[4].Outcome, r[4].ExpiresAt = renew.Deferred, now.Add(time.Hour)
 		}), 2, []string{"c-4", "c-0"}},
+		"a promise is just kept": {fleet(func(r []renew.Result) {
+			r[4].ExpiresAt = now.Add(2*every + time.Hour)
+		}), 2, []string{"c-0", "c-1"}},
 		"the least life first, never a token last": {append(fleet(func(r []renew.Result) {
 			r[1].Outcome, r[3].Outcome = renew.Failed, renew.Failed
 		}), misconfigured("a-newcomer", "r", "h")), 3, []string{"c-3", "c-1", "a-newcomer"}},
