@@ -50,8 +50,8 @@ func TestWhatARenewalCosts(t *testing.T) {
 	}
 }
 
-// TestWhatANamedRunReads: the credential in any case, and the session where the
-// provider has one, in one call.
+// TestWhatANamedRunReads: one call reads the credential, and the session if the provider
+// has one.
 func TestWhatANamedRunReads(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -77,8 +77,8 @@ func TestWhatANamedRunReads(t *testing.T) {
 	}
 }
 
-// TestAPlainCopyIsHeldAgainstTheToken in every run, though the token is fresh.
-func TestAPlainCopyIsHeldAgainstTheToken(t *testing.T) {
+// TestEveryRunComparesThePlainCopyWithTheToken, even if the token is fresh.
+func TestEveryRunComparesThePlainCopyWithTheToken(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	o := w.IDP.OAuth2()

@@ -284,8 +284,8 @@ func TestAPanicUnderAClaimEndsByItself(t *testing.T) {
 	}
 }
 
-// TestAClaimOutlivesTheRunThatMadeIt: no run takes over a claim before the run that
-// made it has certainly ended, which is by the function's timeout.
+// TestAClaimOutlivesTheRunThatMadeIt: no run takes a claim over before the timeout of the
+// function that made it.
 func TestAClaimOutlivesTheRunThatMadeIt(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -313,7 +313,8 @@ func TestAClaimOutlivesTheRunThatMadeIt(t *testing.T) {
 	}
 }
 
-// always is a context whose deadline is always so far away, on the slowest machine too.
+// always is a context whose deadline stays equally far away, so that a slow machine
+// changes nothing.
 type always struct {
 	context.Context
 	left time.Duration

@@ -31,7 +31,7 @@ func logged(t *testing.T, least slog.Level, write func(*Runner)) []map[string]an
 	return lines
 }
 
-// TestALogLineTellsWhatIsKnownOfAConnection, and has no member for the rest.
+// TestALogLineTellsWhatIsKnownOfAConnection: it has no member for what is not known.
 func TestALogLineTellsWhatIsKnownOfAConnection(t *testing.T) {
 	t.Parallel()
 	members := func(level, outcome, reason string, more ...any) map[string]any {
@@ -81,9 +81,9 @@ func TestALogLineTellsWhatIsKnownOfAConnection(t *testing.T) {
 	}
 }
 
-// TestWhatIsLeftIsToldInOneLine: it counts those for whom no time was left, and no
-// others. Where there are none, there is no line.
-func TestWhatIsLeftIsToldInOneLine(t *testing.T) {
+// TestOneLineCountsTheConnectionsLeftToTheNextRun: it counts only the connections that
+// the run had no time for. If there are none, the run logs no such line.
+func TestOneLineCountsTheConnectionsLeftToTheNextRun(t *testing.T) {
 	t.Parallel()
 	left := renew.Result{Outcome: renew.Deferred, Reason: noTimeLeft}
 	others := []renew.Result{
@@ -112,7 +112,7 @@ func leftLine(n float64) map[string]any {
 	}
 }
 
-// TestEveryLineOfADryRunSaysSo: those of the engine too, which may have no log.
+// TestEveryLineOfADryRunSaysSo: the engine's lines do too, if the engine has a log.
 func TestEveryLineOfADryRunSaysSo(t *testing.T) {
 	t.Parallel()
 	for _, line := range logged(t, slog.LevelInfo, func(r *Runner) {

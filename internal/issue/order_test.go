@@ -26,7 +26,7 @@ func TestTheOrderOfTasks(t *testing.T) {
 		"a dead and a missing token take turns":       {dead(time.Hour, 1), &task{dead: true, turn: 2}},
 	} {
 		if !tt.first.before(tt.second) || tt.second.before(tt.first) {
-			t.Errorf("%s: it is not so", name)
+			t.Errorf("%s: before is %t, and the other way round %t", name, tt.first.before(tt.second), tt.second.before(tt.first))
 		}
 		if tt.first.before(tt.first) {
 			t.Errorf("%s: a task comes before itself", name)
@@ -34,10 +34,10 @@ func TestTheOrderOfTasks(t *testing.T) {
 	}
 }
 
-// TestWhatIsPressing: a token that lives presses if it would have less than the
-// promised life left two heartbeats from now. A token that has ended presses no
-// more: its promise is broken already.
-func TestWhatIsPressing(t *testing.T) {
+// TestWhichTasksArePressing: a task is pressing if its token lives, but would have less
+// than the promised life left two heartbeats from now. A task whose token has expired is
+// not: its promise is broken already.
+func TestWhichTasksArePressing(t *testing.T) {
 	t.Parallel()
 	const promise = 10 * time.Minute // and two heartbeats of five minutes
 	for name, tt := range map[string]struct {
@@ -49,9 +49,9 @@ func TestWhatIsPressing(t *testing.T) {
 		"a moment less":                  {20*time.Minute - 1, true},
 		"the promise alone":              {promise, true},
 		"the last moment":                {1, true},
-		"it ends now":                    {0, false},
-		"it has ended":                   {-time.Minute, false},
-		"it ended long ago":              {-time.Hour, false},
+		"it expires now":                 {0, false},
+		"it has expired":                 {-time.Minute, false},
+		"it expired long ago":            {-time.Hour, false},
 	} {
 		one := &task{}
 		one.looked(renew.Result{ExpiresAt: now.Add(tt.left), MinRemaining: promise}, now)
@@ -63,12 +63,12 @@ func TestWhatIsPressing(t *testing.T) {
 		}
 	}
 	if (&task{promise: promise}).pressing(every, now) {
-		t.Error("a connection without a token presses")
+		t.Error("a connection without a token is pressing")
 	}
 }
 
-// TestEveryTaskIsFirstInTurn: from run to run the next one by name comes first,
-// and the others follow in name order.
+// TestEveryTaskIsFirstInTurn: of equally urgent tasks another one comes first in each
+// run, in name order, and the others follow it in name order.
 func TestEveryTaskIsFirstInTurn(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(0, 0)

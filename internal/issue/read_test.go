@@ -25,8 +25,8 @@ import (
 	"evertoken/internal/telemetry"
 )
 
-// shelf holds documents and connections in memory. It notes what is read, and by
-// when the reader must be done.
+// shelf holds documents and connections in memory. It notes what a run reads, and the
+// deadlines of the reads.
 type shelf struct {
 	documents   map[string]string
 	connections map[string]secrets.Listed
@@ -57,17 +57,16 @@ func (s *shelf) Batch(ctx context.Context, ids []string) map[string]secrets.Read
 	return out
 }
 
-// on is a run over what the shelf holds; its pool does as it is told.
+// on is a run over the shelf's documents. do renews a task in place of the engine.
 func (s *shelf) on(e Event, do func(*task)) *run {
 	r := (&Runner{Secrets: s, Parameters: s, Log: slog.New(slog.DiscardHandler), Now: time.Now, Config: config.Config{Every: every}}).newRun(e, time.Minute)
 	r.pool = &pool{most: 1, sleep: secrets.Sleep, do: do}
 	return r
 }
 
-// TestOnlyWhatIsNeededIsRead: a task gets the documents that it needs and no
-// others, though another task in the batch reads them. Without time for an exchange
-// a scheduled run reads none: nothing could be done with them.
-func TestOnlyWhatIsNeededIsRead(t *testing.T) {
+// TestATaskGetsOnlyTheDocumentsItNeeds, even if another task in the batch needs others.
+// A scheduled run without time for an exchange reads none, because it cannot use them.
+func TestATaskGetsOnlyTheDocumentsItNeeds(t *testing.T) {
 	t.Parallel()
 	reads := map[string]renew.Reads{
 		"credential": {Credential: true}, "session": {Session: true}, "both": {Credential: true, Session: true},
@@ -116,9 +115,9 @@ func TestOnlyWhatIsNeededIsRead(t *testing.T) {
 	}
 }
 
-// TestAFaultyConnectionTellsOfItsOwnTokenAlone: a declaration that names another
-// connection's token learns nothing from it, nor from what is no token.
-func TestAFaultyConnectionTellsOfItsOwnTokenAlone(t *testing.T) {
+// TestAFaultyConnectionReportsOnlyItsOwnToken: its result has no life of another
+// connection's token, and none of a document that is not a token.
+func TestAFaultyConnectionReportsOnlyItsOwnToken(t *testing.T) {
 	t.Parallel()
 	end := now.Add(time.Hour).Truncate(time.Second)
 	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer", Connection: "owner", IssuedAt: end.Add(-2 * time.Hour), ExpiresAt: end}
@@ -143,8 +142,8 @@ type faultyTraits struct{ exchange.Provider }
 func (faultyTraits) Traits() exchange.Traits { panic("canary") }
 func (faultyTraits) Host() string            { return "idp.example" }
 
-// TestAProviderThatCannotBeMadeFailsItsConnection with the error that names the
-// setting; one that panics, with that of an internal fault.
+// TestAProviderThatCannotBeMadeFailsItsConnection: the error names the wrong setting, or
+// says that the provider panicked.
 func TestAProviderThatCannotBeMadeFailsItsConnection(t *testing.T) {
 	t.Parallel()
 	wrong := errors.New("settings.zone must be one of eu, nam, apac")
@@ -166,9 +165,9 @@ func TestAProviderThatCannotBeMadeFailsItsConnection(t *testing.T) {
 	}
 }
 
-// TestTimeIsKeptToTell: what a run reads and renews ends a second and a half before
-// the function does, and 0.3 ms more for each connection.
-func TestTimeIsKeptToTell(t *testing.T) {
+// TestARunKeepsTimeToReport: listing the connections ends 1.5 seconds before the
+// function's timeout. Reading and renewing end 0.3 ms earlier for each connection.
+func TestARunKeepsTimeToReport(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 5000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,10 +193,9 @@ func TestTimeIsKeptToTell(t *testing.T) {
 	}
 }
 
-// TestWhenItIsTooLate: an exchange begins while there is time for it and for
-// storing what it yields. It may take twice what the host's slowest answer took, and
-// each of the two writes waits for others.
-func TestWhenItIsTooLate(t *testing.T) {
+// TestAnExchangeBeginsOnlyIfItsResultCanBeStored: an exchange may take twice as long as
+// the host's slowest answer, and each of the two writes may wait for other writes.
+func TestAnExchangeBeginsOnlyIfItsResultCanBeStored(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name          string
@@ -225,8 +223,8 @@ func TestWhenItIsTooLate(t *testing.T) {
 	}
 }
 
-// TestEveryTaskIsRead, whatever their number and where their tokens are, and each
-// document once. No call asks for nothing.
+// TestEveryTaskIsRead, whatever the number of tasks and wherever their tokens are. Each
+// document is read once, and no call asks for nothing.
 func TestEveryTaskIsRead(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 19, 20, 21, 230} {

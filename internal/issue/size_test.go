@@ -56,7 +56,7 @@ func TestAnAnswerIsCutToWhatLambdaTakes(t *testing.T) {
 	}
 }
 
-// TestAnEntryIsLeftOutOnlyIfItDoesNotFit: what fits to the byte is told.
+// TestAnEntryIsLeftOutOnlyIfItDoesNotFit: an answer may have exactly the most bytes.
 func TestAnEntryIsLeftOutOnlyIfItDoesNotFit(t *testing.T) {
 	t.Parallel()
 	r := Report{Connections: []Entry{{Name: "a", Outcome: "failed"}, {Name: "b", Outcome: "failed"}, {Name: "c", Outcome: "failed"}}}
@@ -68,17 +68,17 @@ func TestAnEntryIsLeftOutOnlyIfItDoesNotFit(t *testing.T) {
 	for n := range 4 {
 		most := around + n*(len(one)+len(","))
 		if got := r.fit(most); len(got.Connections) != n || got.LeftOut != 3-n {
-			t.Errorf("with room for %d: %d told, %d left out", n, len(got.Connections), got.LeftOut)
+			t.Errorf("with room for %d: %d kept, %d left out", n, len(got.Connections), got.LeftOut)
 		}
 		if got := r.fit(most - 1); n > 0 && len(got.Connections) != n-1 {
-			t.Errorf("with a byte too few for %d: %d told", n, len(got.Connections))
+			t.Errorf("with a byte too few for %d: %d kept", n, len(got.Connections))
 		}
 	}
 }
 
-// TestWhatMattersMost is the order in which entries are kept: by outcome, then by
-// life, and what has no token before all that have one.
-func TestWhatMattersMost(t *testing.T) {
+// TestTheMostImportantEntriesAreKept: entries are kept by outcome, then by the life left
+// of their tokens, and entries without a token come first.
+func TestTheMostImportantEntriesAreKept(t *testing.T) {
 	t.Parallel()
 	entry := func(outcome string, left ...int64) Entry {
 		e := Entry{Outcome: outcome}

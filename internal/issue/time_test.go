@@ -252,8 +252,8 @@ func TestNothingIsBegunThatWouldWaitTooLongToBeStored(t *testing.T) {
 	})
 }
 
-// TestOnlyAScheduledRunLeavesWorkToTheNext: who names a connection, or asks what a
-// run would do, waits for the answer, and no next run gives it.
+// TestOnlyAScheduledRunLeavesWorkToTheNext: a run over named connections, or a dry run,
+// has no next run that could do the work.
 func TestOnlyAScheduledRunLeavesWorkToTheNext(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -276,9 +276,9 @@ func TestOnlyAScheduledRunLeavesWorkToTheNext(t *testing.T) {
 	}
 }
 
-// TestWhoseTurnComesTooLateIsDeferred: the turn at a shared credential comes when
-// there is no time left for an exchange. That is no failure of the connection.
-func TestWhoseTurnComesTooLateIsDeferred(t *testing.T) {
+// TestAConnectionWhoseTurnComesTooLateIsDeferred: it waited for its turn at a shared
+// credential until no time for an exchange was left, and has not failed.
+func TestAConnectionWhoseTurnComesTooLateIsDeferred(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newSlowWorld()

@@ -39,7 +39,7 @@ func TestUsersOfACredentialAreCountedByAccount(t *testing.T) {
 		if one, other := tasks[0].gate.shared, tasks[1].gate.shared; (one != nil && one == other) != tt.shared {
 			t.Errorf("%s: shared %t", name, !tt.shared)
 		} else if !tt.shared && (one != nil || other != nil) {
-			t.Errorf("%s: a connection whose credential no other uses takes turns at it", name)
+			t.Errorf("%s: a connection waits for its turn at a credential that no other uses", name)
 		}
 	}
 }
