@@ -56,3 +56,16 @@ func TestOlderVersionsAreReadOnlyForAClientThatNoLabelExplains(t *testing.T) {
 	}
 	check(t, "reads with three older versions", reads[0], reads[3])
 }
+
+// TestAPromotedVersionIsReadOnce: a test of the set-up does not compare it with AWSCURRENT,
+// which it is.
+func TestAPromotedVersionIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.OAuth2("c", "client_credentials")
+	const secret = "evertoken/c/token"
+	w.rotated(secret)
+	before := w.calls("GetSecretValue", secret)
+	check(t, "outcome", "ok", w.step("testSecret", secret, "first"))
+	check(t, "reads", 1, w.calls("GetSecretValue", secret)-before)
+}
