@@ -14,11 +14,15 @@ func TestRevision(t *testing.T) {
 		want     string
 	}{
 		"outside a clone": {"(devel)", []debug.BuildSetting{{Key: "-trimpath", Value: "true"}}, "unknown"},
-		"a commit":        {"v0.0.0-20261125191224-0123456789ab", []debug.BuildSetting{{Key: "vcs.revision", Value: commit}, {Key: "vcs.modified", Value: "false"}}, commit},
-		"with changes":    {"", []debug.BuildSetting{{Key: "vcs.modified", Value: "true"}, {Key: "vcs.revision", Value: commit}}, commit + "+changes"},
-		"of a proxy":      {"v1.2.3", nil, "v1.2.3"},
+		"a commit": {"v0.0.0-20261125191224-0123456789ab",
+			[]debug.BuildSetting{{Key: "vcs.revision", Value: commit},
+				{Key: "vcs.modified", Value: "false"}}, commit},
+		"with changes": {"", []debug.BuildSetting{{Key: "vcs.modified", Value: "true"},
+			{Key: "vcs.revision", Value: commit}}, commit + "+changes"},
+		"of a proxy": {"v1.2.3", nil, "v1.2.3"},
 	} {
-		if got := revision(&debug.BuildInfo{Main: debug.Module{Version: test.version}, Settings: test.settings}); got != test.want {
+		if got := revision(&debug.BuildInfo{Main: debug.Module{Version: test.version},
+			Settings: test.settings}); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

@@ -61,7 +61,8 @@ const mostConnectionMetrics = 500
 func Load(getenv func(string) string) (Config, error) {
 	c := Config{
 		ConnectionsPath: "/evertoken/connections/", ParameterPrefix: "/evertoken/",
-		Every: 5 * time.Minute, Concurrency: 128, WritesPerSecond: 50, ConnectionMetrics: 100, Region: getenv("AWS_REGION"),
+		Every: 5 * time.Minute, Concurrency: 128, WritesPerSecond: 50, ConnectionMetrics: 100,
+		Region: getenv("AWS_REGION"),
 	}
 	var problems []error
 	path := func(name string, to *string) {
@@ -128,5 +129,6 @@ func Load(getenv func(string) string) (Config, error) {
 // notInKeyID reports whether a key's id, ARN or alias never has the letter
 // (botocore model, ssm PutParameter: ParameterKeyId).
 func notInKeyID(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":/_-", r)
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
+		!strings.ContainsRune(":/_-", r)
 }

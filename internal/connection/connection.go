@@ -155,7 +155,8 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 		member string
 		from   *string
 		to     *string
-	}{{"credential", w.Credential, &c.Credential}, {"session", w.Session, &c.Session}, {"token", w.Token, &c.Token}, {"plain_copy", w.PlainCopy, &c.PlainCopy}} {
+	}{{"credential", w.Credential, &c.Credential}, {"session", w.Session, &c.Session},
+		{"token", w.Token, &c.Token}, {"plain_copy", w.PlainCopy, &c.PlainCopy}} {
 		if s.from == nil {
 			continue
 		}
@@ -211,7 +212,8 @@ type document struct{ member, id string }
 
 // secrets are the connection's secrets.
 func (c Connection) secrets() []document {
-	all := []document{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token}, {"plain_copy", c.PlainCopy}}
+	all := []document{{"credential", c.Credential}, {"session", c.Session}, {"token", c.Token},
+		{"plain_copy", c.PlainCopy}}
 	return slices.DeleteFunc(all, func(d document) bool { return d.id == "" })
 }
 
@@ -220,8 +222,10 @@ func (c Connection) distinct() error {
 	all := c.secrets()
 	for i, d := range all {
 		for _, other := range all[:i] {
-			if SecretName(d.id) == SecretName(other.id) && sameAccount(accountOf(d.id, ""), accountOf(other.id, "")) {
-				return &Error{c.Name, d.member, "is the same secret as \"" + other.member + "\": each document needs a secret of its own"}
+			if SecretName(d.id) == SecretName(other.id) && sameAccount(accountOf(d.id, ""),
+				accountOf(other.id, "")) {
+				return &Error{c.Name, d.member, "is the same secret as \"" + other.member +
+					"\": each document needs a secret of its own"}
 			}
 		}
 	}

@@ -19,14 +19,16 @@ const (
 
 func TestParseDefaults(t *testing.T) {
 	t.Parallel()
-	for _, declared := range []string{`{"provider":"apiax"}`, `{"provider":"apiax","settings":null,"session":null,"min_remaining":null}`} {
+	for _, declared := range []string{`{"provider":"apiax"}`,
+		`{"provider":"apiax","settings":null,"session":null,"min_remaining":null}`} {
 		got, err := connection.Parse("apiax-prod", []byte(declared), prefix)
 		if err != nil {
 			t.Fatalf("Parse: %v", err)
 		}
 		want := connection.Connection{
 			Name: "apiax-prod", Provider: "apiax",
-			Credential: "evertoken/apiax-prod/credential", Session: "evertoken/apiax-prod/session", Token: "evertoken/apiax-prod/token",
+			Credential: "evertoken/apiax-prod/credential", Session: "evertoken/apiax-prod/session",
+			Token:     "evertoken/apiax-prod/token",
 			RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{}`),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -47,7 +49,8 @@ func TestParseEveryMember(t *testing.T) {
 		Session:        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
 		TokenParameter: "/evertoken/tokens/x", TokenParameterKey: "alias/mine", PlainCopy: "other/copy",
 		Probe:        connection.Probe{Every: time.Hour, URL: "https://api.example.com/me"},
-		MinRemaining: 36 * time.Hour, RenewedBy: connection.ByIssue, Settings: json.RawMessage(`{"zone":"eu"}`),
+		MinRemaining: 36 * time.Hour, RenewedBy: connection.ByIssue,
+		Settings: json.RawMessage(`{"zone":"eu"}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
@@ -62,44 +65,75 @@ func TestParseRefuses(t *testing.T) {
 		{"null", "null", "", "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "", "is not a JSON object"},
 		{"two objects", `{"provider":"apiax"}{"a":"` + canary + `"}`, "", "is not a JSON object"},
-		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword", "is not known here; the known ones are credential, min_remaining, plain_copy, probe, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
+		{"unknown member", `{"provider":"apiax","pasword":"` + canary + `"}`, "pasword",
+			"is not known here; the known ones are credential, min_remaining, plain_copy, probe, provider, renewed_by, session, settings, token, token_parameter, token_parameter_key"},
 		{"another spelling", `{"Provider":"` + canary + `"}`, "Provider", "is not known here"},
 		{"a member with line breaks", `{"provider":"apiax","a\n\u001bb":1}`, "a??b", "is not known here"},
 		{"no provider", `{}`, "provider", "is missing"},
 		{"empty provider", `{"provider":""}`, "provider", "is missing"},
 		{"provider of another type", `{"provider":["` + canary + `"]}`, "provider", "it must be a string"},
-		{"credential of another type", `{"provider":"apiax","credential":{"password":"` + canary + `"}}`, "credential", "it must be a string"},
-		{"plain_copy of another type", `{"provider":"apiax","plain_copy":7}`, "plain_copy", "it must be a string"},
-		{"empty credential", `{"provider":"apiax","credential":""}`, "credential", "must be a secret's name or ARN"},
-		{"session with a blank", `{"provider":"apiax","session":"a ` + canary + `"}`, "session", "must be a secret's name or ARN"},
-		{"token name too long", `{"provider":"apiax","token":"` + strings.Repeat("x", 513) + `"}`, "token", "must be a secret's name or ARN"},
+		{"credential of another type", `{"provider":"apiax","credential":{"password":"` + canary +
+			`"}}`, "credential", "it must be a string"},
+		{"plain_copy of another type", `{"provider":"apiax","plain_copy":7}`, "plain_copy",
+			"it must be a string"},
+		{"empty credential", `{"provider":"apiax","credential":""}`, "credential",
+			"must be a secret's name or ARN"},
+		{"session with a blank", `{"provider":"apiax","session":"a ` + canary + `"}`, "session",
+			"must be a secret's name or ARN"},
+		{"token name too long", `{"provider":"apiax","token":"` + strings.Repeat("x", 513) + `"}`,
+			"token", "must be a secret's name or ARN"},
 		{"ARN of another service", `{"provider":"apiax","token":"arn:aws:ssm:us-east-1:123456789012:parameter/` + canary + `"}`, "token", "must be a secret's name or ARN"},
 		{"ARN without account", `{"provider":"apiax","token":"arn:aws:secretsmanager:us-east-1::secret:` + canary + `"}`, "token", "must be a secret's name or ARN"},
-		{"both token and parameter", `{"provider":"apiax","token":"a/` + canary + `","token_parameter":"/evertoken/t"}`, "token_parameter", "declare only one of the two"},
-		{"parameter elsewhere", `{"provider":"apiax","token_parameter":"/other/` + canary + `"}`, "token_parameter", "beginning with /evertoken/"},
-		{"parameter without a slash", `{"provider":"apiax","token_parameter":"` + canary + `"}`, "token_parameter", "beginning with /evertoken/"},
-		{"parameter ending with a slash", `{"provider":"apiax","token_parameter":"/evertoken/` + canary + `/"}`, "token_parameter", "beginning with"},
-		{"parameter of 16 levels", `{"provider":"apiax","token_parameter":"/evertoken` + strings.Repeat("/a", 15) + `"}`, "token_parameter", "15 levels"},
-		{"parameter too long", `{"provider":"apiax","token_parameter":"/evertoken/` + strings.Repeat("a", 1001) + `"}`, "token_parameter", "at most 1011"},
-		{"parameter among the connections", `{"provider":"apiax","token_parameter":"/evertoken/connections/` + canary + `"}`, "token_parameter", "Evertoken's own"},
-		{"parameter among the rescued", `{"provider":"apiax","token_parameter":"/evertoken/rescue/` + canary + `"}`, "token_parameter", "Evertoken's own"},
-		{"key without parameter", `{"provider":"apiax","token_parameter_key":"` + canary + `"}`, "token_parameter_key", `needs "token_parameter"`},
-		{"format", `{"provider":"apiax","format":"` + canary + `"}`, "format", "is not supported: leave it out. For an application that reads a bare token, name another secret as \"plain_copy\""},
-		{"renewed_by", `{"provider":"apiax","renewed_by":"` + canary + `"}`, "renewed_by", "must be issue or rotation"},
+		{"both token and parameter", `{"provider":"apiax","token":"a/` + canary +
+			`","token_parameter":"/evertoken/t"}`, "token_parameter",
+			"declare only one of the two"},
+		{"parameter elsewhere", `{"provider":"apiax","token_parameter":"/other/` + canary + `"}`,
+			"token_parameter", "beginning with /evertoken/"},
+		{"parameter without a slash", `{"provider":"apiax","token_parameter":"` + canary + `"}`,
+			"token_parameter", "beginning with /evertoken/"},
+		{"parameter ending with a slash", `{"provider":"apiax","token_parameter":"/evertoken/` +
+			canary + `/"}`, "token_parameter", "beginning with"},
+		{"parameter of 16 levels", `{"provider":"apiax","token_parameter":"/evertoken` +
+			strings.Repeat("/a", 15) + `"}`, "token_parameter", "15 levels"},
+		{"parameter too long", `{"provider":"apiax","token_parameter":"/evertoken/` +
+			strings.Repeat("a", 1001) + `"}`, "token_parameter", "at most 1011"},
+		{"parameter among the connections",
+			`{"provider":"apiax","token_parameter":"/evertoken/connections/` + canary + `"}`,
+			"token_parameter", "Evertoken's own"},
+		{"parameter among the rescued",
+			`{"provider":"apiax","token_parameter":"/evertoken/rescue/` + canary + `"}`,
+			"token_parameter", "Evertoken's own"},
+		{"key without parameter", `{"provider":"apiax","token_parameter_key":"` + canary + `"}`,
+			"token_parameter_key", `needs "token_parameter"`},
+		{"format", `{"provider":"apiax","format":"` + canary + `"}`, "format",
+			"is not supported: leave it out. For an application that reads a bare token, name another secret as \"plain_copy\""},
+		{"renewed_by", `{"provider":"apiax","renewed_by":"` + canary + `"}`, "renewed_by",
+			"must be issue or rotation"},
 		{"rotation of a parameter", `{"provider":"apiax","renewed_by":"rotation","token_parameter":"/evertoken/` + canary + `"}`, "renewed_by", "cannot be rotation for a parameter"},
-		{"min_remaining no duration", `{"provider":"apiax","min_remaining":"` + canary + `"}`, "min_remaining", "must be a duration"},
-		{"min_remaining a number", `{"provider":"apiax","min_remaining":600}`, "min_remaining", "must be a duration"},
-		{"min_remaining negative", `{"provider":"apiax","min_remaining":"-10m"}`, "min_remaining", "must be a duration"},
-		{"min_remaining zero", `{"provider":"apiax","min_remaining":"0s"}`, "min_remaining", "must be more than zero"},
+		{"min_remaining no duration", `{"provider":"apiax","min_remaining":"` + canary + `"}`,
+			"min_remaining", "must be a duration"},
+		{"min_remaining a number", `{"provider":"apiax","min_remaining":600}`, "min_remaining",
+			"must be a duration"},
+		{"min_remaining negative", `{"provider":"apiax","min_remaining":"-10m"}`, "min_remaining",
+			"must be a duration"},
+		{"min_remaining zero", `{"provider":"apiax","min_remaining":"0s"}`, "min_remaining",
+			"must be more than zero"},
 		{"probe a string", `{"provider":"apiax","probe":"` + canary + `"}`, "probe", "is not a JSON object"},
-		{"probe with another member", `{"provider":"apiax","probe":{"every":"15m","uri":"` + canary + `"}}`, "probe.uri", "is not known here; the known ones are every, url"},
+		{"probe with another member", `{"provider":"apiax","probe":{"every":"15m","uri":"` +
+			canary + `"}}`, "probe.uri", "is not known here; the known ones are every, url"},
 		{"probe without a period", `{"provider":"apiax","probe":{}}`, "probe.every", "is missing"},
 		{"probe too often", `{"provider":"apiax","probe":{"every":"14m"}}`, "probe.every", "from 15m to 24h"},
-		{"probe too seldom", `{"provider":"apiax","probe":{"every":"25h"}}`, "probe.every", "from 15m to 24h"},
-		{"probe by a number", `{"provider":"apiax","probe":{"every":15}}`, "probe.every", "must be a duration"},
-		{"probe of nothing", `{"provider":"apiax","probe":{"every":"15m","url":""}}`, "probe.url", "is empty"},
-		{"session is the token", `{"provider":"apiax","session":"` + canary + `","token":"` + canary + `"}`, "token", `is the same secret as "session"`},
-		{"credential is the session, by ARN", `{"provider":"apiax","credential":"` + canary + `","session":"arn:aws:secretsmanager:us-east-1:123456789012:secret:` + canary + `-AbCdEf"}`, "session", `is the same secret as "credential"`},
+		{"probe too seldom", `{"provider":"apiax","probe":{"every":"25h"}}`, "probe.every",
+			"from 15m to 24h"},
+		{"probe by a number", `{"provider":"apiax","probe":{"every":15}}`, "probe.every",
+			"must be a duration"},
+		{"probe of nothing", `{"provider":"apiax","probe":{"every":"15m","url":""}}`, "probe.url",
+			"is empty"},
+		{"session is the token", `{"provider":"apiax","session":"` + canary + `","token":"` +
+			canary + `"}`, "token", `is the same secret as "session"`},
+		{"credential is the session, by ARN", `{"provider":"apiax","credential":"` + canary +
+			`","session":"arn:aws:secretsmanager:us-east-1:123456789012:secret:` + canary +
+			`-AbCdEf"}`, "session", `is the same secret as "credential"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +162,8 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"a": true, "0": true, "a-b-9": true, strings.Repeat("a", 63): true,
-		"": false, "-a": false, "A": false, "a_b": false, "a/b": false, "a.b": false, strings.Repeat("a", 64): false, "a\n": false, "ä": false,
+		"": false, "-a": false, "A": false, "a_b": false, "a/b": false, "a.b": false,
+		strings.Repeat("a", 64): false, "a\n": false, "ä": false,
 	} {
 		if got := connection.ValidName(name); got != want {
 			t.Errorf("ValidName(%q) = %t", name, got)
@@ -154,8 +189,10 @@ func TestSecretNameAndRegion(t *testing.T) {
 		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secret", "crm-secret", "eu-west-1"},
 		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secret-AbCdEf", "crm-secret", "eu-west-1"},
 		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:crm-secre7", "crm", "eu-west-1"},
-		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/session-abcdef", "evertoken/a/session", "eu-west-1"},
-		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/api-secret", "evertoken/a/api-secret", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/session-abcdef",
+			"evertoken/a/session", "eu-west-1"},
+		{"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/a/api-secret",
+			"evertoken/a/api-secret", "eu-west-1"},
 	}
 	for _, tt := range tests {
 		if got := connection.SecretName(tt.id); got != tt.name {

@@ -10,7 +10,8 @@ import (
 // error that names the member and the remedy; the others are loaded.
 func ExampleLoad() {
 	parameters := []connection.Parameter{
-		{Name: "/evertoken/connections/flexera-prod", Value: `{"provider": "flexera", "settings": {"zone": "eu"}}`},
+		{Name: "/evertoken/connections/flexera-prod",
+			Value: `{"provider": "flexera", "settings": {"zone": "eu"}}`},
 		{Name: "/evertoken/connections/shops", Value: `{"connections": {
 			"crm":  {"provider": "oauth2", "settings": {"grant": "client_credentials"}},
 			"shop": {"provider": "sharetribe", "min_remaining": "soon"}

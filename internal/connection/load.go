@@ -119,7 +119,8 @@ func split(p Parameter, path string) map[string]declaration {
 		return map[string]declaration{name: {err: &Error{name, member, problem}}}
 	}
 	if several.Connections == nil {
-		return map[string]declaration{name: {err: &Error{name, "connections", "is null: it must be an object"}}}
+		return map[string]declaration{name: {err: &Error{name, "connections",
+			"is null: it must be an object"}}}
 	}
 	out := map[string]declaration{}
 	twice := strictjson.Repeated(members["connections"])
@@ -129,7 +130,8 @@ func split(p Parameter, path string) map[string]declaration {
 			continue
 		}
 		if !ValidName(inner) {
-			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner), "", "must be a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
+			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner),
+				"", "must be a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
 			continue
 		}
 		out[inner] = declaration{json: raw}

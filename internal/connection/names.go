@@ -81,7 +81,8 @@ func SecretName(id string) string {
 	}
 	name, six := a.resource[:n], a.resource[n+1:]
 	_, document, _ := strings.Cut(strings.TrimPrefix(name, "evertoken/"), "/")
-	ours := defaultOf(name) != "" && (document == "credential" || document == "session" || document == "token")
+	ours := defaultOf(name) != "" && (document == "credential" || document == "session" ||
+		document == "token")
 	if strings.Trim(six, lower) == "" && !ours {
 		return a.resource
 	}
@@ -93,7 +94,8 @@ func SecretName(id string) string {
 func withoutSix(id string) string {
 	const suffix = len("-AbCdEf")
 	a, ok := parseARN(id)
-	if n := len(a.resource) - suffix; ok && n > 0 && a.resource[n] == '-' && madeOf(a.resource[n+1:], alnum, suffix) {
+	if n := len(a.resource) - suffix; ok && n > 0 && a.resource[n] == '-' &&
+		madeOf(a.resource[n+1:], alnum, suffix) {
 		return a.resource[:n]
 	}
 	return SecretName(id)

@@ -22,9 +22,12 @@ var (
 func TestNamesAreCheckedAsThePatternsSay(t *testing.T) {
 	t.Parallel()
 	pieces := rapid.SampledFrom([]string{
-		"a", "Z", "9", "-", "_", ".", "/", "@", "!", "+", "=", ":", " ", "\n", "é", "arn", "aws", "aws-cn", "secretsmanager", "us-east-1",
-		"123456789012", "12345678901", "secret", "evertoken/c/token", "-AbCdEf", "-abcdef", "arn:aws:secretsmanager:us-east-1:123456789012:secret:",
-		"/evertoken/", "connections/", "rescue/", strings.Repeat("x", 62), strings.Repeat("x", 511), strings.Repeat("/a", 14),
+		"a", "Z", "9", "-", "_", ".", "/", "@", "!", "+", "=", ":", " ", "\n", "é", "arn", "aws",
+		"aws-cn", "secretsmanager", "us-east-1",
+		"123456789012", "12345678901", "secret", "evertoken/c/token", "-AbCdEf", "-abcdef",
+		"arn:aws:secretsmanager:us-east-1:123456789012:secret:",
+		"/evertoken/", "connections/", "rescue/", strings.Repeat("x", 62), strings.Repeat("x", 511),
+		strings.Repeat("/a", 14),
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		s := strings.Join(rapid.SliceOfN(pieces, 0, 8).Draw(t, "pieces"), "")
@@ -39,9 +42,11 @@ func TestNamesAreCheckedAsThePatternsSay(t *testing.T) {
 		const prefix = "/evertoken/"
 		parameter := parameterRE.MatchString(s) && len(s) <= 1011 && strings.HasPrefix(s, prefix) &&
 			!strings.HasPrefix(s, prefix+"connections/") && !strings.HasPrefix(s, prefix+"rescue/")
-		if ValidName(s) != nameRE.MatchString(s) || validSecretID(s) != (secretRE.MatchString(s) || m != nil) ||
+		if ValidName(s) != nameRE.MatchString(s) || validSecretID(s) != (secretRE.MatchString(s) ||
+			m != nil) ||
 			validParameter(s, prefix) != parameter || SecretName(s) != name || Region(s) != region {
-			t.Fatalf("%q: %t %t %t %q %q", s, ValidName(s), validSecretID(s), validParameter(s, prefix), SecretName(s), Region(s))
+			t.Fatalf("%q: %t %t %t %q %q", s, ValidName(s), validSecretID(s),
+				validParameter(s, prefix), SecretName(s), Region(s))
 		}
 	})
 }

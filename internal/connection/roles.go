@@ -88,7 +88,8 @@ func conflicts(all []Declared) []wanted {
 	}
 	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 }) // nearly all
 	var out []wanted
-	for _, key := range slices.SortedFunc(maps.Keys(byName), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+	for _, key := range slices.SortedFunc(maps.Keys(byName),
+		func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		for _, uses := range byAccount(all, key[0], byName[key]) {
 			if len(uses) > 1 {
 				out = append(out, wanted{key[0], key[1], uses})
@@ -187,7 +188,8 @@ func contradicts(member, name string) bool {
 func (c Connection) misnamed(parameter string) error {
 	for _, d := range c.secrets() {
 		if name := SecretName(d.id); contradicts(d.member, name) {
-			return &Error{c.Name, d.member, "has the name of a " + name[strings.LastIndexByte(name, '/')+1:] + " of connection " + defaultOf(name) +
+			return &Error{c.Name, d.member, "has the name of a " +
+				name[strings.LastIndexByte(name, '/')+1:] + " of connection " + defaultOf(name) +
 				": a session, a token or a copy cannot serve as a credential. Name another " +
 				"secret in the parameter " + parameter + ": " + putCommand(parameter)}
 		}
@@ -237,5 +239,6 @@ func refuse(all []Declared, w wanted, u, other use, owned bool) {
 	if owned {
 		keeps = "the " + w.what + " is named after that connection, which therefore owns it"
 	}
-	d.Err = &Error{d.Name, u.member, also + keeps + ". Name another one in the parameter " + d.Parameter + ": " + putCommand(d.Parameter)}
+	d.Err = &Error{d.Name, u.member, also + keeps + ". Name another one in the parameter " +
+		d.Parameter + ": " + putCommand(d.Parameter)}
 }

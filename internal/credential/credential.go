@@ -127,7 +127,8 @@ const maxNested = 4
 func (c Credential) takeOthers(within string, members map[string]json.RawMessage, depth int) {
 	for name, value := range members {
 		var s *string
-		if within == "" && slices.Contains(knownMembers, name) || json.Unmarshal(value, &s) != nil || s == nil {
+		if within == "" && slices.Contains(knownMembers, name) ||
+			json.Unmarshal(value, &s) != nil || s == nil {
 			continue
 		}
 		if _, taken := c.members[within+name]; !taken || within == "" {
@@ -176,7 +177,8 @@ func (c Credential) Missing(names ...string) []string {
 // with what it is needed for.
 func (c Credential) Require(purpose string, names ...string) error {
 	if missing := c.Missing(names...); len(missing) > 0 {
-		return &Error{"credential", missing[0], "is missing or empty: " + purpose + " needs " + strings.Join(names, " and ")}
+		return &Error{"credential", missing[0], "is missing or empty: " + purpose + " needs " +
+			strings.Join(names, " and ")}
 	}
 	return nil
 }
@@ -228,7 +230,8 @@ func object(document string, content redact.Secret) (map[string]json.RawMessage,
 	text := strings.TrimPrefix(content.Reveal(), byteOrderMark)
 	var inner string
 	for range 2 {
-		if t := strings.TrimSpace(text); !strings.HasPrefix(t, `"`) || json.Unmarshal([]byte(t), &inner) != nil ||
+		if t := strings.TrimSpace(text); !strings.HasPrefix(t, `"`) ||
+			json.Unmarshal([]byte(t), &inner) != nil ||
 			!strings.HasPrefix(strings.TrimSpace(inner), "{") && !strings.HasPrefix(inner, `"`) {
 			break
 		}
@@ -240,7 +243,8 @@ func object(document string, content redact.Secret) (map[string]json.RawMessage,
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil { // err may quote the value
 		problem := "is not a JSON object"
-		if fault := strictjson.Fault([]byte(text)); fault != "" && strings.HasPrefix(strings.TrimSpace(text), "{") {
+		if fault := strictjson.Fault([]byte(text)); fault != "" &&
+			strings.HasPrefix(strings.TrimSpace(text), "{") {
 			problem += ": " + fault
 		}
 		return nil, &Error{document, "", problem}

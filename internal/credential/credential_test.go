@@ -31,7 +31,8 @@ func TestParseTrims(t *testing.T) {
 		{"username", credential.Username, `{"username":" user "}`, "user"},
 		{"key id", credential.KeyID, `{"key_id":"\u00a0kid"}`, "kid"},
 		{"private key", credential.PrivateKey, `{"private_key":"-----BEGIN\nx\n"}`, "-----BEGIN\nx"},
-		{"a byte order mark before a token", credential.RefreshToken, `{"refresh_token":"\ufeffabc\r\n"}`, "abc"},
+		{"a byte order mark before a token", credential.RefreshToken,
+			`{"refresh_token":"\ufeffabc\r\n"}`, "abc"},
 		{"password is never trimmed", credential.Password, `{"password":" p w \n"}`, " p w \n"},
 		{"password of blanks", credential.Password, `{"password":"  "}`, "  "},
 		{"null is absent", credential.ClientID, `{"client_id":null}`, ""},
@@ -40,8 +41,10 @@ func TestParseTrims(t *testing.T) {
 		{"a byte order mark", credential.ClientID, "\ufeff{\"client_id\":\"id\"}", "id"},
 		{"JSON in a JSON string", credential.ClientID, `"{\"client_id\":\"id\"}"`, "id"},
 		{"JSON in a JSON string, twice", credential.ClientID, `"\"{\\\"client_id\\\":\\\"id\\\"}\""`, "id"},
-		{"a byte order mark in a JSON string", credential.ClientID, "\ufeff\"{\\\"client_id\\\":\\\"id\\\"}\"\n", "id"},
-		{"a JSON Web Key as an object", credential.PrivateKey, `{"private_key":{"kty":"EC"}}`, `{"kty":"EC"}`},
+		{"a byte order mark in a JSON string", credential.ClientID,
+			"\ufeff\"{\\\"client_id\\\":\\\"id\\\"}\"\n", "id"},
+		{"a JSON Web Key as an object", credential.PrivateKey, `{"private_key":{"kty":"EC"}}`,
+			`{"kty":"EC"}`},
 		{"surrounding space of the document", credential.ClientID, " \n{\"client_id\":\"id\"}\n ", "id"},
 	}
 	for _, tt := range tests {
@@ -64,20 +67,28 @@ func TestParseRefuses(t *testing.T) {
 		{"empty", "", "", "is empty"},
 		{"blank", " \n\t", "", "is empty"},
 		{"not JSON", canary, "", "is not a JSON object"},
-		{"cut off", `{"refresh_token":"` + canary, "", "is not a JSON object: it ends too early, at byte 29: a quote or a closing bracket is missing"},
-		{"a trailing comma", `{"username":"` + canary + `",}`, "", "is not a JSON object: byte 26 is a comma with nothing after it: remove it"},
-		{"a raw line break", "{\"username\":\"" + canary + "\n\"}", "", "is not a JSON object: byte 25 is a raw line break inside a string: write it \\n"},
-		{"a member twice", `{"username":"a","username":"` + canary + `"}`, "username", "is there twice: remove one of the two"},
+		{"cut off", `{"refresh_token":"` + canary, "",
+			"is not a JSON object: it ends too early, at byte 29: a quote or a closing bracket is missing"},
+		{"a trailing comma", `{"username":"` + canary + `",}`, "",
+			"is not a JSON object: byte 26 is a comma with nothing after it: remove it"},
+		{"a raw line break", "{\"username\":\"" + canary + "\n\"}", "",
+			"is not a JSON object: byte 25 is a raw line break inside a string: write it \\n"},
+		{"a member twice", `{"username":"a","username":"` + canary + `"}`, "username",
+			"is there twice: remove one of the two"},
 		{"text in a JSON string", `"\"` + canary + `\""`, "", "is not a JSON object"},
-		{"two documents", `{"username":"` + canary + `"}{}`, "", "is not a JSON object: byte 27 follows the end of the document: store only one document"},
+		{"two documents", `{"username":"` + canary + `"}{}`, "",
+			"is not a JSON object: byte 27 follows the end of the document: store only one document"},
 		{"a string", `"` + canary + `"`, "", "is not a JSON object"},
 		{"a list", `["` + canary + `"]`, "", "is not a JSON object"},
 		{"null", `null`, "", "is not a JSON object"},
-		{"NUL in a secret", `{"client_secret":"` + canary + `\u0000"}`, "client_secret", "holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8"},
+		{"NUL in a secret", `{"client_secret":"` + canary + `\u0000"}`, "client_secret",
+			"holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8"},
 		{"number as id", `{"client_id":12}`, "client_id", "is not a JSON string: write it in quotes"},
 		{"bool as password", `{"password":true}`, "password", "is not a JSON string: write it in quotes"},
-		{"object as token", `{"refresh_token":{"value":"` + canary + `"}}`, "refresh_token", "is not a JSON string: write it in quotes"},
-		{"list as key", `{"private_key":["` + canary + `"]}`, "private_key", "is not a JSON string: write it in quotes"},
+		{"object as token", `{"refresh_token":{"value":"` + canary + `"}}`, "refresh_token",
+			"is not a JSON string: write it in quotes"},
+		{"list as key", `{"private_key":["` + canary + `"]}`, "private_key",
+			"is not a JSON string: write it in quotes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,8 +112,10 @@ func TestParseRefuses(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
-		`the credential's "client_id" is missing`: &credential.Error{Document: "credential", Member: "client_id", Problem: "is missing"},
-		`the session is empty`:                    &credential.Error{Document: "session", Problem: "is empty"},
+		`the credential's "client_id" is missing`: &credential.Error{Document: "credential",
+			Member: "client_id", Problem: "is missing"},
+		`the session is empty`: &credential.Error{Document: "session",
+			Problem: "is empty"},
 	} {
 		if got := err.Error(); got != want {
 			t.Errorf("Error() = %q, want %q", got, want)
@@ -160,7 +173,8 @@ func TestFingerprint(t *testing.T) {
 			"c97142ea03b443c208f96a9a99edd009c615bae2468cb2dadeebdcab8cab693a",
 		},
 		{
-			"the order asked in does not count", `{"client_secret":"s3cret","client_id":"id-1"}`, []string{"client_secret", "client_id"},
+			"the order asked in does not count", `{"client_secret":"s3cret","client_id":"id-1"}`,
+			[]string{"client_secret", "client_id"},
 			"c97142ea03b443c208f96a9a99edd009c615bae2468cb2dadeebdcab8cab693a",
 		},
 		{
@@ -168,14 +182,17 @@ func TestFingerprint(t *testing.T) {
 			"c97142ea03b443c208f96a9a99edd009c615bae2468cb2dadeebdcab8cab693a",
 		},
 		{
-			"as sent: an id trimmed, a password whole", `{"username":" u ","password":" p\n"}`, []string{"username", "password"},
+			"as sent: an id trimmed, a password whole", `{"username":" u ","password":" p\n"}`,
+			[]string{"username", "password"},
 			"e85c9aeef67c170154185ded5a68d99dc6f6304b28e91f3640dd3cc241e4e91f",
 		},
 		{
-			"names are part of it", `{"client_id":"u","client_secret":" p\n"}`, []string{"client_id", "password"},
+			"names are part of it", `{"client_id":"u","client_secret":" p\n"}`,
+			[]string{"client_id", "password"},
 			"3b8495d3e8d5ea4a8a49bf5a8b5b3b943ece008891ff9671618e8d33b814c04b",
 		},
-		{"a seed", `{"refresh_token":"rt\n"}`, []string{"refresh_token"}, "81afa7417885600bd19eb7aed317e68e1cacb1c29b8cad264515c3194a3692ff"},
+		{"a seed", `{"refresh_token":"rt\n"}`, []string{"refresh_token"},
+			"81afa7417885600bd19eb7aed317e68e1cacb1c29b8cad264515c3194a3692ff"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,7 +212,8 @@ func TestOtherMembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"client_id": "i", "api_key": " k ", "n": "", "a.b": "above", "a.c.d": "deep",
+	for name, want := range map[string]string{"client_id": "i", "api_key": " k ", "n": "",
+		"a.b": "above", "a.c.d": "deep",
 		"a.c.client_id": "x", "a": "", "l": "", "z": ""} {
 		if got := c.Get(name).Reveal(); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

@@ -27,14 +27,17 @@ func TestTokenIsWrittenAsTheContractSays(t *testing.T) {
 	t.Parallel()
 	token := credential.Token{
 		AccessToken: redact.New("at-1<&>"), TokenType: "Bearer",
-		IssuedAt: at("2026-11-21T17:00:00.9+01:00"), RenewAfter: at("2026-11-21T16:35:00Z"), ExpiresAt: at("2026-11-21T09:00:00.999-08:00"),
-		Scope: "read write", Provider: "flexera", Connection: "flexera-prod", APIURL: "https://api.flexera.com",
+		IssuedAt: at("2026-11-21T17:00:00.9+01:00"), RenewAfter: at("2026-11-21T16:35:00Z"),
+		ExpiresAt: at("2026-11-21T09:00:00.999-08:00"),
+		Scope:     "read write", Provider: "flexera", Connection: "flexera-prod",
+		APIURL: "https://api.flexera.com",
 	}
 	bare := token
 	bare.Scope, bare.APIURL = "", ""
 	more := bare
 	more.NeedsPersonAt, more.LookAfter = at("2027-01-01T00:00:00.9Z"), at("2026-11-21T16:30:00Z")
-	more.Publish = map[string]string{"instance_url": "https://x.example.com/?a=1&b=2", "a": "", "Expires_At": "never one of our own"}
+	more.Publish = map[string]string{"instance_url": "https://x.example.com/?a=1&b=2", "a": "",
+		"Expires_At": "never one of our own"}
 	tests := []struct {
 		name        string
 		token       credential.Token
@@ -43,14 +46,16 @@ func TestTokenIsWrittenAsTheContractSays(t *testing.T) {
 	}{
 		{"secret", token, false, `{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","scope":"read write","provider":"flexera","connection":"flexera-prod","api_url":"https://api.flexera.com"}`},
 		{"parameter", token, true, `{"access_token":"at-1<&>","token_type":"Bearer","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","scope":"read write","provider":"flexera","connection":"flexera-prod","api_url":"https://api.flexera.com"}`},
-		{"scope and api_url unknown", bare, false, `{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod"}`},
+		{"scope and api_url unknown", bare, false,
+			`{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod"}`},
 	}
 	tests = append(tests, struct {
 		name        string
 		token       credential.Token
 		inParameter bool
 		want        string
-	}{"what readers asked for", more, false, `{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod","needs_person_at":"2027-01-01T00:00:00Z","look_after":"2026-11-21T16:30:00Z","a":"","instance_url":"https://x.example.com/?a=1&b=2"}`})
+	}{"what readers asked for", more, false,
+		`{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod","needs_person_at":"2027-01-01T00:00:00Z","look_after":"2026-11-21T16:30:00Z","a":"","instance_url":"https://x.example.com/?a=1&b=2"}`})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,11 +88,14 @@ func TestParseTokenRefuses(t *testing.T) {
 		{"no access_token", `{"expires_at":"2026-11-21T17:00:00Z","scope":"` + canary + `"}`, "access_token"},
 		{"empty access_token", `{"access_token":"","expires_at":"2026-11-21T17:00:00Z"}`, "access_token"},
 		{"no expires_at", `{"access_token":"` + canary + `"}`, "expires_at"},
-		{"access_token of another type", `{"access_token":["` + canary + `"],"expires_at":"2026-11-21T17:00:00Z"}`, "access_token"},
+		{"access_token of another type", `{"access_token":["` + canary +
+			`"],"expires_at":"2026-11-21T17:00:00Z"}`, "access_token"},
 		{"expires_at no time", `{"access_token":"x","expires_at":"` + canary + `"}`, ""},
 		{"expires_at a number", `{"access_token":"` + canary + `","expires_at":1764000000}`, ""},
-		{"a year of five digits in UTC", `{"access_token":"` + canary + `","expires_at":"9999-12-31T23:59:59-01:00"}`, ""},
-		{"a year before the first in UTC", `{"access_token":"` + canary + `","expires_at":"0001-01-01T00:00:00+01:00"}`, ""},
+		{"a year of five digits in UTC", `{"access_token":"` + canary +
+			`","expires_at":"9999-12-31T23:59:59-01:00"}`, ""},
+		{"a year before the first in UTC", `{"access_token":"` + canary +
+			`","expires_at":"0001-01-01T00:00:00+01:00"}`, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +126,8 @@ func TestSessionRoundTrip(t *testing.T) {
 	t.Parallel()
 	whole := credential.Session{
 		RefreshToken: redact.New("rt<&>"), OpenedBy: "ab12",
-		StartedAt: at("2026-11-21T16:00:00Z"), RefreshedAt: at("2026-11-21T16:30:00Z"), ExpiresAt: at("2026-11-22T16:00:00Z"),
+		StartedAt: at("2026-11-21T16:00:00Z"), RefreshedAt: at("2026-11-21T16:30:00Z"),
+		ExpiresAt: at("2026-11-22T16:00:00Z"),
 	}
 	tests := []struct {
 		name    string
@@ -126,8 +135,10 @@ func TestSessionRoundTrip(t *testing.T) {
 		want    string
 	}{
 		{"empty", credential.Session{}, `{}`},
-		{"opening", credential.Session{OpeningAt: at("2026-11-21T16:00:00Z")}, `{"opening_at":"2026-11-21T16:00:00Z"}`},
-		{"end not told", credential.Session{RefreshToken: redact.New("rt"), StartedAt: whole.StartedAt, RefreshedAt: whole.RefreshedAt, OpenedBy: "ab"},
+		{"opening", credential.Session{OpeningAt: at("2026-11-21T16:00:00Z")},
+			`{"opening_at":"2026-11-21T16:00:00Z"}`},
+		{"end not told", credential.Session{RefreshToken: redact.New("rt"),
+			StartedAt: whole.StartedAt, RefreshedAt: whole.RefreshedAt, OpenedBy: "ab"},
 			`{"refresh_token":"rt","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","opened_by":"ab"}`},
 		{"whole", whole, `{"refresh_token":"rt<&>","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","expires_at":"2026-11-22T16:00:00Z","opened_by":"ab12"}`},
 	}
@@ -174,7 +185,8 @@ func TestParseSession(t *testing.T) {
 	tests := []struct{ name, document, member string }{
 		{"empty", " ", ""},
 		{"bare refresh token", canary, ""},
-		{"refresh_token of another type", `{"refresh_token":7,"opened_by":"` + canary + `"}`, "refresh_token"},
+		{"refresh_token of another type", `{"refresh_token":7,"opened_by":"` + canary + `"}`,
+			"refresh_token"},
 		{"started_at no time", `{"started_at":"` + canary + `"}`, ""},
 		{"started_at in the year 10000", `{"started_at":"9999-12-31T23:59:59-01:00"}`, ""},
 	}

@@ -31,7 +31,8 @@ func checkWords(t *testing.T, err error) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"client_id":" a ","client_secret":"b","password":" p ","note":[1,{"x":null}]}`,
-		`{"refresh_token":7}`, `{"client_id":"CANARY-12345678`, ``, `null`, `[]`, `{"a":1e400}`, `{"client_secret":"\ud800"}`,
+		`{"refresh_token":7}`, `{"client_id":"CANARY-12345678`, ``, `null`, `[]`, `{"a":1e400}`,
+		`{"client_secret":"\ud800"}`,
 	} {
 		f.Add(seed)
 	}
@@ -53,7 +54,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s changed", name)
 			}
 		}
-		if again.Fingerprint(credential.ClientID, credential.ClientSecret) != c.Fingerprint(credential.ClientID, credential.ClientSecret) {
+		if again.Fingerprint(credential.ClientID,
+			credential.ClientSecret) != c.Fingerprint(credential.ClientID,
+			credential.ClientSecret) {
 			t.Fatal("the fingerprint changed")
 		}
 	})
@@ -62,7 +65,8 @@ func FuzzParse(f *testing.F) {
 func FuzzParseSession(f *testing.F) {
 	for _, seed := range []string{
 		`{"refresh_token":"rt","started_at":"2026-11-21T16:00:00.5+01:00"}`,
-		`{"started_at":"9999-12-31T23:59:59-01:00"}`, `{"started_at":"0001-01-01T00:00:00.5Z"}`, `{"opening_at":"0000-01-01T00:00:00Z"}`,
+		`{"started_at":"9999-12-31T23:59:59-01:00"}`, `{"started_at":"0001-01-01T00:00:00.5Z"}`,
+		`{"opening_at":"0000-01-01T00:00:00Z"}`,
 		`{"started_at":"CANARY-12345678"}`, `{"expires_at":12345678901234}`, `{}`,
 	} {
 		f.Add(seed)
@@ -86,7 +90,8 @@ func FuzzParseSession(f *testing.F) {
 func FuzzParseToken(f *testing.F) {
 	for _, seed := range []string{
 		`{"access_token":"at","token_type":"Bearer","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00.9Z","scope":"s","look_after":"2026-11-21T16:35:00.9Z","instance_url":"x","SCOPE":"b","n":null}`,
-		`{"access_token":"at","expires_at":"9999-12-31T23:59:59-01:00"}`, `{"access_token":"at","expires_at":"0001-01-01T00:00:00.5Z"}`,
+		`{"access_token":"at","expires_at":"9999-12-31T23:59:59-01:00"}`,
+		`{"access_token":"at","expires_at":"0001-01-01T00:00:00.5Z"}`,
 		`{"access_token":["CANARY-12345678"]}`, `{"access_token":"CANARY-12345678"}`,
 	} {
 		f.Add(seed)

@@ -21,7 +21,8 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s: %q, %v", document, c.Hosts(), err)
 		}
 		// Bound it stays, whatever is done with it.
-		for _, other := range []credential.Credential{c.With("client_id", redact.New("j")), c.Only("client_id"), c.Only()} {
+		for _, other := range []credential.Credential{c.With("client_id", redact.New("j")),
+			c.Only("client_id"), c.Only()} {
 			if other.Hosts().String() != want {
 				t.Errorf("%s: a copy is bound to %q", document, other.Hosts())
 			}
@@ -30,7 +31,8 @@ func TestHosts(t *testing.T) {
 		if err != nil || again.Hosts().String() != want {
 			t.Errorf("%s: encoded it is bound to %q, %v", document, again.Hosts(), err)
 		}
-		if c.Fingerprint("client_id") != again.With(credential.Hosts, redact.New("a.example.com")).Fingerprint("client_id") {
+		if c.Fingerprint("client_id") != again.With(credential.Hosts,
+			redact.New("a.example.com")).Fingerprint("client_id") {
 			t.Error("the hosts are part of what a session is opened by")
 		}
 	}
@@ -51,7 +53,8 @@ func TestHosts(t *testing.T) {
 	} {
 		_, err := credential.Parse(redact.New(document))
 		e, ok := errors.AsType[*credential.Error](err)
-		if !ok || e.Member != "hosts" || !strings.Contains(e.Problem, want) || strings.Contains(err.Error(), "canary") {
+		if !ok || e.Member != "hosts" || !strings.Contains(e.Problem, want) ||
+			strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", document, err)
 		}
 	}

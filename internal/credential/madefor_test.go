@@ -24,11 +24,17 @@ func TestOwnsClient(t *testing.T) {
 		arn  string
 		want bool
 	}{
-		"stored by a person":         {stored, arn, false},
-		"made for this secret":       {made, arn, true},
-		"copied to another Region":   {made, "arn:aws:secretsmanager:us-east-1:123456789012:secret:evertoken/f/credential-AbCdEf", false},
-		"copied to another secret":   {made, "arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/g/credential-AbCdEf", false},
-		"the secret was made anew":   {made, "arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/f/credential-XyZxYz", false},
+		"stored by a person":   {stored, arn, false},
+		"made for this secret": {made, arn, true},
+		"copied to another Region": {made,
+			"arn:aws:secretsmanager:us-east-1:123456789012:secret:evertoken/f/credential-AbCdEf",
+			false},
+		"copied to another secret": {made,
+			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/g/credential-AbCdEf",
+			false},
+		"the secret was made anew": {made,
+			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/f/credential-XyZxYz",
+			false},
 		"a person's client since":    {made.With(credential.ClientID, redact.New("0oa3")), arn, false},
 		"no client":                  {parse(`{"client_made_for":""}`), arn, false},
 		"an empty record":            {stored.With(credential.MadeFor, redact.New("")), arn, false},

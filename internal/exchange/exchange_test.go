@@ -13,10 +13,14 @@ func TestErrorText(t *testing.T) {
 		err  exchange.Error
 		want string
 	}{
-		{exchange.Error{Doing: "refresh_token grant at login.example.com", Status: 400, Code: "invalid_grant", Class: exchange.GrantDead, Hint: "a hint"},
+		{exchange.Error{Doing: "refresh_token grant at login.example.com", Status: 400,
+			Code: "invalid_grant", Class: exchange.GrantDead, Hint: "a hint"},
 			"refresh_token grant at login.example.com: HTTP 400: invalid_grant"},
-		{exchange.Error{Doing: "password grant at login.example.com", Problem: "no answer", Lost: true}, "password grant at login.example.com: no answer"},
-		{exchange.Error{Doing: "password grant at login.example.com", Status: 200, Problem: "the answer is not JSON"}, "password grant at login.example.com: HTTP 200: the answer is not JSON"},
+		{exchange.Error{Doing: "password grant at login.example.com", Problem: "no answer",
+			Lost: true}, "password grant at login.example.com: no answer"},
+		{exchange.Error{Doing: "password grant at login.example.com", Status: 200,
+			Problem: "the answer is not JSON"},
+			"password grant at login.example.com: HTTP 200: the answer is not JSON"},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Error(); got != tt.want {

@@ -228,7 +228,8 @@ func parseHost(host string) (t target, problem string) {
 	if inner, ok := strings.CutPrefix(name, "["); ok {
 		inner, closed := strings.CutSuffix(inner, "]")
 		a, err := netip.ParseAddr(inner)
-		if !closed || err != nil || !a.Is6() || a.Zone() != "" || a.Is4In6() || !a.IsLoopback() || a.String() != inner {
+		if !closed || err != nil || !a.Is6() || a.Zone() != "" || a.Is4In6() || !a.IsLoopback() ||
+			a.String() != inner {
 			return target{}, address
 		}
 		return target{name: name, literal: true}, ""

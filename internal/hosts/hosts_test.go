@@ -17,8 +17,10 @@ func TestPolicy(t *testing.T) {
 	list := func(entries ...string) hosts.List { return hosts.Must(entries...) }
 	open := hosts.Policy{Vendor: vendor}
 	local := hosts.Policy{Vendor: vendor, Loopback: true}
-	operator := hosts.Policy{Vendor: vendor, Allowed: list("fno.example.com", "fno.example.com:8443", "*.example.org")}
-	bound := hosts.Policy{Vendor: vendor, Allowed: list("fno.example.com"), Bound: list("as.example.net", "127.0.0.1:8443", "[::1]:8443"), Loopback: true}
+	operator := hosts.Policy{Vendor: vendor, Allowed: list("fno.example.com",
+		"fno.example.com:8443", "*.example.org")}
+	bound := hosts.Policy{Vendor: vendor, Allowed: list("fno.example.com"),
+		Bound: list("as.example.net", "127.0.0.1:8443", "[::1]:8443"), Loopback: true}
 	for _, tt := range []struct {
 		policy  hosts.Policy
 		url     string
@@ -105,13 +107,19 @@ func TestPolicy(t *testing.T) {
 // is allowed, but for a loopback address in its usual one.
 func TestAddressesInEverySpelling(t *testing.T) {
 	t.Parallel()
-	policy := hosts.Policy{Vendor: hosts.Must("*.example.com"), Allowed: hosts.Must("login.example.com"), Loopback: true}
+	policy := hosts.Policy{Vendor: hosts.Must("*.example.com"),
+		Allowed: hosts.Must("login.example.com"), Loopback: true}
 	for _, host := range []string{
-		"169.254.169.254", "169.254.43518", "169.16689662", "2852039166", "0xa9fea9fe", "0xA9.0xFE.0xA9.0xFE", "0251.0376.0251.0376",
-		"0xa9.254.0251.254", "169.254.169.254.", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]",
-		"[fe80::1]", "[fe80::1%25eth0]", "[64:ff9b::a9fe:a9fe]", "10.0.0.5", "192.168.1.1", "8.8.8.8", "[2001:db8::1]",
-		"0", "0.0.0.0", "[::]", "127.1", "127.0.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "127.0.0.01", "0x",
-		"[::ffff:127.0.0.1]", "[::1%25lo]", "[0:0:0:0:0:0:0:1]", "[::1", "::1", "[127.0.0.1]", "[]", "1.1.1.256", "a.b.c.1", "x.0x1f",
+		"169.254.169.254", "169.254.43518", "169.16689662", "2852039166", "0xa9fea9fe",
+		"0xA9.0xFE.0xA9.0xFE", "0251.0376.0251.0376",
+		"0xa9.254.0251.254", "169.254.169.254.", "[fd00:ec2::254]", "[::ffff:169.254.169.254]",
+		"[::ffff:a9fe:a9fe]",
+		"[fe80::1]", "[fe80::1%25eth0]", "[64:ff9b::a9fe:a9fe]", "10.0.0.5", "192.168.1.1",
+		"8.8.8.8", "[2001:db8::1]",
+		"0", "0.0.0.0", "[::]", "127.1", "127.0.1", "2130706433", "0x7f.1", "0x7f000001",
+		"0177.0.0.1", "127.0.0.01", "0x",
+		"[::ffff:127.0.0.1]", "[::1%25lo]", "[0:0:0:0:0:0:0:1]", "[::1", "::1", "[127.0.0.1]", "[]",
+		"1.1.1.256", "a.b.c.1", "x.0x1f",
 	} {
 		for _, scheme := range []string{"https", "http"} {
 			if err := policy.CheckURL(scheme + "://" + host + "/latest"); err == nil {
@@ -126,7 +134,8 @@ func TestAddressesInEverySpelling(t *testing.T) {
 
 func TestRemedies(t *testing.T) {
 	t.Parallel()
-	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("a.example.com"), Secret: "evertoken/crm/credential"}
+	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("a.example.com"),
+		Secret: "evertoken/crm/credential"}
 	r, ok := errors.AsType[*hosts.Refused](p.CheckURL("https://Evil.example:8443/token?x=y"))
 	if !ok {
 		t.Fatal("not refused")
@@ -143,12 +152,17 @@ func TestRemedies(t *testing.T) {
 	}
 	p.Bound = hosts.Must("b.example.com")
 	r, ok = errors.AsType[*hosts.Refused](p.CheckURL("https://evil.example/"))
-	if !ok || !strings.Contains(r.Remedy, `"hosts":"b.example.com,evil.example"`) || strings.Contains(r.Remedy, "AllowedHosts") {
+	if !ok || !strings.Contains(r.Remedy, `"hosts":"b.example.com,evil.example"`) ||
+		strings.Contains(r.Remedy, "AllowedHosts") {
 		t.Errorf("bound: %+v", r)
 	}
-	for _, odd := range []string{"https://login.flexera.c\u043em/", "https://x\x1b[2J/", "https://" + strings.Repeat("a", 500) + ".example/"} {
+	for _, odd := range []string{"https://login.flexera.c\u043em/", "https://x\x1b[2J/",
+		"https://" + strings.Repeat("a", 500) + ".example/"} {
 		err := p.CheckURL(odd)
-		if err == nil || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r > '~' }) || len(err.Error()) > 400 {
+		if err == nil || strings.ContainsFunc(err.Error(), func(r rune) bool {
+			return r < ' ' ||
+				r > '~'
+		}) || len(err.Error()) > 400 {
 			t.Errorf("%q: %v", odd, err)
 		}
 	}
@@ -174,10 +188,13 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for text, position := range map[string]int{
-		"a.example.com,": 2, ",": 1, "https://a.example.com": 1, "a.example.com/x": 1, "u@a.example.com": 1, "a.example.com:0": 1,
-		"a.example.com:65536": 1, "a.example.com:x": 1, "a.example.com:": 1, "*": 1, "*.com": 1, "*.com.": 1, "*com.example": 1, "a.*.example.com": 1,
-		"*.*.example.com": 1, "*.127.0.0.1": 1, "a.example.com.": 1, "a b.example.com": 1, "b.example.com,sécret.example.com": 2,
-		"intranet": 1, "::1": 1, "b.example.com,c.example.com,canary secret": 3,
+		"a.example.com,": 2, ",": 1, "https://a.example.com": 1, "a.example.com/x": 1,
+		"u@a.example.com": 1, "a.example.com:0": 1,
+		"a.example.com:65536": 1, "a.example.com:x": 1, "a.example.com:": 1, "*": 1, "*.com": 1,
+		"*.com.": 1, "*com.example": 1, "a.*.example.com": 1,
+		"*.*.example.com": 1, "*.127.0.0.1": 1, "a.example.com.": 1, "a b.example.com": 1,
+		"b.example.com,sécret.example.com": 2,
+		"intranet":                         1, "::1": 1, "b.example.com,c.example.com,canary secret": 3,
 	} {
 		l, err := hosts.Parse(text)
 		e, ok := errors.AsType[*hosts.EntryError](err)
@@ -200,7 +217,8 @@ func TestParseMember(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{
-		`null`: "null", `[]`: "empty", `""`: "empty", `" "`: "empty", `7`: "list", `{"a":1}`: "list", `["a.example.com",7]`: "list",
+		`null`: "null", `[]`: "empty", `""`: "empty", `" "`: "empty", `7`: "list",
+		`{"a":1}`: "list", `["a.example.com",7]`: "list",
 		`["a.example.com",""]`: "entry 2", `"a.example.com,https://b.example.com"`: "entry 2",
 	} {
 		if l, err := hosts.ParseMember([]byte(value)); err == nil || !strings.Contains(err.Error(), want) {
@@ -211,7 +229,8 @@ func TestParseMember(t *testing.T) {
 
 func TestCheckAddress(t *testing.T) {
 	t.Parallel()
-	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("fno.example.com", "localhost:8443"), Loopback: true}
+	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("fno.example.com", "localhost:8443"),
+		Loopback: true}
 	for _, tt := range []struct {
 		url, address string
 		allowed      bool
@@ -269,7 +288,8 @@ func TestCheckAddress(t *testing.T) {
 
 // Whatever is allowed is allowed by an entry, and stays so however it is spelled.
 func FuzzPolicy(f *testing.F) {
-	for _, seed := range []string{"https://login.flexera.com/", "https://a.apiax.io:443", "http://[::1]:80", "https://0x7f.1", "https://x@y", `https://a\b`} {
+	for _, seed := range []string{"https://login.flexera.com/", "https://a.apiax.io:443",
+		"http://[::1]:80", "https://0x7f.1", "https://x@y", `https://a\b`} {
 		f.Add(seed, "*.example.com")
 	}
 	f.Fuzz(func(t *testing.T, raw, entry string) {

@@ -64,7 +64,8 @@ func (p Policy) Check(u *url.URL) error {
 func (p Policy) CheckURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil { // err quotes the URL
-		return &Refused{Host: "a URL that cannot be read", Problem: "the URL cannot be read", Remedy: "Write it as https://host/path."}
+		return &Refused{Host: "a URL that cannot be read", Problem: "the URL cannot be read",
+			Remedy: "Write it as https://host/path."}
 	}
 	return p.Check(u)
 }
@@ -157,7 +158,8 @@ func (p Policy) refuse(t target) *Refused {
 	r.Problem = "the credential may not be sent to " + entry + ", which is neither the " +
 		"provider's own host nor allowed"
 	r.Remedy = "If " + entry + ` is right, allow it in one of two ways. For this credential alone, add "hosts":["` + entry +
-		`"] to its document and store that: ` + command + ". For every credential without \"hosts\", deploy the stack with " +
+		`"] to its document and store that: ` + command +
+		". For every credential without \"hosts\", deploy the stack with " +
 		`--parameter-overrides "AllowedHosts=` + p.Allowed.With(entry).String() + `".`
 	return r
 }
@@ -166,15 +168,18 @@ func (p Policy) refuse(t target) *Refused {
 // EC2's metadata in IPv4 and IPv6, ECS's and EKS's.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254"),
-	netip.MustParseAddr("169.254.170.2"), netip.MustParseAddr("169.254.170.23"), netip.MustParseAddr("fd00:ec2::23"),
+	netip.MustParseAddr("169.254.170.2"), netip.MustParseAddr("169.254.170.23"),
+	netip.MustParseAddr("fd00:ec2::23"),
 }
 
 // notPublic are further networks that are nobody's on the Internet: RFC 6890,
 // RFC 6598 for the shared address space, and RFC 3879 for site-local addresses.
 var notPublic = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/32"),
+	netip.MustParsePrefix("2001:db8::/32"),
 	netip.MustParsePrefix("fec0::/10"),
 }
 
@@ -268,7 +273,8 @@ func refuseAddress(u *url.URL, kind, remedy string) *Refused {
 	if remedy == "" {
 		remedy = "Check the host's DNS record."
 	}
-	return &Refused{Host: shown, Problem: "nothing is sent to " + shown + ": its name resolves to " + kind, Remedy: remedy}
+	return &Refused{Host: shown, Problem: "nothing is sent to " + shown +
+		": its name resolves to " + kind, Remedy: remedy}
 }
 
 // Dials reports whether an address to dial, as host:port, is the URL's own. It

@@ -28,7 +28,8 @@ func parseJSON(text, id string) (Key, string) {
 	switch {
 	case len(object.Keys) > 0:
 		return oneOf(object.Keys, id)
-	case object.KeyType == "" && strings.TrimSpace(object.PrivateKey) != "" && !strings.HasPrefix(strings.TrimSpace(object.PrivateKey), "{"):
+	case object.KeyType == "" && strings.TrimSpace(object.PrivateKey) != "" &&
+		!strings.HasPrefix(strings.TrimSpace(object.PrivateKey), "{"):
 		key, problem := parse(redact.New(object.PrivateKey), id)
 		key.ID = object.FileKeyID
 		return key, problem
@@ -74,7 +75,8 @@ func oneOf(set []json.RawMessage, id string) (Key, string) {
 		return Key{}, "is a set of JSON Web Keys, and key_id does not select exactly one: store " +
 			"one key alone, or set key_id to its kid"
 	}
-	if text := strings.TrimSpace(string(set[0])); strings.HasPrefix(text, "{") && !strings.Contains(text, `"keys"`) {
+	if text := strings.TrimSpace(string(set[0])); strings.HasPrefix(text, "{") &&
+		!strings.Contains(text, `"keys"`) {
 		return parseJSON(text, id)
 	}
 	return Key{}, "is an empty set of JSON Web Keys: store a set with at least one key"

@@ -51,7 +51,8 @@ func generate(t testing.TB, kind string) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: kind}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: kind},
+		NotAfter: time.Now().Add(time.Hour)}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,8 @@ func jwk(t testing.TB, key any, id string) string {
 }
 
 func read(private, id, certificate string) (keys.Key, error) {
-	return keys.Read(keys.Member{Name: "private_key", Value: redact.New(private)}, redact.New(id), keys.Member{Name: "certificate", Value: redact.New(certificate)})
+	return keys.Read(keys.Member{Name: "private_key", Value: redact.New(private)}, redact.New(id),
+		keys.Member{Name: "certificate", Value: redact.New(certificate)})
 }
 
 // quoted is a text as the inside of a JSON string.
@@ -106,12 +108,14 @@ func quoted(t testing.TB, s string) string {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	rsaPair, ecPair, edPair, other := generate(t, "rsa"), generate(t, "p256"), generate(t, "ed25519"), generate(t, "p384")
+	rsaPair, ecPair, edPair, other := generate(t, "rsa"), generate(t, "p256"),
+		generate(t, "ed25519"), generate(t, "p384")
 	eight := pkcs8(t, rsaPair.key)
 	one := armour("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPair.key.(*rsa.PrivateKey)))
 	cert := armour("CERTIFICATE", rsaPair.cert)
 	authority := armour("CERTIFICATE", other.cert)
-	body := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(eight, "\n", ""), "-----BEGIN PRIVATE KEY-----"), "-----END PRIVATE KEY-----")
+	body := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(eight, "\n", ""),
+		"-----BEGIN PRIVATE KEY-----"), "-----END PRIVATE KEY-----")
 	for _, tt := range []struct {
 		name, private string
 		want          pair
@@ -120,7 +124,8 @@ func TestRead(t *testing.T) {
 		{"PKCS #8", eight, rsaPair, 0},
 		{"PKCS #1", one, rsaPair, 0},
 		{"PKCS #1 under the name of PKCS #8", strings.ReplaceAll(one, "RSA PRIVATE", "PRIVATE"), rsaPair, 0},
-		{"PKCS #8 under the name of PKCS #1", strings.ReplaceAll(eight, " PRIVATE", " RSA PRIVATE"), rsaPair, 0},
+		{"PKCS #8 under the name of PKCS #1", strings.ReplaceAll(eight, " PRIVATE", " RSA PRIVATE"),
+			rsaPair, 0},
 		{"SEC 1", sec1(t, ecPair.key), ecPair, 0},
 		{"P-384", pkcs8(t, other.key), other, 0},
 		{"Ed25519", pkcs8(t, edPair.key), edPair, 0},
@@ -138,10 +143,12 @@ func TestRead(t *testing.T) {
 		{"in quotes", `"` + strings.ReplaceAll(eight, "\n", `\n`) + `"`, rsaPair, 0},
 		{"in single quotes", `'` + eight + `'`, rsaPair, 0},
 		{"a byte order mark", "\ufeff" + eight, rsaPair, 0},
-		{"text around it", "Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n" + eight + "\nthe end", rsaPair, 0},
+		{"text around it", "Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n" +
+			eight + "\nthe end", rsaPair, 0},
 		{"without its armour", body, rsaPair, 0},
 		{"the file in base64", base64.StdEncoding.EncodeToString([]byte(eight)), rsaPair, 0},
-		{"the file in base64, in lines", base64.StdEncoding.EncodeToString([]byte(eight))[:64] + "\n" + base64.StdEncoding.EncodeToString([]byte(eight))[64:], rsaPair, 0},
+		{"the file in base64, in lines", base64.StdEncoding.EncodeToString([]byte(eight))[:64] +
+			"\n" + base64.StdEncoding.EncodeToString([]byte(eight))[64:], rsaPair, 0},
 
 		{"its certificate first", cert + eight, rsaPair, 1},
 		{"its certificate after it", eight + cert, rsaPair, 1},
@@ -154,9 +161,11 @@ func TestRead(t *testing.T) {
 		{"an RSA JWK", jwk(t, rsaPair.key, "kid-1"), rsaPair, 0},
 		{"an EC JWK", jwk(t, ecPair.key, "kid-1"), ecPair, 0},
 		{"an Ed25519 JWK", jwk(t, edPair.key, "kid-1"), edPair, 0},
-		{"a JWK in base64", base64.RawURLEncoding.EncodeToString([]byte(jwk(t, ecPair.key, "kid-1"))), ecPair, 0},
+		{"a JWK in base64", base64.RawURLEncoding.EncodeToString([]byte(jwk(t, ecPair.key,
+			"kid-1"))), ecPair, 0},
 		{"a set of one", `{"keys":[` + jwk(t, ecPair.key, "kid-1") + `]}`, ecPair, 0},
-		{"a set of several", `{"keys":[` + jwk(t, rsaPair.key, "x") + `,` + jwk(t, ecPair.key, "kid-1") + `]}`, ecPair, 0},
+		{"a set of several", `{"keys":[` + jwk(t, rsaPair.key, "x") + `,` +
+			jwk(t, ecPair.key, "kid-1") + `]}`, ecPair, 0},
 		{"a service account's file", `{"type":"service_account","private_key_id":"kid-1","private_key":` + quoted(t, eight) + `}`, rsaPair, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,7 +182,8 @@ func TestRead(t *testing.T) {
 				t.Errorf("id %q, %d certificates, want %d", got.ID, len(got.Certificates), tt.certificates)
 			}
 			shown := got.TLS().Reveal()
-			if (shown != nil) != (tt.certificates > 0) || shown != nil && !shown.Leaf.Equal(mustParse(t, tt.want.cert)) {
+			if (shown != nil) != (tt.certificates > 0) || shown != nil &&
+				!shown.Leaf.Equal(mustParse(t, tt.want.cert)) {
 				t.Errorf("for TLS: %+v", shown)
 			}
 		})
@@ -211,9 +221,11 @@ func TestReadCertificate(t *testing.T) {
 	cert, authority := armour("CERTIFICATE", own.cert), armour("CERTIFICATE", other.cert)
 	key := pkcs8(t, own.key)
 	for name, text := range map[string]string{
-		"PEM": cert, "one line": strings.ReplaceAll(cert, "\n", " "), "escaped": strings.ReplaceAll(cert, "\n", `\n`),
-		"DER in base64": base64.StdEncoding.EncodeToString(own.cert), "the file in base64": base64.StdEncoding.EncodeToString([]byte(cert)),
-		"a chain": cert + authority, "a chain the wrong way": authority + cert, "with the key": key + cert,
+		"PEM": cert, "one line": strings.ReplaceAll(cert, "\n", " "),
+		"escaped":            strings.ReplaceAll(cert, "\n", `\n`),
+		"DER in base64":      base64.StdEncoding.EncodeToString(own.cert),
+		"the file in base64": base64.StdEncoding.EncodeToString([]byte(cert)),
+		"a chain":            cert + authority, "a chain the wrong way": authority + cert, "with the key": key + cert,
 	} {
 		got, err := read(key, "", text)
 		if err != nil || len(got.Certificates) == 0 || !got.Certificates[0].Equal(mustParse(t, own.cert)) {
@@ -253,19 +265,23 @@ func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	short, odd, ec := generate(t, "short"), generate(t, "p224"), generate(t, "p256")
 	for name, tt := range map[string]struct{ key, problem string }{
-		"nothing":         {"", "is missing or empty"},
-		"quotes":          {`""`, "is missing or empty"},
-		"text":            {"canary.key", "is neither PEM nor a JSON Web Key"},
-		"no key":          {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
-		"not base64":      {"-----BEGIN PRIVATE KEY-----\n!canary!\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
+		"nothing": {"", "is missing or empty"},
+		"quotes":  {`""`, "is missing or empty"},
+		"text":    {"canary.key", "is neither PEM nor a JSON Web Key"},
+		"no key": {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----",
+			"must be an unencrypted private key"},
+		"not base64": {"-----BEGIN PRIVATE KEY-----\n!canary!\n-----END PRIVATE KEY-----",
+			"must be an unencrypted private key"},
 		"encrypted":       {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5\n-----END ENCRYPTED PRIVATE KEY-----", "remove its password"},
 		"encrypted early": {"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----", "remove its password"},
 		"OpenSSH":         {"-----BEGIN OPENSSH PRIVATE KEY-----\nY2FuYXJ5\n-----END OPENSSH PRIVATE KEY-----", "ssh-keygen"},
 		"cut off":         {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5", "is cut off"},
-		"a public key":    {"-----BEGIN PUBLIC KEY-----\nY2FuYXJ5\n-----END PUBLIC KEY-----", "is a public key"},
-		"a certificate":   {armour("CERTIFICATE", ec.cert), "is a certificate"},
-		"a parameter":     {"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----", "holds no private key"},
-		"PKCS #12":        {base64.StdEncoding.EncodeToString([]byte{0x30, 0x82, 0x09, 0x51, 0x02, 0x01, 0x03, 0x30, 0x82, 0x09}), "PKCS #12"},
+		"a public key": {"-----BEGIN PUBLIC KEY-----\nY2FuYXJ5\n-----END PUBLIC KEY-----",
+			"is a public key"},
+		"a certificate": {armour("CERTIFICATE", ec.cert), "is a certificate"},
+		"a parameter":   {"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----", "holds no private key"},
+		"PKCS #12": {base64.StdEncoding.EncodeToString([]byte{0x30, 0x82, 0x09, 0x51, 0x02,
+			0x01, 0x03, 0x30, 0x82, 0x09}), "PKCS #12"},
 		"a short key":     {pkcs8(t, short.key), "is too short"},
 		"an odd curve":    {pkcs8(t, odd.key), "is of a kind"},
 		"JSON":            {`{"canary":1}`, "kty is missing"},
@@ -291,8 +307,10 @@ func TestReadRefuses(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	ec := generate(f, "p256")
 	key, cert := pkcs8(f, ec.key), armour("CERTIFICATE", ec.cert)
-	for _, seed := range []string{key, sec1(f, ec.key), strings.ReplaceAll(key, "\n", `\n`), cert + key, jwk(f, ec.key, "k"),
-		`{"keys":[` + jwk(f, ec.key, "k") + `]}`, base64.StdEncoding.EncodeToString([]byte(key)), "-----BEGIN A-----x-----END A-----", "{}", ""} {
+	for _, seed := range []string{key, sec1(f, ec.key), strings.ReplaceAll(key, "\n", `\n`),
+		cert + key, jwk(f, ec.key, "k"),
+		`{"keys":[` + jwk(f, ec.key, "k") + `]}`, base64.StdEncoding.EncodeToString([]byte(key)),
+		"-----BEGIN A-----x-----END A-----", "{}", ""} {
 		f.Add(seed, cert)
 		f.Add(seed, "")
 	}

@@ -25,7 +25,8 @@ func readAnswer(response *http.Response, limit int64, doing string) (Answer, err
 	long := int64(len(raw)) > limit
 	raw = raw[:min(int64(len(raw)), limit)]
 	inflated, state := inflate(raw, response.Header.Values("Content-Encoding"), limit)
-	a := Answer{Status: response.StatusCode, Header: redact.Wrap(&response.Header), Body: redact.New(decodeText(inflated))}
+	a := Answer{Status: response.StatusCode, Header: redact.Wrap(&response.Header),
+		Body: redact.New(decodeText(inflated))}
 	failed := func(class exchange.Class, problem string) (Answer, error) {
 		return a, &exchange.Error{Class: class, Doing: doing, Status: a.Status, Lost: true, Problem: problem}
 	}
@@ -76,7 +77,8 @@ func inflate(body []byte, encodings []string, limit int64) ([]byte, inflation) {
 		if r, err = zlib.NewReader(bytes.NewReader(body)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(body)), nil
 		}
-	case slices.Contains([]string{"br", "zstd", "compress", "x-compress", "dcb", "dcz"}, encoding) && !textual(body):
+	case slices.Contains([]string{"br", "zstd", "compress", "x-compress", "dcb", "dcz"}, encoding) &&
+		!textual(body):
 		return nil, inflatedUnknown
 	default:
 		return body, inflatedWhole // plain, whatever the header says

@@ -74,7 +74,8 @@ func leaks(t *testing.T, err error) {
 
 func post(t *testing.T, url string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("refresh_token="+canary))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url,
+		strings.NewReader("refresh_token="+canary))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,8 @@ func TestDoHangingUpServerSeesOneRequest(t *testing.T) {
 		hangUp(w)
 	})
 	_, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "trying")
-	want := exchange.Error{Class: exchange.Transient, Doing: "trying", Lost: true, Problem: "the connection broke before the answer"}
+	want := exchange.Error{Class: exchange.Transient, Doing: "trying", Lost: true,
+		Problem: "the connection broke before the answer"}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
 	}
@@ -168,7 +170,8 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 				w.Header().Set("Content-Length", "100")
 				_, _ = io.WriteString(w, `{"access_token":"`+canaryOther)
 			},
-			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer broke off"}},
+			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true,
+				Problem: "the answer broke off"}},
 		{name: "half an answer, slowly", timeout: 50 * time.Millisecond,
 			handler: func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -176,10 +179,15 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
 			},
-			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer broke off"}},
+			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true,
+				Problem: "the answer broke off"}},
 		{name: "too long an answer", maxBody: 10,
-			handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, canaryOther+canaryOther) },
-			want:    exchange.Error{Class: exchange.Transient, Status: 200, Lost: true, Problem: "the answer is too long to be a token response"}},
+			handler: func(w http.ResponseWriter, _ *http.Request) {
+				_,
+					_ = io.WriteString(w, canaryOther+canaryOther)
+			},
+			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true,
+				Problem: "the answer is too long to be a token response"}},
 		{name: "no HTTP",
 			handler: func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := w.(http.Hijacker).Hijack()
@@ -188,7 +196,8 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 					_ = conn.Close()
 				}
 			},
-			want: exchange.Error{Class: exchange.Transient, Lost: true, Problem: "the connection broke before the answer"}},
+			want: exchange.Error{Class: exchange.Transient, Lost: true,
+				Problem: "the connection broke before the answer"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -211,7 +220,10 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 func TestDoDefaultLimit(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
-		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", size)) })
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_,
+				_ = io.WriteString(w, strings.Repeat("x", size))
+		})
 		if _, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "x"); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", size, err)
 		}
@@ -251,7 +263,10 @@ func TestDoFollowsNoRedirect(t *testing.T) {
 func TestDoTLS(t *testing.T) {
 	t.Parallel()
 	start := func(config *tls.Config) *httptest.Server {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
+			_, _ = io.WriteString(w, r.Proto)
+		}))
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
 		s.TLS = config
 		s.EnableHTTP2 = true
@@ -274,22 +289,26 @@ func TestDoTLS(t *testing.T) {
 	}
 
 	_, err = newClient().Do(t.Context(), loopback, post(t, good.URL), "x")
-	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server's certificate is not trusted" {
+	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost ||
+		e.Problem != "the server's certificate is not trusted" {
 		t.Errorf("an untrusted certificate: %+v", e)
 	}
 	_, err = trusting.Do(t.Context(), loopback, post(t, old.URL), "x")
 	if e := failure(t, err); e.Class != exchange.Transient || e.Lost {
 		t.Errorf("TLS 1.1: %+v", e)
 	}
-	_, err = trusting.Do(t.Context(), loopback, post(t, strings.Replace(plain.URL, "http:", "https:", 1)), "x")
-	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server does not speak TLS" {
+	_, err = trusting.Do(t.Context(), loopback,
+		post(t, strings.Replace(plain.URL, "http:", "https:", 1)), "x")
+	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost ||
+		e.Problem != "the server does not speak TLS" {
 		t.Errorf("https to a port without TLS: %+v", e)
 	}
 }
 
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
-	e := unanswered(fmt.Errorf("dialing: %w", &net.DNSError{Name: canary + ".example.com", IsNotFound: true}), false, "x")
+	e := unanswered(fmt.Errorf("dialing: %w", &net.DNSError{Name: canary + ".example.com",
+		IsNotFound: true}), false, "x")
 	if e.Problem != "the host name was not resolved" || e.Lost || e.Class != exchange.Transient {
 		t.Errorf("DNS: %+v", e)
 	}

@@ -35,10 +35,16 @@ func epochs(s float64) []time.Time {
 // The forms in which answers write dates: RFC 3339, ISO 8601 in its variants,
 // RFC 9110's (ASP.NET's .expires), and without a zone.
 var (
-	zonedDates = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700",
-		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07", time.UnixDate, time.RubyDate, "Mon, 02-Jan-2006 15:04:05 MST", time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST"}
-	bareDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405", "20060102150405",
-		"2006/01/02 15:04:05", "1/2/2006 3:04:05 PM"}
+	zonedDates = []string{
+		time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00",
+		"2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00",
+		"2006-01-02 15:04:05Z07", time.UnixDate, time.RubyDate, "Mon, 02-Jan-2006 15:04:05 MST",
+		time.RFC1123, time.RFC1123Z, time.RFC850, "2006-01-02 15:04:05 MST",
+	}
+	bareDates = []string{
+		"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04",
+		"20060102T150405", "20060102150405", "2006/01/02 15:04:05", "1/2/2006 3:04:05 PM",
+	}
 )
 
 // parseDate reads a date. zoned says that it has a zone; without one it is read

@@ -26,7 +26,8 @@ func Allowed(policy hosts.Policy, rawURL, doing string) error {
 // allowed holds a request against the policy.
 func allowed(policy hosts.Policy, r *http.Request, doing string) error {
 	if r.Host != "" && r.Host != r.URL.Host { // the Host header names another server than the URL
-		return &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the request names two hosts"}
+		return &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the request names two hosts"}
 	}
 	if err := policy.Check(r.URL); err != nil {
 		return refusal(err, doing)

@@ -99,7 +99,8 @@ func TestDoLooksAtTheAddress(t *testing.T) {
 		c.resolver = names(t, tt.address)
 		_, err := c.Do(t.Context(), tt.policy, post(t, "https://login.example.com/token"), "trying")
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Lost || !strings.Contains(e.Problem, tt.problem) || e.Hint == "" {
+		if e.Class != exchange.Misconfigured || e.Lost || !strings.Contains(e.Problem,
+			tt.problem) || e.Hint == "" {
 			t.Errorf("%s: %+v", tt.address, e)
 		}
 		leaks(t, err)
@@ -119,13 +120,15 @@ func TestDoConnectsToAPrivateAddressThatWasNamed(t *testing.T) {
 	}
 	where := "example.com:" + u.Port() // the name in httptest's certificate
 	c := newClient()
-	c.resolver, c.RootCAs = names(t, u.Hostname()), s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	c.resolver, c.RootCAs = names(t, u.Hostname()),
+		s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	for _, policy := range []hosts.Policy{{Allowed: hosts.Must(where)}, {Bound: hosts.Must(where)}} {
 		if a, err := c.Do(t.Context(), policy, post(t, "https://"+where), "x"); err != nil || !a.OK() {
 			t.Errorf("%+v: %d, %v", policy, a.Status, err)
 		}
 	}
-	if _, err := c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must(where)}, post(t, "https://"+where), "x"); err == nil {
+	if _, err := c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must(where)},
+		post(t, "https://"+where), "x"); err == nil {
 		t.Error("a vendor's host was looked for on this machine")
 	}
 	if reached.Load() != 2 {
@@ -152,14 +155,16 @@ func TestDoThroughAProxy(t *testing.T) {
 		t.Fatal("no transport")
 	}
 	transport.Proxy = http.ProxyURL(at)
-	_, err = c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")}, post(t, "https://login.example.com/token"), "x")
+	_, err = c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")},
+		post(t, "https://login.example.com/token"), "x")
 	if e := failure(t, err); e.Class != exchange.Transient {
 		t.Errorf("%+v", e)
 	}
 	if got := <-asked; got != "CONNECT login.example.com:443" {
 		t.Errorf("the proxy was asked for %s", got)
 	}
-	_, err = c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")}, post(t, "https://evil.example/token"), "x")
+	_, err = c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")},
+		post(t, "https://evil.example/token"), "x")
 	if e := failure(t, err); e.Class != exchange.Misconfigured || len(asked) > 0 {
 		t.Errorf("%+v, and the proxy was asked %d times", e, len(asked))
 	}
@@ -170,7 +175,8 @@ func TestDoNeedsAPolicy(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
 	s := serve(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
-	for _, policy := range []hosts.Policy{{}, {Vendor: hosts.Must("login.example.com")}, {Loopback: true, Bound: hosts.Must("login.example.com")}} {
+	for _, policy := range []hosts.Policy{{}, {Vendor: hosts.Must("login.example.com")},
+		{Loopback: true, Bound: hosts.Must("login.example.com")}} {
 		_, err := newClient().Do(t.Context(), policy, post(t, s.URL), "x")
 		if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || e.Problem == "" {
 			t.Errorf("%+v", e)
@@ -182,14 +188,18 @@ func TestDoNeedsAPolicy(t *testing.T) {
 	if _, err := newClient().Do(t.Context(), loopback, r, "x"); err == nil {
 		t.Error("a request that names two hosts was sent")
 	}
-	other := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Opaque: "//login.example.com"}, Header: http.Header{}}
-	if _, err := newClient().Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")}, other.WithContext(t.Context()), "x"); err == nil {
+	other := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https",
+		Opaque: "//login.example.com"}, Header: http.Header{}}
+	if _, err := newClient().Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")},
+		other.WithContext(t.Context()), "x"); err == nil {
 		t.Error("an opaque URL was sent")
 	}
 	if reached.Load() > 0 {
 		t.Errorf("%d requests were sent", reached.Load())
 	}
-	_, err := newClient().Exchange(t.Context(), hosts.Policy{}, Request{TokenURL: s.URL, Form: redact.ValuesOf(url.Values{"grant_type": {"password"}}), ClientSecret: redact.New(canary)})
+	_, err := newClient().Exchange(t.Context(), hosts.Policy{},
+		Request{TokenURL: s.URL, Form: redact.ValuesOf(url.Values{"grant_type": {"password"}}),
+			ClientSecret: redact.New(canary)})
 	if e := failure(t, err); e.Class != exchange.Misconfigured {
 		t.Errorf("%+v", e)
 	}

@@ -67,10 +67,12 @@ func TestExchangeOnTheWire(t *testing.T) {
 			"", "grant_type=refresh_token&refresh_token=r+t%2F%2B%26%3D%C3%A9"},
 		{"none, with an id", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"rt"}}), ClientID: redact.New("id")},
 			"", "client_id=id&grant_type=refresh_token&refresh_token=rt"},
-		{"body", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBody, ClientID: redact.New("id"), ClientSecret: redact.New("s+ç")},
+		{"body", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}),
+			Auth: AuthBody, ClientID: redact.New("id"), ClientSecret: redact.New("s+ç")},
 			"", "client_id=id&client_secret=s%2B%C3%A7&grant_type=client_credentials"},
 		// base64 of "i%3Ad:s%2B%20%C3%A7"
-		{"basic", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBasic, ClientID: redact.New("i:d"), ClientSecret: redact.New("s+ ç")},
+		{"basic", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}),
+			Auth: AuthBasic, ClientID: redact.New("i:d"), ClientSecret: redact.New("s+ ç")},
 			"Authorization: Basic aSUzQWQ6cyUyQiUyMCVDMyVBNw==\r\n", "grant_type=client_credentials"},
 		// base64 of "i/d:s+ ç"
 		{"plain basic", Request{Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}}), Auth: AuthBasic, PlainBasic: true, ClientID: redact.New("i/d"), ClientSecret: redact.New("s+ ç")},
@@ -115,46 +117,61 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 	}{
 		{"client_credentials in the body",
 			Request{Auth: AuthBody, ClientID: redact.New(id), ClientSecret: redact.New(secret),
-				Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "scope": {"a b"}, "audience": {"x"}})},
+				Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"},
+					"scope": {"a b"}, "audience": {"x"}})},
 			func(ctx context.Context, u string) error {
-				c := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: u, Scopes: []string{"a", "b"},
+				c := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: u,
+					Scopes:         []string{"a", "b"},
 					EndpointParams: url.Values{"audience": {"x"}}, AuthStyle: xoauth2.AuthStyleInParams}
 				_, err := c.Token(ctx)
 				return err
 			}},
 		{"client_credentials by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken),
+				Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})},
 			func(ctx context.Context, u string) error {
-				c := clientcredentials.Config{ClientID: id, ClientSecret: unbroken, TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}
+				c := clientcredentials.Config{ClientID: id, ClientSecret: unbroken, TokenURL: u,
+					AuthStyle: xoauth2.AuthStyleInHeader}
 				_, err := c.Token(ctx)
 				return err
 			}},
 		{"password in the body",
 			Request{Auth: AuthBody, ClientID: redact.New(id), ClientSecret: redact.New(secret),
-				Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}, "scope": {"s"}})},
+				Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user},
+					"password": {password}, "scope": {"s"}})},
 			func(ctx context.Context, u string) error {
-				c := xoauth2.Config{ClientID: id, ClientSecret: secret, Scopes: []string{"s"}, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
+				c := xoauth2.Config{ClientID: id, ClientSecret: secret, Scopes: []string{"s"},
+					Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.PasswordCredentialsToken(ctx, user, password)
 				return err
 			}},
 		{"password of a public client",
-			Request{ClientID: redact.New(id), Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}})},
+			Request{ClientID: redact.New(id),
+				Form: redact.ValuesOf(url.Values{"grant_type": {"password"}, "username": {user},
+					"password": {password}})},
 			func(ctx context.Context, u string) error {
-				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
+				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u,
+					AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.PasswordCredentialsToken(ctx, user, password)
 				return err
 			}},
 		{"refresh_token by Basic",
-			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken), Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}})},
+			Request{Auth: AuthBasic, ClientID: redact.New(id), ClientSecret: redact.New(unbroken),
+				Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"},
+					"refresh_token": {"r/t="}})},
 			func(ctx context.Context, u string) error {
-				c := xoauth2.Config{ClientID: id, ClientSecret: unbroken, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}}
+				c := xoauth2.Config{ClientID: id, ClientSecret: unbroken,
+					Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInHeader}}
 				_, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: "r/t="}).Token()
 				return err
 			}},
 		{"refresh_token of a public client",
-			Request{ClientID: redact.New(id), Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r/t="}})},
+			Request{ClientID: redact.New(id),
+				Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"},
+					"refresh_token": {"r/t="}})},
 			func(ctx context.Context, u string) error {
-				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u, AuthStyle: xoauth2.AuthStyleInParams}}
+				c := xoauth2.Config{ClientID: id, Endpoint: xoauth2.Endpoint{TokenURL: u,
+					AuthStyle: xoauth2.AuthStyleInParams}}
 				_, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: "r/t="}).Token()
 				return err
 			}},
@@ -172,12 +189,14 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx := context.WithValue(t.Context(), destinationKey{}, destination{loopback, their})
-			ctx = context.WithValue(ctx, xoauth2.HTTPClient, &http.Client{Transport: newClient().client().Transport})
+			ctx = context.WithValue(ctx, xoauth2.HTTPClient,
+				&http.Client{Transport: newClient().client().Transport})
 			if err := tt.their(ctx, theirURL); err != nil {
 				t.Fatal(err)
 			}
 			// It sends no Accept, and a User-Agent of its own.
-			want := strings.Replace(theirs(), "User-Agent: Go-http-client/1.1\r\n", "User-Agent: evertoken\r\n", 1)
+			want := strings.Replace(theirs(), "User-Agent: Go-http-client/1.1\r\n",
+				"User-Agent: evertoken\r\n", 1)
 			got := strings.Replace(ours(), "Accept: application/json\r\n", "", 1)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -188,8 +207,10 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 
 func TestExchangeUnusableURL(t *testing.T) {
 	t.Parallel()
-	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary, Form: redact.ValuesOf(url.Values{"grant_type": {"password"}})})
-	want := exchange.Error{Class: exchange.Misconfigured, Doing: "password grant", Problem: "the URL cannot be used"}
+	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary,
+		Form: redact.ValuesOf(url.Values{"grant_type": {"password"}})})
+	want := exchange.Error{Class: exchange.Misconfigured, Doing: "password grant",
+		Problem: "the URL cannot be used"}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
 	}
@@ -200,7 +221,8 @@ func TestExchangeRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`, r.FormValue("refresh_token"))
+		_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`,
+			r.FormValue("refresh_token"))
 	})
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL + "/x", Kind: RefreshGrant,
 		Form: redact.ValuesOf(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {canary}})})
@@ -229,7 +251,8 @@ func TestASecretThatComesBackIsNoToken(t *testing.T) {
 			if at != "" {
 				body = `{"access_token":"at","given":{"back":"` + canary + `"},"expires_in":3600}`
 			}
-			out, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying", nil, testNow)
+			out, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying",
+				nil, testNow)
 			x, ok := errors.AsType[*exchange.Error](err)
 			if !ok || x.Class != exchange.Misconfigured || !x.Unusable || !out.AccessToken.IsZero() {
 				t.Errorf("%s at %q: %v", name, at, err)
@@ -239,7 +262,8 @@ func TestASecretThatComesBackIsNoToken(t *testing.T) {
 			}
 		}
 	}
-	_, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"at","rt":"r","refresh_token":"r","expires_in":3600}`)},
+	_, err := newClient().issued(Answer{Status: 200,
+		Body: redact.New(`{"access_token":"at","rt":"r","refresh_token":"r","expires_in":3600}`)},
 		Request{Answer: AnswerNames{AccessToken: "rt"}}, "trying", nil, testNow)
 	if x, ok := errors.AsType[*exchange.Error](err); !ok || !x.Unusable {
 		t.Errorf("the answer's refresh token is published: %v", err)
@@ -250,7 +274,8 @@ func TestASecretThatComesBackIsNoToken(t *testing.T) {
 		"a client's id":      {ClientID: redact.New(canary)},
 	} {
 		body := `{"access_token":"` + canary + `","expires_in":3600}`
-		if _, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying", nil, testNow); err != nil {
+		if _, err := newClient().issued(Answer{Status: 200, Body: redact.New(body)}, r, "trying",
+			nil, testNow); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

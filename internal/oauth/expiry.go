@@ -35,10 +35,12 @@ const (
 // Apiax prints expires_at where Keycloak sends expires_in; Facebook has
 // expires; Microsoft's first endpoint expires_on; ASP.NET .expires.
 var lifeNames = []string{
-	"expiresinsec", "expiresinsecs", "expiresinseconds", "expiresinminutes", "expiresinmins", "expiresin", "accesstokenexpiresin", "tokenexpiresin", "expirein",
-	"accesstokenexpirein", "expiresinms", "expiresat", "expireson", "expires", "expirestime", "expirationtime", "expirationdate",
-	"expiration", "expirydate", "expiry", "expiretime", "expireat", "expiredat", "accesstokenexpiresat", "accesstokenexpireson",
-	"accesstokenexpiration", "accesstokenexpirationtime", "accesstokenexpiretime", "accesstokenexpiry", "tokenexpiresat",
+	"expiresinsec", "expiresinsecs", "expiresinseconds", "expiresinminutes", "expiresinmins",
+	"expiresin", "accesstokenexpiresin", "tokenexpiresin", "expirein", "accesstokenexpirein",
+	"expiresinms", "expiresat", "expireson", "expires", "expirestime", "expirationtime",
+	"expirationdate", "expiration", "expirydate", "expiry", "expiretime", "expireat",
+	"expiredat", "accesstokenexpiresat", "accesstokenexpireson", "accesstokenexpiration",
+	"accesstokenexpirationtime", "accesstokenexpiretime", "accesstokenexpiry", "tokenexpiresat",
 	"tokenexpiration", "validuntil", "validto", "validfor", "lifetime", "ttl", "exp",
 }
 
@@ -179,7 +181,10 @@ func (g *reading) earlier(s stated, m members) stated {
 }
 
 // dateNames are those of lifeNames whose value is a date.
-var dateNames = []string{"expiresat", "expireson", "accesstokenexpiresat", "validuntil", "expirationtime", "expiretime"}
+var dateNames = []string{
+	"expiresat", "expireson", "accesstokenexpiresat", "validuntil", "expirationtime",
+	"expiretime",
+}
 
 // read reads one statement of an end, under a folded name.
 func (g *reading) read(beside members, value json.RawMessage, name string) stated {
@@ -198,7 +203,9 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	case !ok:
 		return stated{odd: true}
 	}
-	if d, err := time.ParseDuration(secondsInWords.Replace(strings.TrimPrefix(strings.ToLower(s), "pt"))); err == nil { // "3600s", "PT1H"
+	// "3600s", "PT1H"
+	if d, err := time.ParseDuration(
+		secondsInWords.Replace(strings.TrimPrefix(strings.ToLower(s), "pt"))); err == nil {
 		return stated{told: true, ends: g.from.Add(d)}
 	}
 	ends, zoned, ok := parseDate(s)
@@ -248,14 +255,17 @@ func (g *reading) readNumber(s float64, name string) stated {
 	switch {
 	case s <= 0:
 		return stated{told: true, ends: g.from}
-	case strings.HasSuffix(name, "ms") || s <= tenYears && !strings.Contains(name, "inmin") && milliseconds(s):
+	case strings.HasSuffix(name, "ms") || s <= tenYears && !strings.Contains(name, "inmin") &&
+		milliseconds(s):
 		return stated{told: true, ends: g.from.Add(seconds(s / 1000)), hint: hintMilliseconds}
-	case s <= tenYears && (strings.Contains(name, "sec") || strings.Contains(name, "inmin")), s <= tenYears && inSeconds.Sub(g.now) <= maxLife:
+	case s <= tenYears && (strings.Contains(name, "sec") || strings.Contains(name, "inmin")),
+		s <= tenYears && inSeconds.Sub(g.now) <= maxLife:
 		return stated{told: true, ends: inSeconds}
 	}
 	if ends, ok := date(s, g.now); ok {
 		if name != "" && strings.HasSuffix(name, "in") {
-			return stated{told: true, ends: ends, hint: `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`}
+			return stated{told: true, ends: ends,
+				hint: `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`}
 		}
 		return stated{told: true, ends: ends}
 	}

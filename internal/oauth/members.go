@@ -161,7 +161,8 @@ func parseBody(content string) body {
 		return b
 	case '"': // JSON in a JSON string
 		var inner string
-		if json.Unmarshal([]byte(trimmed), &inner) == nil && strings.HasPrefix(strings.TrimSpace(inner), "{") {
+		if json.Unmarshal([]byte(trimmed), &inner) == nil &&
+			strings.HasPrefix(strings.TrimSpace(inner), "{") {
 			return parseBody(inner)
 		}
 	case '[': // a list of the one object
@@ -170,14 +171,16 @@ func parseBody(content string) body {
 		}
 	case '<':
 		if i := strings.Index(trimmed, `{"`); i > 0 { // PHP's notice before the object
-			if m, whole, rest := readObject(trimmed[i:]); whole && len(m) > 0 && strings.TrimSpace(rest) == "" {
+			if m, whole, rest := readObject(trimmed[i:]); whole && len(m) > 0 &&
+				strings.TrimSpace(rest) == "" {
 				b.members, b.form = m, formObject
 				return b
 			}
 		}
 		return parseMarkup(b, trimmed)
 	}
-	if inner, err := base64.StdEncoding.DecodeString(trimmed); err == nil && bytes.HasPrefix(inner, []byte("{")) {
+	if inner, err := base64.StdEncoding.DecodeString(trimmed); err == nil &&
+		bytes.HasPrefix(inner, []byte("{")) {
 		return parseBody(string(inner)) // as API Gateway hands out a body that it was told is binary
 	}
 	if m := parseForm(trimmed); m != nil {
@@ -210,7 +213,8 @@ func mend(content string) (members, bool) {
 			fmt.Fprintf(&out, `\u%04x`, r)
 			continue
 		case !inString && r == ',':
-			if rest := strings.TrimLeft(content[i+1:], " \t\r\n"); rest != "" && (rest[0] == '}' || rest[0] == ']') {
+			if rest := strings.TrimLeft(content[i+1:], " \t\r\n"); rest != "" &&
+				(rest[0] == '}' || rest[0] == ']') {
 				continue
 			}
 		}
@@ -254,7 +258,8 @@ func parseForm(content string) members {
 }
 
 // htmlTags are elements of a page that is one sentence.
-var htmlTags = map[string]bool{"h1": true, "h2": true, "h3": true, "p": true, "b": true, "title": true, "div": true, "span": true}
+var htmlTags = map[string]bool{"h1": true, "h2": true, "h3": true, "p": true, "b": true,
+	"title": true, "div": true, "span": true}
 
 // maxElements bounds what is read of an XML answer.
 const maxElements = 1000
@@ -263,7 +268,8 @@ const maxElements = 1000
 // as members. Entities of a document's own are not expanded.
 func parseMarkup(b body, content string) body {
 	lower := strings.ToLower(content[:min(len(content), 2000)])
-	if strings.Contains(lower, "<html") || strings.Contains(lower, "<!doctype html") || strings.Contains(lower, "<head") || strings.Contains(lower, "<body") {
+	if strings.Contains(lower, "<html") || strings.Contains(lower, "<!doctype html") ||
+		strings.Contains(lower, "<head") || strings.Contains(lower, "<body") {
 		b.form = formPage
 		return b
 	}

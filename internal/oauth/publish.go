@@ -13,8 +13,11 @@ import (
 
 // secretMembers are members of answers, folded, that hold a secret, or a token
 // of another kind: they are never published.
-var secretMembers = []string{"accesstoken", "refreshtoken", "idtoken", "clientsecret", "password", "assertion", "clientassertion",
-	"registrationaccesstoken", "privatekey", "secret", "apikey", "devicecode", "code", "authorizationcode", "token", "signature"}
+var secretMembers = []string{
+	"accesstoken", "refreshtoken", "idtoken", "clientsecret", "password", "assertion",
+	"clientassertion", "registrationaccesstoken", "privatekey", "secret", "apikey", "devicecode",
+	"code", "authorizationcode", "token", "signature",
+}
 
 // publish reads the members that readers asked for.
 func (g *reading) publish(out *exchange.Issued) {
@@ -41,7 +44,8 @@ func (g *reading) publish(out *exchange.Issued) {
 // going by its name.
 func secretive(name string) bool {
 	folded := fold(name)
-	return slices.Contains(secretMembers, folded) || strings.HasSuffix(folded, "token") || strings.HasSuffix(folded, "secret") ||
+	return slices.Contains(secretMembers, folded) || strings.HasSuffix(folded, "token") ||
+		strings.HasSuffix(folded, "secret") ||
 		strings.HasSuffix(folded, "password")
 }
 
@@ -64,7 +68,8 @@ func (g *reading) holdsSecret(value string) bool {
 // token that was exchanged for another may come back: its API takes it anyway.
 func (g *reading) handsBack(access string) bool {
 	token := redact.New(access)
-	if token.Equal(g.request.ClientSecret) || g.request.Answer.AccessToken != "" && token.Equal(g.kept.RefreshToken) {
+	if token.Equal(g.request.ClientSecret) ||
+		g.request.Answer.AccessToken != "" && token.Equal(g.kept.RefreshToken) {
 		return true
 	}
 	for name, values := range g.request.Form {

@@ -47,7 +47,8 @@ func (c *Client) Refused(a Answer, r Refusal) *exchange.Error {
 }
 
 func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
-	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.headers()), Code: s.shown(r.Sent), Problem: s.form}
+	e := &exchange.Error{Doing: r.Doing, Status: a.Status, RetryAfter: c.retryAfter(a.headers()),
+		Code: s.shown(r.Sent), Problem: s.form}
 	if e.RetryAfter == 0 {
 		e.RetryAfter = s.retryAfter
 	}
@@ -78,13 +79,15 @@ type verdict struct {
 // not there, and words that nobody knows are not.
 func judge(status int, s said, r Refusal) verdict {
 	found := lookUp(s)
-	if status == http.StatusTooManyRequests && (!r.password() || !found.byCode || found.means != meansPassword) {
+	if status == http.StatusTooManyRequests &&
+		(!r.password() || !found.byCode || found.means != meansPassword) {
 		return verdict{class: exchange.Throttled}
 	}
 	switch {
 	case found.means == meansThrottled:
 		return verdict{class: exchange.Throttled, hint: found.hint}
-	case found.means == meansPassing && vagueCodes[found.code] && (status == http.StatusUnauthorized || status < 500 && r.password()):
+	case found.means == meansPassing && vagueCodes[found.code] &&
+		(status == http.StatusUnauthorized || status < 500 && r.password()):
 		return byStatus(status, s, r)
 	case found.means == meansPassing && (status < 500 || !r.password()):
 		return verdict{class: exchange.Transient, hint: found.hint}
@@ -112,23 +115,28 @@ func (r Refusal) password() bool { return r.Kind == PasswordGrant }
 
 // byWord is the verdict where the refusal has a word that is known.
 func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
-	general := found.code == "invalid_request" || found.code == "access_denied" || found.code == "unauthorized_client" || found.code == "forbidden"
+	general := found.code == "invalid_request" || found.code == "access_denied" ||
+		found.code == "unauthorized_client" || found.code == "forbidden"
 	switch {
 	case r.Kind == RefreshGrant && found.means != meansClient && saysDead(s.texts, true),
-		r.Kind == RefreshGrant && found.means == meansClient && found.code != "" && saysDead(s.texts, true) && !namesClient(s.texts),
-		r.Kind == RefreshGrant && (general || found.means == meansNothing && !found.known) && saysDead(s.texts, false):
+		r.Kind == RefreshGrant && found.means == meansClient && found.code != "" &&
+			saysDead(s.texts, true) && !namesClient(s.texts),
+		r.Kind == RefreshGrant && (general || found.means == meansNothing && !found.known) &&
+			saysDead(s.texts, false):
 		v := dead(r)
 		if found.means == meansToken || found.means == meansGrant {
 			v.hint = first(found.hint, v.hint)
 		}
 		return v, true
-	case found.means == meansClient && found.code == "unauthorized_client" && found.hint == "" && r.Kind == RefreshGrant:
+	case found.means == meansClient && found.code == "unauthorized_client" && found.hint == "" &&
+		r.Kind == RefreshGrant:
 		// To a client that got this very refresh token it is the token that is
 		// refused (Exact Online, Atlassian).
 		return verdict{class: exchange.GrantDead, hint: hintRefused}, true
 	case found.means == meansClient:
 		return verdict{class: exchange.CredentialDead, hint: first(found.hint, clientHint(r))}, true
-	case found.means == meansPassword && !found.byCode && !r.password() && slices.ContainsFunc(s.texts, containsAny(passingTexts)):
+	case found.means == meansPassword && !found.byCode && !r.password() &&
+		slices.ContainsFunc(s.texts, containsAny(passingTexts)):
 		return verdict{class: exchange.Transient}, true // locked, but for a moment
 	case found.means == meansGrant, found.means == meansToken, found.means == meansPassword:
 		v := dead(r)
@@ -167,7 +175,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 
 // namesClient reports whether a text is about the client.
 func namesClient(texts []string) bool {
-	return slices.ContainsFunc(texts, containsAny([]string{"client authentication", "client credentials", "client secret", "client id"}))
+	return slices.ContainsFunc(texts, containsAny([]string{
+		"client authentication", "client credentials", "client secret", "client id"}))
 }
 
 func containsAny(parts []string) func(string) bool {
@@ -209,7 +218,9 @@ func byStatus(status int, s said, r Refusal) verdict {
 		v := forbidden(r)
 		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0 // a wall before the provider may say so
 		return v
-	case r.Kind == RefreshGrant && (status == http.StatusBadRequest || status == http.StatusConflict || status == http.StatusGone || status == http.StatusUnprocessableEntity):
+	case r.Kind == RefreshGrant && (status == http.StatusBadRequest ||
+		status == http.StatusConflict || status == http.StatusGone ||
+		status == http.StatusUnprocessableEntity):
 		v := dead(r)
 		v.unsure = true
 		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in again and store the new " +
@@ -291,14 +302,17 @@ func lookUp(s said) finding {
 		case vagueCodes[f.code] && w.means == meansPassword: // Bad credentials, in a 500
 			return finding{known: true, byCode: true, code: w.part, means: w.means, hint: w.hint}
 		case passes && f.means != meansPassword, !f.known && w.means != meansNothing:
-			return finding{known: true, means: w.means, hint: w.hint, code: f.code, byCode: f.byCode && !passes}
+			return finding{known: true, means: w.means, hint: w.hint, code: f.code,
+				byCode: f.byCode && !passes}
 		case passes:
 		case f.known && w.means == meansNothing && (f.means == meansClient || f.means == meansGrant):
 			f.hint = w.hint
 			return f
-		case f.known && w.means != meansNothing && w.hint != "" && f.means != meansThrottled && f.means != meansPassing:
+		case f.known && w.means != meansNothing && w.hint != "" && f.means != meansThrottled &&
+			f.means != meansPassing:
 			f.hint = w.hint
-			if f.code == "invalid_request" || f.code == "access_denied" || f.code == "unauthorized_client" && w.means == meansToken {
+			if f.code == "invalid_request" || f.code == "access_denied" ||
+				f.code == "unauthorized_client" && w.means == meansToken {
 				f.means, f.code = w.means, "" // the text says which of many things it is
 			}
 			return f
@@ -327,8 +341,9 @@ func (s said) shown(sent []redact.Secret) string {
 // rfcCode are the codes of RFC 6749, RFC 8707 and RFC 6750, which are shown even
 // where a client's name contains one.
 var rfcCode = map[string]bool{
-	"invalid_grant": true, "invalid_client": true, "unauthorized_client": true, "invalid_request": true,
-	"unsupported_grant_type": true, "invalid_scope": true, "invalid_target": true, "access_denied": true, "invalid_token": true,
+	"invalid_grant": true, "invalid_client": true, "unauthorized_client": true,
+	"invalid_request": true, "unsupported_grant_type": true, "invalid_scope": true,
+	"invalid_target": true, "access_denied": true, "invalid_token": true,
 }
 
 // retryAfter reads the header as RFC 9110 section 10.2.3 has it: seconds or a

@@ -14,22 +14,27 @@ import (
 
 func refuse(status int, body string, r Refusal) *exchange.Error {
 	r.Sent = append(r.Sent, redact.New(canary))
-	return newClient().Refused(Answer{Status: status, Header: boxed(http.Header{}), Body: redact.New(body)}, r)
+	return newClient().Refused(Answer{Status: status, Header: boxed(http.Header{}),
+		Body: redact.New(body)}, r)
 }
 
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	const (
 		goaUnauthorized = `{"name":"unauthorized","id":"Kp3x9Qa1","message":"access token is invalid ` + canaryOther + `","temporary":false,"timeout":false,"fault":false}`
-		goaBad          = `{"name":"bad_request","id":"Kp3x9Qa1","message":"` + canaryOther + `","temporary":false,"timeout":false,"fault":false}`
-		okta            = `{"errorCode":"E0000011","errorSummary":"Invalid token provided ` + canaryOther + `"}`
-		list            = `{"errors":[{"status":401,"code":"auth-unauthorized","title":"` + canaryOther + `"}]}`
-		html            = ` <html><head><title>` + canaryOther + `</title></head></html>`
+		goaBad          = `{"name":"bad_request","id":"Kp3x9Qa1","message":"` + canaryOther +
+			`","temporary":false,"timeout":false,"fault":false}`
+		okta = `{"errorCode":"E0000011","errorSummary":"Invalid token provided ` +
+			canaryOther + `"}`
+		list = `{"errors":[{"status":401,"code":"auth-unauthorized","title":"` +
+			canaryOther + `"}]}`
+		html = ` <html><head><title>` + canaryOther + `</title></head></html>`
 	)
 	rfc := func(code string) string {
 		return `{"error":"` + code + `","error_description":"` + canaryOther + `"}`
 	}
-	refresh, password, client, call := Refusal{Kind: RefreshGrant}, Refusal{Kind: PasswordGrant}, Refusal{Kind: ClientGrant}, Refusal{Kind: Call}
+	refresh, password, client, call := Refusal{Kind: RefreshGrant}, Refusal{Kind: PasswordGrant},
+		Refusal{Kind: ClientGrant}, Refusal{Kind: Call}
 	for _, tt := range []struct {
 		name   string
 		status int
@@ -41,42 +46,62 @@ func TestRefused(t *testing.T) {
 		{"dead refresh token", 400, rfc("invalid_grant"), refresh, exchange.GrantDead, "invalid_grant"},
 		{"dead refresh token, 401", 401, rfc("invalid_grant"), refresh, exchange.GrantDead, "invalid_grant"},
 		{"dead refresh token, 500", 500, rfc("invalid_grant"), refresh, exchange.GrantDead, "invalid_grant"},
-		{"wrong password before Keycloak 26.6", 401, rfc("invalid_grant"), password, exchange.CredentialDead, "invalid_grant"},
-		{"wrong password since", 400, rfc("invalid_grant"), password, exchange.CredentialDead, "invalid_grant"},
-		{"invalid_grant for a client", 400, rfc("invalid_grant"), client, exchange.CredentialDead, "invalid_grant"},
+		{"wrong password before Keycloak 26.6", 401, rfc("invalid_grant"), password,
+			exchange.CredentialDead, "invalid_grant"},
+		{"wrong password since", 400, rfc("invalid_grant"), password, exchange.CredentialDead,
+			"invalid_grant"},
+		{"invalid_grant for a client", 400, rfc("invalid_grant"), client, exchange.CredentialDead,
+			"invalid_grant"},
 		{"invalid_client", 401, rfc("invalid_client"), refresh, exchange.CredentialDead, "invalid_client"},
-		{"invalid_client, 400", 400, rfc("invalid_client"), client, exchange.CredentialDead, "invalid_client"},
-		{"unauthorized_client", 400, rfc("unauthorized_client"), password, exchange.CredentialDead, "unauthorized_client"},
+		{"invalid_client, 400", 400, rfc("invalid_client"), client, exchange.CredentialDead,
+			"invalid_client"},
+		{"unauthorized_client", 400, rfc("unauthorized_client"), password, exchange.CredentialDead,
+			"unauthorized_client"},
 		{"invalid_request", 400, rfc("invalid_request"), refresh, exchange.GrantDead, "invalid_request"},
-		{"invalid_request, 401", 401, rfc("invalid_request"), password, exchange.CredentialDead, "invalid_request"},
-		{"unsupported_grant_type", 400, rfc("unsupported_grant_type"), password, exchange.Misconfigured, "unsupported_grant_type"},
+		{"invalid_request, 401", 401, rfc("invalid_request"), password, exchange.CredentialDead,
+			"invalid_request"},
+		{"unsupported_grant_type", 400, rfc("unsupported_grant_type"), password,
+			exchange.Misconfigured, "unsupported_grant_type"},
 		{"invalid_scope", 400, rfc("invalid_scope"), client, exchange.Misconfigured, "invalid_scope"},
 		{"invalid_target", 400, rfc("invalid_target"), client, exchange.Misconfigured, "invalid_target"},
 		{"realm disabled", 403, rfc("access_denied"), password, exchange.Misconfigured, "access_denied"},
 		{"server_error", 400, rfc("server_error"), refresh, exchange.Transient, "server_error"},
-		{"temporarily_unavailable", 400, rfc("temporarily_unavailable"), refresh, exchange.Transient, "temporarily_unavailable"},
+		{"temporarily_unavailable", 400, rfc("temporarily_unavailable"), refresh,
+			exchange.Transient, "temporarily_unavailable"},
 		{"unknown code, 400", 400, rfc("weird_code"), refresh, exchange.GrantDead, "weird_code"},
 
 		{"Goa 401 on refresh", 401, goaUnauthorized, refresh, exchange.GrantDead, "unauthorized"},
-		{"Goa 401 on client_credentials", 401, goaUnauthorized, client, exchange.CredentialDead, "unauthorized"},
+		{"Goa 401 on client_credentials", 401, goaUnauthorized, client, exchange.CredentialDead,
+			"unauthorized"},
 		{"Goa 401 on a call", 401, goaUnauthorized, call, exchange.Misconfigured, "unauthorized"},
-		{"Goa 400 on refresh", 400, goaBad, Refusal{Kind: RefreshGrant, DeadOn400: true}, exchange.GrantDead, "bad_request"},
-		{"Goa 400 on client_credentials", 400, goaBad, Refusal{Kind: ClientGrant, DeadOn400: true}, exchange.CredentialDead, "bad_request"},
+		{"Goa 400 on refresh", 400, goaBad, Refusal{Kind: RefreshGrant, DeadOn400: true},
+			exchange.GrantDead, "bad_request"},
+		{"Goa 400 on client_credentials", 400, goaBad, Refusal{Kind: ClientGrant, DeadOn400: true},
+			exchange.CredentialDead, "bad_request"},
 		{"Goa 400 elsewhere", 400, goaBad, refresh, exchange.GrantDead, "bad_request"},
-		{"Goa 403 on client_credentials", 403, `{"name":"forbidden","message":"x"}`, client, exchange.CredentialDead, "forbidden"},
-		{"Goa 403 on refresh", 403, `{"name":"forbidden","message":"x"}`, refresh, exchange.Misconfigured, "forbidden"},
-		{"Goa throttled", 429, `{"name":"too_many_requests","temporary":true}`, refresh, exchange.Throttled, "too_many_requests"},
-		{"Goa throttled by name", 400, `{"name":"too_many_requests","temporary":true}`, refresh, exchange.Throttled, "too_many_requests"},
-		{"Goa temporary", 401, `{"name":"unauthorized","temporary":true}`, refresh, exchange.Transient, "unauthorized"},
-		{"Goa timeout", 400, `{"name":"bad_request","timeout":true}`, refresh, exchange.Transient, "bad_request"},
-		{"Goa internal_error", 500, `{"name":"internal_error","temporary":true}`, refresh, exchange.Transient, "internal_error"},
+		{"Goa 403 on client_credentials", 403, `{"name":"forbidden","message":"x"}`, client,
+			exchange.CredentialDead, "forbidden"},
+		{"Goa 403 on refresh", 403, `{"name":"forbidden","message":"x"}`, refresh,
+			exchange.Misconfigured, "forbidden"},
+		{"Goa throttled", 429, `{"name":"too_many_requests","temporary":true}`, refresh,
+			exchange.Throttled, "too_many_requests"},
+		{"Goa throttled by name", 400, `{"name":"too_many_requests","temporary":true}`, refresh,
+			exchange.Throttled, "too_many_requests"},
+		{"Goa temporary", 401, `{"name":"unauthorized","temporary":true}`, refresh,
+			exchange.Transient, "unauthorized"},
+		{"Goa timeout", 400, `{"name":"bad_request","timeout":true}`, refresh, exchange.Transient,
+			"bad_request"},
+		{"Goa internal_error", 500, `{"name":"internal_error","temporary":true}`, refresh,
+			exchange.Transient, "internal_error"},
 		{"Goa bad_gateway", 502, `{"name":"bad_gateway"}`, refresh, exchange.Transient, "bad_gateway"},
 
 		{"Okta", 401, okta, client, exchange.CredentialDead, "E0000011"},
-		{"Okta, summary only", 401, `{"errorSummary":"` + canaryOther + `"}`, refresh, exchange.GrantDead, ""},
+		{"Okta, summary only", 401, `{"errorSummary":"` + canaryOther + `"}`, refresh,
+			exchange.GrantDead, ""},
 		{"a list", 401, list, refresh, exchange.GrantDead, "auth-unauthorized"},
 		{"an empty list", 401, `{"errors":[]}`, refresh, exchange.GrantDead, ""},
-		{"statusMessage", 401, `{"statusMessage":"` + canaryOther + `"}`, password, exchange.CredentialDead, ""},
+		{"statusMessage", 401, `{"statusMessage":"` + canaryOther + `"}`, password,
+			exchange.CredentialDead, ""},
 		{"text", 401, "Unauthorized " + canaryOther, refresh, exchange.GrantDead, ""},
 		{"text on password", 401, "Unauthorized", password, exchange.CredentialDead, ""},
 		{"nothing", 401, "", refresh, exchange.GrantDead, ""},
@@ -99,16 +124,19 @@ func TestRefused(t *testing.T) {
 		{"400 without a word", 400, "", refresh, exchange.GrantDead, ""},
 
 		{"a code that is what was sent", 400, `{"error":"` + canary + `"}`, refresh, exchange.GrantDead, ""},
-		{"a code that has what was sent", 400, `{"error":"no_` + canary + `"}`, refresh, exchange.GrantDead, ""},
+		{"a code that has what was sent", 400, `{"error":"no_` + canary + `"}`, refresh,
+			exchange.GrantDead, ""},
 		{"a code that is a token", 400, `{"error":"` + canaryOther + `"}`, refresh, exchange.GrantDead, ""},
-		{"a code that is a sentence", 400, `{"error":"` + canaryOther + ` is wrong"}`, refresh, exchange.GrantDead, ""},
+		{"a code that is a sentence", 400, `{"error":"` + canaryOther + ` is wrong"}`, refresh,
+			exchange.GrantDead, ""},
 		{"a code that is a number", 400, `{"error":400}`, refresh, exchange.GrantDead, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.asked.Doing = "trying"
 			e := refuse(tt.status, tt.body, tt.asked)
-			if e.Class != tt.class || e.Code != tt.code || e.Lost || e.Status != tt.status || e.Doing != "trying" {
+			if e.Class != tt.class || e.Code != tt.code || e.Lost || e.Status != tt.status ||
+				e.Doing != "trying" {
 				t.Errorf("%+v, want %s %q", e, tt.class, tt.code)
 			}
 			leaks(t, e)
@@ -120,11 +148,13 @@ func TestRefused(t *testing.T) {
 // they contain one.
 func TestRefusedShowsKnownCodes(t *testing.T) {
 	t.Parallel()
-	e := refuse(401, `{"error":"invalid_client"}`, Refusal{Kind: ClientGrant, Sent: []redact.Secret{redact.New("client"), redact.New("invalid_client")}})
+	e := refuse(401, `{"error":"invalid_client"}`, Refusal{Kind: ClientGrant,
+		Sent: []redact.Secret{redact.New("client"), redact.New("invalid_client")}})
 	if e.Code != "invalid_client" {
 		t.Errorf("code = %q", e.Code)
 	}
-	e = refuse(400, `{"error":"acme"}`, Refusal{Kind: ClientGrant, Sent: []redact.Secret{redact.New("acme-prod")}})
+	e = refuse(400, `{"error":"acme"}`, Refusal{Kind: ClientGrant,
+		Sent: []redact.Secret{redact.New("acme-prod")}})
 	if e.Code != "" {
 		t.Errorf("code = %q, part of what was sent", e.Code)
 	}
@@ -160,7 +190,8 @@ func TestDescriptions(t *testing.T) {
 		"Realm not enabled":                                      "realm is disabled",
 		"The refresh token is invalid or expired.":               "already used",
 	} {
-		e := refuse(400, `{"error":"invalid_grant","error_description":"`+description+`"}`, Refusal{Kind: RefreshGrant})
+		e := refuse(400, `{"error":"invalid_grant","error_description":"`+description+`"}`,
+			Refusal{Kind: RefreshGrant})
 		if !strings.Contains(e.Hint, part) {
 			t.Errorf("%s: hint %q", description, e.Hint)
 		}
@@ -192,7 +223,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-var allClasses = []exchange.Class{exchange.Throttled, exchange.Transient, exchange.GrantDead, exchange.CredentialDead, exchange.Misconfigured}
+var allClasses = []exchange.Class{exchange.Throttled, exchange.Transient, exchange.GrantDead,
+	exchange.CredentialDead, exchange.Misconfigured}
 
 // checkRefusal holds for every refusal, whatever the body.
 func checkRefusal(t *testing.T, status int, body string) {
@@ -233,7 +265,8 @@ func FuzzGoa(f *testing.F) {
 		body := goaBody(name, message, temporary, timeout)
 		checkRefusal(t, status, body)
 		e := refuse(status, body, Refusal{Kind: RefreshGrant})
-		if (temporary || timeout) && status != 429 && e.Class != exchange.Transient && e.Class != exchange.Throttled {
+		if (temporary || timeout) && status != 429 && e.Class != exchange.Transient &&
+			e.Class != exchange.Throttled {
 			t.Errorf("temporary, but %s", e.Class)
 		}
 	})
@@ -241,7 +274,8 @@ func FuzzGoa(f *testing.F) {
 
 // goaBody is an error in Goa's envelope.
 func goaBody(name, message string, temporary, timeout bool) string {
-	b, err := json.Marshal(map[string]any{"name": name, "id": "Kp3x9Qa1", "message": message, "temporary": temporary, "timeout": timeout, "fault": false})
+	b, err := json.Marshal(map[string]any{"name": name, "id": "Kp3x9Qa1", "message": message,
+		"temporary": temporary, "timeout": timeout, "fault": false})
 	if err != nil {
 		panic(err)
 	}

@@ -127,7 +127,8 @@ func (r Request) build(ctx context.Context, doing string) (*http.Request, []reda
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.TokenURL, strings.NewReader(body))
 	if err != nil { // quotes the URL
-		return nil, nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return nil, nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the URL cannot be used"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		if !r.mayHeader(name, r.Headers[name].Reveal()) {
@@ -175,8 +176,9 @@ func jsonBody(parameters url.Values) string {
 // ownHeaders are those that the request and its transport set, by which one
 // request could be made two (RFC 9112 section 11.2).
 var ownHeaders = map[string]bool{
-	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Expect": true,
-	"Host": true, "Keep-Alive": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Te": true,
+	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
+	"Expect": true,
+	"Host":   true, "Keep-Alive": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Te": true,
 	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
@@ -184,7 +186,8 @@ var ownHeaders = map[string]bool{
 func (r Request) mayHeader(name, value string) bool {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(c rune) bool { return !strings.ContainsRune(headerLetters, c) }):
+	case name == "" || strings.ContainsFunc(name,
+		func(c rune) bool { return !strings.ContainsRune(headerLetters, c) }):
 		return false
 	case ownHeaders[canonical], canonical == "Authorization" && r.Auth == AuthBasic:
 		return false

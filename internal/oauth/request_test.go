@@ -29,14 +29,16 @@ func TestExchangeAsJSON(t *testing.T) {
 	where, got := raw(t)
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: where, JSON: true, Auth: AuthBody,
 		ClientID: redact.New("id"), ClientSecret: redact.New(`s"é`),
-		Headers: map[string]redact.Secret{"x-api-key": redact.New(canary), "accept": redact.New("application/vnd.x+json"), "User-Agent": redact.New("acme")},
-		Form:    redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "resource": {"a", "b"}})})
+		Headers: map[string]redact.Secret{"x-api-key": redact.New(canary),
+			"accept": redact.New("application/vnd.x+json"), "User-Agent": redact.New("acme")},
+		Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}, "resource": {"a", "b"}})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := `{"client_id":"id","client_secret":"s\"é","grant_type":"client_credentials","resource":["a","b"]}`
 	want := fmt.Sprintf("POST /token HTTP/1.1\r\nHost: HOST\r\nUser-Agent: acme\r\nContent-Length: %d\r\nAccept: application/vnd.x+json\r\n"+
-		"Content-Type: application/json\r\nX-Api-Key: %s\r\nConnection: close\r\n\r\n%s", len(body), canary, body)
+		"Content-Type: application/json\r\nX-Api-Key: %s\r\nConnection: close\r\n\r\n%s", len(body),
+		canary, body)
 	if diff := cmp.Diff(want, got()); diff != "" {
 		t.Error(diff)
 	}
@@ -50,15 +52,21 @@ func TestExchangeHeadersThatCannotBeSent(t *testing.T) {
 		name, value string
 		auth        Auth
 	}{
-		{"Host", "other.example.com", AuthNone}, {"content-length", "3", AuthNone}, {"Transfer-Encoding", "chunked", AuthNone},
-		{"content-type", "text/plain", AuthNone}, {"Connection", "x", AuthNone}, {"authorization", "Basic " + canary, AuthBasic},
-		{"X-A", canary + "\r\nX-B: c", AuthNone}, {"X-A", canary + "\x00", AuthNone}, {"X A", canary, AuthNone}, {"", canary, AuthNone},
+		{"Host", "other.example.com", AuthNone}, {"content-length", "3", AuthNone},
+		{"Transfer-Encoding", "chunked", AuthNone},
+		{"content-type", "text/plain", AuthNone}, {"Connection", "x", AuthNone},
+		{"authorization", "Basic " + canary, AuthBasic},
+		{"X-A", canary + "\r\nX-B: c", AuthNone}, {"X-A", canary + "\x00", AuthNone},
+		{"X A", canary, AuthNone}, {"", canary, AuthNone},
 		{"X-" + canaryOther + "\n", canary, AuthNone},
 	} {
-		_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://127.0.0.1:1/t", Auth: tt.auth,
-			Headers: map[string]redact.Secret{tt.name: redact.New(tt.value)}, Form: redact.ValuesOf(url.Values{"grant_type": {"x"}})})
+		_, err := newClient().Exchange(t.Context(), loopback,
+			Request{TokenURL: "http://127.0.0.1:1/t", Auth: tt.auth,
+				Headers: map[string]redact.Secret{tt.name: redact.New(tt.value)},
+				Form:    redact.ValuesOf(url.Values{"grant_type": {"x"}})})
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Lost || !strings.HasPrefix(e.Problem, "a header in the settings cannot be sent") {
+		if e.Class != exchange.Misconfigured || e.Lost || !strings.HasPrefix(e.Problem,
+			"a header in the settings cannot be sent") {
 			t.Errorf("%q: %+v", tt.name, e)
 		}
 		if strings.Contains(e.Error(), canary) {
@@ -74,8 +82,9 @@ func TestExchangeHeaderIsASecret(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = fmt.Fprintf(w, `{"error":%q}`, r.Header.Get("X-Api-Key"))
 	})
-	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL, Headers: map[string]redact.Secret{"X-Api-Key": redact.New("words.of.key")},
-		Form: redact.ValuesOf(url.Values{"grant_type": {"x"}})})
+	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: s.URL,
+		Headers: map[string]redact.Secret{"X-Api-Key": redact.New("words.of.key")},
+		Form:    redact.ValuesOf(url.Values{"grant_type": {"x"}})})
 	if e := failure(t, err); e.Code != "" {
 		t.Errorf("the code is %q", e.Code)
 	}
@@ -90,7 +99,8 @@ func issue(t *testing.T) (tls.Certificate, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +119,8 @@ func TestExchangeByMutualTLS(t *testing.T) {
 	certificate, trusted := issue(t)
 	stranger, _ := issue(t)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprintf(w, `{"access_token":"for-%s","expires_in":3600}`, r.TLS.PeerCertificates[0].Subject.CommonName)
+		_, _ = fmt.Fprintf(w, `{"access_token":"for-%s","expires_in":3600}`,
+			r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted,
@@ -123,7 +134,9 @@ func TestExchangeByMutualTLS(t *testing.T) {
 	client.RootCAs.AddCert(s.Certificate())
 
 	ask := func(c *tls.Certificate) (exchange.Issued, error) {
-		return client.Exchange(t.Context(), loopback, Request{TokenURL: s.URL, Certificate: redact.Wrap(c), Form: redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})})
+		return client.Exchange(t.Context(), loopback, Request{TokenURL: s.URL,
+			Certificate: redact.Wrap(c),
+			Form:        redact.ValuesOf(url.Values{"grant_type": {"client_credentials"}})})
 	}
 	issued, err := ask(&certificate)
 	if err != nil || issued.AccessToken.Reveal() != "for-client" {
@@ -134,7 +147,9 @@ func TestExchangeByMutualTLS(t *testing.T) {
 	for name, c := range map[string]*tls.Certificate{"none": nil, "another's": &stranger} {
 		_, err := ask(c)
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Lost || e.Problem != "the server refused the TLS connection" || !strings.Contains(e.Hint, "certificate") {
+		if e.Class != exchange.Misconfigured || e.Lost ||
+			e.Problem != "the server refused the TLS connection" ||
+			!strings.Contains(e.Hint, "certificate") {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}

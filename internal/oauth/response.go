@@ -28,8 +28,10 @@ type reading struct {
 // issued reads a 2xx answer: RFC 6749 section 5.1, with what servers make of
 // it. What cannot be used was granted all the same, so the error says so; a
 // refresh token that came with it is returned beside the error.
-func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret, from time.Time) (exchange.Issued, error) {
-	g := &reading{request: r, doing: doing, status: a.Status, sent: sent, now: c.now(), from: from, body: parseBody(a.Body.Reveal())}
+func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
+	from time.Time) (exchange.Issued, error) {
+	g := &reading{request: r, doing: doing, status: a.Status, sent: sent, now: c.now(), from: from,
+		body: parseBody(a.Body.Reveal())}
 	g.kept.IssuedAt = from
 	holder, access, found := g.accessToken()
 	g.keepRefreshToken(holder)
@@ -47,9 +49,10 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 	case g.body.form != formObject:
 		return g.unusable("the answer is not a JSON object", hintHTML, true)
 	}
-	return g.unusable(`the answer has no "access_token"`+g.names(), "Check that the URL is the provider's token endpoint."+
-		g.ifSettings(" If it is, set settings.answer to the place of the token in "+
-			"the answer."), false)
+	return g.unusable(`the answer has no "access_token"`+g.names(),
+		"Check that the URL is the provider's token endpoint."+
+			g.ifSettings(" If it is, set settings.answer to the place of the token in "+
+				"the answer."), false)
 }
 
 // saysNo returns the error that a 2xx answer tells, or nil: GitHub, Slack, Zoho
@@ -76,15 +79,18 @@ func (g *reading) brokeOff() (exchange.Issued, error) {
 // unusable returns the error for a grant that cannot be published. blind is set if
 // not even the answer's members could be read: then its refresh token is lost.
 func (g *reading) unusable(problem, hint string, blind bool) (exchange.Issued, error) {
-	return g.kept, &exchange.Error{Class: exchange.Misconfigured, Doing: g.doing, Status: g.status, Unusable: true,
-		Lost: blind && g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
+	return g.kept, &exchange.Error{Class: exchange.Misconfigured, Doing: g.doing, Status: g.status,
+		Unusable: true,
+		Lost:     blind && g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
 }
 
 // wrappers are the members, folded, in which servers wrap what RFC 6749 has at
 // the top: Withings has body, TikTok and Douyin data, Cognito AuthenticationResult,
 // others the rest.
-var wrappers = []string{"data", "body", "result", "response", "payload", "content", "token", "tokens", "d", "auth", "session",
-	"authentication", "authenticationresult", "credentials", "oauth", "output"}
+var wrappers = []string{
+	"data", "body", "result", "response", "payload", "content", "token", "tokens", "d", "auth",
+	"session", "authentication", "authenticationresult", "credentials", "oauth", "output",
+}
 
 // places are where an answer's members may stand: at the top, then in a
 // wrapper.
@@ -172,8 +178,9 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	case life.over:
 		// To ask again costs nothing where no refresh token was spent for it.
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
-		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Unusable: spends,
-			Problem: "the provider gave a token that expires at once", Hint: hintAtItsEnd +
+		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status,
+			Unusable: spends,
+			Problem:  "the provider gave a token that expires at once", Hint: hintAtItsEnd +
 				g.ifSettings(" If 0 means that the provider's tokens do not expire, set "+
 					"settings.token_life.")}
 	case life.absurd:
@@ -216,7 +223,8 @@ var bearerTypes = map[string]bool{
 func (g *reading) bearer(value json.RawMessage) bool {
 	kind, ok := text(value)
 	return !ok || bearerTypes[fold(kind)] ||
-		slices.ContainsFunc(g.request.TokenTypes, func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), kind) })
+		slices.ContainsFunc(g.request.TokenTypes,
+			func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), kind) })
 }
 
 // scope is what is known to be granted: what the answer says, else what the
@@ -258,7 +266,8 @@ func (g *reading) keepRefreshToken(holder members) {
 	token, told := text(value)
 	switch {
 	case told && token == "":
-		g.kept.Hints = append(g.kept.Hints, `The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`)
+		g.kept.Hints = append(g.kept.Hints,
+			`The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`)
 		return
 	case !told:
 		return
@@ -304,7 +313,8 @@ var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^
 func (g *reading) names() string {
 	var out []string
 	for _, m := range g.body.members {
-		if m.name != "access_token" && codeRE().MatchString(m.name) && !echoes(m.name, g.sent) && len(out) < 8 {
+		if m.name != "access_token" && codeRE().MatchString(m.name) && !echoes(m.name, g.sent) &&
+			len(out) < 8 {
 			out = append(out, m.name)
 		}
 	}

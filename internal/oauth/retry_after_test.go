@@ -12,8 +12,10 @@ import (
 // nothing where the header is neither seconds nor a date, and no earlier time is
 // waited for longer than a later one.
 func FuzzRetryAfter(f *testing.F) {
-	for _, header := range []string{"", "30", " 30 ", "-5", "+7", "1e3", "0x10", "9223372036854775807", "99999999999999999999", "soon",
-		"Sat, 21 Nov 2026 16:02:00 GMT", "Saturday, 21-Nov-26 16:02:00 GMT", "Sat Nov 21 16:02:00 2026", "Sat, 21 Nov 0000 16:02:00 GMT",
+	for _, header := range []string{"", "30", " 30 ", "-5", "+7", "1e3", "0x10",
+		"9223372036854775807", "99999999999999999999", "soon",
+		"Sat, 21 Nov 2026 16:02:00 GMT", "Saturday, 21-Nov-26 16:02:00 GMT",
+		"Sat Nov 21 16:02:00 2026", "Sat, 21 Nov 0000 16:02:00 GMT",
 		"Fri, 31 Dec 9999 23:59:59 GMT"} {
 		f.Add(header, 429, int64(0))
 	}
@@ -22,7 +24,8 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string, status int, later int64) {
 		wait := func(now time.Time) time.Duration {
 			c := &Client{Now: func() time.Time { return now }}
-			return c.Refused(Answer{Status: status, Header: boxed(http.Header{"Retry-After": {header}})}, Refusal{}).RetryAfter
+			return c.Refused(Answer{Status: status,
+				Header: boxed(http.Header{"Retry-After": {header}})}, Refusal{}).RetryAfter
 		}
 		at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 		got := wait(at)

@@ -84,24 +84,29 @@ var tags = lazyregexp.New(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
 // minorErrorCode; HubSpot status and category; Apigee ErrorCode and
 // fault.detail.errorcode; Zoom reason; Google error.status; Entra suberror.
 var codeNames = map[string]int{
-	"error": 1, "errorcode": 2, "errcode": 2, "minorerrorcode": 2, "errortype": 3, "errorid": 3, "code": 3, "type": 4, "name": 4,
-	"status": 5, "category": 5, "reason": 5, "errorreason": 5, "suberror": 6, "errorsubcode": 6, "faultcode": 6, "exception": 6,
-	"result": 7, "title": 8, "key": 8, "id": 9,
+	"error": 1, "errorcode": 2, "errcode": 2, "minorerrorcode": 2, "errortype": 3, "errorid": 3,
+	"code": 3, "type": 4, "name": 4, "status": 5, "category": 5, "reason": 5, "errorreason": 5,
+	"suberror": 6, "errorsubcode": 6, "faultcode": 6, "exception": 6, "result": 7, "title": 8,
+	"key": 8, "id": 9,
 }
 
 // textNames are those whose value is a sentence.
 var textNames = map[string]bool{
-	"errordescription": true, "description": true, "message": true, "errormessage": true, "errmsg": true, "errormsg": true, "msg": true,
-	"detail": true, "details": true, "errordetail": true, "errordetails": true, "errorsummary": true, "summary": true, "hint": true,
-	"faultstring": true, "statusmessage": true, "statustext": true, "developermessage": true, "usermessage": true, "cause": true,
-	"resource": true, "field": true, "parameter": true, "param": true, "property": true, "desc": true, "debugmessage": true,
-	"errorcauses": true, "moreinfo": true, "userdescription": true, "longmessage": true, "errors": true, "reasonphrase": true,
+	"errordescription": true, "description": true, "message": true, "errormessage": true,
+	"errmsg": true, "errormsg": true, "msg": true, "detail": true, "details": true,
+	"errordetail": true, "errordetails": true, "errorsummary": true, "summary": true,
+	"hint": true, "faultstring": true, "statusmessage": true, "statustext": true,
+	"developermessage": true, "usermessage": true, "cause": true, "resource": true,
+	"field": true, "parameter": true, "param": true, "property": true, "desc": true,
+	"debugmessage": true, "errorcauses": true, "moreinfo": true, "userdescription": true,
+	"longmessage": true, "errors": true, "reasonphrase": true,
 }
 
 // holders are those whose value holds an error, or the object that does.
 var holders = map[string]bool{
-	"error": true, "errors": true, "fault": true, "faults": true, "detail": true, "details": true, "data": true, "body": true,
-	"response": true, "result": true, "meta": true, "exception": true, "errorcauses": true, "innererror": true, "envelope": true,
+	"error": true, "errors": true, "fault": true, "faults": true, "detail": true,
+	"details": true, "data": true, "body": true, "response": true, "result": true, "meta": true,
+	"exception": true, "errorcauses": true, "innererror": true, "envelope": true,
 	"oautherror": true, "status": true, "oauth": true,
 }
 
@@ -172,7 +177,10 @@ func (s *said) value(l []json.RawMessage, depth int) {
 }
 
 // nothing are values of an error member that say that there is none.
-var nothing = map[string]bool{"none": true, "null": true, "nil": true, "ok": true, "success": true, "false": true, "0": true, "no error": true, "": true}
+var nothing = map[string]bool{
+	"none": true, "null": true, "nil": true, "ok": true, "success": true, "false": true,
+	"0": true, "no error": true, "": true,
+}
 
 // code takes a member's text as a code, or the code before a text: RFC 6749
 // section 5.2 wants a word alone, and some put the description behind it.
@@ -199,7 +207,8 @@ func (s *said) code(name string, rank int, value string) {
 // headRE is a code of several words with a text behind it.
 var headRE = lazyregexp.New(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
 
-var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true, "ko": true, "nok": true}
+var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true,
+	"ko": true, "nok": true}
 
 // flags reads what is no text: numbers and booleans.
 func (s *said) flags(name string, value json.RawMessage) {

@@ -213,20 +213,27 @@ var codeWords = []codeWord{
 
 // What passes, in words that also stand behind a refused password: they count
 // where a password was not sent, and after everything else.
-var passingTexts = []string{"try again later", "please try again", "try again after", "try again in", "please retry", "retry later",
-	"temporarily", "timed out", "timeout", "unavailable", "internal server error", "internal error", "maintenance", "overloaded", "is busy", "upstream connect error", "upstream request",
-	"limit exceeded", "limit reached"}
+var passingTexts = []string{
+	"try again later", "please try again", "try again after", "try again in", "please retry",
+	"retry later", "temporarily", "timed out", "timeout", "unavailable", "internal server error",
+	"internal error", "maintenance", "overloaded", "is busy", "upstream connect error",
+	"upstream request", "limit exceeded", "limit reached",
+}
 
 // vagueCodes say that something went wrong. With a 401, or to a password, they
 // may mean any refusal: ServiceNow answers a wrong password with 401
 // server_error.
-var vagueCodes = map[string]bool{"server_error": true, "unknown_error": true, "internal_error": true, "internal_server_error": true, "fatal_error": true}
+var vagueCodes = map[string]bool{
+	"server_error": true, "unknown_error": true, "internal_error": true,
+	"internal_server_error": true, "fatal_error": true,
+}
 
 // A refresh token that is dead in words: it is named with what is wrong with
 // it, in either order.
 var (
-	deadRefreshToken = lazyregexp.New(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` + deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
-	deadToken        = lazyregexp.New(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
+	deadRefreshToken = lazyregexp.New(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` +
+		deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
+	deadToken = lazyregexp.New(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
 		`\b(` + deadWords + `)\b (\w+ ){0,2}?(token|session|grant)\b`)
 	// Not a token but how it is asked for.
 	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
@@ -238,7 +245,8 @@ var deadUser = lazyregexp.New(`\b(user ?name|user|password|passwd|login|account|
 
 // deadClient is a client, or what it authenticates by, that is refused in words.
 var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app( ?(id|secret|key))?|service account|developer|consumer( key)?|access licen[cs]e|certificate)\b.{0,40}?\b(` +
-	deadWords + `)\b|\b(` + deadWords + `)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
+	deadWords + `)\b|\b(` + deadWords +
+	`)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
 
 const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
 	`used already|been used|reused?|bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|refused|wrong|rotated|stale|old|` +

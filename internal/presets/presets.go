@@ -181,7 +181,8 @@ func (p Preset) Complete(rest map[string]json.RawMessage, variables map[string]s
 		for name, value := range layer {
 			_, url := rest["token_url"]
 			_, issuer := rest["issuer"]
-			if _, replaced := rest[name]; replaced && !slices.Contains(merged, name) || (url || issuer) && name == "token_url" {
+			if _, replaced := rest[name]; replaced && !slices.Contains(merged, name) ||
+				(url || issuer) && name == "token_url" {
 				continue
 			}
 			filled, missing := p.fill(value, variables)
@@ -228,7 +229,8 @@ func has(settings map[string]json.RawMessage, name string) bool {
 // members add up.
 func join(name string, before, after json.RawMessage) json.RawMessage {
 	var a, b map[string]json.RawMessage
-	if !slices.Contains(merged, name) || json.Unmarshal(before, &a) != nil || json.Unmarshal(after, &b) != nil || b == nil {
+	if !slices.Contains(merged, name) || json.Unmarshal(before, &a) != nil ||
+		json.Unmarshal(after, &b) != nil || b == nil {
 		return after
 	}
 	if a == nil {
@@ -246,7 +248,8 @@ var placeRE = lazyregexp.New(`\{([a-z_]+)(\.([a-z_]+))?\}`)
 
 // fill puts the variables into the texts of a value. missing names one that is
 // needed and not there. A value has no character that JSON would escape.
-func (p Preset) fill(value json.RawMessage, variables map[string]string) (out json.RawMessage, missing string) {
+func (p Preset) fill(value json.RawMessage, variables map[string]string) (out json.RawMessage,
+	missing string) {
 	filled := placeRE().ReplaceAllStringFunc(string(value), func(place string) string {
 		m := placeRE().FindStringSubmatch(place)
 		v, known := p.Variables[m[1]]

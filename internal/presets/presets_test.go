@@ -37,15 +37,18 @@ func TestPresets(t *testing.T) {
 				t.Errorf("%s: %s: a preset's hosts are single ones: below a domain anybody may have a tenant", name, h)
 			}
 		}
-		if _, refresh := p.Grants["refresh_token"]; refresh != (p.RefreshTokens == "single_use" || p.RefreshTokens == "reusable") {
+		if _, refresh := p.Grants["refresh_token"]; refresh != (p.RefreshTokens == "single_use" ||
+			p.RefreshTokens == "reusable") {
 			t.Errorf("%s: refresh_tokens %q", name, p.RefreshTokens)
 		}
-		sourced := slices.ContainsFunc(p.Facts, func(f Fact) bool { return strings.Contains(f.Says, "tokens at a time at most") })
+		sourced := slices.ContainsFunc(p.Facts,
+			func(f Fact) bool { return strings.Contains(f.Says, "tokens at a time at most") })
 		if p.AtOnce < 0 || p.AtOnce > 31 || sourced != (p.AtOnce > 0) {
 			t.Errorf("%s: at_once %d must be fewer than a run's default of 32, and a fact must say why", name, p.AtOnce)
 		}
 		for _, f := range p.Facts {
-			if u, err := url.Parse(f.Source); err != nil || u.Scheme != "https" || u.Host == "" || !strings.HasSuffix(f.Says, ".") {
+			if u, err := url.Parse(f.Source); err != nil || u.Scheme != "https" || u.Host == "" ||
+				!strings.HasSuffix(f.Says, ".") {
 				t.Errorf("%s: a fact has no source or is no sentence: %s", name, f.Says)
 			}
 		}
@@ -61,7 +64,8 @@ func TestPresets(t *testing.T) {
 		}
 		for variable, v := range p.Variables {
 			_, known := v.Values[v.Example]
-			if v.About == "" || v.Example == "" || len(v.Values) > 0 && !known || !variableRE().MatchString(v.Example) {
+			if v.About == "" || v.Example == "" || len(v.Values) > 0 && !known ||
+				!variableRE().MatchString(v.Example) {
 				t.Errorf("%s: %s is not explained, or its example is none", name, variable)
 			}
 		}
@@ -104,7 +108,8 @@ func checkTemplates(t *testing.T, name string, p Preset) {
 // A member that the file's form does not have is refused, as a typing error.
 func TestParseRefusesUnknownMembers(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{`{"x":{"titel":"X"}}`, `{"x":{"grants":{"password":{"setting":{}}}}}`, `{"x":{"facts":[{"say":"x"}]}}`, `[]`} {
+	for _, text := range []string{`{"x":{"titel":"X"}}`,
+		`{"x":{"grants":{"password":{"setting":{}}}}}`, `{"x":{"facts":[{"say":"x"}]}}`, `[]`} {
 		if _, err := parse([]byte(text)); err == nil {
 			t.Errorf("%s was taken", text)
 		}
@@ -112,7 +117,8 @@ func TestParseRefusesUnknownMembers(t *testing.T) {
 }
 
 func FuzzVariables(f *testing.F) {
-	for _, v := range []string{"acme", "acme.evil.example", "a/b", "a#b", "a@b", "a%2eb", "é", "", "-a", "a\nb", `a"b`} {
+	for _, v := range []string{"acme", "acme.evil.example", "a/b", "a#b", "a@b", "a%2eb", "é", "",
+		"-a", "a\nb", `a"b`} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -136,7 +142,8 @@ func FuzzVariables(f *testing.F) {
 			t.Fatalf("%q: %v", value, err)
 		}
 		u, err := url.Parse(s.TokenURL)
-		if err != nil || u.Scheme != "https" || u.Path != "/oauth/token" || u.RawQuery != "" || u.User != nil ||
+		if err != nil || u.Scheme != "https" || u.Path != "/oauth/token" || u.RawQuery != "" ||
+			u.User != nil ||
 			!strings.HasSuffix(u.Host, ".eu.auth0.com") || strings.Count(u.Host, ".") != 3 {
 			t.Errorf("%q makes %s", value, s.TokenURL)
 		}
@@ -288,7 +295,8 @@ func exampleSettings(p Preset, grant string) map[string]any {
 	if grant != p.DefaultGrant {
 		settings["grant"] = grant
 	}
-	used := string(p.Settings["token_url"]) + string(p.Grants[grant].Settings["token_url"]) + string(p.Grants[grant].Settings["assertion_audience"])
+	used := string(p.Settings["token_url"]) + string(p.Grants[grant].Settings["token_url"]) +
+		string(p.Grants[grant].Settings["assertion_audience"])
 	for v, variable := range p.Variables {
 		if strings.Contains(used, "{"+v) && variable.Default == "" && !variable.Optional {
 			settings[v] = variable.Example

@@ -94,7 +94,8 @@ func (p *apiax) Allowed(c credential.Credential) error { return p.allowed(c, p.t
 func (p *apiax) Traits() exchange.Traits { return p.traits }
 
 func (p *apiax) Grants(c credential.Credential) ([]exchange.Grant, error) {
-	g := exchange.Grant{Type: "password", Members: []string{credential.Username, credential.Password}, Password: true}
+	g := exchange.Grant{Type: "password",
+		Members: []string{credential.Username, credential.Password}, Password: true}
 	if err := c.Require("apiax", g.Members...); err != nil {
 		return nil, err
 	}

@@ -24,9 +24,11 @@ func TestApiaxOnTheWire(t *testing.T) {
 		grant          exchange.Grant
 		body           string
 	}{
-		{"password", `{"token_url":"SERVER/auth/realms/apiax/protocol/openid-connect/token"}`, exchange.Grant{},
+		{"password", `{"token_url":"SERVER/auth/realms/apiax/protocol/openid-connect/token"}`,
+			exchange.Grant{},
 			"client_id=integration-api&grant_type=password&password=+p%26ss%3Dw%C3%B6rd%25+&username=+us+er%2B1%40example.com"},
-		{"refresh", `{"token_url":"SERVER/auth/realms/apiax/protocol/openid-connect/token"}`, exchange.Refresh,
+		{"refresh", `{"token_url":"SERVER/auth/realms/apiax/protocol/openid-connect/token"}`,
+			exchange.Refresh,
 			"client_id=integration-api&grant_type=refresh_token&refresh_token=rt%2F1"},
 		{"refresh as the page prints it", `{"token_url":"SERVER/auth/realms/apiax/protocol/openid-connect/token","client_id":"other",
 			"extra":{"client_assertion_type":"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}`, exchange.Refresh,
@@ -39,7 +41,8 @@ func TestApiaxOnTheWire(t *testing.T) {
 			if tt.grant.Type == "" {
 				tt.grant = only(t, p, c)
 			}
-			got, err := p.Exchange(t.Context(), exchange.Request{Grant: tt.grant, Credential: c, RefreshToken: redact.New("rt/1")})
+			got, err := p.Exchange(t.Context(), exchange.Request{Grant: tt.grant, Credential: c,
+				RefreshToken: redact.New("rt/1")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +62,8 @@ func TestApiaxExpiresAt(t *testing.T) {
 		reply{status: 200, body: `{"access_token":"at","refresh_token":"rt"}`})
 	p := open(t, "apiax", `{"token_url":"SERVER/token"}`, w.URL)
 	for _, want := range []time.Duration{time.Hour, 30 * time.Minute} {
-		got, err := p.Exchange(t.Context(), exchange.Request{Grant: exchange.Refresh, RefreshToken: redact.New("rt")})
+		got, err := p.Exchange(t.Context(), exchange.Request{Grant: exchange.Refresh,
+			RefreshToken: redact.New("rt")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,16 +86,28 @@ func TestApiaxRefused(t *testing.T) {
 		reply    reply
 		class    exchange.Class
 	}{
-		{"locked or wrong, before 26.6", true, reply{status: 401, body: refused("invalid_grant", "Invalid user credentials")}, exchange.CredentialDead},
-		{"locked or wrong, since", true, reply{status: 400, body: refused("invalid_grant", "Invalid user credentials")}, exchange.CredentialDead},
-		{"not set up", true, reply{status: 400, body: refused("invalid_grant", "Account is not fully set up")}, exchange.CredentialDead},
-		{"no direct access grants", true, reply{status: 400, body: refused("unauthorized_client", "Client not allowed for direct access grants")}, exchange.CredentialDead},
-		{"missing parameter", true, reply{status: 401, body: refused("invalid_request", "Missing parameter: username")}, exchange.Misconfigured},
-		{"expired", false, reply{status: 400, body: refused("invalid_grant", "Token is not active")}, exchange.GrantDead},
-		{"used twice", false, reply{status: 400, body: refused("invalid_grant", "Maximum allowed refresh token reuse exceeded")}, exchange.GrantDead},
-		{"wrong client", false, reply{status: 401, body: refused("invalid_client", "Invalid client credentials")}, exchange.CredentialDead},
-		{"consent", false, reply{status: 400, body: refused("invalid_scope", "Client no longer has requested consent from user")}, exchange.Misconfigured},
-		{"realm disabled", false, reply{status: 403, body: refused("access_denied", "Realm not enabled")}, exchange.Misconfigured},
+		{"locked or wrong, before 26.6", true, reply{status: 401,
+			body: refused("invalid_grant", "Invalid user credentials")}, exchange.CredentialDead},
+		{"locked or wrong, since", true,
+			reply{status: 400, body: refused("invalid_grant", "Invalid user credentials")},
+			exchange.CredentialDead},
+		{"not set up", true, reply{status: 400, body: refused("invalid_grant",
+			"Account is not fully set up")}, exchange.CredentialDead},
+		{"no direct access grants", true, reply{status: 400,
+			body: refused("unauthorized_client", "Client not allowed for direct access grants")},
+			exchange.CredentialDead},
+		{"missing parameter", true, reply{status: 401, body: refused("invalid_request",
+			"Missing parameter: username")}, exchange.Misconfigured},
+		{"expired", false, reply{status: 400, body: refused("invalid_grant",
+			"Token is not active")}, exchange.GrantDead},
+		{"used twice", false, reply{status: 400, body: refused("invalid_grant",
+			"Maximum allowed refresh token reuse exceeded")}, exchange.GrantDead},
+		{"wrong client", false, reply{status: 401, body: refused("invalid_client",
+			"Invalid client credentials")}, exchange.CredentialDead},
+		{"consent", false, reply{status: 400, body: refused("invalid_scope",
+			"Client no longer has requested consent from user")}, exchange.Misconfigured},
+		{"realm disabled", false, reply{status: 403, body: refused("access_denied",
+			"Realm not enabled")}, exchange.Misconfigured},
 		{"busy", false, reply{status: 429, header: "Retry-After: 60"}, exchange.Throttled},
 		{"down", false, reply{status: 503, body: "<html>"}, exchange.Transient},
 	} {
@@ -99,7 +115,8 @@ func TestApiaxRefused(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, tt.reply)
 			p := open(t, "apiax", `{"token_url":"SERVER/token"}`, w.URL)
-			r := exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: redact.New("canaryRefresh1")}
+			r := exchange.Request{Grant: exchange.Refresh, Credential: c,
+				RefreshToken: redact.New("canaryRefresh1")}
 			if tt.password {
 				r.Grant = only(t, p, c)
 			}
@@ -119,7 +136,8 @@ func TestApiaxRefused(t *testing.T) {
 func TestApiaxTraits(t *testing.T) {
 	t.Parallel()
 	traits := func(limit, before time.Duration) exchange.Traits {
-		return exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true, SessionMax: limit, RemintBefore: before}
+		return exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true,
+			SessionMax: limit, RemintBefore: before}
 	}
 	for settings, want := range map[string]exchange.Traits{
 		`{}`:                     traits(336*time.Hour, 24*time.Hour),
@@ -133,7 +151,8 @@ func TestApiaxTraits(t *testing.T) {
 		}
 	}
 	wantGrant := exchange.Grant{Type: "password", Members: []string{"username", "password"}, Password: true}
-	if diff := cmp.Diff(wantGrant, only(t, open(t, "apiax", `{}`, ""), creds("username", "u", "password", "p"))); diff != "" {
+	if diff := cmp.Diff(wantGrant, only(t, open(t, "apiax", `{}`, ""),
+		creds("username", "u", "password", "p"))); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -31,7 +31,8 @@ func TestDocumentedHints(t *testing.T) {
 	}
 	// A hint that is wrapped over several lines of code is one text.
 	texts := regexp.MustCompile(`" ?\+\n\t*"`).ReplaceAllString(code.String(), "")
-	page := strings.NewReplacer("**", "", "`*.", "`").Replace(readFile(t, "../../docs/providers.md")) // bold, and names of hosts
+	// bold, and names of hosts
+	page := strings.NewReplacer("**", "", "`*.", "`").Replace(readFile(t, "../../docs/providers.md"))
 	hints := regexp.MustCompile(`\*([^*\n]+)\*`).FindAllStringSubmatch(page, -1)
 	if len(hints) < 30 {
 		t.Errorf("only %d hints were found", len(hints))
@@ -53,13 +54,15 @@ func TestDocumentedProviders(t *testing.T) {
 		"flexera": "## Flexera One\n", "flexnet": "## FlexNet Operations\n", "sharetribe": "## Sharetribe\n",
 		"apiax": "## Apiax\n", "oauth2": "## Any other OAuth 2 provider\n",
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(constructors)), slices.Sorted(maps.Keys(sections))); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(constructors)),
+		slices.Sorted(maps.Keys(sections))); diff != "" {
 		t.Errorf("providers (-code +documented):\n%s", diff)
 	}
 	for name, heading := range sections {
 		_, section, found := strings.Cut(page, "\n"+heading)
 		section, _, _ = strings.Cut(section, "\n## ")
-		for _, row := range []string{"| store |", "| get it |", "| access token |", "| network |", "| answer | class | hint |", "Sources: "} {
+		for _, row := range []string{"| store |", "| get it |", "| access token |", "| network |",
+			"| answer | class | hint |", "Sources: "} {
 			if !found || !strings.Contains(section, row) {
 				t.Errorf("%s: nothing is documented under %q", name, row)
 			}

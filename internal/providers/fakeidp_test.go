@@ -71,14 +71,17 @@ func (s *issuers) refused(t *testing.T, p exchange.Provider, r exchange.Request,
 
 // turn makes the stronger grant's exchange, then a refresh with what came back,
 // then one with a refresh token that was never issued.
-func (s *issuers) turn(t *testing.T, name string, p exchange.Provider, c credential.Credential) exchange.Issued {
+func (s *issuers) turn(t *testing.T, name string, p exchange.Provider,
+	c credential.Credential) exchange.Issued {
 	t.Helper()
 	first := s.must(t, name, p, exchange.Request{Grant: only(t, p, c), Credential: c})
 	if first.RefreshToken.IsZero() {
 		t.Fatal("no refresh token")
 	}
-	second := s.must(t, name, p, exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: first.RefreshToken})
-	s.refused(t, p, exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: redact.New("canary-unknown")}, exchange.GrantDead)
+	second := s.must(t, name, p, exchange.Request{Grant: exchange.Refresh, Credential: c,
+		RefreshToken: first.RefreshToken})
+	s.refused(t, p, exchange.Request{Grant: exchange.Refresh, Credential: c,
+		RefreshToken: redact.New("canary-unknown")}, exchange.GrantDead)
 	return second
 }
 
@@ -121,7 +124,9 @@ func TestAgainstFakeSharetribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Accepts(fakeidp.ProviderSharetribe, trusted.AccessToken.Reveal()) || trusted.AccessToken.Equal(user.AccessToken) || !trusted.RefreshToken.Equal(user.RefreshToken) {
+	if !s.Accepts(fakeidp.ProviderSharetribe, trusted.AccessToken.Reveal()) ||
+		trusted.AccessToken.Equal(user.AccessToken) ||
+		!trusted.RefreshToken.Equal(user.RefreshToken) {
 		t.Error("the trusted token does not work, or the user's refresh token is not kept")
 	}
 	wrong := c.With("password", redact.New("canary-wrong"))
@@ -135,7 +140,8 @@ func TestAgainstFakeFlexera(t *testing.T) {
 	id, token := s.Flexera().AddAdminRefreshToken("eu", org, "admin@example.com")
 	account := s.Flexera().AddServiceAccount("eu", org, "app", "iam_admin")
 	clientID, secret := s.Flexera().AddClient(account)
-	settings := `{"zone":"eu","login_url":"` + s.Flexera().LoginURL("eu") + `","api_url":"` + s.Flexera().APIURL("eu") + `","org_id":1105,"service_account_id":` +
+	settings := `{"zone":"eu","login_url":"` + s.Flexera().LoginURL("eu") + `","api_url":"` +
+		s.Flexera().APIURL("eu") + `","org_id":1105,"service_account_id":` +
 		strconv.Itoa(account) + `,"refresh_token_id":"` + id + `"}`
 	p := open(t, "flexera", settings, "")
 
@@ -148,7 +154,8 @@ func TestAgainstFakeFlexera(t *testing.T) {
 		t.Errorf("the refresh token ends in %s; hints %q", left, out.Hints)
 	}
 	client := creds("client_id", clientID, "client_secret", secret)
-	out = s.must(t, fakeidp.ProviderFlexera, p, exchange.Request{Grant: only(t, p, client), Credential: client})
+	out = s.must(t, fakeidp.ProviderFlexera, p, exchange.Request{Grant: only(t, p, client),
+		Credential: client})
 
 	prover, ok := p.(exchange.Prover)
 	if !ok || prover.Prove(t.Context(), client, out.AccessToken) != nil {
@@ -158,14 +165,17 @@ func TestAgainstFakeFlexera(t *testing.T) {
 		t.Error("an unknown token is proven")
 	}
 	elsewhere := open(t, "flexera", `{"zone":"nam","login_url":"`+s.Flexera().LoginURL("nam")+`"}`, "")
-	s.refused(t, elsewhere, exchange.Request{Grant: only(t, elsewhere, client), Credential: client}, exchange.CredentialDead)
-	s.refused(t, elsewhere, exchange.Request{Grant: only(t, elsewhere, seed), Credential: seed}, exchange.GrantDead)
+	s.refused(t, elsewhere, exchange.Request{Grant: only(t, elsewhere, client), Credential: client},
+		exchange.CredentialDead)
+	s.refused(t, elsewhere, exchange.Request{Grant: only(t, elsewhere, seed), Credential: seed},
+		exchange.GrantDead)
 
 	rotateFlexeraClient(t, s, p, clientID, account, out.AccessToken)
 }
 
 // rotateFlexeraClient replaces the client by the API.
-func rotateFlexeraClient(t *testing.T, s *issuers, p exchange.Provider, clientID string, account int, access redact.Secret) {
+func rotateFlexeraClient(t *testing.T, s *issuers, p exchange.Provider, clientID string,
+	account int, access redact.Secret) {
 	t.Helper()
 	m, ok := p.(ClientManager)
 	if !ok {
@@ -202,13 +212,15 @@ func TestAgainstFakeFlexNet(t *testing.T) {
 	password := s.FlexNet().AddUser("us##dom", " p wö")
 	c := creds("username", "us##dom", "password", password)
 	for _, base := range []string{s.FlexNet().BaseURL(), s.FlexNet().PrefixedBaseURL()} {
-		p, err := New(connectionFor("flexnet", `{"base_url":"`+base+`","token_name":"lambda"}`), Options{Now: s.clock, AllowLoopbackHTTP: true})
+		p, err := New(connectionFor("flexnet", `{"base_url":"`+base+`","token_name":"lambda"}`),
+			Options{Now: s.clock, AllowLoopbackHTTP: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var published redact.Secret
 		for range 60 {
-			out := s.must(t, fakeidp.ProviderFlexNet, p, exchange.Request{Grant: only(t, p, c), Credential: c, Published: published})
+			out := s.must(t, fakeidp.ProviderFlexNet, p, exchange.Request{Grant: only(t, p, c),
+				Credential: c, Published: published})
 			if !published.IsZero() && !s.Accepts(fakeidp.ProviderFlexNet, published.Reveal()) {
 				t.Fatal("the token that readers have died of the exchange")
 			}
@@ -235,13 +247,15 @@ func TestAgainstFakeFlexNetLostAnswer(t *testing.T) {
 	p := open(t, "flexnet", `{"base_url":"`+s.FlexNet().BaseURL()+`","token_name":"lambda"}`, "")
 	first := s.must(t, fakeidp.ProviderFlexNet, p, exchange.Request{Grant: only(t, p, c), Credential: c})
 	r := exchange.Request{Grant: only(t, p, c), Credential: c, Published: first.AccessToken}
-	s.Inject(&fakeidp.Fault{Provider: fakeidp.ProviderFlexNet, Path: "/uar/v1/token", Times: 1, Kind: fakeidp.DropAfter})
+	s.Inject(&fakeidp.Fault{Provider: fakeidp.ProviderFlexNet, Path: "/uar/v1/token", Times: 1,
+		Kind: fakeidp.DropAfter})
 	_, err := p.Exchange(t.Context(), r)
 	if e := failure(t, err); !e.Lost || e.Class != exchange.Transient {
 		t.Errorf("%+v", e)
 	}
 	second := s.must(t, fakeidp.ProviderFlexNet, p, r)
-	if !s.Accepts(fakeidp.ProviderFlexNet, first.AccessToken.Reveal()) || second.AccessToken.Equal(first.AccessToken) {
+	if !s.Accepts(fakeidp.ProviderFlexNet, first.AccessToken.Reveal()) ||
+		second.AccessToken.Equal(first.AccessToken) {
 		t.Error("the token that readers have died of the repair")
 	}
 	prover, ok := p.(exchange.Prover)
@@ -265,21 +279,27 @@ func TestAgainstFakeOAuth2(t *testing.T) {
 	}{
 		{"client_secret_post", fakeidp.OAuth2Client{Auth: fakeidp.ClientSecretPost}},
 		{"client_secret_basic", fakeidp.OAuth2Client{Auth: fakeidp.ClientSecretBasic}},
-		{"private_key_jwt", fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key.Public(), KeyID: "kid"}},
+		{"private_key_jwt", fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key.Public(),
+			KeyID: "kid"}},
 		{"none", fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth}},
 	} {
 		t.Run(tt.auth, func(t *testing.T) {
 			id, secret := o.AddClient(tt.client)
-			c := creds("client_id", id, "client_secret", secret, "username", "user@example.com", "password", password,
-				"private_key", pemKey(t, key), "key_id", "kid", "refresh_token", o.AddRefreshToken(id, "someone", "a"))
-			for _, where := range []string{`"token_url":"` + o.TokenURL() + `"`, `"issuer":"` + o.Issuer() + `"`} {
+			c := creds("client_id", id, "client_secret", secret, "username", "user@example.com",
+				"password", password,
+				"private_key", pemKey(t, key), "key_id", "kid", "refresh_token",
+				o.AddRefreshToken(id, "someone", "a"))
+			for _, where := range []string{`"token_url":"` + o.TokenURL() + `"`,
+				`"issuer":"` + o.Issuer() + `"`} {
 				settings := func(grant string) string {
-					return `{` + where + `,"grant":"` + grant + `","scope":"a","client_auth":"` + tt.auth + `"}`
+					return `{` + where + `,"grant":"` + grant + `","scope":"a","client_auth":"` +
+						tt.auth + `"}`
 				}
 				s.turn(t, fakeidp.ProviderOAuth2, open(t, "oauth2", settings("password"), ""), c)
 				if tt.auth != "none" {
 					p := open(t, "oauth2", settings("client_credentials"), "")
-					s.must(t, fakeidp.ProviderOAuth2, p, exchange.Request{Grant: only(t, p, c), Credential: c})
+					s.must(t, fakeidp.ProviderOAuth2, p, exchange.Request{Grant: only(t, p, c),
+						Credential: c})
 				}
 				p := open(t, "oauth2", settings("refresh_token"), "")
 				s.turn(t, fakeidp.ProviderOAuth2, p, c)
@@ -318,7 +338,8 @@ func TestAgainstFakeFaults(t *testing.T) {
 			out := s.must(t, fakeidp.ProviderApiax, p, exchange.Request{Grant: only(t, p, c), Credential: c})
 			s.ResetRequests()
 			s.Inject(&tt.fault)
-			_, err := p.Exchange(t.Context(), exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: out.RefreshToken})
+			_, err := p.Exchange(t.Context(), exchange.Request{Grant: exchange.Refresh,
+				Credential: c, RefreshToken: out.RefreshToken})
 			e := failure(t, err)
 			if e.Class != tt.class || e.Lost != tt.lost {
 				t.Errorf("%+v", e)

@@ -118,9 +118,11 @@ func (p *flexera) Traits() exchange.Traits {
 func (p *flexera) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	var out []exchange.Grant
 	if c.Has(credential.RefreshToken) {
-		out = append(out, exchange.Grant{Type: "refresh_token", Members: []string{credential.RefreshToken}, Seed: true, Reusable: true})
+		out = append(out, exchange.Grant{Type: "refresh_token",
+			Members: []string{credential.RefreshToken}, Seed: true, Reusable: true})
 	}
-	client := exchange.Grant{Type: "client_credentials", Members: []string{credential.ClientID, credential.ClientSecret}}
+	client := exchange.Grant{Type: "client_credentials",
+		Members: []string{credential.ClientID, credential.ClientSecret}}
 	missing := c.Missing(client.Members...)
 	switch {
 	case len(missing) == 0:
@@ -150,13 +152,15 @@ func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 		request.Kind = oauth.RefreshGrant
 		request.Form = form("grant_type", "refresh_token", "refresh_token", refresh.Reveal())
 	} else {
-		if err := r.Credential.Require("client_credentials", credential.ClientID, credential.ClientSecret); err != nil {
+		if err := r.Credential.Require("client_credentials", credential.ClientID,
+			credential.ClientSecret); err != nil {
 			return exchange.Issued{}, err
 		}
 		// In the body, as the service account guide and
 		// flexera-public/unified-go-client (auth_test.go) send them.
 		request.Auth = oauth.AuthBody
-		request.ClientID, request.ClientSecret = r.Credential.Get(credential.ClientID), r.Credential.Get(credential.ClientSecret)
+		request.ClientID = r.Credential.Get(credential.ClientID)
+		request.ClientSecret = r.Credential.Get(credential.ClientSecret)
 		request.Form = form("grant_type", "client_credentials")
 	}
 	out, err := p.client.Exchange(ctx, p.policy(r.Credential), request)

@@ -37,7 +37,8 @@ type ServiceAccount struct {
 // the connection that p is of. The access tokens of the calls were obtained with
 // c, and go only where that may go. ok is false if p is of no flexera
 // connection.
-func NewFlexeraOrganization(p exchange.Provider, c credential.Credential, id int64) (o *FlexeraOrganization, ok bool) {
+func NewFlexeraOrganization(p exchange.Provider, c credential.Credential,
+	id int64) (o *FlexeraOrganization, ok bool) {
 	switch p := p.(type) {
 	case *flexera:
 		return &FlexeraOrganization{p, id, c}, true
@@ -62,7 +63,8 @@ type flexeraServiceAccount struct {
 }
 
 // ServiceAccounts lists the service accounts.
-func (o *FlexeraOrganization) ServiceAccounts(ctx context.Context, access redact.Secret) ([]ServiceAccount, error) {
+func (o *FlexeraOrganization) ServiceAccounts(ctx context.Context,
+	access redact.Secret) ([]ServiceAccount, error) {
 	const what = "listing the organization's service accounts"
 	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/service-accounts"), access, what)
 	if err != nil {
@@ -88,14 +90,17 @@ var locationRE = lazyregexp.New(`/service-accounts/([1-9][0-9]{0,17})/?$`)
 // CreateServiceAccount makes a service account and returns its id, which the
 // answer tells in its Location header alone: it has no body. At most 20 exist in
 // an organization at any one time.
-func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access redact.Secret, name, description string) (int64, error) {
+func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access redact.Secret,
+	name, description string) (int64, error) {
 	const what = "creating a service account"
 	a, err := o.p.iamWith(ctx, o.credential, http.MethodPost, o.path("/service-accounts"), struct {
 		Name        string `json:"name"`
 		Description string `json:"description,omitempty"`
 	}{name, description}, access, what)
 	if err != nil {
-		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
+		if e, ok := errors.AsType[*exchange.Error](err); ok &&
+			(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity ||
+				e.Status == http.StatusConflict) {
 			e.Hint = "Check the name and the description. An organization has at most 20 " +
 				"service accounts."
 		}
@@ -113,9 +118,11 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 }
 
 // ServiceAccount shows one service account.
-func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.Secret, id int64) (ServiceAccount, error) {
+func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.Secret,
+	id int64) (ServiceAccount, error) {
 	const what = "showing the service account"
-	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/service-accounts/"+strconv.FormatInt(id, 10)), access, what)
+	body, err := o.p.iam(ctx, o.credential, http.MethodGet,
+		o.path("/service-accounts/"+strconv.FormatInt(id, 10)), access, what)
 	if err != nil {
 		return ServiceAccount{}, o.privilege(err, "iam:service_account:show")
 	}
@@ -149,7 +156,8 @@ func (o *FlexeraOrganization) RoleNames(ctx context.Context, access redact.Secre
 // GrantRole gives a service account a role, by name. The subject is named in the
 // newer form of references: the service account API prints the older one,
 // iam#service-account:2263, which the walk-through says not to use here.
-func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secret, account int64, role string) error {
+func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secret, account int64,
+	role string) error {
 	var body struct {
 		Role struct {
 			Name string `json:"name"`
@@ -160,7 +168,8 @@ func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secre
 	}
 	body.Role.Name = role
 	body.Subject.Ref = "ref::::iam:service-account:" + strconv.FormatInt(account, 10)
-	_, err := o.p.iamWith(ctx, o.credential, http.MethodPut, o.path("/access-rules/grant"), body, access, "granting a role")
+	_, err := o.p.iamWith(ctx, o.credential, http.MethodPut, o.path("/access-rules/grant"), body,
+		access, "granting a role")
 	return o.privilege(err, "iam:access_rule:grant")
 }
 

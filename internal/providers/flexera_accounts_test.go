@@ -43,10 +43,18 @@ func TestFlexeraOrganizationOnTheWire(t *testing.T) {
 		sent  string
 		want  any
 	}{
-		{"list accounts", func(ctx context.Context, o *FlexeraOrganization) (any, error) { return o.ServiceAccounts(ctx, access) },
-			reply{status: 200, body: "[" + account + "]"}, "GET " + base + "/service-accounts" + bearer, []ServiceAccount{shown}},
-		{"list none", func(ctx context.Context, o *FlexeraOrganization) (any, error) { return o.ServiceAccounts(ctx, access) },
-			reply{status: 200, body: `{"values":[]}`}, "GET " + base + "/service-accounts" + bearer, []ServiceAccount{}},
+		{"list accounts", func(ctx context.Context, o *FlexeraOrganization) (any,
+			error) {
+			return o.ServiceAccounts(ctx, access)
+		},
+			reply{status: 200, body: "[" + account + "]"}, "GET " + base + "/service-accounts" +
+				bearer, []ServiceAccount{shown}},
+		{"list none", func(ctx context.Context, o *FlexeraOrganization) (any,
+			error) {
+			return o.ServiceAccounts(ctx, access)
+		},
+			reply{status: 200, body: `{"values":[]}`}, "GET " + base + "/service-accounts" + bearer,
+			[]ServiceAccount{}},
 		{"show", func(ctx context.Context, o *FlexeraOrganization) (any, error) {
 			return o.ServiceAccount(ctx, access, 2263)
 		},
@@ -54,13 +62,18 @@ func TestFlexeraOrganizationOnTheWire(t *testing.T) {
 		{"create", func(ctx context.Context, o *FlexeraOrganization) (any, error) {
 			return o.CreateServiceAccount(ctx, access, "my application", "Reads data")
 		}, reply{status: 201, header: "Location: /iam/v1/orgs/1105/service-accounts/2263"},
-			"POST " + base + "/service-accounts" + asJSON + `{"name":"my application","description":"Reads data"}`, int64(2263)},
+			"POST " + base + "/service-accounts" + asJSON +
+				`{"name":"my application","description":"Reads data"}`, int64(2263)},
 		{"create without a description", func(ctx context.Context, o *FlexeraOrganization) (any, error) {
 			return o.CreateServiceAccount(ctx, access, `a "b"`, "")
 		}, reply{status: 201, header: "Location: https://api.flexera.com/iam/v1/orgs/1105/service-accounts/7/"},
 			"POST " + base + "/service-accounts" + asJSON + `{"name":"a \"b\""}`, int64(7)},
-		{"roles", func(ctx context.Context, o *FlexeraOrganization) (any, error) { return o.RoleNames(ctx, access) },
-			reply{status: 200, body: "[" + role + "]"}, "GET " + base + "/roles" + bearer, []string{"iam_admin"}},
+		{"roles", func(ctx context.Context, o *FlexeraOrganization) (any,
+			error) {
+			return o.RoleNames(ctx, access)
+		},
+			reply{status: 200, body: "[" + role + "]"}, "GET " + base + "/roles" + bearer,
+			[]string{"iam_admin"}},
 		{"grant", func(ctx context.Context, o *FlexeraOrganization) (any, error) {
 			return nil, o.GrantRole(ctx, access, 2263, "iam_admin")
 		}, reply{status: 204}, "PUT " + base + "/access-rules/grant" + asJSON +
@@ -103,7 +116,10 @@ func TestFlexeraOrganizationRefused(t *testing.T) {
 		_, err := o.RoleNames(ctx, access)
 		return err
 	}
-	grant := func(ctx context.Context, o *FlexeraOrganization) error { return o.GrantRole(ctx, access, 2263, "x") }
+	grant := func(ctx context.Context, o *FlexeraOrganization) error {
+		return o.GrantRole(ctx,
+			access, 2263, "x")
+	}
 	forbidden := reply{status: 403, body: `{"name":"forbidden","message":"canaryAccess"}`}
 	for _, tt := range []struct {
 		name  string
@@ -114,21 +130,32 @@ func TestFlexeraOrganizationRefused(t *testing.T) {
 		lost  bool
 	}{
 		{"no right to list", accounts, forbidden, exchange.Misconfigured, "iam:service_account:index", false},
-		{"no right to create", create, forbidden, exchange.Misconfigured, "iam:service_account:create", false},
+		{"no right to create", create, forbidden, exchange.Misconfigured,
+			"iam:service_account:create", false},
 		{"no right to show", show, forbidden, exchange.Misconfigured, "iam:service_account:show", false},
 		{"no right to list roles", roles, forbidden, exchange.Misconfigured, "iam:role:index", false},
 		{"no right to grant", grant, forbidden, exchange.Misconfigured, "iam:access_rule:grant", false},
-		{"another organization", accounts, reply{status: 404, body: `{"name":"not_found"}`}, exchange.Misconfigured, "organization's id", false},
-		{"another zone", accounts, reply{status: 401, body: `{"name":"unauthorized"}`}, exchange.Misconfigured, "zone", false},
-		{"the twenty-first", create, reply{status: 400, body: `{"name":"bad_request"}`}, exchange.Misconfigured, "at most 20", false},
+		{"another organization", accounts, reply{status: 404, body: `{"name":"not_found"}`},
+			exchange.Misconfigured, "organization's id", false},
+		{"another zone", accounts, reply{status: 401, body: `{"name":"unauthorized"}`},
+			exchange.Misconfigured, "zone", false},
+		{"the twenty-first", create, reply{status: 400, body: `{"name":"bad_request"}`},
+			exchange.Misconfigured, "at most 20", false},
 		{"busy", roles, reply{status: 429}, exchange.Throttled, "", false},
-		{"down", grant, reply{status: 502, body: `{"name":"bad_gateway","temporary":true}`}, exchange.Transient, "", false},
-		{"no list of accounts", accounts, reply{status: 200, body: `{"x":1}`}, exchange.Misconfigured, "settings.api_url", false},
-		{"an account without an id", accounts, reply{status: 200, body: `[{"name":"x"}]`}, exchange.Misconfigured, "settings.api_url", false},
-		{"another account", show, reply{status: 200, body: `{"id":7}`}, exchange.Misconfigured, "settings.api_url", false},
-		{"no list of roles", roles, reply{status: 200, body: `<html>`}, exchange.Misconfigured, "settings.api_url", false},
+		{"down", grant, reply{status: 502, body: `{"name":"bad_gateway","temporary":true}`},
+			exchange.Transient, "", false},
+		{"no list of accounts", accounts, reply{status: 200, body: `{"x":1}`},
+			exchange.Misconfigured, "settings.api_url", false},
+		{"an account without an id", accounts, reply{status: 200, body: `[{"name":"x"}]`},
+			exchange.Misconfigured, "settings.api_url", false},
+		{"another account", show, reply{status: 200, body: `{"id":7}`}, exchange.Misconfigured,
+			"settings.api_url", false},
+		{"no list of roles", roles, reply{status: 200, body: `<html>`}, exchange.Misconfigured,
+			"settings.api_url", false},
 		{"no Location", create, reply{status: 201}, exchange.Misconfigured, "look for its name", true},
-		{"a Location of something else", create, reply{status: 201, header: "Location: /iam/v1/orgs/1105"}, exchange.Misconfigured, "look for its name", true},
+		{"a Location of something else", create, reply{status: 201,
+			header: "Location: /iam/v1/orgs/1105"}, exchange.Misconfigured, "look for its name",
+			true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -131,7 +131,8 @@ func checkIAMError(t *testing.T, err error) *exchange.Error {
 		return nil
 	}
 	e := failure(t, err)
-	if !slices.Contains([]exchange.Class{exchange.Throttled, exchange.Transient, exchange.CredentialDead, exchange.Misconfigured}, e.Class) {
+	if !slices.Contains([]exchange.Class{exchange.Throttled, exchange.Transient,
+		exchange.CredentialDead, exchange.Misconfigured}, e.Class) {
 		t.Errorf("class %q", e.Class)
 	}
 	if strings.Contains(e.Error(), iamCanary) || strings.Contains(e.Hint, iamCanary) {

@@ -28,7 +28,8 @@ type flexeraAccount struct {
 }
 
 // iam makes one call of the IAM API and returns what it answers with a 2xx.
-func (p *flexera) iam(ctx context.Context, c credential.Credential, method, path string, access redact.Secret, what string) (redact.Secret, error) {
+func (p *flexera) iam(ctx context.Context, c credential.Credential, method, path string,
+	access redact.Secret, what string) (redact.Secret, error) {
 	a, err := p.iamWith(ctx, c, method, path, nil, access, what)
 	return a.Body, err
 }
@@ -42,12 +43,14 @@ func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, 
 	if body != nil {
 		var err error
 		if content, err = json.Marshal(body); err != nil {
-			return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the request cannot be written"}
+			return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+				Problem: "the request cannot be written"}
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, p.apiURL+path, bytes.NewReader(content))
 	if err != nil { // quotes the URL
-		return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return oauth.Answer{}, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the URL cannot be used"}
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
@@ -58,7 +61,8 @@ func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, 
 		return oauth.Answer{}, err
 	}
 	if !a.OK() {
-		return oauth.Answer{}, p.hinted(p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call, Sent: []redact.Secret{access}}))
+		return oauth.Answer{}, p.hinted(p.client.Refused(a, oauth.Refusal{Doing: doing,
+			Kind: oauth.Call, Sent: []redact.Secret{access}}))
 	}
 	return a, nil
 }
@@ -84,7 +88,8 @@ func list[T any](body redact.Secret) (values []T, ok bool) {
 // https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token
 // A failure costs the warning, not the token.
 func (p *flexera) watch(ctx context.Context, c credential.Credential, out *exchange.Issued) {
-	body, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID, out.AccessToken, "reading the refresh token's end")
+	body, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID,
+		out.AccessToken, "reading the refresh token's end")
 	var token struct {
 		ExpiresAt time.Time `json:"expiresAt"`
 	}
@@ -126,7 +131,8 @@ func (p *flexeraAccount) TokenLife() time.Duration { return flexeraLife }
 
 // clients is the path of the service account's clients.
 func (p *flexeraAccount) clients() string {
-	return "/iam/v1/orgs/" + strconv.FormatInt(p.org, 10) + "/service-accounts/" + strconv.FormatInt(p.account, 10) + "/clients"
+	return "/iam/v1/orgs/" + strconv.FormatInt(p.org, 10) + "/service-accounts/" +
+		strconv.FormatInt(p.account, 10) + "/clients"
 }
 
 // flexeraClient is a client as the API prints it.
@@ -142,7 +148,8 @@ func (w flexeraClient) client() Client {
 }
 
 // ListClients implements [ClientManager].
-func (p *flexeraAccount) ListClients(ctx context.Context, c credential.Credential, access redact.Secret) ([]Client, error) {
+func (p *flexeraAccount) ListClients(ctx context.Context, c credential.Credential,
+	access redact.Secret) ([]Client, error) {
 	const what = "listing the service account's clients"
 	body, err := p.iam(ctx, c, http.MethodGet, p.clients(), access, what)
 	if err != nil {
@@ -164,11 +171,14 @@ func (p *flexeraAccount) ListClients(ctx context.Context, c credential.Credentia
 
 // CreateClient implements [ClientManager]. The request has no body, and no
 // X-Recipient-Public-Key, with which the secret would come encrypted.
-func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credential, access redact.Secret) (Client, error) {
+func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credential,
+	access redact.Secret) (Client, error) {
 	const what = "creating a client of the service account"
 	body, err := p.iam(ctx, c, http.MethodPost, p.clients(), access, what)
 	if err != nil {
-		if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict) {
+		if e, ok := errors.AsType[*exchange.Error](err); ok &&
+			(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity ||
+				e.Status == http.StatusConflict) {
 			e.Hint = "A service account has at most two clients at a time: delete one that is " +
 				"not in use."
 		}
@@ -188,9 +198,12 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 }
 
 // DeleteClient implements [ClientManager].
-func (p *flexeraAccount) DeleteClient(ctx context.Context, c credential.Credential, access redact.Secret, id string) error {
-	_, err := p.iam(ctx, c, http.MethodDelete, p.clients()+"/"+url.PathEscape(id), access, "deleting a client of the service account")
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Status == http.StatusNotFound && e.Code == "not_found" {
+func (p *flexeraAccount) DeleteClient(ctx context.Context, c credential.Credential,
+	access redact.Secret, id string) error {
+	_, err := p.iam(ctx, c, http.MethodDelete, p.clients()+"/"+url.PathEscape(id), access,
+		"deleting a client of the service account")
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Status == http.StatusNotFound &&
+		e.Code == "not_found" {
 		return nil
 	}
 	return p.privilege(err, "delete")

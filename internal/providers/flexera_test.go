@@ -36,9 +36,12 @@ func TestFlexeraOnTheWire(t *testing.T) {
 		body    string
 		refresh string
 	}{
-		{"the operator's refresh token", seed, "", flexeraAnswer, "grant_type=refresh_token&refresh_token=rt%2F1", "rt-1"},
-		{"the session's refresh token", seed, "rt/2", flexeraAnswer, "grant_type=refresh_token&refresh_token=rt%2F2", "rt-1"},
-		{"a client", client, "", flexeraClientAnswer, "client_id=0oa9&client_secret=s%2B1&grant_type=client_credentials", ""},
+		{"the operator's refresh token", seed, "", flexeraAnswer,
+			"grant_type=refresh_token&refresh_token=rt%2F1", "rt-1"},
+		{"the session's refresh token", seed, "rt/2", flexeraAnswer,
+			"grant_type=refresh_token&refresh_token=rt%2F2", "rt-1"},
+		{"a client", client, "", flexeraClientAnswer,
+			"client_id=0oa9&client_secret=s%2B1&grant_type=client_credentials", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +69,8 @@ func TestFlexeraHosts(t *testing.T) {
 	t.Parallel()
 	for zone, label := range map[string]string{"nam": "com", "eu": "eu", "apac": "au"} {
 		p, ok := open(t, "flexera", `{"zone":"`+zone+`"}`, "").(*flexera)
-		if !ok || p.tokenURL != "https://login.flexera."+label+"/oidc/token" || p.apiURL != "https://api.flexera."+label {
+		if !ok || p.tokenURL != "https://login.flexera."+label+"/oidc/token" ||
+			p.apiURL != "https://api.flexera."+label {
 			t.Errorf("%s: %s, %s", zone, p.tokenURL, p.apiURL)
 		}
 	}
@@ -75,7 +79,8 @@ func TestFlexeraHosts(t *testing.T) {
 func TestFlexeraGrants(t *testing.T) {
 	t.Parallel()
 	p := open(t, "flexera", `{"zone":"nam"}`, "")
-	refresh := exchange.Grant{Type: "refresh_token", Members: []string{"refresh_token"}, Seed: true, Reusable: true}
+	refresh := exchange.Grant{Type: "refresh_token", Members: []string{"refresh_token"}, Seed: true,
+		Reusable: true}
 	client := exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "client_secret"}}
 	for _, tt := range []struct {
 		name string
@@ -85,10 +90,14 @@ func TestFlexeraGrants(t *testing.T) {
 	}{
 		{"refresh token", creds("refresh_token", "r"), []exchange.Grant{refresh}, ""},
 		{"client", creds("client_id", "i", "client_secret", "s"), []exchange.Grant{client}, ""},
-		{"both, the weaker first", creds("refresh_token", "r", "client_id", "i", "client_secret", "s"), []exchange.Grant{refresh, client}, ""},
-		{"none", creds("username", "u"), nil, `the credential's "refresh_token" is missing or empty: flexera needs it, or client_id and client_secret`},
-		{"half a client", creds("client_id", "i"), nil, `the credential's "client_secret" is missing or empty: client_credentials needs client_id and client_secret`},
-		{"half a client beside a refresh token", creds("refresh_token", "r", "client_secret", "s"), nil, `the credential's "client_id" is missing or empty: client_credentials needs client_id and client_secret`},
+		{"both, the weaker first", creds("refresh_token", "r", "client_id", "i", "client_secret",
+			"s"), []exchange.Grant{refresh, client}, ""},
+		{"none", creds("username", "u"), nil,
+			`the credential's "refresh_token" is missing or empty: flexera needs it, or client_id and client_secret`},
+		{"half a client", creds("client_id", "i"), nil,
+			`the credential's "client_secret" is missing or empty: client_credentials needs client_id and client_secret`},
+		{"half a client beside a refresh token", creds("refresh_token", "r", "client_secret", "s"),
+			nil, `the credential's "client_id" is missing or empty: client_credentials needs client_id and client_secret`},
 	} {
 		got, err := p.Grants(tt.c)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -121,10 +130,13 @@ func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
 		ends string
 		hint string
 	}{
-		{"read", seed, reply{status: 200, body: `{"id":"q7Wn2ZtLr0c1","createdAt":"2026-04-02T08:15:30.000001Z","expiresAt":"2027-04-02T08:15:30.000001Z","isDeletable":true,"kind":"iam#refresh-token"}`}, "2027-04-02T08:15:30.000001Z", ""},
-		{"not told", seed, reply{status: 200, body: `{"id":"q7Wn2ZtLr0c1","kind":"iam#refresh-token"}`}, "", "does not state"},
+		{"read", seed, reply{status: 200,
+			body: `{"id":"q7Wn2ZtLr0c1","createdAt":"2026-04-02T08:15:30.000001Z","expiresAt":"2027-04-02T08:15:30.000001Z","isDeletable":true,"kind":"iam#refresh-token"}`}, "2027-04-02T08:15:30.000001Z", ""},
+		{"not told", seed, reply{status: 200,
+			body: `{"id":"q7Wn2ZtLr0c1","kind":"iam#refresh-token"}`}, "", "does not state"},
 		{"not JSON", seed, reply{status: 200, body: `<html>`}, "", "does not state"},
-		{"not found", seed, reply{status: 404, body: `{"name":"not_found"}`}, "", "check settings.refresh_token_id"},
+		{"not found", seed, reply{status: 404, body: `{"name":"not_found"}`}, "",
+			"check settings.refresh_token_id"},
 		{"forbidden", seed, reply{status: 403}, "", "could not read"},
 		{"not asked for a client", client, reply{}, "", ""},
 	} {
@@ -145,10 +157,12 @@ func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
 			if seen := w.requests(); len(seen) != 2 || seen[1] != show {
 				t.Errorf("requests: %q", seen)
 			}
-			if ends := got.CredentialExpiresAt; tt.ends == "" != ends.IsZero() || !ends.IsZero() && ends.Format(time.RFC3339Nano) != tt.ends {
+			if ends := got.CredentialExpiresAt; tt.ends == "" != ends.IsZero() ||
+				!ends.IsZero() && ends.Format(time.RFC3339Nano) != tt.ends {
 				t.Errorf("ends %s", ends)
 			}
-			if hints := strings.Join(got.Hints, " "); tt.hint == "" && hints != "" || !strings.Contains(hints, tt.hint) {
+			if hints := strings.Join(got.Hints, " "); tt.hint == "" && hints != "" ||
+				!strings.Contains(hints, tt.hint) {
 				t.Errorf("hints %q", hints)
 			}
 		})
@@ -157,9 +171,11 @@ func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
 
 func TestFlexeraRefused(t *testing.T) {
 	t.Parallel()
-	seed, client := creds("refresh_token", "canaryRefresh"), creds("client_id", "canaryID", "client_secret", "canarySecret")
+	seed, client := creds("refresh_token", "canaryRefresh"),
+		creds("client_id", "canaryID", "client_secret", "canarySecret")
 	goa := func(name, flags string) string {
-		return `{"name":"` + name + `","id":"Kp3x9Qa1","message":"canaryMessage","temporary":` + flags + `,"timeout":false,"fault":false}`
+		return `{"name":"` + name + `","id":"Kp3x9Qa1","message":"canaryMessage","temporary":` +
+			flags + `,"timeout":false,"fault":false}`
 	}
 	for _, tt := range []struct {
 		name  string
@@ -168,17 +184,26 @@ func TestFlexeraRefused(t *testing.T) {
 		class exchange.Class
 		hint  string
 	}{
-		{"401 on refresh", seed, reply{status: 401, body: goa("unauthorized", "false")}, exchange.GrantDead, "settings.zone is eu"},
-		{"400 on refresh", seed, reply{status: 400, body: goa("bad_request", "false")}, exchange.GrantDead, "settings.zone is eu"},
-		{"Okta's own on refresh", seed, reply{status: 400, body: `{"error":"invalid_grant","error_description":"The refresh token is invalid or expired."}`}, exchange.GrantDead, "settings.zone is eu"},
-		{"401 on client_credentials", client, reply{status: 401, body: goa("unauthorized", "false")}, exchange.CredentialDead, "settings.zone is eu"},
-		{"400 on client_credentials", client, reply{status: 400, body: goa("bad_request", "false")}, exchange.CredentialDead, "settings.zone is eu"},
-		{"403 on client_credentials", client, reply{status: 403, body: goa("forbidden", "false")}, exchange.CredentialDead, "IP allow-list"},
-		{"403 on refresh", seed, reply{status: 403, body: goa("forbidden", "false")}, exchange.Misconfigured, "IP allow-list"},
-		{"429", seed, reply{status: 429, body: goa("too_many_requests", "true"), header: "Retry-After: 7"}, exchange.Throttled, ""},
+		{"401 on refresh", seed, reply{status: 401, body: goa("unauthorized", "false")},
+			exchange.GrantDead, "settings.zone is eu"},
+		{"400 on refresh", seed, reply{status: 400, body: goa("bad_request", "false")},
+			exchange.GrantDead, "settings.zone is eu"},
+		{"Okta's own on refresh", seed,
+			reply{status: 400, body: `{"error":"invalid_grant","error_description":"The refresh token is invalid or expired."}`}, exchange.GrantDead, "settings.zone is eu"},
+		{"401 on client_credentials", client, reply{status: 401,
+			body: goa("unauthorized", "false")}, exchange.CredentialDead, "settings.zone is eu"},
+		{"400 on client_credentials", client, reply{status: 400, body: goa("bad_request", "false")},
+			exchange.CredentialDead, "settings.zone is eu"},
+		{"403 on client_credentials", client, reply{status: 403, body: goa("forbidden", "false")},
+			exchange.CredentialDead, "IP allow-list"},
+		{"403 on refresh", seed, reply{status: 403, body: goa("forbidden", "false")},
+			exchange.Misconfigured, "IP allow-list"},
+		{"429", seed, reply{status: 429, body: goa("too_many_requests", "true"),
+			header: "Retry-After: 7"}, exchange.Throttled, ""},
 		{"500", seed, reply{status: 500, body: goa("internal_error", "true")}, exchange.Transient, ""},
 		{"502", client, reply{status: 502, body: goa("bad_gateway", "true")}, exchange.Transient, ""},
-		{"a page", seed, reply{status: 200, body: "<html>canaryMessage"}, exchange.Misconfigured, "Something other"},
+		{"a page", seed, reply{status: 200, body: "<html>canaryMessage"}, exchange.Misconfigured,
+			"Something other"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -199,7 +224,8 @@ func TestFlexeraRefused(t *testing.T) {
 
 func TestFlexeraProve(t *testing.T) {
 	t.Parallel()
-	for status, alive := range map[int]bool{200: true, 403: true, 401: false, 500: false, 404: false, 429: false} {
+	for status, alive := range map[int]bool{200: true, 403: true, 401: false, 500: false,
+		404: false, 429: false} {
 		w := newWire(t, reply{status: status, body: `[]`})
 		p, ok := open(t, "flexera", flexeraSettingsText, w.URL).(exchange.Prover)
 		if !ok {
@@ -231,7 +257,8 @@ func TestFlexeraClients(t *testing.T) {
 	t.Parallel()
 	// As printed in lists: the field is there, but no secret to be had.
 	const one = `{"clientId":"0oa9","clientSecret":"shown","createdAt":"2026-09-14T10:00:00Z","createdBy":40321,"kind":"iam#service-account-client"}`
-	listed := []Client{{ID: "0oa9", CreatedAt: time.Date(2026, 9, 14, 10, 0, 0, 0, time.UTC), CreatedBy: 40321}}
+	listed := []Client{{ID: "0oa9", CreatedAt: time.Date(2026, 9, 14, 10, 0, 0, 0, time.UTC),
+		CreatedBy: 40321}}
 	for body, want := range map[string][]Client{
 		`[]`: {}, `[` + one + `]`: listed, `{"values":[` + one + `]}`: listed, `{"values":[]}`: {},
 	} {
@@ -245,7 +272,8 @@ func TestFlexeraClients(t *testing.T) {
 		}
 		w.check(t, "GET "+clientsPath+"\nAuthorization: Bearer at")
 	}
-	w := newWire(t, reply{status: 201, body: one}, reply{status: 204}, reply{status: 404, body: `{"name":"not_found"}`})
+	w := newWire(t, reply{status: 201, body: one}, reply{status: 204},
+		reply{status: 404, body: `{"name":"not_found"}`})
 	m := manager(t, w)
 	got, err := m.CreateClient(t.Context(), credential.Credential{}, redact.New("at"))
 	if err != nil {
@@ -287,17 +315,27 @@ func TestFlexeraClientsRefused(t *testing.T) {
 		hint  string
 		lost  bool
 	}{
-		{"no right to list", list, reply{status: 403, body: `{"name":"forbidden"}`}, exchange.Misconfigured, "iam:service_account_client:index", false},
-		{"no right to create", create, reply{status: 403}, exchange.Misconfigured, "iam:service_account_client:create", false},
-		{"no right to delete", remove, reply{status: 403}, exchange.Misconfigured, "iam:service_account_client:delete", false},
-		{"no such account", list, reply{status: 404, body: `{"name":"not_found"}`}, exchange.Misconfigured, "service_account_id", false},
-		{"no such API", remove, reply{status: 404, body: "404 page not found"}, exchange.Misconfigured, "settings.api_url", false},
-		{"a third client", create, reply{status: 400, body: `{"name":"bad_request"}`}, exchange.Misconfigured, "at most two clients", false},
-		{"dead token", list, reply{status: 401, body: `{"name":"unauthorized"}`}, exchange.Misconfigured, "zone", false},
+		{"no right to list", list, reply{status: 403, body: `{"name":"forbidden"}`},
+			exchange.Misconfigured, "iam:service_account_client:index", false},
+		{"no right to create", create, reply{status: 403}, exchange.Misconfigured,
+			"iam:service_account_client:create", false},
+		{"no right to delete", remove, reply{status: 403}, exchange.Misconfigured,
+			"iam:service_account_client:delete", false},
+		{"no such account", list, reply{status: 404, body: `{"name":"not_found"}`},
+			exchange.Misconfigured, "service_account_id", false},
+		{"no such API", remove, reply{status: 404, body: "404 page not found"},
+			exchange.Misconfigured, "settings.api_url", false},
+		{"a third client", create, reply{status: 400, body: `{"name":"bad_request"}`},
+			exchange.Misconfigured, "at most two clients", false},
+		{"dead token", list, reply{status: 401, body: `{"name":"unauthorized"}`},
+			exchange.Misconfigured, "zone", false},
 		{"busy", create, reply{status: 429}, exchange.Throttled, "", false},
-		{"a list of nothing known", list, reply{status: 200, body: `[{"id":"canaryID"}]`}, exchange.Misconfigured, "settings.api_url", false},
-		{"no list", list, reply{status: 200, body: `{"x":1}`}, exchange.Misconfigured, "settings.api_url", false},
-		{"a client without a secret", create, reply{status: 201, body: `{"clientId":"canaryID"}`}, exchange.Misconfigured, "whose secret nobody has", true},
+		{"a list of nothing known", list, reply{status: 200, body: `[{"id":"canaryID"}]`},
+			exchange.Misconfigured, "settings.api_url", false},
+		{"no list", list, reply{status: 200, body: `{"x":1}`}, exchange.Misconfigured,
+			"settings.api_url", false},
+		{"a client without a secret", create, reply{status: 201, body: `{"clientId":"canaryID"}`},
+			exchange.Misconfigured, "whose secret nobody has", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

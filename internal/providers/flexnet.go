@@ -52,7 +52,8 @@ const (
 )
 
 func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
-	p := &flexnet{base: newBase(c, o), tokenType: flexnetNormal, expiry: flexnetExpiry, description: "Kept by Evertoken"}
+	p := &flexnet{base: newBase(c, o), tokenType: flexnetNormal, expiry: flexnetExpiry,
+		description: "Kept by Evertoken"}
 	var s flexnetSettings
 	if err := p.decode(c.Settings, &s); err != nil {
 		return nil, err
@@ -108,7 +109,8 @@ func (p *flexnet) Allowed(c credential.Credential) error { return p.allowed(c, p
 func (p *flexnet) Traits() exchange.Traits { return exchange.Traits{} }
 
 func (p *flexnet) Grants(c credential.Credential) ([]exchange.Grant, error) {
-	g := exchange.Grant{Type: "token", Members: []string{credential.Username, credential.Password}, Password: true}
+	g := exchange.Grant{Type: "token", Members: []string{credential.Username, credential.Password},
+		Password: true}
 	if err := c.Require("flexnet", g.Members...); err != nil {
 		return nil, err
 	}
@@ -170,7 +172,8 @@ func (s *flexnetSession) replace(ctx context.Context, o flexnetOther) (exchange.
 // documented.
 func taken(err error) bool {
 	e, ok := errors.AsType[*exchange.Error](err)
-	return ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
+	return ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest ||
+		e.Status == http.StatusUnprocessableEntity)
 }
 
 // Prove has the controller verify the token. It is a call of the user's: no
@@ -191,27 +194,31 @@ type flexnetSession struct {
 }
 
 // call sends one request and returns the answer's responseObject.
-func (s *flexnetSession) call(ctx context.Context, method, path string, body any, what string) (json.RawMessage, error) {
+func (s *flexnetSession) call(ctx context.Context, method, path string, body any,
+	what string) (json.RawMessage, error) {
 	doing := oauth.Doing(what, s.baseURL)
 	var payload bytes.Buffer
 	if body != nil {
 		e := json.NewEncoder(&payload)
 		e.SetEscapeHTML(false)
 		if err := e.Encode(body); err != nil {
-			return nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the request cannot be written"}
+			return nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+				Problem: "the request cannot be written"}
 		}
 	}
 	content := bytes.TrimSuffix(payload.Bytes(), []byte("\n"))
 	r, err := http.NewRequestWithContext(ctx, method, s.baseURL+"/uar/v1"+path, bytes.NewReader(content))
 	if err != nil { // quotes the URL
-		return nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the URL cannot be used"}
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	// Providing__Credentials.htm: base64 of user:password. In UTF-8, and not
 	// form-encoded: this is no OAuth. A user name may be user##domain.
-	r.SetBasicAuth(s.credential.Get(credential.Username).Reveal(), s.credential.Get(credential.Password).Reveal())
+	r.SetBasicAuth(s.credential.Get(credential.Username).Reveal(),
+		s.credential.Get(credential.Password).Reveal())
 	a, err := s.client.Do(ctx, s.policy(s.credential), r, doing)
 	if err != nil {
 		return nil, err
@@ -293,7 +300,8 @@ func (s *flexnetSession) create(ctx context.Context, name string) (exchange.Issu
 }
 
 func (s *flexnetSession) rotate(ctx context.Context, name string) (exchange.Issued, error) {
-	object, err := s.call(ctx, http.MethodPost, "/token/"+url.PathEscape(name)+"/rotation", nil, "rotating a token")
+	object, err := s.call(ctx, http.MethodPost, "/token/"+url.PathEscape(name)+"/rotation", nil,
+		"rotating a token")
 	if err != nil {
 		return exchange.Issued{}, err
 	}

@@ -102,7 +102,8 @@ func (s *flexnetSession) other(ctx context.Context, published redact.Secret) (fl
 	}
 	if live == "" && len(listed) > 0 {
 		live = slices.MaxFunc(listed, func(a, b flexnetObject) int {
-			return cmp.Or(time.Time(a.Issued).Compare(time.Time(b.Issued)), time.Time(a.Expires).Compare(time.Time(b.Expires)))
+			return cmp.Or(time.Time(a.Issued).Compare(time.Time(b.Issued)),
+				time.Time(a.Expires).Compare(time.Time(b.Expires)))
 		}).TokenName
 	}
 	o := flexnetOther{name: s.names[0], unused: certain}
@@ -119,14 +120,16 @@ func (s *flexnetSession) other(ctx context.Context, published redact.Secret) (fl
 
 // live is the name of the published value, empty if not told, and whether that
 // is certain: an empty name is certain where there is no such value any more.
-func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (name string, certain bool, err error) {
+func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (
+	name string, certain bool, err error) {
 	if published.IsZero() {
 		return "", true, nil
 	}
 	object, err := s.verify(ctx, published)
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
 		switch {
-		case e.Class == exchange.Throttled || e.Class == exchange.Transient || e.Status == http.StatusUnauthorized:
+		case e.Class == exchange.Throttled || e.Class == exchange.Transient ||
+			e.Status == http.StatusUnauthorized:
 			return "", false, err
 		case e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound:
 			return "", true, nil // what an unknown value gets is not documented
@@ -147,7 +150,8 @@ func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther
 	}
 	var object flexnetObject
 	if json.Unmarshal(raw, &object) != nil || time.Time(object.Expires).IsZero() {
-		return flexnetOther{}, &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing("reading a token's details", s.baseURL),
+		return flexnetOther{}, &exchange.Error{Class: exchange.Misconfigured,
+			Doing:   oauth.Doing("reading a token's details", s.baseURL),
 			Problem: "the answer says nothing about the token"}
 	}
 	return flexnetOther{name: name, expires: time.Time(object.Expires)}, nil
@@ -165,7 +169,8 @@ func (s *flexnetSession) verify(ctx context.Context, value redact.Secret) (flexn
 	}
 	var object flexnetObject
 	if json.Unmarshal(raw, &object) != nil {
-		return flexnetObject{}, &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, s.baseURL),
+		return flexnetObject{}, &exchange.Error{Class: exchange.Misconfigured,
+			Doing:   oauth.Doing(what, s.baseURL),
 			Problem: "the answer says nothing about the token"}
 	}
 	return object, nil
@@ -188,7 +193,8 @@ func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 		// The guide spells pagesize, Redocly (gettokensforuserusingget_1)
 		// pageSize: a page may be shorter than asked for, so that only an empty
 		// one ends the list.
-		query := "?page=" + strconv.Itoa(page) + "&pageSize=" + strconv.Itoa(flexnetPage) + "&username=" + url.QueryEscape(user)
+		query := "?page=" + strconv.Itoa(page) + "&pageSize=" + strconv.Itoa(flexnetPage) +
+			"&username=" + url.QueryEscape(user)
 		raw, err := s.call(ctx, http.MethodGet, "/tokens"+query, nil, what)
 		if err != nil {
 			return nil, err
@@ -214,7 +220,8 @@ func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 // the value.
 func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issued, error) {
 	unusable := func(problem string) (exchange.Issued, error) {
-		return exchange.Issued{}, &exchange.Error{Class: exchange.Misconfigured, Doing: oauth.Doing(what, s.baseURL), Lost: true, Problem: problem}
+		return exchange.Issued{}, &exchange.Error{Class: exchange.Misconfigured,
+			Doing: oauth.Doing(what, s.baseURL), Lost: true, Problem: problem}
 	}
 	var object flexnetObject
 	if json.Unmarshal(raw, &object) != nil {
@@ -229,7 +236,8 @@ func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issu
 		return unusable(`the answer's "tokenValue" is missing or has no rna_ prefix`)
 	}
 	now := s.now()
-	out := exchange.Issued{AccessToken: redact.New(value), TokenType: "Bearer", IssuedAt: now, ExpiresAt: time.Time(object.Expires)}
+	out := exchange.Issued{AccessToken: redact.New(value), TokenType: "Bearer", IssuedAt: now,
+		ExpiresAt: time.Time(object.Expires)}
 	if out.ExpiresAt.IsZero() {
 		out.ExpiresAt = now.Add(s.expiry)
 		out.Hints = append(out.Hints, fmt.Sprintf("The answer does not state the token's expiry: "+

@@ -176,5 +176,6 @@ var compare = []cmp.Option{
 }
 
 func issuedFor(access string, life time.Duration) exchange.Issued {
-	return exchange.Issued{AccessToken: redact.New(access), TokenType: "Bearer", IssuedAt: testNow, ExpiresAt: testNow.Add(life)}
+	return exchange.Issued{AccessToken: redact.New(access), TokenType: "Bearer", IssuedAt: testNow,
+		ExpiresAt: testNow.Add(life)}
 }

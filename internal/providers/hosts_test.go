@@ -73,27 +73,32 @@ var ways = map[string]struct {
 	"sharetribe, anonymous": {"sharetribe", `{"access":"anonymous","auth_url":"URL"}`, exchanged},
 	"sharetribe, user":      {"sharetribe", `{"access":"user","auth_url":"URL"}`, exchanged},
 	"sharetribe, refresh":   {"sharetribe", `{"access":"user","auth_url":"URL"}`, refreshed},
-	"sharetribe, trusted": {"sharetribe", `{"access":"trusted","auth_url":"URL"}`, func(ctx context.Context, p exchange.Provider, c credential.Credential) error {
-		f, ok := p.(exchange.Finisher)
-		if !ok {
-			return errors.New("no second request")
-		}
-		_, err := f.Finish(ctx, exchange.Request{Credential: c}, exchange.Issued{AccessToken: redact.New("canaryAccess")})
-		return err
-	}},
-	"flexera, login_url":           {"flexera", `{"zone":"nam","login_url":"URL"}`, exchanged},
-	"flexera, login_url, refresh":  {"flexera", `{"zone":"nam","login_url":"URL"}`, refreshed},
-	"flexera, api_url":             {"flexera", `{"zone":"nam","api_url":"URL"}`, exchanged},
-	"flexera, api_url, proof":      {"flexera", `{"zone":"nam","api_url":"URL"}`, proven},
-	"flexera, clients listed":      {"flexera", flexeraManaged, managed(listed)},
-	"flexera, client created":      {"flexera", flexeraManaged, managed(created)},
-	"flexera, client deleted":      {"flexera", flexeraManaged, managed(deleted)},
-	"flexera, service accounts":    {"flexera", `{"zone":"nam","api_url":"URL"}`, organized},
-	"flexnet":                      {"flexnet", `{"base_url":"URL","token_name":"lambda"}`, exchanged},
-	"flexnet, proof":               {"flexnet", `{"base_url":"URL","token_name":"lambda"}`, proven},
-	"oauth2, client_credentials":   {"oauth2", `{"token_url":"URL","grant":"client_credentials"}`, exchanged},
-	"oauth2, client_secret_basic":  {"oauth2", `{"token_url":"URL","grant":"client_credentials","client_auth":"client_secret_basic"}`, exchanged},
-	"oauth2, password":             {"oauth2", `{"token_url":"URL","grant":"password","client_auth":"none"}`, exchanged},
+	"sharetribe, trusted": {"sharetribe", `{"access":"trusted","auth_url":"URL"}`,
+		func(ctx context.Context, p exchange.Provider, c credential.Credential) error {
+			f, ok := p.(exchange.Finisher)
+			if !ok {
+				return errors.New("no second request")
+			}
+			_, err := f.Finish(ctx, exchange.Request{Credential: c},
+				exchange.Issued{AccessToken: redact.New("canaryAccess")})
+			return err
+		}},
+	"flexera, login_url":          {"flexera", `{"zone":"nam","login_url":"URL"}`, exchanged},
+	"flexera, login_url, refresh": {"flexera", `{"zone":"nam","login_url":"URL"}`, refreshed},
+	"flexera, api_url":            {"flexera", `{"zone":"nam","api_url":"URL"}`, exchanged},
+	"flexera, api_url, proof":     {"flexera", `{"zone":"nam","api_url":"URL"}`, proven},
+	"flexera, clients listed":     {"flexera", flexeraManaged, managed(listed)},
+	"flexera, client created":     {"flexera", flexeraManaged, managed(created)},
+	"flexera, client deleted":     {"flexera", flexeraManaged, managed(deleted)},
+	"flexera, service accounts":   {"flexera", `{"zone":"nam","api_url":"URL"}`, organized},
+	"flexnet":                     {"flexnet", `{"base_url":"URL","token_name":"lambda"}`, exchanged},
+	"flexnet, proof":              {"flexnet", `{"base_url":"URL","token_name":"lambda"}`, proven},
+	"oauth2, client_credentials":  {"oauth2", `{"token_url":"URL","grant":"client_credentials"}`, exchanged},
+	"oauth2, client_secret_basic": {"oauth2",
+		`{"token_url":"URL","grant":"client_credentials","client_auth":"client_secret_basic"}`,
+		exchanged},
+	"oauth2, password": {"oauth2",
+		`{"token_url":"URL","grant":"password","client_auth":"none"}`, exchanged},
 	"oauth2, refresh_token":        {"oauth2", `{"token_url":"URL","grant":"refresh_token"}`, exchanged},
 	"oauth2, refresh of a session": {"oauth2", `{"token_url":"URL","grant":"password"}`, refreshed},
 	"oauth2, issuer":               {"oauth2", `{"issuer":"URL","grant":"client_credentials"}`, exchanged},
@@ -108,7 +113,8 @@ func exchanged(ctx context.Context, p exchange.Provider, c credential.Credential
 		return err
 	}
 	for _, g := range grants {
-		if _, err = p.Exchange(ctx, exchange.Request{Grant: g, Credential: c, Published: redact.New("rna_canaryPublished")}); err == nil {
+		if _, err = p.Exchange(ctx, exchange.Request{Grant: g, Credential: c,
+			Published: redact.New("rna_canaryPublished")}); err == nil {
 			return nil
 		}
 	}
@@ -116,7 +122,8 @@ func exchanged(ctx context.Context, p exchange.Provider, c credential.Credential
 }
 
 func refreshed(ctx context.Context, p exchange.Provider, c credential.Credential) error {
-	_, err := p.Exchange(ctx, exchange.Request{Grant: exchange.Refresh, Credential: c, RefreshToken: redact.New("canarySession")})
+	_, err := p.Exchange(ctx, exchange.Request{Grant: exchange.Refresh, Credential: c,
+		RefreshToken: redact.New("canarySession")})
 	return err
 }
 
@@ -181,7 +188,8 @@ func misconfiguredUnsent(t *testing.T, err error, host string) {
 	switch {
 	case !ok:
 		t.Errorf("%T: %v", err, err)
-	case e.Class != exchange.Misconfigured || e.Lost || e.Status != 0 || e.RetryAfter != 0 || !strings.Contains(e.Problem, host):
+	case e.Class != exchange.Misconfigured || e.Lost || e.Status != 0 || e.RetryAfter != 0 ||
+		!strings.Contains(e.Problem, host):
 		t.Errorf("%+v", e)
 	}
 	leaks(t, err, "canary")
@@ -199,7 +207,8 @@ func TestEveryWayIsBoundToTheCredentialsHosts(t *testing.T) {
 			c := full(t, "login.example.com,*.flexera.com")
 			err := way.send(t.Context(), p, c)
 			misconfiguredUnsent(t, err, evil.Host)
-			if e, ok := errors.AsType[*exchange.Error](err); ok && (!strings.Contains(e.Hint, `"hosts"`) || strings.Contains(e.Hint, "AllowedHosts")) {
+			if e, ok := errors.AsType[*exchange.Error](err); ok &&
+				(!strings.Contains(e.Hint, `"hosts"`) || strings.Contains(e.Hint, "AllowedHosts")) {
 				t.Errorf("hint %q", e.Hint)
 			}
 			misconfiguredUnsent(t, p.Allowed(c), evil.Host)
@@ -210,14 +219,22 @@ func TestEveryWayIsBoundToTheCredentialsHosts(t *testing.T) {
 // spellings are a host that is not the vendor's, and look-alikes of one that is.
 // Each is refused where the settings are read, or unsent.
 var spellings = []string{
-	"https://evil.example", "https://169.254.169.254", "https://[fd00:ec2::254]", "https://10.0.0.5:8443/x", "https://localhost/token",
-	"https://login.flexera.\u0441\u043em", "https://login.flexera.com.evil.example", "https://evil.example#", "https://login.flexera.com@evil.example",
-	"https://login.flexera.com%2eevil.example", "https://login.flexera.com%252eevil.example", "https://xn--80ak6aa92e.com", "https://0x7f.1",
-	"https://2130706433", "https://0177.0.0.1", "https://127.1", "https://127.0.0.1", "https://[::1]", "https://[::ffff:10.0.0.5]", "https://[fe80::1%25eth0]",
-	"https://secretsmanager.us-east-1.amazonaws.com", "HTTPS://EVIL.example", "https://evil.example:99999", "https:///x", "//evil", "https://login.flexera.com:8443",
-	`https://evil.example\@login.flexera.com`, "https://login.flexera.com.", "https://flexera.com", "https://evil-login.flexera.com", "https://x.login.flexera.com",
-	"http://login.flexera.com", "ftp://login.flexera.com", "https://apiax.io", "https://evilapiax.io", "https://flexnetoperations.com",
-	"https://flexnetoperations.com.evil.example", "https://.apiax.io", "https://a..apiax.io", "https://flex-api.sharetribe.com.evil.example", "https://sharetribe.com",
+	"https://evil.example", "https://169.254.169.254", "https://[fd00:ec2::254]",
+	"https://10.0.0.5:8443/x", "https://localhost/token",
+	"https://login.flexera.\u0441\u043em", "https://login.flexera.com.evil.example",
+	"https://evil.example#", "https://login.flexera.com@evil.example",
+	"https://login.flexera.com%2eevil.example", "https://login.flexera.com%252eevil.example",
+	"https://xn--80ak6aa92e.com", "https://0x7f.1",
+	"https://2130706433", "https://0177.0.0.1", "https://127.1", "https://127.0.0.1",
+	"https://[::1]", "https://[::ffff:10.0.0.5]", "https://[fe80::1%25eth0]",
+	"https://secretsmanager.us-east-1.amazonaws.com", "HTTPS://EVIL.example",
+	"https://evil.example:99999", "https:///x", "//evil", "https://login.flexera.com:8443",
+	`https://evil.example\@login.flexera.com`, "https://login.flexera.com.", "https://flexera.com",
+	"https://evil-login.flexera.com", "https://x.login.flexera.com",
+	"http://login.flexera.com", "ftp://login.flexera.com", "https://apiax.io",
+	"https://evilapiax.io", "https://flexnetoperations.com",
+	"https://flexnetoperations.com.evil.example", "https://.apiax.io", "https://a..apiax.io",
+	"https://flex-api.sharetribe.com.evil.example", "https://sharetribe.com",
 }
 
 func TestEveryWayRefusesEverySpelling(t *testing.T) {
@@ -228,7 +245,8 @@ func TestEveryWayRefusesEverySpelling(t *testing.T) {
 			for _, raw := range spellings {
 				settings := strings.ReplaceAll(way.settings, "URL", strings.ReplaceAll(raw, `\`, `\\`))
 				// No resolver answers here, so what is not refused fails in another way.
-				p, err := New(connectionFor(way.provider, settings), Options{Now: now, Client: &oauth.Client{Now: now, Timeout: time.Second}})
+				p, err := New(connectionFor(way.provider, settings),
+					Options{Now: now, Client: &oauth.Client{Now: now, Timeout: time.Second}})
 				if err != nil {
 					if _, ok := errors.AsType[*connection.Error](err); !ok {
 						t.Errorf("%s: %v", raw, err)
@@ -265,7 +283,8 @@ func TestAllowed(t *testing.T) {
 			t.Errorf("%s %s: a credential that is bound elsewhere is allowed", provider, settings)
 		}
 	}
-	for _, where := range []string{`"token_url":"https://login.example.com/t"`, `"issuer":"https://login.example.com"`} {
+	for _, where := range []string{`"token_url":"https://login.example.com/t"`,
+		`"issuer":"https://login.example.com"`} {
 		p := open(t, "oauth2", `{`+where+`,"grant":"client_credentials"}`, "")
 		if p.Allowed(full(t, "login.example.com")) != nil || p.Allowed(full(t, "")) == nil {
 			t.Errorf("%s", where)
@@ -277,7 +296,8 @@ func TestAllowed(t *testing.T) {
 func TestADiscoveredEndpointIsBound(t *testing.T) {
 	t.Parallel()
 	evil := attacker(t)
-	w := newWire(t, reply{status: 200, body: `{"issuer":"SERVER","token_endpoint":"` + evil.String() + `/token"}`})
+	w := newWire(t, reply{status: 200, body: `{"issuer":"SERVER","token_endpoint":"` +
+		evil.String() + `/token"}`})
 	issuer, err := url.Parse(w.URL)
 	if err != nil {
 		t.Fatal(err)

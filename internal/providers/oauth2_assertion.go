@@ -43,7 +43,8 @@ type assertionSettings struct {
 
 // algorithms are those of RFC 7518 section 3.1 and RFC 8037 that a private key
 // signs with.
-var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+	"ES512", "EdDSA"}
 
 // ownClaims are set by Evertoken, or by a setting of their own.
 var ownClaims = map[string]string{
@@ -57,10 +58,12 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 		return err
 	}
 	p.assertion = assertionSettings{subject: s.Subject, audience: audience, claims: s.AssertionClaims,
-		algorithm: jose.SignatureAlgorithm(s.AssertionAlg), life: time.Duration(s.AssertionLife), scope: s.AssertionScope}
+		algorithm: jose.SignatureAlgorithm(s.AssertionAlg), life: time.Duration(s.AssertionLife),
+		scope: s.AssertionScope}
 	given := map[string]bool{
 		"assertion_audience": len(audience) > 0, "assertion_claims": len(s.AssertionClaims) > 0,
-		"assertion_alg": s.AssertionAlg != "", "assertion_life": s.AssertionLife != 0, "assertion_scope": s.AssertionScope,
+		"assertion_alg": s.AssertionAlg != "", "assertion_life": s.AssertionLife != 0,
+		"assertion_scope": s.AssertionScope,
 	}
 	for _, setting := range slices.Sorted(maps.Keys(given)) {
 		if given[setting] && p.grant != grantJWT && p.auth != authKey {
@@ -212,7 +215,8 @@ func (p *oauth2) key(c credential.Credential) (keys.Key, error) {
 	member := func(standard string) keys.Member {
 		return keys.Member{Name: p.named(standard), Value: p.get(c, standard)}
 	}
-	return keys.Read(member(credential.PrivateKey), p.get(c, credential.KeyID), member(credential.Certificate))
+	return keys.Read(member(credential.PrivateKey), p.get(c, credential.KeyID),
+		member(credential.Certificate))
 }
 
 // checkKey says what is wrong with the key, or the certificate beside it.
@@ -235,7 +239,8 @@ func (p *oauth2) algorithm(key keys.Key) (jose.SignatureAlgorithm, error) {
 	var fits []jose.SignatureAlgorithm // the first is the default
 	switch k := key.Signer().(type) {
 	case *rsa.PrivateKey:
-		fits = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512}
+		fits = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384,
+			jose.PS512}
 	case *ecdsa.PrivateKey:
 		fits = map[elliptic.Curve][]jose.SignatureAlgorithm{
 			elliptic.P256(): {jose.ES256}, elliptic.P384(): {jose.ES384}, elliptic.P521(): {jose.ES512},

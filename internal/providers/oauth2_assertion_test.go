@@ -44,7 +44,8 @@ func pemCertificate(t *testing.T, key crypto.Signer) (text string, der []byte) {
 }
 
 // signed reads an assertion: its header and claims, verified, without jti.
-func signed(t *testing.T, assertion string, algorithm jose.SignatureAlgorithm, key crypto.PublicKey) (jose.Header, map[string]any) {
+func signed(t *testing.T, assertion string, algorithm jose.SignatureAlgorithm,
+	key crypto.PublicKey) (jose.Header, map[string]any) {
 	t.Helper()
 	parsed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
@@ -77,29 +78,44 @@ func TestOAuth2AssertionSettings(t *testing.T) {
 	}{
 		{"DocuSign", `"grant":"jwt_bearer","subject":"user-1","assertion_audience":"account.docusign.com","scope":"signature impersonation","assertion_scope":true`,
 			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT]},
-			map[string]any{"iss": "client-1", "sub": "user-1", "aud": "account.docusign.com", "scope": "signature impersonation", "iat": iat, "exp": exp}},
-		{"Box, with a client's secret", `"grant":"jwt_bearer","client_auth":"client_secret_post","subject":"e1","assertion_claims":{"box_sub_type":"enterprise"}`,
-			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT], "client_id": "client-1", "client_secret": "s"},
-			map[string]any{"iss": "client-1", "sub": "e1", "aud": "SERVER/t", "box_sub_type": "enterprise", "iat": iat, "exp": exp}},
-		{"an issuer of its own, no subject, five minutes", `"grant":"jwt_bearer","assertion_claims":{"iss":"other","roles":["a","b"]},"assertion_life":"5m"`,
+			map[string]any{"iss": "client-1", "sub": "user-1", "aud": "account.docusign.com",
+				"scope": "signature impersonation", "iat": iat, "exp": exp}},
+		{"Box, with a client's secret",
+			`"grant":"jwt_bearer","client_auth":"client_secret_post","subject":"e1","assertion_claims":{"box_sub_type":"enterprise"}`,
+			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT],
+				"client_id": "client-1", "client_secret": "s"},
+			map[string]any{"iss": "client-1", "sub": "e1", "aud": "SERVER/t",
+				"box_sub_type": "enterprise", "iat": iat, "exp": exp}},
+		{"an issuer of its own, no subject, five minutes",
+			`"grant":"jwt_bearer","assertion_claims":{"iss":"other","roles":["a","b"]},"assertion_life":"5m"`,
 			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT]},
-			map[string]any{"iss": "other", "aud": "SERVER/t", "roles": []any{"a", "b"}, "iat": iat, "exp": exp + 240}},
+			map[string]any{"iss": "other", "aud": "SERVER/t", "roles": []any{"a", "b"}, "iat": iat,
+				"exp": exp + 240}},
 		{"both assertions", `"grant":"jwt_bearer","client_auth":"private_key_jwt","subject":"u","assertion_audience":["https://as","x"],"assertion_claims":{"n":1}`,
-			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT], "client_id": "client-1", "client_assertion_type": assertionType},
-			map[string]any{"iss": "client-1", "sub": "u", "aud": []any{"https://as", "x"}, "n": 1.0, "iat": iat, "exp": exp}},
+			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT],
+				"client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "u", "aud": []any{"https://as", "x"}, "n": 1.0,
+				"iat": iat, "exp": exp}},
 		{"NetSuite", `"grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256","scope":"rest_webservices","assertion_scope":true`,
-			rsaKey, jose.PS256, map[string]any{"grant_type": "client_credentials", "client_id": "client-1", "client_assertion_type": assertionType},
-			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "SERVER/t", "scope": "rest_webservices", "iat": iat, "exp": exp}},
-		{"a server that takes its issuer alone", `"grant":"client_credentials","client_auth":"private_key_jwt","assertion_audience":"https://as.example.com"`,
-			ecKey, jose.ES256, map[string]any{"grant_type": "client_credentials", "client_id": "client-1", "client_assertion_type": assertionType},
-			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "https://as.example.com", "iat": iat, "exp": exp}},
+			rsaKey, jose.PS256, map[string]any{"grant_type": "client_credentials",
+				"client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "SERVER/t",
+				"scope": "rest_webservices", "iat": iat, "exp": exp}},
+		{"a server that takes its issuer alone",
+			`"grant":"client_credentials","client_auth":"private_key_jwt","assertion_audience":"https://as.example.com"`,
+			ecKey, jose.ES256, map[string]any{"grant_type": "client_credentials",
+				"client_id": "client-1", "client_assertion_type": assertionType},
+			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "https://as.example.com",
+				"iat": iat, "exp": exp}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
 			p := open(t, "oauth2", `{"token_url":"SERVER/t",`+tt.settings+`}`, w.URL)
-			c := creds("client_id", "client-1", "client_secret", "s", "key_id", "kid-1", "private_key", pemKey(t, tt.key))
-			if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
+			c := creds("client_id", "client-1", "client_secret", "s", "key_id", "kid-1",
+				"private_key", pemKey(t, tt.key))
+			if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c),
+				Credential: c}); err != nil {
 				t.Fatal(err)
 			}
 			_, body, _ := strings.Cut(w.requests()[0], formType+"\n")
@@ -124,7 +140,8 @@ func TestOAuth2AssertionSettings(t *testing.T) {
 				assertion = client
 			} else if client != "" {
 				_, claims := signed(t, client, tt.algorithm, tt.key.Public())
-				want := map[string]any{"iss": "client-1", "sub": "client-1", "aud": tt.claims["aud"], "iat": iat, "exp": exp}
+				want := map[string]any{"iss": "client-1", "sub": "client-1",
+					"aud": tt.claims["aud"], "iat": iat, "exp": exp}
 				if diff := cmp.Diff(want, claims); diff != "" {
 					t.Errorf("the client's: %s", diff)
 				}
@@ -133,7 +150,8 @@ func TestOAuth2AssertionSettings(t *testing.T) {
 			if diff := cmp.Diff(tt.claims, claims); diff != "" {
 				t.Error(diff)
 			}
-			if header.KeyID != "kid-1" || header.ExtraHeaders["typ"] != "JWT" || header.ExtraHeaders["x5t"] != nil {
+			if header.KeyID != "kid-1" || header.ExtraHeaders["typ"] != "JWT" ||
+				header.ExtraHeaders["x5t"] != nil {
 				t.Errorf("header %+v", header)
 			}
 		})
@@ -159,7 +177,9 @@ func TestOAuth2AssertionThumbprint(t *testing.T) {
 	}
 	header, claims := signed(t, form.Get("client_assertion"), jose.PS256, key.Public())
 	one, two := sha1.Sum(der), sha256.Sum256(der)
-	want := map[jose.HeaderKey]any{"typ": "JWT", "x5t": base64.RawURLEncoding.EncodeToString(one[:]), "x5t#S256": base64.RawURLEncoding.EncodeToString(two[:])}
+	want := map[jose.HeaderKey]any{"typ": "JWT",
+		"x5t":      base64.RawURLEncoding.EncodeToString(one[:]),
+		"x5t#S256": base64.RawURLEncoding.EncodeToString(two[:])}
 	if diff := cmp.Diff(want, header.ExtraHeaders); diff != "" {
 		t.Error(diff)
 	}
@@ -173,22 +193,26 @@ func TestOAuth2WrongCertificates(t *testing.T) {
 	key := generated(t, "rsa")
 	other, _ := pemCertificate(t, generated(t, "p256"))
 	for name, tt := range map[string]struct{ certificate, problem string }{
-		"no PEM":         {"canaryCertificate", "is not a certificate in PEM"},
-		"no certificate": {"-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----", "cannot be read"},
+		"no PEM": {"canaryCertificate", "is not a certificate in PEM"},
+		"no certificate": {"-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----",
+			"cannot be read"},
 		"of another key": {other, "belongs to a different key"},
 		"a key":          {pemKey(t, key), "is not a certificate in PEM"},
 	} {
 		for _, auth := range []string{"private_key_jwt", "tls_client_auth"} {
 			p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")
-			_, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key), "certificate", tt.certificate))
-			if err == nil || !strings.Contains(err.Error(), tt.problem) || !strings.Contains(err.Error(), `"certificate"`) {
+			_, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key), "certificate",
+				tt.certificate))
+			if err == nil || !strings.Contains(err.Error(), tt.problem) ||
+				!strings.Contains(err.Error(), `"certificate"`) {
 				t.Errorf("%s, %s: %v", name, auth, err)
 			}
 			leaks(t, err, "canaryCertificate", "Y2FuYXJ5")
 		}
 	}
 	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"ES256"}`, "")
-	if _, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key))); err == nil || !strings.Contains(err.Error(), "does not fit settings.assertion_alg") {
+	if _, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key))); err == nil ||
+		!strings.Contains(err.Error(), "does not fit settings.assertion_alg") {
 		t.Errorf("an algorithm of another kind of key: %v", err)
 	}
 }
@@ -216,7 +240,8 @@ func TestOAuth2MutualTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	try := func(settings string, c credential.Credential) (exchange.Issued, error) {
-		p, err := New(connectionFor("oauth2", `{"token_url":"`+s.URL+`/t","grant":"client_credentials",`+settings+`}`),
+		p, err := New(connectionFor("oauth2",
+			`{"token_url":"`+s.URL+`/t","grant":"client_credentials",`+settings+`}`),
 			Options{Now: now, Client: &oauth.Client{Now: now, RootCAs: roots}, AllowLoopbackHTTP: true})
 		if err != nil {
 			t.Fatal(err)
@@ -234,7 +259,8 @@ func TestOAuth2MutualTLS(t *testing.T) {
 		}
 	}
 	_, err := try(`"client_auth":"client_secret_post"`, c)
-	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost || !strings.Contains(e.Hint, "mutual TLS") {
+	if e := failure(t, err); e.Class != exchange.Misconfigured || e.Lost ||
+		!strings.Contains(e.Hint, "mutual TLS") {
 		t.Errorf("without the certificate: %+v", e)
 	}
 }
@@ -250,8 +276,10 @@ func TestOAuth2MutualTLSAlias(t *testing.T) {
 	}{
 		{true, whole, "https://mtls.example.com/t", ""},
 		{false, whole, "https://as.example.com/t", ""},
-		{true, `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/t"}`, "https://as.example.com/t", ""},
-		{true, strings.Replace(whole, "https://mtls", "http://mtls", 1), "", `"mtls_endpoint_aliases" must be https`},
+		{true, `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/t"}`,
+			"https://as.example.com/t", ""},
+		{true, strings.Replace(whole, "https://mtls", "http://mtls", 1), "",
+			`"mtls_endpoint_aliases" must be https`},
 	} {
 		p := &oauth2{mutualTLS: tt.mutualTLS, discovery: discovery{issuer: issuer}}
 		endpoint, problem := p.readMetadata(redact.New(tt.body))

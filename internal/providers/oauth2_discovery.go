@@ -86,7 +86,8 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 	doing := oauth.Doing("reading the issuer's metadata", where)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
 	if err != nil { // quotes the URL
-		return "", &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return "", &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the URL cannot be used"}
 	}
 	a, err := p.client.Do(ctx, p.policy(c), r, doing)
 	if err != nil {
@@ -131,7 +132,8 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	// used.
 	if metadata.Issuer != p.discovery.issuer {
 		problem := `the metadata's "issuer" is not settings.issuer, character for character`
-		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" && u.Host == hostOf(p.discovery.issuer) && plainURL().MatchString(metadata.Issuer) {
+		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" &&
+			u.Host == hostOf(p.discovery.issuer) && plainURL().MatchString(metadata.Issuer) {
 			problem += ": it is " + metadata.Issuer
 		}
 		return "", problem

@@ -271,8 +271,10 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		}
 	}
 	// Readers get what stands here, and a refresh token is not for them.
-	if lower := strings.ToLower(p.answer.AccessToken); lower != "" && (p.answer.AccessToken == p.answer.RefreshToken ||
-		strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") || strings.Contains(lower, "password")) {
+	if lower := strings.ToLower(p.answer.AccessToken); lower != "" &&
+		(p.answer.AccessToken == p.answer.RefreshToken ||
+			strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") ||
+			strings.Contains(lower, "password")) {
 		return p.wrong("answer.access_token",
 			"must not name a secret other than the access token: applications read what is "+
 				"there")
@@ -325,13 +327,15 @@ var tokenMembers = map[string]bool{
 func secretName(path string) bool {
 	path = strings.ToLower(path)
 	return slices.ContainsFunc([]string{"token", "secret", "pass", "pwd", "key", "assertion", "credential",
-		"signature", "cookie", "jwt", "cert"}, func(part string) bool { return strings.Contains(path, part) }) ||
+		"signature", "cookie", "jwt", "cert"},
+		func(part string) bool { return strings.Contains(path, part) }) ||
 		path == "code" || strings.HasSuffix(path, "_code") || strings.HasSuffix(path, ".code")
 }
 
 // setLives checks the lives that the settings tell.
 func (p *oauth2) setLives(s oauth2Settings) (err error) {
-	p.life, p.refreshLife, p.reuseGrace = time.Duration(s.TokenLife), time.Duration(s.RefreshTokenLife), time.Duration(s.ReuseGrace)
+	p.life, p.refreshLife, p.reuseGrace = time.Duration(s.TokenLife),
+		time.Duration(s.RefreshTokenLife), time.Duration(s.ReuseGrace)
 	session := p.session() != 0
 	switch {
 	case s.TokenLife != 0 && (p.life < time.Minute || p.life > 400*24*time.Hour):

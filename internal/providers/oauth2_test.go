@@ -25,7 +25,8 @@ import (
 
 func TestOAuth2OnTheWire(t *testing.T) {
 	t.Parallel()
-	all := creds("client_id", "i:d", "client_secret", "s/1", "refresh_token", "seed", "username", "u+1", "password", " p ")
+	all := creds("client_id", "i:d", "client_secret", "s/1", "refresh_token", "seed", "username",
+		"u+1", "password", " p ")
 	const basic = "Authorization: Basic aSUzQWQ6cyUyRjE=\n" // i%3Ad:s%2F1
 	for _, tt := range []struct {
 		name, settings string
@@ -34,18 +35,27 @@ func TestOAuth2OnTheWire(t *testing.T) {
 	}{
 		{"client_credentials", `"grant":"client_credentials","scope":"a b","audience":"https://api","resource":"https://r","extra":{"organization":"o1"}`, false,
 			"", "audience=https%3A%2F%2Fapi&client_id=i%3Ad&client_secret=s%2F1&grant_type=client_credentials&organization=o1&resource=https%3A%2F%2Fr&scope=a+b"},
-		{"client_credentials by Basic", `"grant":"client_credentials","client_auth":"client_secret_basic"`, false, basic, "grant_type=client_credentials"},
-		{"the seed", `"grant":"refresh_token"`, false, "", "client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=seed"},
-		{"the seed with a scope", `"grant":"refresh_token","scope":"a"`, false, "", "client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=seed&scope=a"},
+		{"client_credentials by Basic",
+			`"grant":"client_credentials","client_auth":"client_secret_basic"`, false, basic,
+			"grant_type=client_credentials"},
+		{"the seed", `"grant":"refresh_token"`, false, "",
+			"client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=seed"},
+		{"the seed with a scope", `"grant":"refresh_token","scope":"a"`, false, "",
+			"client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=seed&scope=a"},
 		{"the session after a seed", `"grant":"refresh_token","scope":"a","client_auth":"client_secret_basic"`, true, basic, "grant_type=refresh_token&refresh_token=rt&scope=a"},
-		{"a public client's seed", `"grant":"refresh_token","client_auth":"none"`, false, "", "client_id=i%3Ad&grant_type=refresh_token&refresh_token=seed"},
-		{"password", `"grant":"password","scope":"a"`, false, "", "client_id=i%3Ad&client_secret=s%2F1&grant_type=password&password=+p+&scope=a&username=u%2B1"},
-		{"the session after a password", `"grant":"password","scope":"a","resource":"r"`, true, "", "client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=rt&resource=r"},
-		{"a public client's password", `"grant":"password","client_auth":"none"`, false, "", "client_id=i%3Ad&grant_type=password&password=+p+&username=u%2B1"},
+		{"a public client's seed", `"grant":"refresh_token","client_auth":"none"`, false, "",
+			"client_id=i%3Ad&grant_type=refresh_token&refresh_token=seed"},
+		{"password", `"grant":"password","scope":"a"`, false, "",
+			"client_id=i%3Ad&client_secret=s%2F1&grant_type=password&password=+p+&scope=a&username=u%2B1"},
+		{"the session after a password", `"grant":"password","scope":"a","resource":"r"`, true, "",
+			"client_id=i%3Ad&client_secret=s%2F1&grant_type=refresh_token&refresh_token=rt&resource=r"},
+		{"a public client's password", `"grant":"password","client_auth":"none"`, false, "",
+			"client_id=i%3Ad&grant_type=password&password=+p+&username=u%2B1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600,"token_type":"Bearer","scope":"granted"}`})
+			w := newWire(t, reply{status: 200,
+				body: `{"access_token":"at","expires_in":600,"token_type":"Bearer","scope":"granted"}`})
 			p := open(t, "oauth2", `{"token_url":"SERVER/t?p=policy",`+tt.settings+`}`, w.URL)
 			r := exchange.Request{Grant: only(t, p, all), Credential: all}
 			if tt.session {
@@ -67,7 +77,8 @@ func TestOAuth2OnTheWire(t *testing.T) {
 
 func TestOAuth2IgnoresAClientsRefreshToken(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600,"refresh_token":"rt","refresh_expires_in":1800}`})
+	w := newWire(t, reply{status: 200,
+		body: `{"access_token":"at","expires_in":600,"refresh_token":"rt","refresh_expires_in":1800}`})
 	p := open(t, "oauth2", `{"token_url":"SERVER","grant":"client_credentials"}`, w.URL)
 	c := creds("client_id", "i", "client_secret", "s")
 	got, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c})
@@ -87,20 +98,35 @@ func TestOAuth2Grants(t *testing.T) {
 	session := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
 	windowed := session
 	windowed.SessionMax, windowed.RemintBefore = 100*time.Hour, 10*time.Hour
-	secret := creds("client_id", "i", "client_secret", "s", "refresh_token", "r", "username", "u", "password", "p", "private_key", key)
+	secret := creds("client_id", "i", "client_secret", "s", "refresh_token", "r", "username", "u",
+		"password", "p", "private_key", key)
 	for _, tt := range []struct {
 		settings string
 		c        credential.Credential
 		traits   exchange.Traits
 		want     exchange.Grant
 	}{
-		{`"grant":"client_credentials"`, secret, exchange.Traits{}, exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "client_secret"}}},
-		{`"grant":"client_credentials","client_auth":"private_key_jwt"`, secret, exchange.Traits{}, exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "private_key"}}},
-		{`"grant":"client_credentials","client_auth":"private_key_jwt"`, secret.With("key_id", redact.New("k")), exchange.Traits{}, exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "private_key", "key_id"}}},
-		{`"grant":"refresh_token","session_max":"100h"`, secret, windowed, exchange.Grant{Type: "refresh_token", Members: []string{"client_id", "client_secret", "refresh_token"}, Seed: true}},
-		{`"grant":"refresh_token","client_auth":"none"`, secret, session, exchange.Grant{Type: "refresh_token", Members: []string{"client_id", "refresh_token"}, Seed: true}},
-		{`"grant":"refresh_token","client_auth":"none"`, creds("refresh_token", "r"), session, exchange.Grant{Type: "refresh_token", Members: []string{"refresh_token"}, Seed: true}},
-		{`"grant":"password","client_auth":"client_secret_basic"`, secret, session, exchange.Grant{Type: "password", Members: []string{"client_id", "client_secret", "username", "password"}, Password: true}},
+		{`"grant":"client_credentials"`, secret, exchange.Traits{},
+			exchange.Grant{Type: "client_credentials", Members: []string{"client_id",
+				"client_secret"}}},
+		{`"grant":"client_credentials","client_auth":"private_key_jwt"`, secret, exchange.Traits{},
+			exchange.Grant{Type: "client_credentials", Members: []string{"client_id",
+				"private_key"}}},
+		{`"grant":"client_credentials","client_auth":"private_key_jwt"`,
+			secret.With("key_id", redact.New("k")), exchange.Traits{},
+			exchange.Grant{Type: "client_credentials", Members: []string{"client_id", "private_key",
+				"key_id"}}},
+		{`"grant":"refresh_token","session_max":"100h"`, secret, windowed,
+			exchange.Grant{Type: "refresh_token", Members: []string{"client_id", "client_secret",
+				"refresh_token"}, Seed: true}},
+		{`"grant":"refresh_token","client_auth":"none"`, secret, session,
+			exchange.Grant{Type: "refresh_token", Members: []string{"client_id", "refresh_token"},
+				Seed: true}},
+		{`"grant":"refresh_token","client_auth":"none"`, creds("refresh_token", "r"), session,
+			exchange.Grant{Type: "refresh_token", Members: []string{"refresh_token"}, Seed: true}},
+		{`"grant":"password","client_auth":"client_secret_basic"`, secret, session,
+			exchange.Grant{Type: "password", Members: []string{"client_id", "client_secret",
+				"username", "password"}, Password: true}},
 	} {
 		p := open(t, "oauth2", `{"token_url":"https://as.example.com/t",`+tt.settings+`}`, "")
 		if diff := cmp.Diff(tt.traits, p.Traits()); diff != "" {
@@ -159,12 +185,14 @@ func pemKey(t *testing.T, key crypto.Signer) string {
 
 func TestOAuth2Assertion(t *testing.T) {
 	t.Parallel()
-	for kind, algorithm := range map[string]jose.SignatureAlgorithm{"rsa": jose.RS256, "p256": jose.ES256, "p384": jose.ES384, "ed25519": jose.EdDSA} {
+	for kind, algorithm := range map[string]jose.SignatureAlgorithm{"rsa": jose.RS256,
+		"p256": jose.ES256, "p384": jose.ES384, "ed25519": jose.EdDSA} {
 		key := generated(t, kind)
 		texts := []string{pemKey(t, key)}
 		switch k := key.(type) {
 		case *rsa.PrivateKey:
-			texts = append(texts, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)})))
+			texts = append(texts, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+				Bytes: x509.MarshalPKCS1PrivateKey(k)})))
 		case *ecdsa.PrivateKey:
 			der, err := x509.MarshalECPrivateKey(k)
 			if err != nil {
@@ -174,11 +202,13 @@ func TestOAuth2Assertion(t *testing.T) {
 		}
 		for _, text := range texts {
 			c := creds("client_id", "client-1", "private_key", text, "key_id", "kid-1")
-			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`}, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
+			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`},
+				reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
 			p := open(t, "oauth2", `{"token_url":"SERVER/token","grant":"client_credentials","client_auth":"private_key_jwt"}`, w.URL)
 			ids := map[string]bool{}
 			for range 2 {
-				if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
+				if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c),
+					Credential: c}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -194,7 +224,8 @@ func TestOAuth2Assertion(t *testing.T) {
 }
 
 // checkAssertion checks a request's assertion and returns its jti.
-func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm, key crypto.PublicKey, audience string) string {
+func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm,
+	key crypto.PublicKey, audience string) string {
 	t.Helper()
 	form, err := url.ParseQuery(body)
 	if err != nil {
@@ -220,11 +251,13 @@ func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm
 		t.Error(diff)
 	}
 	header := signed.Signatures[0].Header
-	if header.KeyID != "kid-1" || header.Algorithm != string(algorithm) || header.ExtraHeaders["typ"] != "JWT" || len(id) < 16 {
+	if header.KeyID != "kid-1" || header.Algorithm != string(algorithm) ||
+		header.ExtraHeaders["typ"] != "JWT" || len(id) < 16 {
 		t.Errorf("header %+v, jti %q", header, id)
 	}
 	form.Del("client_assertion")
-	wantForm := url.Values{"grant_type": {"client_credentials"}, "client_id": {"client-1"}, "client_assertion_type": {assertionType}}
+	wantForm := url.Values{"grant_type": {"client_credentials"}, "client_id": {"client-1"},
+		"client_assertion_type": {assertionType}}
 	if diff := cmp.Diff(wantForm, form); diff != "" {
 		t.Error(diff)
 	}
@@ -239,14 +272,16 @@ func TestOAuth2UnusableKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ key, problem string }{
-		"no PEM":       {"canaryKey", "is neither PEM nor a JSON Web Key"},
-		"no key":       {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----", "must be an unencrypted private key"},
+		"no PEM": {"canaryKey", "is neither PEM nor a JSON Web Key"},
+		"no key": {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----",
+			"must be an unencrypted private key"},
 		"encrypted":    {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END ENCRYPTED PRIVATE KEY-----", "is an encrypted private key"},
 		"a short key":  {pemKey(t, short), "is too short"},
 		"an odd curve": {pemKey(t, generated(t, "p224")), "is of a kind"},
 	} {
 		_, err := p.Grants(creds("client_id", "i", "private_key", tt.key))
-		if err == nil || !strings.Contains(err.Error(), tt.problem) || !strings.Contains(err.Error(), `"private_key"`) {
+		if err == nil || !strings.Contains(err.Error(), tt.problem) ||
+			!strings.Contains(err.Error(), `"private_key"`) {
 			t.Errorf("%s: %v", name, err)
 		}
 		leaks(t, err, "canaryKey", "Y2FuYXJ5S2V5")
@@ -255,7 +290,8 @@ func TestOAuth2UnusableKeys(t *testing.T) {
 
 func TestOAuth2Discovery(t *testing.T) {
 	t.Parallel()
-	const rfc, oidc = "GET /.well-known/oauth-authorization-server/tenant/1", "GET /tenant/1/.well-known/openid-configuration"
+	const rfc, oidc = "GET /.well-known/oauth-authorization-server/tenant/1",
+		"GET /tenant/1/.well-known/openid-configuration"
 	const token = "POST /t\n" + formType + "\nclient_id=i&client_secret=s&grant_type=client_credentials"
 	metadata := reply{status: 200, body: `{"issuer":"SERVER/tenant/1","token_endpoint":"SERVER/t"}`}
 	good := reply{status: 200, body: `{"access_token":"at","expires_in":600}`}
@@ -269,22 +305,39 @@ func TestOAuth2Discovery(t *testing.T) {
 	}{
 		{"RFC 8414", []reply{metadata, good, good}, []string{rfc, token, token}, "", ""},
 		{"OpenID Connect", []reply{none, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},
-		{"a page in the first place", []reply{{status: 200, body: "<html>"}, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},
+		{"a page in the first place", []reply{{status: 200, body: "<html>"}, metadata, good, good},
+			[]string{rfc, oidc, token, token}, "", ""},
 		{"neither", []reply{none, none}, []string{rfc, oidc}, exchange.Misconfigured, "HTML"},
-		{"another issuer", []reply{{status: 200, body: `{"issuer":"SERVER/tenant/1/","token_endpoint":"SERVER/t"}`}, none}, []string{rfc, oidc}, exchange.Misconfigured, ": it is http://"},
-		{"another issuer in both", []reply{{status: 200, body: `{"issuer":"SERVER"}`}, {status: 200, body: `{"issuer":"canaryIssuer","token_endpoint":"SERVER/t"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"issuer" is not settings.issuer`},
-		{"an endpoint in the clear", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1","token_endpoint":"http://as.example.com/canaryPath"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be https`},
-		{"no endpoint", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be a whole URL`},
-		{"down", []reply{{status: 503}, {status: 502, body: "<html>"}}, []string{rfc, oidc}, exchange.Transient, ""},
-		{"the first place is down", []reply{{status: 502, body: "<html>"}, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},
-		{"the first place is walled off", []reply{{status: 403, body: "<html>"}, metadata, good, good}, []string{rfc, oidc, token, token}, "", ""},
-		{"the first place is down, the second not there", []reply{{status: 502}, none}, []string{rfc, oidc}, exchange.Transient, ""},
-		{"the second place is down", []reply{none, {status: 503}}, []string{rfc, oidc}, exchange.Transient, ""},
-		{"a byte order mark", []reply{{status: 200, body: "\ufeff" + metadata.body}, good, good}, []string{rfc, token, token}, "", ""},
-		{"a slash too many", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1/","token_endpoint":"SERVER/t"}`}}, []string{rfc, oidc}, exchange.Misconfigured, "/tenant/1/"},
+		{"another issuer", []reply{{status: 200,
+			body: `{"issuer":"SERVER/tenant/1/","token_endpoint":"SERVER/t"}`}, none},
+			[]string{rfc, oidc}, exchange.Misconfigured, ": it is http://"},
+		{"another issuer in both", []reply{{status: 200, body: `{"issuer":"SERVER"}`},
+			{status: 200, body: `{"issuer":"canaryIssuer","token_endpoint":"SERVER/t"}`}},
+			[]string{rfc, oidc}, exchange.Misconfigured, `"issuer" is not settings.issuer`},
+		{"an endpoint in the clear", []reply{none, {status: 200,
+			body: `{"issuer":"SERVER/tenant/1","token_endpoint":"http://as.example.com/canaryPath"}`}}, []string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be https`},
+		{"no endpoint", []reply{none, {status: 200, body: `{"issuer":"SERVER/tenant/1"}`}},
+			[]string{rfc, oidc}, exchange.Misconfigured, `"token_endpoint" must be a whole URL`},
+		{"down", []reply{{status: 503}, {status: 502, body: "<html>"}}, []string{rfc, oidc},
+			exchange.Transient, ""},
+		{"the first place is down", []reply{{status: 502, body: "<html>"}, metadata, good, good},
+			[]string{rfc, oidc, token, token}, "", ""},
+		{"the first place is walled off", []reply{{status: 403, body: "<html>"}, metadata, good,
+			good}, []string{rfc, oidc, token, token}, "", ""},
+		{"the first place is down, the second not there", []reply{{status: 502}, none},
+			[]string{rfc, oidc}, exchange.Transient, ""},
+		{"the second place is down", []reply{none, {status: 503}}, []string{rfc, oidc},
+			exchange.Transient, ""},
+		{"a byte order mark", []reply{{status: 200, body: "\ufeff" + metadata.body}, good, good},
+			[]string{rfc, token, token}, "", ""},
+		{"a slash too many", []reply{none,
+			{status: 200, body: `{"issuer":"SERVER/tenant/1/","token_endpoint":"SERVER/t"}`}},
+			[]string{rfc, oidc}, exchange.Misconfigured, "/tenant/1/"},
 		{"busy", []reply{{status: 429}}, []string{rfc}, exchange.Throttled, ""},
 		{"no answer", nil, []string{rfc}, exchange.Transient, ""},
-		{"a redirect", []reply{{status: 301, header: "Location: /elsewhere"}, {status: 301, header: "Location: /elsewhere"}}, []string{rfc, oidc}, exchange.Misconfigured, ""},
+		{"a redirect", []reply{{status: 301, header: "Location: /elsewhere"},
+			{status: 301, header: "Location: /elsewhere"}}, []string{rfc, oidc},
+			exchange.Misconfigured, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

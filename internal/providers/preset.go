@@ -27,7 +27,8 @@ func newPreset(preset presets.Preset, c connection.Connection, o Options) (excha
 	}
 	var s oauth2Settings
 	if member, problem := strictjson.Decode(written, &s); problem != "" {
-		if own := slices.Sorted(maps.Keys(preset.Variables)); len(own) > 0 && strings.Contains(problem, "not known") {
+		if own := slices.Sorted(maps.Keys(preset.Variables)); len(own) > 0 &&
+			strings.Contains(problem, "not known") {
 			problem += "; and this provider's own: " + strings.Join(own, ", ")
 		}
 		return nil, b.wrong(member, problem)

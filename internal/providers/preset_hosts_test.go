@@ -36,7 +36,9 @@ func TestNoPresetLeadsElsewhere(t *testing.T) {
 				members = append(members, variable)
 			}
 			for _, member := range members {
-				for _, raw := range append([]string{"evil.example", "evil.example/", "evil.example#", "x@evil.example", `evil.example\`, "evil.example:443/"}, spellings...) {
+				for _, raw := range append([]string{"evil.example", "evil.example/",
+					"evil.example#", "x@evil.example", `evil.example\`, "evil.example:443/"},
+					spellings...) {
 					settings := map[string]any{}
 					for setting, value := range given {
 						settings[setting] = value
@@ -46,7 +48,8 @@ func TestNoPresetLeadsElsewhere(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					p, err := New(connection.Connection{Name: "c1", Provider: name, Settings: written}, Options{Now: now})
+					p, err := New(connection.Connection{Name: "c1", Provider: name,
+						Settings: written}, Options{Now: now})
 					if err != nil {
 						continue
 					}
@@ -70,10 +73,12 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 	t.Parallel()
 	const oauth = `"grant":"refresh_token"`
 	for provider, refused := range map[string][]string{
-		"gitlab": {`{"token_url":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`, `{"token_url":"https://GitLab.com:443/oauth/token?private_token=x"}`},
-		"slack":  {`{"token_url":"https://slack.com/api/chat.postMessage"}`},
+		"gitlab": {`{"token_url":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`,
+			`{"token_url":"https://GitLab.com:443/oauth/token?private_token=x"}`},
+		"slack": {`{"token_url":"https://slack.com/api/chat.postMessage"}`},
 		"oauth2": {`{"token_url":"https://gitlab.com/api/v4/projects/1/ref/main/trigger/pipeline?token=x",` + oauth + `}`,
-			`{"token_url":"https://gitlab.com/oauth/%74oken",` + oauth + `}`, `{"token_url":"https://gitlab.com/oauth/token/../x",` + oauth + `}`,
+			`{"token_url":"https://gitlab.com/oauth/%74oken",` + oauth + `}`,
+			`{"token_url":"https://gitlab.com/oauth/token/../x",` + oauth + `}`,
 			`{"token_url":"https://webexapis.com/v1/webhooks/incoming/x",` + oauth + `}`},
 		"apiax":      {`{"token_url":"https://gitlab.com/api/v4/projects/1/trigger/pipeline"}`},
 		"sharetribe": {`{"auth_url":"https://slack.com/api/chat.postMessage"}`},
@@ -81,8 +86,10 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 		"flexnet":    {`{"base_url":"https://gitlab.com/api/v4","token_name":"lambda"}`},
 	} {
 		for _, settings := range refused {
-			p, err := New(connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(settings)}, Options{Now: now})
-			if wrong, ok := errors.AsType[*connection.Error](err); !ok || !strings.Contains(wrong.Problem, "others can read") {
+			p, err := New(connection.Connection{Name: "c1", Provider: provider,
+				Settings: json.RawMessage(settings)}, Options{Now: now})
+			if wrong, ok := errors.AsType[*connection.Error](err); !ok ||
+				!strings.Contains(wrong.Problem, "others can read") {
 				t.Errorf("%s: %s was taken: %v, %v", provider, settings, p, err)
 			}
 		}
@@ -91,7 +98,8 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 		"gitlab": `{"token_url":"https://gitlab.com/oauth/token"}`, "slack": `{}`, "webex": `{}`,
 		"oauth2": `{"token_url":"https://gitlab.example.com/oauth/token",` + oauth + `}`,
 	} {
-		if _, err := New(connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(taken)}, Options{Now: now}); err != nil {
+		if _, err := New(connection.Connection{Name: "c1", Provider: provider,
+			Settings: json.RawMessage(taken)}, Options{Now: now}); err != nil {
 			t.Errorf("%s: %s: %v", provider, taken, err)
 		}
 	}

@@ -87,7 +87,8 @@ func TestPresetTranscripts(t *testing.T) {
 				script.play(t, name, preset, key)
 			})
 		}
-		if diff := cmp.Diff(slices.Sorted(maps.Keys(preset.Grants)), slices.Sorted(maps.Keys(grants))); diff != "" {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(preset.Grants)),
+			slices.Sorted(maps.Keys(grants))); diff != "" {
 			t.Errorf("%s: grants (-preset +transcripts):\n%s", name, diff)
 		}
 	}
@@ -143,8 +144,10 @@ func (s transcript) play(t *testing.T, name string, preset presets.Preset, key *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := issued.ExpiresAt.Sub(testNow); d != life || issued.RefreshToken.Reveal() != s.Next || issued.Scope != s.Scope || issued.TokenType != "Bearer" {
-		t.Errorf("life %s, refresh token %q, scope %q, type %q", d, issued.RefreshToken.Reveal(), issued.Scope, issued.TokenType)
+	if d := issued.ExpiresAt.Sub(testNow); d != life || issued.RefreshToken.Reveal() != s.Next ||
+		issued.Scope != s.Scope || issued.TokenType != "Bearer" {
+		t.Errorf("life %s, refresh token %q, scope %q, type %q", d, issued.RefreshToken.Reveal(),
+			issued.Scope, issued.TokenType)
 	}
 	if diff := cmp.Diff(s.Publish, issued.Publish, compare...); diff != "" {
 		t.Error(diff)
@@ -195,7 +198,8 @@ func (s transcript) checkPlace(t *testing.T, o *oauth2, key *rsa.PrivateKey) {
 	}
 }
 
-func (s transcript) checkRequest(t *testing.T, got *http.Request, body []byte, key *rsa.PrivateKey, endpoint string) {
+func (s transcript) checkRequest(t *testing.T, got *http.Request, body []byte, key *rsa.PrivateKey,
+	endpoint string) {
 	t.Helper()
 	if got.Method != http.MethodPost || got.Header.Get("Authorization") != s.Authorization {
 		t.Errorf("%s, Authorization %q", got.Method, got.Header.Get("Authorization"))
@@ -258,14 +262,18 @@ func TestPresetRefusals(t *testing.T) {
 		preset, _ := presets.Find(name)
 		for _, r := range preset.Refusals {
 			switch exchange.Class(r.Class) {
-			case exchange.Throttled, exchange.Transient, exchange.GrantDead, exchange.CredentialDead, exchange.Misconfigured:
+			case exchange.Throttled, exchange.Transient, exchange.GrantDead,
+				exchange.CredentialDead, exchange.Misconfigured:
 			default:
 				t.Errorf("%s: %s has the class %q", name, r.Code, r.Class)
 			}
 			if r.Refresh != (r.Class == string(exchange.GrantDead)) {
 				t.Errorf("%s: %s: only a refresh token can be a dead grant", name, r.Code)
 			}
-			i := slices.IndexFunc(list, func(s transcript) bool { return s.Class == "" && s.Refresh == r.Refresh })
+			i := slices.IndexFunc(list, func(s transcript) bool {
+				return s.Class == "" &&
+					s.Refresh == r.Refresh
+			})
 			if i < 0 {
 				i = 0
 			}
@@ -296,7 +304,8 @@ func TestPresetsRefuseUnknownSettings(t *testing.T) {
 		for _, s := range list {
 			settings := strings.Replace(`{"tokn_url":"canaryValue","grant":"`+s.Grant+`",`+strings.TrimPrefix(string(s.Settings), "{"), ",}", "}", 1)
 			_, err := tryOpen(name, settings)
-			if e, ok := errors.AsType[*connection.Error](err); !ok || e.Member != "settings.tokn_url" || !strings.Contains(e.Problem, "not known") {
+			if e, ok := errors.AsType[*connection.Error](err); !ok ||
+				e.Member != "settings.tokn_url" || !strings.Contains(e.Problem, "not known") {
 				t.Errorf("%s %s: %v", name, settings, err)
 			}
 			leaks(t, err, "canaryValue")
@@ -313,8 +322,10 @@ func TestPresetSettings(t *testing.T) {
 		{"salesforce", `{"domain":"acme@evil"}`, "settings.domain", "letters, digits and hyphens"},
 		{"salesforce", `{"domain":"-acme"}`, "settings.domain", "letters, digits and hyphens"},
 		{"salesforce", `{"domain":1}`, "settings.domain", "must be a string"},
-		{"salesforce", `{"domain":"acme","environment":"prod"}`, "settings.environment", "must be one of developer, production, sandbox"},
-		{"salesforce", `{"domain":"acme","realm":"canaryValue"}`, "settings.realm", "this provider's own: domain, environment"},
+		{"salesforce", `{"domain":"acme","environment":"prod"}`, "settings.environment",
+			"must be one of developer, production, sandbox"},
+		{"salesforce", `{"domain":"acme","realm":"canaryValue"}`, "settings.realm",
+			"this provider's own: domain, environment"},
 		{"salesforce", `{"grant":"jwt_bearer"}`, "settings.subject", "is missing: the user name"},
 		{"salesforce", `{"domain":"acme","token_life":1}`, "settings.token_life", "must be a duration"},
 		{"salesforce", `{"grant":1}`, "settings.grant", "must be a string"},
@@ -324,7 +335,8 @@ func TestPresetSettings(t *testing.T) {
 		{"zoom", `{"extra":[]}`, "settings.extra", "an object"},
 		{"zoho", `{"data_center":"accounts.evil.example"}`, "settings.data_center", "must be one of"},
 		{"entra", `{"tenant":"a/../b","scope":"s"}`, "settings.tenant", "letters, digits and hyphens"},
-		{"okta", `{"tenant":"acme","scope":"s","server":"a/b"}`, "settings.server", "letters, digits and hyphens"},
+		{"okta", `{"tenant":"acme","scope":"s","server":"a/b"}`, "settings.server",
+			"letters, digits and hyphens"},
 	} {
 		_, err := tryOpen(tt.preset, tt.settings)
 		e, ok := errors.AsType[*connection.Error](err)
@@ -355,7 +367,8 @@ func TestPresetOverridden(t *testing.T) {
 	if !ok || o.extra["box_subject_type"].text != "enterprise" {
 		t.Errorf("%+v", o.extra)
 	}
-	if o, ok = open(t, "okta", `{"issuer":"https://login.acme.example","scope":"s"}`, "").(*oauth2); !ok || o.discovery.issuer != "https://login.acme.example" {
+	if o, ok = open(t, "okta", `{"issuer":"https://login.acme.example","scope":"s"}`,
+		"").(*oauth2); !ok || o.discovery.issuer != "https://login.acme.example" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -17,7 +17,8 @@ func (b base) Probe(ctx context.Context, c credential.Credential, access redact.
 	doing := oauth.Doing("probing the token", b.probeURL)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.probeURL, http.NoBody)
 	if err != nil { // quotes the URL
-		return 0, &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the URL cannot be used"}
+		return 0, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+			Problem: "the URL cannot be used"}
 	}
 	r.Header.Set("Authorization", "Bearer "+access.Reveal())
 	a, err := b.client.Do(ctx, b.policy(c), r, doing)

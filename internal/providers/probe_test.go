@@ -17,7 +17,8 @@ import (
 func probing(provider, settings, url string) (exchange.Provider, error) {
 	c := connectionFor(provider, settings)
 	c.Probe = connection.Probe{Every: 15 * time.Minute, URL: url}
-	return New(c, Options{Now: now, Client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, AllowLoopbackHTTP: true})
+	return New(c, Options{Now: now, Client: &oauth.Client{Now: now, Timeout: 5 * time.Second},
+		AllowLoopbackHTTP: true})
 }
 
 func TestProbe(t *testing.T) {
@@ -26,15 +27,19 @@ func TestProbe(t *testing.T) {
 		provider, settings, url, request string
 		reply                            reply
 	}{
-		{"flexera", `{"zone":"eu","api_url":"SERVER"}`, "", "GET /iam/v1/refresh-tokens", reply{status: 200, body: "[]"}},
+		{"flexera", `{"zone":"eu","api_url":"SERVER"}`, "", "GET /iam/v1/refresh-tokens",
+			reply{status: 200, body: "[]"}},
 		{"flexera", `{"zone":"eu","api_url":"SERVER"}`, "SERVER/me", "GET /me", reply{status: 401}},
 		{"apiax", `{}`, "SERVER/me?x=y", "GET /me?x=y", reply{status: 401, body: `{"error":"canaryBody"}`}},
 		{"sharetribe", `{"access":"trusted"}`, "SERVER/me", "GET /me", reply{status: 403}},
-		{"flexnet", `{"base_url":"SERVER","token_name":"lambda"}`, "SERVER/me", "GET /me", reply{status: 500}},
-		{"oauth2", `{"token_url":"SERVER","grant":"client_credentials"}`, "SERVER/me", "GET /me", reply{status: 302, header: "Location: SERVER/elsewhere"}},
+		{"flexnet", `{"base_url":"SERVER","token_name":"lambda"}`, "SERVER/me", "GET /me",
+			reply{status: 500}},
+		{"oauth2", `{"token_url":"SERVER","grant":"client_credentials"}`, "SERVER/me", "GET /me",
+			reply{status: 302, header: "Location: SERVER/elsewhere"}},
 	} {
 		w := newWire(t, tt.reply)
-		p, err := probing(tt.provider, strings.ReplaceAll(tt.settings, "SERVER", w.URL), strings.ReplaceAll(tt.url, "SERVER", w.URL))
+		p, err := probing(tt.provider, strings.ReplaceAll(tt.settings, "SERVER", w.URL),
+			strings.ReplaceAll(tt.url, "SERVER", w.URL))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,8 +60,9 @@ func TestProbeIsBound(t *testing.T) {
 	t.Parallel()
 	evil := attacker(t)
 	for provider, settings := range map[string]string{
-		"flexera": `{"zone":"eu"}`, "apiax": `{}`, "sharetribe": `{}`, "flexnet": `{"base_url":"https://a.flexnetoperations.com","token_name":"lambda"}`,
-		"oauth2": `{"token_url":"https://login.example.com","grant":"client_credentials"}`,
+		"flexera": `{"zone":"eu"}`, "apiax": `{}`, "sharetribe": `{}`,
+		"flexnet": `{"base_url":"https://a.flexnetoperations.com","token_name":"lambda"}`,
+		"oauth2":  `{"token_url":"https://login.example.com","grant":"client_credentials"}`,
 	} {
 		p, err := probing(provider, settings, evil.String()+"/me")
 		if err != nil {

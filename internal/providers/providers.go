@@ -80,10 +80,13 @@ func New(c connection.Connection, o Options) (exchange.Provider, error) {
 	if !ok {
 		var preset presets.Preset
 		preset, ok = presets.Find(c.Provider)
-		construct = func(c connection.Connection, o Options) (exchange.Provider, error) { return newPreset(preset, c, o) }
+		construct = func(c connection.Connection, o Options) (exchange.Provider, error) {
+			return newPreset(preset, c, o)
+		}
 	}
 	if !ok {
-		return nil, &connection.Error{Connection: c.Name, Member: "provider", Problem: connection.UnknownProvider(c.Provider)}
+		return nil, &connection.Error{Connection: c.Name, Member: "provider",
+			Problem: connection.UnknownProvider(c.Provider)}
 	}
 	if o.Client == nil {
 		o.Client = &oauth.Client{Now: o.Now}
@@ -147,10 +150,11 @@ func hostOf(raw string) string {
 }
 
 func newBase(c connection.Connection, o Options) base {
-	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP, destinations: hosts.Policy{
-		Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
-		Secret: c.SecretName(c.Credential),
-	}, probeURL: c.Probe.URL}
+	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP,
+		destinations: hosts.Policy{
+			Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
+			Secret: c.SecretName(c.Credential),
+		}, probeURL: c.Probe.URL}
 }
 
 // wrong says what is wrong with a setting.

@@ -18,7 +18,8 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ provider, settings, member, problem string }{
 		{"nobody", `{}`, "provider", "is unknown: name one of adobe, "},
-		{"salesfroce", `{}`, "provider", "is unknown. Did you mean salesforce? Otherwise name one of adobe, "},
+		{"salesfroce", `{}`, "provider",
+			"is unknown. Did you mean salesforce? Otherwise name one of adobe, "},
 
 		{"flexera", `{}`, "settings.zone", "nam, eu or apac"},
 		{"flexera", `{"zone":"us"}`, "settings.zone", "nam, eu or apac"},
@@ -28,28 +29,42 @@ func TestSettings(t *testing.T) {
 		{"flexera", `{"zone":"nam","org_id":1}`, "settings.org_id", "service_account_id"},
 		{"flexera", `{"zone":"nam","service_account_id":1}`, "settings.service_account_id", "org_id"},
 		{"flexera", `{"zone":"nam","org_id":0,"service_account_id":1}`, "settings.org_id", "at least 1"},
-		{"flexera", `{"zone":"nam","org_id":1,"service_account_id":-1}`, "settings.service_account_id", "at least 1"},
+		{"flexera", `{"zone":"nam","org_id":1,"service_account_id":-1}`,
+			"settings.service_account_id", "at least 1"},
 		{"flexera", `{"zone":"nam","org_id":"1","service_account_id":1}`, "settings.org_id", "a number"},
-		{"flexera", `{"zone":"nam","refresh_token_id":"a/b"}`, "settings.refresh_token_id", "letters and digits"},
+		{"flexera", `{"zone":"nam","refresh_token_id":"a/b"}`, "settings.refresh_token_id",
+			"letters and digits"},
 		{"flexera", `{"zone":"nam","login_url":"http://login.flexera.com"}`, "settings.login_url", "https"},
 		{"flexera", `{"zone":"nam","api_url":"https://api.flexera.com/?x"}`, "settings.api_url", "no query"},
 
 		{"flexnet", `{"token_name":"lambda"}`, "settings.base_url", "is missing"},
-		{"flexnet", `{"base_url":"https://x/uar/v1","token_name":"lambda"}`, "settings.base_url", "must not include /uar"},
+		{"flexnet", `{"base_url":"https://x/uar/v1","token_name":"lambda"}`, "settings.base_url",
+			"must not include /uar"},
 		{"flexnet", `{"base_url":"https://x"}`, "settings.token_name", "is missing"},
 		{"flexnet", `{"base_url":"https://x","token_name":"ab"}`, "settings.token_name", "3 to 23"},
-		{"flexnet", `{"base_url":"https://x","token_name":"abcdefghijklmnopqrstuvwx"}`, "settings.token_name", "3 to 23"},
-		{"flexnet", `{"base_url":"https://x","token_name":"a<b>c"}`, "settings.token_name", "must not contain"},
-		{"flexnet", `{"base_url":"https://x","token_name":"a.b.c"}`, "settings.token_name", "must not contain"},
-		{"flexnet", `{"base_url":"https://x","token_name":"a b c"}`, "settings.token_name", "must not contain"},
-		{"flexnet", `{"base_url":"https://x","token_name":"a\\\\\\\\b"}`, "settings.token_name", "must not contain"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","token_type":"normal"}`, "settings.token_type", "NORMAL or IMPERSONATED"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","token_type":"IMPERSONATED"}`, "settings.username", "is missing"},
+		{"flexnet", `{"base_url":"https://x","token_name":"abcdefghijklmnopqrstuvwx"}`,
+			"settings.token_name", "3 to 23"},
+		{"flexnet", `{"base_url":"https://x","token_name":"a<b>c"}`, "settings.token_name",
+			"must not contain"},
+		{"flexnet", `{"base_url":"https://x","token_name":"a.b.c"}`, "settings.token_name",
+			"must not contain"},
+		{"flexnet", `{"base_url":"https://x","token_name":"a b c"}`, "settings.token_name",
+			"must not contain"},
+		{"flexnet", `{"base_url":"https://x","token_name":"a\\\\\\\\b"}`, "settings.token_name",
+			"must not contain"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","token_type":"normal"}`,
+			"settings.token_type", "NORMAL or IMPERSONATED"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","token_type":"IMPERSONATED"}`,
+			"settings.username", "is missing"},
 		{"flexnet", `{"base_url":"https://x","token_name":"lambda","token_type":"IMPERSONATED","username":"u","description":""}`, "settings.description", "is empty"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"59s"}`, "settings.expiry", "whole minutes"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1h30s"}`, "settings.expiry", "whole minutes"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"401d"}`, "settings.expiry", "whole minutes"},
-		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1M"}`, "settings.expiry", "must be a duration"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"59s"}`,
+			"settings.expiry", "whole minutes"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1h30s"}`,
+			"settings.expiry", "whole minutes"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"401d"}`,
+			"settings.expiry", "whole minutes"},
+		{"flexnet", `{"base_url":"https://x","token_name":"lambda","expiry":"1M"}`,
+			"settings.expiry", "must be a duration"},
 
 		{"sharetribe", `{"access":"login-as"}`, "settings.access", "integration, anonymous, user or trusted"},
 		{"sharetribe", `{"access":"anonymous","session_max":"1h"}`, "settings.session_max", "no meaning"},
@@ -58,8 +73,10 @@ func TestSettings(t *testing.T) {
 		{"sharetribe", `{"auth_url":"https://x/y#z"}`, "settings.auth_url", "no fragment"},
 
 		{"apiax", `{"token_url":"not a url"}`, "settings.token_url", "whole URL"},
-		{"apiax", `{"token_url":"https://canaryUser:canaryPassword@x/"}`, "settings.token_url", "user name or password"},
-		{"apiax", `{"token_url":"https://x/?client_secret=canarySecret"}`, "settings.token_url", "client_secret"},
+		{"apiax", `{"token_url":"https://canaryUser:canaryPassword@x/"}`, "settings.token_url",
+			"user name or password"},
+		{"apiax", `{"token_url":"https://x/?client_secret=canarySecret"}`, "settings.token_url",
+			"client_secret"},
 		{"apiax", `{"client_id":""}`, "settings.client_id", "is empty"},
 		{"apiax", `{"extra":{"password":"canaryPassword"}}`, "settings.extra", "must not set"},
 		{"apiax", `{"extra":{"":"x"}}`, "settings.extra", "must not set"},
@@ -70,12 +87,17 @@ func TestSettings(t *testing.T) {
 		{"oauth2", `{"grant":"password"}`, "settings.token_url", "is missing"},
 		{"oauth2", `{` + oauth2Least + `,"issuer":"https://x"}`, "settings.issuer", "one of the two"},
 		{"oauth2", `{"token_url":"https://x"}`, "settings.grant", "is missing"},
-		{"oauth2", `{"token_url":"https://x","grant":"authorization_code"}`, "settings.grant", "needs a person"},
-		{"oauth2", `{` + oauth2Least + `,"client_auth":"client_secret_jwt"}`, "settings.client_auth", "private_key_jwt"},
-		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","client_auth":"none"}`, "settings.client_auth", "confidential"},
-		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","session_max":"1h"}`, "settings.session_max", "no meaning"},
+		{"oauth2", `{"token_url":"https://x","grant":"authorization_code"}`, "settings.grant",
+			"needs a person"},
+		{"oauth2", `{` + oauth2Least + `,"client_auth":"client_secret_jwt"}`,
+			"settings.client_auth", "private_key_jwt"},
+		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","client_auth":"none"}`,
+			"settings.client_auth", "confidential"},
+		{"oauth2", `{"token_url":"https://x","grant":"client_credentials","session_max":"1h"}`,
+			"settings.session_max", "no meaning"},
 		{"oauth2", `{` + oauth2Least + `,"remint_before":"1h"}`, "settings.remint_before", "session_max"},
-		{"oauth2", `{` + oauth2Least + `,"extra":{"grant_type":"x"}}`, "settings.extra.grant_type", "must not be set"},
+		{"oauth2", `{` + oauth2Least + `,"extra":{"grant_type":"x"}}`, "settings.extra.grant_type",
+			"must not be set"},
 		{"oauth2", `{"issuer":"https://x/?y=1","grant":"password"}`, "settings.issuer", "no query"},
 		{"oauth2", `{"issuer":"ftp://x","grant":"password"}`, "settings.issuer", "https"},
 	} {
@@ -127,14 +149,17 @@ func TestURLs(t *testing.T) {
 func TestMissingMembers(t *testing.T) {
 	t.Parallel()
 	for provider, settings := range map[string]string{
-		"apiax": `{}`, "flexera": `{"zone":"nam"}`, "flexnet": `{"base_url":"https://x.example.com","token_name":"lambda"}`,
+		"apiax": `{}`, "flexera": `{"zone":"nam"}`,
+		"flexnet":    `{"base_url":"https://x.example.com","token_name":"lambda"}`,
 		"sharetribe": `{}`, "oauth2": `{` + oauth2Least + `}`,
 	} {
 		p := open(t, provider, settings, "")
 		if _, err := p.Grants(creds()); err == nil || !strings.Contains(err.Error(), "is missing or empty") {
 			t.Errorf("%s: %v", provider, err)
 		}
-		_, err := p.Exchange(t.Context(), exchange.Request{Grant: exchange.Grant{Type: "x", Members: []string{"x"}}, Credential: creds()})
+		_, err := p.Exchange(t.Context(),
+			exchange.Request{Grant: exchange.Grant{Type: "x", Members: []string{"x"}},
+				Credential: creds()})
 		if err == nil || !strings.Contains(err.Error(), "is missing or empty") {
 			t.Errorf("%s: exchange: %v", provider, err)
 		}
@@ -148,7 +173,8 @@ func TestDefaultsOfOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, ok := p.(*apiax)
-	if !ok || a.client == nil || a.now().IsZero() || a.tokenURL != apiaxTokenURL || a.clientID != "integration-api" {
+	if !ok || a.client == nil || a.now().IsZero() || a.tokenURL != apiaxTokenURL ||
+		a.clientID != "integration-api" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -179,7 +205,8 @@ func FuzzSettings(f *testing.F) {
 			return
 		}
 		traits := p.Traits()
-		if traits.SessionMax != 0 && traits.RemintBefore >= traits.SessionMax || traits.SessionMax == 0 && traits.RemintBefore != 0 {
+		if traits.SessionMax != 0 && traits.RemintBefore >= traits.SessionMax ||
+			traits.SessionMax == 0 && traits.RemintBefore != 0 {
 			t.Errorf("%+v", traits)
 		}
 		if traits.SingleUse && traits.Session == exchange.NoSession {
@@ -188,7 +215,8 @@ func FuzzSettings(f *testing.F) {
 		if _, err := p.Grants(creds()); err == nil {
 			t.Error("an empty credential allows a grant")
 		}
-		all := creds("client_id", "i", "client_secret", "s", "refresh_token", "r", "username", "u", "password", "p")
+		all := creds("client_id", "i", "client_secret", "s", "refresh_token", "r", "username", "u",
+			"password", "p")
 		grants, err := p.Grants(all)
 		for _, g := range grants {
 			if err != nil || g.FromSession() || g.Type == "" || len(all.Missing(g.Members...)) != 0 {

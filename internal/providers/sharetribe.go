@@ -42,7 +42,8 @@ var sharetribeAccesses = map[string]sharetribeAccess{
 	// https://www.sharetribe.com/docs/concepts/authentication-api/
 	"integration": {
 		url: sharetribeIntegURL, scope: "integ",
-		grant: exchange.Grant{Type: "client_credentials", Members: []string{credential.ClientID, credential.ClientSecret}},
+		grant: exchange.Grant{Type: "client_credentials",
+			Members: []string{credential.ClientID, credential.ClientSecret}},
 		// A lost answer needs no replay: the secret opens a new session.
 		traits: exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, AtOnce: sharetribeAtOnce},
 	},
@@ -108,7 +109,8 @@ func newSharetribe(c connection.Connection, o Options) (exchange.Provider, error
 			"no session")
 	}
 	var err error
-	if p.access.traits.SessionMax, p.access.traits.RemintBefore, err = p.window(s.SessionMax, s.RemintBefore); err != nil {
+	p.access.traits.SessionMax, p.access.traits.RemintBefore, err = p.window(s.SessionMax, s.RemintBefore)
+	if err != nil {
 		return nil, err
 	}
 	if name == "trusted" {
@@ -176,7 +178,8 @@ func (p *sharetribe) Exchange(ctx context.Context, r exchange.Request) (exchange
 // flex-sdk-js, src/interceptors/fetch_auth_token_from_api.js and
 // src/endpoints). A refresh token that comes with it is not the user's and is
 // dropped, as Sharetribe's multitenant SDK does.
-func (p *sharetribeTrusted) Finish(ctx context.Context, r exchange.Request, user exchange.Issued) (exchange.Issued, error) {
+func (p *sharetribeTrusted) Finish(ctx context.Context, r exchange.Request,
+	user exchange.Issued) (exchange.Issued, error) {
 	c := r.Credential
 	if err := c.Require("a trusted token", credential.ClientID, credential.ClientSecret); err != nil {
 		return exchange.Issued{}, err
@@ -186,7 +189,8 @@ func (p *sharetribeTrusted) Finish(ctx context.Context, r exchange.Request, user
 		TokenURL: p.access.url, Auth: oauth.AuthBody, Kind: oauth.ClientGrant,
 		ClientID: c.Get(credential.ClientID), ClientSecret: c.Get(credential.ClientSecret),
 		DefaultLife: sharetribeLife, Scope: scope,
-		Form: form("grant_type", "token_exchange", "scope", scope, "subject_token", user.AccessToken.Reveal()),
+		Form: form("grant_type", "token_exchange", "scope", scope, "subject_token",
+			user.AccessToken.Reveal()),
 	})
 	if err != nil {
 		if e, ok := errors.AsType[*exchange.Error](err); ok {

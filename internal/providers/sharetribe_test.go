@@ -13,24 +13,32 @@ import (
 
 func TestSharetribeOnTheWire(t *testing.T) {
 	t.Parallel()
-	all := creds("client_id", "id-1", "client_secret", "s/1", "username", "u+1@example.com", "password", " p ")
+	all := creds("client_id", "id-1", "client_secret", "s/1", "username", "u+1@example.com",
+		"password", " p ")
 	for _, tt := range []struct {
 		name, access string
 		refresh      bool
 		body, scope  string
 	}{
-		{"integration", "integration", false, "client_id=id-1&client_secret=s%2F1&grant_type=client_credentials&scope=integ", "integ"},
-		{"integration, refresh", "integration", true, "client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "integ"},
-		{"anonymous", "anonymous", false, "client_id=id-1&grant_type=client_credentials&scope=public-read", "public-read"},
+		{"integration", "integration", false,
+			"client_id=id-1&client_secret=s%2F1&grant_type=client_credentials&scope=integ",
+			"integ"},
+		{"integration, refresh", "integration", true,
+			"client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "integ"},
+		{"anonymous", "anonymous", false,
+			"client_id=id-1&grant_type=client_credentials&scope=public-read", "public-read"},
 		{"user", "user", false, "client_id=id-1&grant_type=password&password=+p+&scope=user&username=u%2B1%40example.com", "user"},
-		{"user, refresh", "user", true, "client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "user"},
+		{"user, refresh", "user", true,
+			"client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "user"},
 		{"trusted", "trusted", false, "client_id=id-1&grant_type=password&password=+p+&scope=user&username=u%2B1%40example.com", "user"},
-		{"trusted, refresh", "trusted", true, "client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "user"},
+		{"trusted, refresh", "trusted", true,
+			"client_id=id-1&grant_type=refresh_token&refresh_token=rt%2F0", "user"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			// No scope in the answer, as the SDKs allow for.
-			w := newWire(t, reply{status: 200, body: `{"access_token":"at-1","refresh_token":"v2--rt","token_type":"bearer","expires_in":3600}`})
+			w := newWire(t, reply{status: 200,
+				body: `{"access_token":"at-1","refresh_token":"v2--rt","token_type":"bearer","expires_in":3600}`})
 			p := open(t, "sharetribe", `{"access":"`+tt.access+`","auth_url":"SERVER/v1/auth/token"}`, w.URL)
 			r := exchange.Request{Grant: only(t, p, all), Credential: all}
 			if tt.refresh {
@@ -54,7 +62,8 @@ func TestSharetribeFinish(t *testing.T) {
 	t.Parallel()
 	c := creds("client_id", "id-1", "client_secret", "s1", "username", "u", "password", "p")
 	user := issuedFor("user/at", time.Hour)
-	user.RefreshToken, user.RefreshExpiresAt, user.Hints = redact.New("user-rt"), testNow.Add(time.Hour), []string{"first"}
+	user.RefreshToken, user.RefreshExpiresAt, user.Hints = redact.New("user-rt"),
+		testNow.Add(time.Hour), []string{"first"}
 
 	w := newWire(t,
 		reply{status: 200, body: `{"access_token":"trusted-at","refresh_token":"another-rt","token_type":"bearer","expires_in":600,"scope":"trusted:user"}`},
@@ -69,7 +78,8 @@ func TestSharetribeFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := issuedFor("trusted-at", 10*time.Minute)
-	want.RefreshToken, want.RefreshExpiresAt, want.Scope, want.Hints = user.RefreshToken, user.RefreshExpiresAt, "trusted:user", []string{"first"}
+	want.RefreshToken, want.RefreshExpiresAt, want.Scope, want.Hints = user.RefreshToken,
+		user.RefreshExpiresAt, "trusted:user", []string{"first"}
 	if diff := cmp.Diff(want, got, compare...); diff != "" {
 		t.Error(diff)
 	}
@@ -82,7 +92,8 @@ func TestSharetribeFinish(t *testing.T) {
 	if e := failure(t, err); e.Class != exchange.Transient || e.Lost {
 		t.Errorf("nothing single-use was sent: %+v", e)
 	}
-	one := "POST /v1/auth/token\n" + formType + "\nclient_id=id-1&client_secret=s1&grant_type=token_exchange&scope=trusted%3Auser&subject_token=user%2Fat"
+	one := "POST /v1/auth/token\n" + formType +
+		"\nclient_id=id-1&client_secret=s1&grant_type=token_exchange&scope=trusted%3Auser&subject_token=user%2Fat"
 	w.check(t, one, one, one)
 
 	for _, access := range []string{"integration", "anonymous", "user"} {
@@ -94,17 +105,21 @@ func TestSharetribeFinish(t *testing.T) {
 
 func TestSharetribeRefused(t *testing.T) {
 	t.Parallel()
-	c := creds("client_id", "id-1", "client_secret", "canarySecret", "username", "u", "password", "canaryPassword")
+	c := creds("client_id", "id-1", "client_secret", "canarySecret", "username", "u", "password",
+		"canaryPassword")
 	for _, tt := range []struct {
 		name, access string
 		refresh      bool
 		reply        reply
 		class        exchange.Class
 	}{
-		{"dead refresh token", "integration", true, reply{status: 401, body: "Unauthorized"}, exchange.GrantDead},
-		{"wrong secret", "integration", false, reply{status: 401, body: "Unauthorized"}, exchange.CredentialDead},
+		{"dead refresh token", "integration", true, reply{status: 401, body: "Unauthorized"},
+			exchange.GrantDead},
+		{"wrong secret", "integration", false, reply{status: 401, body: "Unauthorized"},
+			exchange.CredentialDead},
 		{"wrong password", "user", false, reply{status: 401, body: "Unauthorized"}, exchange.CredentialDead},
-		{"list of errors", "user", true, reply{status: 401, body: `{"errors":[{"status":401,"code":"unauthorized","title":"canarySecret"}]}`}, exchange.GrantDead},
+		{"list of errors", "user", true,
+			reply{status: 401, body: `{"errors":[{"status":401,"code":"unauthorized","title":"canarySecret"}]}`}, exchange.GrantDead},
 		{"another tenant", "user", false, reply{status: 404, body: "Not Found"}, exchange.Misconfigured},
 		{"busy", "integration", true, reply{status: 429}, exchange.Throttled},
 	} {
@@ -150,10 +165,12 @@ func TestSharetribeTraits(t *testing.T) {
 			t.Errorf("%s: %s", tt.settings, diff)
 		}
 		g := only(t, p, all)
-		if got := strings.Join(g.Members, " "); got != tt.members || g.Password != strings.Contains(tt.members, "password") {
+		if got := strings.Join(g.Members, " "); got != tt.members ||
+			g.Password != strings.Contains(tt.members, "password") {
 			t.Errorf("%s: members %s", tt.settings, got)
 		}
-		if _, err := p.Grants(all.With(tt.needs, redact.Secret{})); err == nil || !strings.Contains(err.Error(), `"`+tt.needs+`"`) {
+		if _, err := p.Grants(all.With(tt.needs, redact.Secret{})); err == nil ||
+			!strings.Contains(err.Error(), `"`+tt.needs+`"`) {
 			t.Errorf("%s: without %s: %v", tt.settings, tt.needs, err)
 		}
 		inner, ok := p.(*sharetribe)

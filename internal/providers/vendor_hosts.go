@@ -37,7 +37,8 @@ var tokenPaths = map[string][]string{
 	"gitlab.com": {"/oauth/token"},
 	// chat.postMessage takes a token and a text as parameters:
 	// https://docs.slack.dev/reference/methods/chat.postMessage
-	"slack.com": {"/api/oauth.v2.access", "/api/oauth.access", "/api/openid.connect.token", "/api/tooling.tokens.rotate"},
+	"slack.com": {"/api/oauth.v2.access", "/api/oauth.access", "/api/openid.connect.token",
+		"/api/tooling.tokens.rotate"},
 	// /v1/webhooks/incoming/ID posts a text to a room:
 	// https://apphub.webex.com/applications/incoming-webhooks-cisco-systems-38054-23307-75252
 	"webexapis.com": {"/v1/access_token"},

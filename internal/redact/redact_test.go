@@ -50,7 +50,8 @@ func TestNoFormatterShowsTheValue(t *testing.T) {
 		defer func() { fmt.Fprintf(&out, "%v %+v", recover(), h) }()
 		panic(h)
 	}()
-	if got := out.String(); strings.Contains(got, canary) || strings.Contains(got, fmt.Sprintf("%x", canary)) {
+	if got := out.String(); strings.Contains(got, canary) ||
+		strings.Contains(got, fmt.Sprintf("%x", canary)) {
 		t.Errorf("the value was printed in:\n%s", got)
 	}
 }
@@ -63,7 +64,8 @@ func TestSecret(t *testing.T) {
 	if got := redact.New(" a b\n").Trim().Reveal(); got != "a b" {
 		t.Errorf("Trim = %q", got)
 	}
-	if !redact.New("a").Equal(redact.New("a")) || redact.New("a").Equal(redact.New("b")) || redact.New("").Equal(redact.New("b")) {
+	if !redact.New("a").Equal(redact.New("a")) || redact.New("a").Equal(redact.New("b")) ||
+		redact.New("").Equal(redact.New("b")) {
 		t.Error("Equal compares values")
 	}
 }

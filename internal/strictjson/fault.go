@@ -38,7 +38,8 @@ func Fault(text []byte) string {
 		return fmt.Sprintf("byte %d is a control character: remove it", at)
 	case c == '\'':
 		return fmt.Sprintf("byte %d is a single quote: JSON uses double quotes", at)
-	case bytes.HasPrefix(text[at-1:], []byte("“")), bytes.HasPrefix(text[at-1:], []byte("”")), bytes.HasPrefix(text[at-1:], []byte("„")):
+	case bytes.HasPrefix(text[at-1:], []byte("“")), bytes.HasPrefix(text[at-1:], []byte("”")),
+		bytes.HasPrefix(text[at-1:], []byte("„")):
 		return fmt.Sprintf("byte %d is a typographic quote: JSON uses straight double quotes", at)
 	case c == '#', c == '/' && (at == 1 || text[at-2] != '\\'):
 		return fmt.Sprintf("byte %d begins a comment: JSON allows none", at)
@@ -47,7 +48,8 @@ func Fault(text []byte) string {
 			"itself as \\\\", at)
 	case strings.Contains(syntax.Error(), "after top-level value"):
 		return fmt.Sprintf("byte %d follows the end of the document: store only one document", at)
-	case c == '"' && (strings.Contains(syntax.Error(), "after object key:value pair") || strings.Contains(syntax.Error(), "after array element")):
+	case c == '"' && (strings.Contains(syntax.Error(), "after object key:value pair") ||
+		strings.Contains(syntax.Error(), "after array element")):
 		return fmt.Sprintf("a comma is missing before byte %d", at)
 	case strings.Contains(syntax.Error(), "after object key:value pair"):
 		return fmt.Sprintf("byte %d follows a value without a comma: write a quote inside a "+

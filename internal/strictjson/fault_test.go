@@ -46,7 +46,8 @@ func TestFault(t *testing.T) {
 // FuzzFault holds: a fault is told just where the text is no JSON, and nothing
 // of the text is in it.
 func FuzzFault(f *testing.F) {
-	for _, s := range []string{`{"a":1,}`, "{\"a\":\"\n\"}", `{'a'`, `{"a":"\q"}`, "\x00", "“", "{}{}", "nul", `{"a" 1}`} {
+	for _, s := range []string{`{"a":1,}`, "{\"a\":\"\n\"}", `{'a'`, `{"a":"\q"}`, "\x00", "“",
+		"{}{}", "nul", `{"a" 1}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -13,14 +13,16 @@ func TestParseDuration(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	good := map[string]time.Duration{
-		"10m": 10 * time.Minute, "24h": day, "1d": day, "14d": 14 * day, "1d12h": 36 * time.Hour, "0d": 0, "0s": 0, "1.5h": 90 * time.Minute, "99999d": 99999 * day,
+		"10m": 10 * time.Minute, "24h": day, "1d": day, "14d": 14 * day, "1d12h": 36 * time.Hour,
+		"0d": 0, "0s": 0, "1.5h": 90 * time.Minute, "99999d": 99999 * day,
 	}
 	for text, want := range good {
 		if got, err := strictjson.ParseDuration(text); err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %s, %v, want %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "d", "10", "-1h", "-1d", "1d-1h", "1.5d", "100000d", "12h1d", " 1d", "1D", "99999d200000h", "cAnArY-51f0"} {
+	for _, text := range []string{"", "d", "10", "-1h", "-1d", "1d-1h", "1.5d", "100000d", "12h1d",
+		" 1d", "1D", "99999d200000h", "cAnArY-51f0"} {
 		got, err := strictjson.ParseDuration(text)
 		if err == nil || got != 0 {
 			t.Errorf("ParseDuration(%q) = %s, %v, want an error", text, got, err)
@@ -61,13 +63,15 @@ func TestDecodeRefusesWhatStandsTwice(t *testing.T) {
 		A map[string]string `json:"a"`
 	}
 	const inner = `{"a":{"x":"1","x":"cAnArY-51f0"}}`
-	if member, problem := strictjson.Decode([]byte(inner), &v); member != "a.x" || !strings.Contains(problem, "twice") {
+	if member, problem := strictjson.Decode([]byte(inner), &v); member != "a.x" ||
+		!strings.Contains(problem, "twice") {
 		t.Errorf("%q %q", member, problem)
 	}
 	if member, problem := strictjson.DecodeOuter([]byte(inner), &v); problem != "" {
 		t.Errorf("%q %q", member, problem)
 	}
-	if member, problem := strictjson.DecodeOuter([]byte(`{"a":{},"a":null}`), &v); member != "a" || !strings.Contains(problem, "twice") {
+	if member, problem := strictjson.DecodeOuter([]byte(`{"a":{},"a":null}`), &v); member != "a" ||
+		!strings.Contains(problem, "twice") {
 		t.Errorf("%q %q", member, problem)
 	}
 }
@@ -85,7 +89,8 @@ func FuzzRepeatedAt(f *testing.F) {
 // FuzzMembers holds the count against what a decoder reads, one by one.
 func FuzzMembers(f *testing.F) {
 	for _, text := range []string{
-		`{}`, `{"a":1}`, ` {"a":1,"a":2} `, `{"a:b":"c:d","e":{"f":1,"g":[{"h":2}]}}`, `{"\":":"\\","\\":":"}`, `{"a":[":",{"b":":"}],"c":null}`,
+		`{}`, `{"a":1}`, ` {"a":1,"a":2} `, `{"a:b":"c:d","e":{"f":1,"g":[{"h":2}]}}`,
+		`{"\":":"\\","\\":":"}`, `{"a":[":",{"b":":"}],"c":null}`,
 		`{"é:":"\u003a","":""}`,
 	} {
 		f.Add(text)
