@@ -69,3 +69,15 @@ func TestAPromotedVersionIsReadOnce(t *testing.T) {
 	check(t, "outcome", "ok", w.step("testSecret", secret, "first"))
 	check(t, "reads", 1, w.calls("GetSecretValue", secret)-before)
 }
+
+// TestWhatIsNotThereIsLookedForAgain, with waits that give AWS time to show it everywhere.
+func TestWhatIsNotThereIsLookedForAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.OAuth2("c", "client_credentials")
+	const secret = "evertoken/c/token"
+	w.put(secret, "cur", "{}")
+	outcome, waits := w.stepWithin(time.Minute, "createSecret", secret, "tok")
+	check(t, "outcome", "Refused", outcome)
+	check(t, "waits", []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}, waits)
+}
