@@ -1,6 +1,6 @@
-// Package exchange holds the words that the providers and the core share: what
-// a grant is, what an exchange yields, and the closed list of ways it fails. It
-// does nothing itself.
+// Package exchange defines what the providers and the core share: what a grant is, what an
+// exchange yields, and the closed list of ways in which an exchange fails. It performs no
+// I/O.
 package exchange
 
 import (
@@ -12,23 +12,24 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Class is one of the five ways in which an exchange fails. What is to be done
-// follows from the class alone.
+// Class is one of the five ways in which an exchange fails. The class alone decides what
+// Evertoken does next.
 type Class string
 
 const (
-	// Throttled means: the provider asks for fewer requests. Keep the token, try in a
-	// later run.
+	// Throttled: the provider asks for fewer requests. Evertoken keeps the token and tries
+	// again in a later run.
 	Throttled Class = "throttled"
-	// Transient means: the network or the provider is at fault. Try in a later run.
+	// Transient: the network or the provider is at fault. Evertoken tries again in a later
+	// run.
 	Transient Class = "transient"
-	// GrantDead means: this refresh token is refused for good. Go to the stronger
-	// grant.
+	// GrantDead: the provider refuses this refresh token for good. Evertoken uses the
+	// stronger grant.
 	GrantDead Class = "grant_dead"
-	// CredentialDead means: what the operator stored is refused. Only a person can
-	// mend it.
+	// CredentialDead: the provider refuses what the operator stored. Only a person can
+	// replace it.
 	CredentialDead Class = "credential_dead"
-	// Misconfigured means: the connection, its settings or its rights cannot work.
+	// Misconfigured: the connection, its settings or its rights cannot work.
 	Misconfigured Class = "misconfigured"
 )
 
@@ -36,30 +37,30 @@ const (
 // URL beyond the host.
 type Error struct {
 	Class Class
-	// Doing says what was tried, as "refresh_token grant at login.flexera.com".
+	// Doing names the request that failed, as "refresh_token grant at login.flexera.com".
 	Doing string
 	// Status is the HTTP status, 0 if there was no answer.
 	Status int
 	// Code is the provider's own short error code, reduced to letters, digits
 	// and ._- by [Code].
 	Code string
-	// Hint is what the operator can do, in a sentence.
+	// Hint tells the operator in whole sentences what to do.
 	Hint string
-	// RetryAfter is what the provider asked for; 0 if nothing.
+	// RetryAfter is how long the provider asks Evertoken to wait; 0 if it does not ask.
 	RetryAfter time.Duration
-	// Lost is set where the request may have been carried out and the answer
-	// never came: a single-use refresh token may be spent. It is not set where a
-	// new refresh token came beside the error.
+	// Lost is set if the provider may have carried out the request although no answer
+	// arrived: a single-use refresh token may be spent. It is not set if a new refresh
+	// token came with the error.
 	Lost bool
-	// Unsure is set where an answer came whose meaning is not sure: a refusal in
-	// words that nobody knows. It is tried again with growing pauses.
+	// Unsure is set if the provider refused in words that Evertoken does not know.
+	// Evertoken tries again with growing pauses.
 	Unsure bool
-	// Unusable is set where the provider granted something that cannot be
-	// published (a life that cannot be, another scope). A refresh token may be
-	// spent by now: the next try waits as after an unsure refusal.
+	// Unusable is set if the provider granted a token that cannot be published, for example
+	// one with an impossible lifetime or another scope. The refresh token may be spent, so
+	// the next attempt waits as after an unsure refusal.
 	Unusable bool
-	// Problem says what was wrong where there is no code: "no answer",
-	// "the answer is not JSON".
+	// Problem says what went wrong if the provider gave no code: "no answer", "the answer
+	// is not JSON".
 	Problem string
 }
 
@@ -78,9 +79,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Code reduces a provider's error code to what is safe in a log line: letters,
-// digits and ._- , at most 40 of them. Anything else a provider says may echo
-// what was sent.
+// Code reduces a provider's error code to what is safe in a log line: letters, digits and
+// ._-, at most 40 characters. Anything else may echo what Evertoken sent.
 func Code(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -92,17 +92,17 @@ func Code(s string) string {
 	return s[:min(len(s), 40)]
 }
 
-// Grant is one way, open to a connection, to turn what is stored into a token.
+// Grant is one way in which a connection can turn what is stored into a token.
 type Grant struct {
 	// Type is the RFC 6749 grant type, or the provider's word for it.
 	Type string
-	// Members are the credential members it sends, none for the session's
-	// refresh token. Their fingerprint is what a session is opened by.
+	// Members are the credential members that the grant sends; none if it sends the
+	// session's refresh token. Their fingerprint identifies what opened a session.
 	Members []string
-	// Password is set where a refusal may be a lockout, and a second try may
-	// make it one.
+	// Password is set if a refusal may mean that the account is locked; a second attempt
+	// may lock it.
 	Password bool
-	// Seed is set where the credential itself is a refresh token.
+	// Seed is set if the credential itself is a refresh token.
 	Seed bool
 	// Reusable is set for a seed that survives its use (Flexera's).
 	Reusable bool
@@ -112,79 +112,76 @@ type Grant struct {
 // section 6).
 var Refresh = Grant{Type: "refresh_token"}
 
-// FromSession reports whether the grant sends the session's refresh token
-// rather than members of the credential.
+// FromSession reports whether the grant sends the session's refresh token rather than
+// members of the credential.
 func (g Grant) FromSession() bool { return len(g.Members) == 0 }
 
 // SessionUse says whether a provider needs a session document.
 type SessionUse int
 
 const (
-	// NoSession means: the provider hands out nothing that a session could keep.
+	// NoSession: the provider issues nothing that a session could keep.
 	NoSession SessionUse = iota
-	// OptionalSession means: a session is used where the secret exists.
+	// OptionalSession: Evertoken uses a session if its secret exists.
 	OptionalSession
-	// RequiredSession means: without a session secret nothing is exchanged.
+	// RequiredSession: Evertoken makes no exchange without a session secret.
 	RequiredSession
 )
 
-// Traits are the facts about a provider, as configured, that the core decides
-// by.
+// Traits are the facts about a provider, as configured, from which the core decides.
 type Traits struct {
 	Session SessionUse
-	// SingleUse is set where a refresh token may die by being used: prove the
-	// write and claim before sending it.
+	// SingleUse is set if using a refresh token may end it: the core proves that it can
+	// write, and claims the session, before it sends the token.
 	SingleUse bool
-	// SessionMax is the absolute length of a session from its opening grant; 0
-	// if there is none. Refreshing does not extend it.
+	// SessionMax is how long a session lasts from the grant that opened it; 0 if it has no
+	// limit. Refreshing does not extend it.
 	SessionMax time.Duration
-	// RemintBefore is how long before the end of SessionMax a new session is
-	// opened.
+	// RemintBefore is how long before the end of SessionMax Evertoken opens a new session.
 	RemintBefore time.Duration
-	// Replay is set where a refresh token whose answer was lost is sent once
-	// more before anything stronger is tried.
+	// Replay is set if Evertoken sends a refresh token once more after its answer was lost,
+	// before it tries a stronger grant.
 	Replay bool
-	// ReuseGrace is how long a spent refresh token is taken again; 0 if it is
-	// not. Within it a lost answer is asked for once more in the same run.
+	// ReuseGrace is how long the provider accepts a spent refresh token again; 0 if it does
+	// not. Within it, Evertoken repeats a request whose answer was lost in the same run.
 	ReuseGrace time.Duration
-	// RenewLate is set where a refresh ends the access token before it: it is
-	// made as late as the promise to readers allows.
+	// RenewLate is set if a refresh ends the previous access token: Evertoken refreshes as
+	// late as its promise to applications allows.
 	RenewLate bool
-	// AtOnce is how many exchanges the provider's host is given at a time at
-	// most; 0 for the default.
+	// AtOnce limits how many exchanges run at the same time at the provider's host; 0 for
+	// the default.
 	AtOnce int
 }
 
-// Request is what an exchange is made from.
+// Request is the input of an exchange.
 type Request struct {
 	Grant      Grant
 	Credential credential.Credential
-	// RefreshToken is the session's, for a grant that is FromSession.
+	// RefreshToken is the session's, for a grant whose FromSession is true.
 	RefreshToken redact.Secret
-	// Published is the access token that readers now have, if any. FlexNet
-	// needs it to find out which of its two names is live.
+	// Published is the access token that applications now read, if any. FlexNet needs it to
+	// find out which of its two names is in use.
 	Published redact.Secret
 }
 
-// Issued is what a successful exchange yields.
+// Issued is the result of a successful exchange.
 type Issued struct {
 	AccessToken redact.Secret
 	TokenType   string // "Bearer"
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
-	// RefreshToken is what came back; zero if none did. A value equal to the
-	// one sent means that it does not rotate.
+	// RefreshToken is the refresh token in the answer; zero if there is none. If it equals
+	// the one sent, the provider's refresh tokens are reusable.
 	RefreshToken redact.Secret
-	// RefreshExpiresAt is when that refresh token dies unused; zero if not
-	// told.
+	// RefreshExpiresAt is when that refresh token expires if it is not used; zero if
+	// unknown.
 	RefreshExpiresAt time.Time
 	Scope            string
 	APIURL           string
-	// Publish are further members of the answer that readers asked for.
+	// Publish are further members of the answer that the connection asks to publish.
 	Publish map[string]string
-	// CredentialExpiresAt is the absolute end of what the operator stored;
-	// zero if not known.
+	// CredentialExpiresAt is when what the operator stored expires; zero if unknown.
 	CredentialExpiresAt time.Time
-	// Hints tell the operator what was odd, without values.
+	// Hints tell the operator what was unusual in the answer. They contain no values.
 	Hints []string
 }

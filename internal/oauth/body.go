@@ -17,9 +17,9 @@ import (
 	"evertoken/internal/redact"
 )
 
-// readAnswer reads an answer's body, limit bytes of it at most, inflated or
-// not. What came is in the Answer even where a success could not be read whole:
-// a refresh token in it may be the only copy.
+// readAnswer reads at most limit bytes of an answer's body, before and after inflating it.
+// Answer contains what arrived even if a success could not be read whole: a refresh token
+// in it may be the only copy.
 func readAnswer(response *http.Response, limit int64, doing string) (Answer, error) {
 	raw, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	long := int64(len(raw)) > limit
@@ -32,13 +32,13 @@ func readAnswer(response *http.Response, limit int64, doing string) (Answer, err
 	}
 	switch {
 	case !a.OK():
-		return a, nil // an answer that says no counts, however its body ends
+		return a, nil // a refusal counts, however its body ends
 	case long || state == inflatedTooLong:
 		return failed(exchange.Transient, "the answer is too long to be a token response")
 	case state == inflatedUnknown:
 		return failed(exchange.Misconfigured, "the answer has a compression that was not asked for")
 	case wholeJSON(a.Body.Reveal()):
-		return a, nil // whatever its framing says
+		return a, nil // the JSON is complete, whatever the framing says
 	case err != nil || state == inflatedBroken:
 		return failed(exchange.Transient, "the answer broke off")
 	}
@@ -51,7 +51,7 @@ func wholeJSON(text string) bool {
 	return text != "" && (text[0] == '{' || text[0] == '[') && json.Valid([]byte(text))
 }
 
-// How inflating a body went.
+// inflation is the result of inflating a body.
 type inflation int
 
 const (
@@ -61,8 +61,8 @@ const (
 	inflatedUnknown
 )
 
-// inflate undoes a compression that was not asked for: gateways apply it all
-// the same. What is gzip is told by its first bytes, whatever the header says.
+// inflate undoes a compression that Evertoken did not ask for; gateways apply it all the
+// same. It recognizes gzip by its first bytes, whatever the header says.
 func inflate(body []byte, encodings []string, limit int64) ([]byte, inflation) {
 	encoding := strings.ToLower(strings.TrimSpace(strings.Join(encodings, ",")))
 	var r io.Reader
@@ -73,7 +73,8 @@ func inflate(body []byte, encodings []string, limit int64) ([]byte, inflation) {
 	case bytes.HasPrefix(body, []byte{0x1f, 0x8b}):
 		r, err = gzip.NewReader(bytes.NewReader(body))
 	case strings.Contains(encoding, "deflate") && !textual(body):
-		// RFC 9110 section 8.4.1.2 means zlib; some servers send it bare.
+		// In RFC 9110 section 8.4.1.2 "deflate" means zlib; some servers send it without
+		// zlib's header.
 		if r, err = zlib.NewReader(bytes.NewReader(body)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(body)), nil
 		}
@@ -96,8 +97,7 @@ func inflate(body []byte, encodings []string, limit int64) ([]byte, inflation) {
 	return out, inflatedWhole
 }
 
-// textual reports whether a body begins like a text rather than like what a
-// compression makes of one.
+// textual reports whether a body begins like text rather than like compressed data.
 func textual(body []byte) bool {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	return bytes.IndexFunc(body[:min(len(body), 32)], func(r rune) bool {
@@ -105,8 +105,7 @@ func textual(body []byte) bool {
 	}) < 0
 }
 
-// decodeText takes off a byte order mark, and reads UTF-16 where the mark says
-// that it is that.
+// decodeText removes a byte order mark, and decodes UTF-16 if the mark says so.
 func decodeText(body []byte) string {
 	var order binary.ByteOrder
 	switch {

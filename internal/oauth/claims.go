@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// claims are what a JWT states of itself (RFC 7519 section 4.1). Nothing is
-// verified: the token came over TLS from its issuer, and is not for us.
+// claims are what a JWT states about itself (RFC 7519 section 4.1). Evertoken does not
+// verify the signature: the token came over TLS from its issuer, and Evertoken is not its
+// audience.
 type claims struct {
 	expires, issued time.Time
 	scope           string
 }
 
-// readClaims reads a token's claims, if it is a signed JWT in compact form. An
-// opaque or encrypted token has none to read.
+// readClaims reads the claims of a signed JWT in compact form. ok is false for an opaque or
+// encrypted token.
 func readClaims(token string) (claims, bool) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -35,7 +36,7 @@ func readClaims(token string) (claims, bool) {
 	return c, true
 }
 
-// epoch is a member in seconds since the Unix epoch, or the zero time.
+// epoch returns a member in seconds since the Unix epoch, or the zero time.
 func (m members) epoch(name string) time.Time {
 	s, ok := number(m.get(name))
 	if !ok || s <= 0 || s > latestEpoch {

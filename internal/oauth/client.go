@@ -25,8 +25,7 @@ const (
 	defaultMaxBody = 1 << 20
 )
 
-// userAgent names the software, so that a provider's operators can tell whom
-// to ask.
+// userAgent names the software, so that a provider's operators know whom to ask.
 const userAgent = "evertoken"
 
 // Client sends requests to token endpoints, each exactly once. The zero Client
@@ -43,8 +42,8 @@ type Client struct {
 	// RootCAs are the certificate authorities to trust; nil means the
 	// system's.
 	RootCAs *x509.CertPool
-	// Observe is told of each request that was sent: the host, the status of the
-	// answer, 0 where none came, and how long it took. nil for nobody.
+	// Observe, unless nil, is called for each request that was sent, with the host, the
+	// status of the answer (0 if none came), and the time it took.
 	Observe func(ctx context.Context, host string, status int, took time.Duration)
 
 	resolver *net.Resolver // for tests; nil means the system's
@@ -53,15 +52,15 @@ type Client struct {
 	http *http.Client
 }
 
-// Answer is what a server said, whatever the status. Its body may hold tokens
-// or echo what was sent.
+// Answer is a server's answer, whatever its status. Its body may contain tokens or echo
+// what was sent.
 type Answer struct {
 	Status int
 	Header redact.Box[http.Header]
 	Body   redact.Secret
 }
 
-// headers are the answer's headers; none where it has none.
+// headers returns the answer's headers, empty if there are none.
 func (a Answer) headers() http.Header {
 	if h := a.Header.Reveal(); h != nil {
 		return *h
@@ -69,8 +68,7 @@ func (a Answer) headers() http.Header {
 	return nil
 }
 
-// Location is where the answer says that something was created or is now; empty
-// if it does not.
+// Location returns the header Location, empty if there is none.
 func (a Answer) Location() string { return a.headers().Get("Location") }
 
 // OK reports a 2xx status.
@@ -116,16 +114,17 @@ func (c *Client) client() *http.Client {
 		}
 		c.http = &http.Client{
 			Transport: transport,
-			// A redirect would carry the credential elsewhere: it is an answer.
+			// A redirect would carry the credential elsewhere. Evertoken treats it as an
+			// answer.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	})
 	return c.http
 }
 
-// presenting is the HTTP client that shows a certificate where a server asks
-// for one (RFC 8705 section 2). Connections are not kept, so that no other
-// request can use one that a certificate has opened.
+// presenting returns the HTTP client that presents a certificate if a server asks for one
+// (RFC 8705 section 2). It keeps no connections alive, so that no other request can use one
+// that a certificate has opened.
 func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 	plain := c.client()
 	transport, ok := plain.Transport.(*http.Transport)
@@ -133,8 +132,8 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 		return plain
 	}
 	transport = transport.Clone()
-	// Shown whatever authorities the server names: a self-signed certificate
-	// (RFC 8705 section 2.2) has none of them.
+	// Present the certificate whatever authorities the server names: a self-signed
+	// certificate (RFC 8705 section 2.2) has none of them.
 	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return certificate, nil
 	}
@@ -143,24 +142,22 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 	return &client
 }
 
-// Do sends a request once and returns the answer, whatever its status. doing
-// says what the request is for, as "refresh_token grant at login.flexera.com".
+// Do sends a request once and returns the answer, whatever its status. doing names the
+// request, as "refresh_token grant at login.flexera.com".
 //
-// It is the one place that every request with a credential, a session, an
-// assertion or a token passes: a host that policy does not allow is sent
-// nothing, and neither is an address that the host's name must not resolve to.
-// The zero policy allows no host.
+// Every request with a credential, a session, an assertion or a token passes through Do. Do
+// sends nothing to a host that policy does not allow, nor to an address that the host's
+// name must not resolve to. The zero policy allows no host.
 //
-// Its error is an [*exchange.Error]: misconfigured for a host that is not
-// allowed and for a certificate that is not trusted, otherwise transient, and
-// Lost if the request may have arrived.
-// A redirect is an answer. An answer other than 2xx counts even if its body
-// cannot be read whole.
+// Its error is an [*exchange.Error]: misconfigured if the host is not allowed or its
+// certificate is not trusted, otherwise transient, and Lost if the request may have
+// arrived. A redirect is an answer. An answer other than 2xx counts even if its body cannot
+// be read whole.
 func (c *Client) Do(ctx context.Context, policy hosts.Policy, r *http.Request, doing string) (Answer, error) {
 	return c.send(ctx, policy, r, doing, redact.Box[tls.Certificate]{})
 }
 
-// send is Do, with the client's certificate where there is one.
+// send is Do with the client's certificate, if there is one.
 func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request, doing string,
 	certificate redact.Box[tls.Certificate]) (Answer, error) {
 	if err := allowed(policy, r, doing); err != nil {
@@ -178,12 +175,13 @@ func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request,
 
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// Called with TLS in place, before the first byte of the request.
+		// net/http calls GotConn once TLS is established, before the first byte of the
+		// request.
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	ctx = context.WithValue(ctx, destinationKey{}, destination{policy, r.URL})
 	r = r.Clone(ctx)
-	r.GetBody = nil // what cannot be read again cannot be sent again
+	r.GetBody = nil // net/http cannot send again what it cannot read again
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", userAgent)
 	}
@@ -201,8 +199,8 @@ func (c *Client) send(ctx context.Context, policy hosts.Policy, r *http.Request,
 	return readAnswer(response, limit, doing)
 }
 
-// unanswered puts a failure without an answer into our words. The error itself
-// quotes the URL, and is not passed on.
+// unanswered converts a failure without an answer to an [exchange.Error]. The original
+// error quotes the URL, so it is not passed on.
 func unanswered(err error, connected bool, doing string) *exchange.Error {
 	e := &exchange.Error{Class: exchange.Transient, Doing: doing, Lost: connected}
 	var dns *net.DNSError
@@ -249,8 +247,9 @@ func untrusted(err error) bool {
 	return ok
 }
 
-// refusedByTLS reports an alert by which a server refuses a client's certificate
-// or misses one (RFC 8446 section 6.2). crypto/tls does not export their type.
+// refusedByTLS reports whether the error is the alert of a server that refuses a client's
+// certificate or misses one (RFC 8446 section 6.2). crypto/tls does not export the alert's
+// type.
 func refusedByTLS(err error) bool {
 	remote, ok := errors.AsType[*net.OpError](err)
 	if !ok || remote.Op != "remote error" || remote.Err == nil {
@@ -271,8 +270,8 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
 }
 
-// Doing words what is tried for an [exchange.Error]: what, and the host of a
-// URL, never more of it.
+// Doing names a request for an [exchange.Error]: what it is for, and the host of the URL.
+// It reveals nothing else of the URL.
 func Doing(what, rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// date reads a number as seconds since the Unix epoch, else as milliseconds and
-// less.
+// date reads a number as seconds since the Unix epoch, or as milliseconds, microseconds or
+// nanoseconds if seconds are not plausible.
 func date(s float64, now time.Time) (time.Time, bool) {
 	for _, t := range epochs(s) {
 		if believable(t, now) {
@@ -32,8 +32,8 @@ func epochs(s float64) []time.Time {
 	return out
 }
 
-// The forms in which answers write dates: RFC 3339, ISO 8601 in its variants,
-// RFC 9110's (ASP.NET's .expires), and without a zone.
+// The formats in which answers write dates: RFC 3339, variants of ISO 8601, RFC 9110's
+// (ASP.NET's .expires), and dates without a zone.
 var (
 	zonedDates = []string{
 		time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00",
@@ -47,8 +47,9 @@ var (
 	}
 )
 
-// parseDate reads a date. zoned says that it has a zone; without one it is read
-// as UTC. A zone by name other than UTC or GMT is none: its offset is not known.
+// parseDate reads a date. zoned reports whether it has a zone; a date without one is read
+// as UTC. The name of a zone other than UTC or GMT does not count, because its offset is
+// unknown.
 func parseDate(s string) (t time.Time, zoned, ok bool) {
 	s = strings.TrimSpace(s)
 	for _, layout := range zonedDates {
@@ -70,7 +71,7 @@ func believable(ends, now time.Time) bool {
 	return left >= minLife && left <= maxLife
 }
 
-// seconds is a duration of at most ten years.
+// seconds converts seconds to a duration. It is meant for at most ten years.
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // number reads a JSON number, or one in quotes as Flexera's page prints it

@@ -14,8 +14,8 @@ import (
 	"evertoken/internal/hosts"
 )
 
-// Allowed says before anything else is done whether a credential may be sent to
-// a URL. Its error is the [*exchange.Error] that [Client.Do] would return.
+// Allowed returns nil if the policy allows sending a credential to the URL. It sends
+// nothing. Its error is the [*exchange.Error] that [Client.Do] would return.
 func Allowed(policy hosts.Policy, rawURL, doing string) error {
 	if err := policy.CheckURL(rawURL); err != nil {
 		return refusal(err, doing)
@@ -23,7 +23,7 @@ func Allowed(policy hosts.Policy, rawURL, doing string) error {
 	return nil
 }
 
-// allowed holds a request against the policy.
+// allowed checks a request's URL against the policy.
 func allowed(policy hosts.Policy, r *http.Request, doing string) error {
 	if r.Host != "" && r.Host != r.URL.Host { // the Host header names another server than the URL
 		return &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
@@ -46,7 +46,7 @@ func refusedHost(r *hosts.Refused, doing string) *exchange.Error {
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: r.Problem, Hint: r.Remedy}
 }
 
-// destination is where a request goes, carried by its context to the dialer.
+// destination is where a request goes. The request's context carries it to the dialer.
 type destination struct {
 	policy hosts.Policy
 	url    *url.URL
@@ -54,9 +54,9 @@ type destination struct {
 
 type destinationKey struct{}
 
-// dial connects, and looks at each address that a name resolved to before it is
-// connected to: only then is it known. Where the environment names a proxy, the
-// proxy resolves the name, and its own address is the environment's business.
+// dial checks each address that a name resolved to immediately before it connects: the
+// address is not known earlier. If the environment names a proxy, the proxy resolves the
+// name, and its own address is not checked.
 func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: 10 * time.Second, Resolver: c.resolver}
 	to, ok := ctx.Value(destinationKey{}).(destination)

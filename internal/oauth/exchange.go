@@ -10,9 +10,9 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Exchange sends the request, once, and reads the answer. policy says where it
-// may go; see [Client.Do]. Its error is an [*exchange.Error]. A refresh token
-// that came with an answer of no other use is returned beside the error.
+// Exchange sends the request once and reads the answer. policy decides where it may go; see
+// [Client.Do]. Its error is an [*exchange.Error]. If an answer is otherwise of no use but
+// contains a refresh token, Exchange returns that token with the error.
 func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (exchange.Issued, error) {
 	doing := Doing(r.Form.Get("grant_type")+" grant", r.TokenURL)
 	request, sent, err := r.build(ctx, doing)
@@ -30,8 +30,7 @@ func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (
 	return c.issued(answer, r, doing, sent, from)
 }
 
-// rescued takes the refresh token out of a success that could not be read
-// whole.
+// rescued extracts the refresh token from a success that could not be read whole.
 func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err error) (exchange.Issued, error) {
 	x, ok := errors.AsType[*exchange.Error](err)
 	if !ok || a.Body.IsZero() {
@@ -47,7 +46,7 @@ func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err erro
 	return g.kept, err
 }
 
-// refusal is what is to be known of the request to classify its refusal.
+// refusal returns the facts about the request that classify its refusal.
 func (r Request) refusal(doing string, sent []redact.Secret) Refusal {
 	id, secret := r.ClientID.Reveal(), r.ClientSecret.Reveal()
 	return Refusal{Doing: doing, Kind: r.Kind, DeadOn400: r.DeadOn400, Sent: sent, ClientAuth: r.ClientAuth,

@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/lazyregexp"
 )
 
-// The bounds of a believable lifetime. Outside them a reading is wrong, and a
-// wrong expiry either burns refresh tokens or never renews.
+// The bounds of a plausible lifetime. Outside them Evertoken has misread the answer, and a
+// wrong expiry either spends refresh tokens needlessly or never renews.
 const (
 	minLife = 30 * time.Second
 	maxLife = 400 * 24 * time.Hour
@@ -23,9 +23,9 @@ const (
 	// (https://docs.apiax.io/hc/en-gb/articles/4402382856337-Retrieving-an-API-Access-Token).
 	tenYears = 10 * 365 * 24 * 3600.0
 
-	// differs is how far two statements of one expiry may be apart.
+	// differs is how far apart two statements of one expiry may be.
 	differs = time.Minute
-	// clockOff is how far a token's iat may be from our clock.
+	// clockOff is how far a token's iat may be from Evertoken's clock.
 	clockOff = 5 * time.Minute
 )
 
@@ -44,25 +44,25 @@ var lifeNames = []string{
 	"tokenexpiration", "validuntil", "validto", "validfor", "lifetime", "ttl", "exp",
 }
 
-// life is what all the readings of a token's lifetime come to.
+// life is the lifetime that follows from all statements about a token.
 type life struct {
 	ends   time.Time
-	over   bool // a token at its end
+	over   bool // the token has expired or is about to
 	absurd bool
 	hints  []string
 }
 
-// stated is what an answer itself says of an end.
+// stated is what an answer itself says about a token's end.
 type stated struct {
 	ends time.Time
-	told bool // there was something that could be read
-	odd  bool // there was something that could not be read
+	told bool // a statement could be read
+	odd  bool // a statement could not be read
 	hint string
 }
 
-// lifetime reads how long a token lives: what the answer says, else the token's
-// own exp, else what the operator says, else the default. The token's exp,
-// where it has one, cuts a longer statement short.
+// lifetime returns how long a token lives: as the answer says, else by the token's own exp,
+// else by the operator's setting, else the default. The token's exp shortens a longer
+// statement.
 func (g *reading) lifetime(holder members, access string) life {
 	r := g.request
 	fallback := r.Life
@@ -85,7 +85,7 @@ func (g *reading) lifetime(holder members, access string) life {
 	}
 	left := said.ends.Sub(g.now)
 	switch {
-	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that means nothing
+	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that says nothing
 		l.ends = own.expires
 		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken "+
 			"takes it from the token itself.")
@@ -115,8 +115,8 @@ func (g *reading) lifetime(holder members, access string) life {
 	default:
 		l.ends = said.ends
 		if isJWT && !own.expires.IsZero() && !usable {
-			// Not taken: by our clock such a token is over or as good as
-			// eternal, and the answer's own figure does not hang on clocks.
+			// Ignore exp: by Evertoken's clock such a token has expired or lives almost
+			// forever, while a figure in seconds does not depend on clocks.
 			l.hints = append(l.hints, "The token itself states an expiry that is not plausible: "+
 				"Evertoken uses the answer's.")
 		}
@@ -140,7 +140,7 @@ func (g *reading) untold(said stated, fallback time.Duration) string {
 		"assumes %s.", fallback)
 }
 
-// stated finds what the answer says of the token's end.
+// stated returns what the answer says about the token's end.
 func (g *reading) stated(holder members) stated {
 	if path := g.request.Answer.ExpiresIn; path != "" {
 		return g.read(holder, g.body.path(path), "")
@@ -162,8 +162,8 @@ func (g *reading) stated(holder members) stated {
 	return odd
 }
 
-// earlier is the end as a date beside the seconds, where that is sooner: a
-// server that hands out a cached token may tell its whole life in seconds.
+// earlier returns the end that a date gives, if it is sooner than the end in seconds: a
+// server that returns a cached token may state its whole life in seconds.
 func (g *reading) earlier(s stated, m members) stated {
 	for _, name := range dateNames {
 		value, ok := m.folded(name)
@@ -180,13 +180,13 @@ func (g *reading) earlier(s stated, m members) stated {
 	return s
 }
 
-// dateNames are those of lifeNames whose value is a date.
+// dateNames are the names in lifeNames whose value is a date.
 var dateNames = []string{
 	"expiresat", "expireson", "accesstokenexpiresat", "validuntil", "expirationtime",
 	"expiretime",
 }
 
-// read reads one statement of an end, under a folded name.
+// read reads one statement of an end. name is its folded name.
 func (g *reading) read(beside members, value json.RawMessage, name string) stated {
 	s, ok := text(value)
 	if digits := strings.Trim(string(value), `"`); compactDate(digits) {
@@ -215,8 +215,8 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 	if zoned {
 		return stated{told: true, ends: ends}
 	}
-	// Without a zone: where the time of issue stands beside it, written alike,
-	// the difference is the life whatever the zone.
+	// The date has no zone. If the answer also has the time of issue in the same form, the
+	// difference is the life in any zone.
 	for _, name := range []string{"issuedat", "issued", "createdat", "created"} {
 		if raw, ok := beside.folded(name); ok {
 			t, _ := text(raw)
@@ -226,18 +226,18 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 		}
 	}
 	if !believable(ends, g.now) {
-		return stated{odd: true} // another zone, most likely
+		return stated{odd: true} // probably a date in another zone
 	}
 	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time " +
 		"zone: Evertoken reads it as UTC."}
 }
 
-// dotNetDate is how ASP.NET's JavaScriptSerializer writes a date: the digits are
-// milliseconds, and a zone behind them is for display alone.
+// dotNetDate matches how ASP.NET's JavaScriptSerializer writes a date: the digits are
+// milliseconds, and the zone after them is for display only.
 var dotNetDate = lazyregexp.New(`^\\?/Date\((\d{1,16})([+-]\d{4})?\)\\?/$`)
 
-// compactDate reports a date of fourteen digits, which would be no number of
-// seconds and no instant of this age.
+// compactDate reports whether s is a date of fourteen digits. As a number, it is neither a
+// plausible count of seconds nor a plausible instant.
 func compactDate(s string) bool {
 	if len(s) != 14 || !strings.HasPrefix(s, "20") {
 		return false
@@ -246,7 +246,7 @@ func compactDate(s string) bool {
 	return err == nil
 }
 
-// readNumber reads a number: seconds, milliseconds or a date in either.
+// readNumber reads a number as seconds, as milliseconds, or as a date in either unit.
 func (g *reading) readNumber(s float64, name string) stated {
 	if strings.Contains(name, "inmin") {
 		s *= 60
@@ -269,7 +269,7 @@ func (g *reading) readNumber(s float64, name string) stated {
 		}
 		return stated{told: true, ends: ends}
 	}
-	for _, t := range epochs(s) { // a date that is over
+	for _, t := range epochs(s) { // a date in the past
 		if t.Before(g.now) && t.After(g.now.AddDate(-10, 0, 0)) {
 			return stated{told: true, ends: t}
 		}
@@ -282,12 +282,12 @@ func (g *reading) readNumber(s float64, name string) stated {
 
 const hintMilliseconds = `The token's lifetime in the answer is in milliseconds: Evertoken reads it so.`
 
-// milliseconds reports whether a number that could be seconds is milliseconds
-// all the same: whole minutes, and in seconds an odd life. Zoho's 3600000 is
-// one; 41 days and 16 hours would be odd, and so would be 250 hours, a quarter
-// of an hour in milliseconds. From half an hour up it may be short of a half
-// hour by what has passed, five seconds at most: Adobe's 86399998. The shorter
-// reading does no harm where it is wrong.
+// milliseconds reports whether a number is milliseconds although it could be seconds: it is
+// whole minutes in milliseconds, and an odd lifetime in seconds. Zoho's 3600000 is an
+// example; as seconds it would be 41 days and 16 hours. 900000, a quarter of an hour in
+// milliseconds, would be 250 hours. From half an hour up, a number may be up to five
+// seconds short of a multiple of half an hour, because time has passed since the issue:
+// Adobe's 86399998. A wrong reading is harmless, because it is the shorter one.
 func milliseconds(s float64) bool {
 	const quarter, half, minute, day, passed = 900_000, 1_800_000, 60_000, 86_400, 5_000
 	if math.Mod(s, day) == 0 {
@@ -296,19 +296,18 @@ func milliseconds(s float64) bool {
 	return s >= quarter && math.Mod(s, minute) == 0 || s >= half-passed && math.Mod(s, half) >= half-passed
 }
 
-// refreshEnds is when a refresh token ends, told by the object it stands in or
-// by the token itself; zero if neither tells. refresh_expires_in is Keycloak's,
-// refresh_token_expires_in GitHub's
+// refreshEnds returns when a refresh token expires, as its object or the token itself says;
+// zero if neither does. Keycloak sends refresh_expires_in, GitHub refresh_token_expires_in
 // (https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens),
-// x_refresh_token_expires_in Intuit's.
+// Intuit x_refresh_token_expires_in.
 func refreshEnds(beside members, token string, from, now time.Time) time.Time {
 	for _, m := range beside {
 		name := fold(m.name)
 		if !strings.Contains(name, "refresh") || !strings.Contains(name, "expir") {
 			continue
 		}
-		// Keycloak's 0 means that there is no limit to tell, not that it is
-		// over: https://github.com/keycloak/keycloak/issues/8919.
+		// Keycloak's 0 means that it states no limit, not that the token has expired:
+		// https://github.com/keycloak/keycloak/issues/8919.
 		if s, ok := number(m.value); ok && s > 0 {
 			if ends, ok := refreshEnd(s, from, now); ok {
 				return ends
@@ -321,16 +320,16 @@ func refreshEnds(beside members, token string, from, now time.Time) time.Time {
 			}
 		}
 	}
-	// Not told by the answer: the token's own claim, unverified, is better than
-	// nothing. It only ever makes a refresh come earlier.
+	// The answer does not say. The token's own claim, although unverified, can only make a
+	// refresh come earlier.
 	if claims, ok := readClaims(token); ok && claims.expires.After(now) {
 		return claims.expires
 	}
 	return time.Time{}
 }
 
-// refreshEnd is when a refresh token ends, from seconds or a date. Refresh
-// tokens may live for many years, so there is no upper bound but that of dates.
+// refreshEnd converts seconds or a date to a refresh token's end. Refresh tokens may live
+// for many years, so only the range of dates bounds them.
 func refreshEnd(s float64, from, now time.Time) (time.Time, bool) {
 	if s <= tenYears {
 		return from.Add(seconds(s)), true

@@ -40,8 +40,8 @@ const (
 		"the request: check which addresses may call the provider."
 )
 
-// clientHint says what to check where the provider refuses the client, by the
-// setting that says how the client authenticates.
+// clientHint says what to check after the provider refused the client, given the setting
+// that says how the client authenticates.
 func clientHint(r Refusal) string {
 	const general = "The provider refuses the client: check the client id, its secret or key, " +
 		"and that this grant is allowed for it."

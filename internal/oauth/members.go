@@ -11,19 +11,19 @@ import (
 	"unicode"
 )
 
-// member is one of an object's.
+// member is one member of a JSON object.
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-// members are those of one object in their order, each read on its own: RFC
-// 6749 section 5.1 has unknown ones ignored, and a wrong type in one that is
-// not needed must not cost the token.
+// members are the members of one object in order, each decoded separately: a client must
+// ignore unknown ones (RFC 6749 section 5.1), and a wrong type in a member that Evertoken
+// does not need must not cost the token.
 type members []member
 
-// get is the value of a member by its very name, the last if it is repeated as
-// decoders have it; nil if there is none.
+// get returns the value of the member with exactly this name; the last if it is repeated,
+// as decoders do; nil if there is none.
 func (m members) get(name string) json.RawMessage {
 	for i := len(m) - 1; i >= 0; i-- {
 		if m[i].name == name {
@@ -33,8 +33,8 @@ func (m members) get(name string) json.RawMessage {
 	return nil
 }
 
-// folded is the value of the first member whose name is one of those given,
-// which are in the form of [fold]; the earlier name counts more.
+// folded returns the value of the first member with one of the given names, which must be
+// in the form of [fold]. Earlier names take precedence.
 func (m members) folded(names ...string) (json.RawMessage, bool) {
 	for _, name := range names {
 		for _, one := range m {
@@ -46,7 +46,7 @@ func (m members) folded(names ...string) (json.RawMessage, bool) {
 	return nil, false
 }
 
-// path is the value at a dotted path of names.
+// path returns the value at a path of names with dots between them.
 func (m members) path(path string) json.RawMessage {
 	name, rest, deeper := strings.Cut(path, ".")
 	if value := m.get(path); value != nil || !deeper {
@@ -55,7 +55,7 @@ func (m members) path(path string) json.RawMessage {
 	return object(m.get(name)).path(rest)
 }
 
-// object is what a value holds that is an object, nil otherwise.
+// object returns the members of a value that is an object, otherwise nil.
 func object(value json.RawMessage) members {
 	m, whole, _ := readObject(string(value))
 	if !whole {
@@ -64,7 +64,7 @@ func object(value json.RawMessage) members {
 	return m
 }
 
-// list is what a value holds that is a list, nil otherwise.
+// list returns the elements of a value that is a list, otherwise nil.
 func list(value json.RawMessage) []json.RawMessage {
 	var l []json.RawMessage
 	if json.Unmarshal(value, &l) != nil {
@@ -73,7 +73,7 @@ func list(value json.RawMessage) []json.RawMessage {
 	return l
 }
 
-// text is a value's string, trimmed, and whether the value is one.
+// text returns a value's string, trimmed. ok is false if the value is not a string.
 func text(value json.RawMessage) (string, bool) {
 	var s *string
 	if json.Unmarshal(value, &s) != nil || s == nil {
@@ -82,8 +82,8 @@ func text(value json.RawMessage) (string, bool) {
 	return strings.TrimSpace(*s), true
 }
 
-// fold brings the spellings of a name together: access_token, accessToken and
-// Access-Token are one.
+// fold maps the spellings of a name to one: access_token, accessToken and Access-Token are
+// equal.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -93,8 +93,9 @@ func fold(name string) string {
 	}, name)
 }
 
-// readObject reads the members of the JSON object that a text begins with, as
-// far as they go. whole says that its end was reached; rest is what follows it.
+// readObject reads the members of the JSON object at the beginning of a text, as far as
+// possible. whole reports whether it reached the end of the object; rest is what follows
+// it.
 func readObject(content string) (m members, whole bool, rest string) {
 	d := json.NewDecoder(strings.NewReader(content))
 	if brace, err := d.Token(); err != nil || brace != json.Delim('{') {
@@ -116,26 +117,26 @@ func readObject(content string) (m members, whole bool, rest string) {
 	return m, true, content[d.InputOffset():]
 }
 
-// What a body is.
+// form is the kind of a body.
 type form int
 
 const (
 	formNothing form = iota // empty, or white space
-	formObject              // an object, in JSON or as good
-	formBroken              // the beginning of one
+	formObject              // an object, in JSON or another format that parseBody reads
+	formBroken              // an object that is cut off
 	formPage                // an HTML page
 	formText                // anything else
 )
 
-// body is an answer's body, whatever its content type says: vendors send
+// body is an answer's body. Its content type does not matter: vendors send
 // "application/vnd.goa.error", "text/html" and worse.
 type body struct {
 	members
 	form form
-	text string // as it came
+	text string // the body as received
 }
 
-// parseBody reads a body as JSON, as a form or as XML, by what it is.
+// parseBody reads a body as JSON, as a form or as XML, whichever it looks like.
 func parseBody(content string) body {
 	trimmed := strings.Trim(content, " \t\r\n\x00")
 	b := body{form: formText, text: content}
@@ -165,12 +166,12 @@ func parseBody(content string) body {
 			strings.HasPrefix(strings.TrimSpace(inner), "{") {
 			return parseBody(inner)
 		}
-	case '[': // a list of the one object
+	case '[': // a list that contains only the object
 		if l := list(json.RawMessage(trimmed)); len(l) == 1 && len(object(l[0])) > 0 {
 			return body{members: object(l[0]), form: formObject, text: content}
 		}
 	case '<':
-		if i := strings.Index(trimmed, `{"`); i > 0 { // PHP's notice before the object
+		if i := strings.Index(trimmed, `{"`); i > 0 { // PHP prints a notice before the object
 			if m, whole, rest := readObject(trimmed[i:]); whole && len(m) > 0 &&
 				strings.TrimSpace(rest) == "" {
 				b.members, b.form = m, formObject
@@ -181,13 +182,13 @@ func parseBody(content string) body {
 	}
 	if inner, err := base64.StdEncoding.DecodeString(trimmed); err == nil &&
 		bytes.HasPrefix(inner, []byte("{")) {
-		return parseBody(string(inner)) // as API Gateway hands out a body that it was told is binary
+		return parseBody(string(inner)) // API Gateway encodes a body that it was told is binary
 	}
 	if m := parseForm(trimmed); m != nil {
 		b.members, b.form = m, formObject
 		return b
 	}
-	// A warning of the server's own software before the object.
+	// The server's software printed a warning before the object.
 	if i := strings.Index(trimmed, `{"`); i > 0 && trimmed[0] != '[' && trimmed[0] != '{' {
 		if m, whole, rest := readObject(trimmed[i:]); whole && !another(rest) && len(m) > 0 {
 			b.members, b.form = m, formObject
@@ -196,8 +197,8 @@ func parseBody(content string) body {
 	return b
 }
 
-// mend reads an object that is no JSON by a trifle: raw line breaks and tabs
-// within strings, and commas before an end.
+// mend reads an object that is almost JSON: it accepts raw line breaks and tabs within
+// strings, and commas before a closing bracket.
 func mend(content string) (members, bool) {
 	var out strings.Builder
 	inString, escaped := false, false
@@ -224,12 +225,12 @@ func mend(content string) (members, bool) {
 	return m, whole && !another(rest)
 }
 
-// another reports whether something follows an object that may be a second
-// answer, rather than what is left of broken framing.
+// another reports whether the rest after an object may be a second answer rather than a
+// remainder of broken framing.
 func another(rest string) bool { return strings.ContainsAny(rest, `{}[]`) }
 
-// parseForm reads a form (application/x-www-form-urlencoded), which GitHub
-// sends by default and others for historical reasons; nil if the text is none.
+// parseForm reads a form (application/x-www-form-urlencoded), which GitHub sends by default
+// and others for historical reasons; nil if the text is not a form.
 func parseForm(content string) members {
 	if strings.ContainsAny(content, " \t\r\n<{\"") || !strings.Contains(content, "=") {
 		return nil
@@ -257,15 +258,15 @@ func parseForm(content string) members {
 	return m
 }
 
-// htmlTags are elements of a page that is one sentence.
+// htmlTags are the elements that make a one-sentence answer a page rather than XML.
 var htmlTags = map[string]bool{"h1": true, "h2": true, "h3": true, "p": true, "b": true,
 	"title": true, "div": true, "span": true}
 
-// maxElements bounds what is read of an XML answer.
+// maxElements limits how many elements of an XML answer are read.
 const maxElements = 1000
 
-// parseMarkup tells a page from XML, whose elements without children are read
-// as members. Entities of a document's own are not expanded.
+// parseMarkup distinguishes a page from XML and reads XML elements without children as
+// members. It does not expand entities that the document declares.
 func parseMarkup(b body, content string) body {
 	lower := strings.ToLower(content[:min(len(content), 2000)])
 	if strings.Contains(lower, "<html") || strings.Contains(lower, "<!doctype html") ||

@@ -11,15 +11,15 @@ import (
 	"evertoken/internal/redact"
 )
 
-// secretMembers are members of answers, folded, that hold a secret, or a token
-// of another kind: they are never published.
+// secretMembers are folded names of members that contain a secret or a token of another
+// kind. Evertoken never publishes them.
 var secretMembers = []string{
 	"accesstoken", "refreshtoken", "idtoken", "clientsecret", "password", "assertion",
 	"clientassertion", "registrationaccesstoken", "privatekey", "secret", "apikey", "devicecode",
 	"code", "authorizationcode", "token", "signature",
 }
 
-// publish reads the members that readers asked for.
+// publish copies the members that the connection asks to publish.
 func (g *reading) publish(out *exchange.Issued) {
 	for _, path := range g.request.Publish {
 		name := path[strings.LastIndex(path, ".")+1:]
@@ -40,8 +40,8 @@ func (g *reading) publish(out *exchange.Issued) {
 	}
 }
 
-// secretive reports whether a member of an answer must never be published,
-// going by its name.
+// secretive reports whether a member of an answer must never be published because of its
+// name.
 func secretive(name string) bool {
 	folded := fold(name)
 	return slices.Contains(secretMembers, folded) || strings.HasSuffix(folded, "token") ||
@@ -49,8 +49,8 @@ func secretive(name string) bool {
 		strings.HasSuffix(folded, "password")
 }
 
-// holdsSecret reports whether a value repeats a token of this answer, or what
-// was sent as a secret. The client's id is none.
+// holdsSecret reports whether a value repeats a token of this answer, or a secret that was
+// sent. The client id is not a secret.
 func (g *reading) holdsSecret(value string) bool {
 	secrets := []redact.Secret{g.kept.RefreshToken}
 	for _, s := range g.sent {
@@ -63,9 +63,9 @@ func (g *reading) holdsSecret(value string) bool {
 	})
 }
 
-// handsBack reports whether an access token is a secret that was sent for it, or
-// the refresh token where the settings say which member is the access token. A
-// token that was exchanged for another may come back: its API takes it anyway.
+// handsBack reports whether an access token is in fact a secret that was sent to obtain it,
+// or, if the settings name the access token's member, the refresh token. A token that was
+// exchanged for another may come back: the API accepts it anyway.
 func (g *reading) handsBack(access string) bool {
 	token := redact.New(access)
 	if token.Equal(g.request.ClientSecret) ||
@@ -86,7 +86,7 @@ func (g *reading) handsBack(access string) bool {
 	return false
 }
 
-// scalar is a string, number or boolean as text.
+// scalar returns a string, number or boolean as text.
 func scalar(value json.RawMessage) (string, bool) {
 	if s, ok := text(value); ok {
 		return s, true

@@ -12,14 +12,14 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Refusal is what is to be known of a request to classify its refusal.
+// Refusal is what [Client.Refused] must know about a request to classify its refusal.
 type Refusal struct {
 	Doing string
 	Kind  Kind
 	// DeadOn400 is as in [Request].
 	DeadOn400 bool
-	// Sent are the secrets that the request carried: a code that repeats one
-	// is no code.
+	// Sent are the secrets that the request carried. Evertoken shows no code that repeats
+	// one.
 	Sent []redact.Secret
 	// ClientAuth is as in [Request].
 	ClientAuth string
@@ -27,14 +27,14 @@ type Refusal struct {
 	encoded bool // HTTP Basic carried characters that had to be encoded
 }
 
-// maxRetryAfter caps what a provider may ask for: a token must not be lost to a
-// clerical error in a header.
+// maxRetryAfter limits the pause that a provider may ask for: a mistake in a header must
+// not let a token expire.
 const maxRetryAfter = time.Hour
 
-// Refused classifies an answer that is no success. Words count before the
-// status: Keycloak answers the same failure with 401 before version 26.6 and
-// with 400 since (https://github.com/keycloak/keycloak/pull/46528). The server
-// did answer, so Lost is not set.
+// Refused classifies an answer that is not a success. Words take precedence over the
+// status: Keycloak answers the same failure with 401 before version 26.6 and with 400 since
+// (https://github.com/keycloak/keycloak/pull/46528). Lost is never set, because the server
+// answered.
 func (c *Client) Refused(a Answer, r Refusal) *exchange.Error {
 	b := parseBody(a.Body.Reveal())
 	s := b.said()
@@ -53,7 +53,7 @@ func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
 		e.RetryAfter = s.retryAfter
 	}
 	status := a.Status
-	if a.OK() { // the body's own status, where there is one
+	if a.OK() { // use the status in the body, if there is one
 		status = s.status
 		if words := lookUp(s).known || saysDead(s.texts, true); status == 0 || status >= 500 && words {
 			status = http.StatusBadRequest // Withings says 503 where it means 400
@@ -64,19 +64,19 @@ func (c *Client) refused(a Answer, s said, r Refusal) *exchange.Error {
 	return e
 }
 
-// verdict is what a refusal comes to.
+// verdict is the classification of a refusal.
 type verdict struct {
 	class  exchange.Class
 	hint   string
 	unsure bool
 }
 
-// judge follows the closed list of classes; its order matters.
+// judge maps a refusal to one of the closed list of classes. The order of its cases
+// matters.
 //
-// What is clear and what is not (exchange.Error.Unsure): a word of the table, a
-// 401, and for a password any 4xx are clear. A word about the settings that
-// answers a refresh token, a page, a redirect, a path that is
-// not there, and words that nobody knows are not.
+// These refusals are sure: a word in the table, a 401, and any 4xx to a password. These are
+// unsure (exchange.Error.Unsure): a word about the settings in answer to a refresh token, a
+// page, a redirect, a path that does not exist, and unknown words.
 func judge(status int, s said, r Refusal) verdict {
 	found := lookUp(s)
 	if status == http.StatusTooManyRequests &&
@@ -113,7 +113,7 @@ func judge(status int, s said, r Refusal) verdict {
 
 func (r Refusal) password() bool { return r.Kind == PasswordGrant }
 
-// byWord is the verdict where the refusal has a word that is known.
+// byWord returns the verdict for a word that Evertoken knows; ok is false if there is none.
 func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	general := found.code == "invalid_request" || found.code == "access_denied" ||
 		found.code == "unauthorized_client" || found.code == "forbidden"
@@ -130,14 +130,14 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		return v, true
 	case found.means == meansClient && found.code == "unauthorized_client" && found.hint == "" &&
 		r.Kind == RefreshGrant:
-		// To a client that got this very refresh token it is the token that is
-		// refused (Exact Online, Atlassian).
+		// The client obtained this very refresh token, so the provider refuses the token,
+		// not the client (Exact Online, Atlassian).
 		return verdict{class: exchange.GrantDead, hint: hintRefused}, true
 	case found.means == meansClient:
 		return verdict{class: exchange.CredentialDead, hint: first(found.hint, clientHint(r))}, true
 	case found.means == meansPassword && !found.byCode && !r.password() &&
 		slices.ContainsFunc(s.texts, containsAny(passingTexts)):
-		return verdict{class: exchange.Transient}, true // locked, but for a moment
+		return verdict{class: exchange.Transient}, true // locked, but only briefly
 	case found.means == meansGrant, found.means == meansToken, found.means == meansPassword:
 		v := dead(r)
 		if r.Kind == ClientGrant && found.means == meansGrant {
@@ -150,7 +150,7 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	case general && status == http.StatusUnauthorized:
 		return dead(r), true // Auth0 answers a wrong password or secret with 401 access_denied
 	case found.means == meansSettings && found.code == "invalid_request" && r.password():
-		v := dead(r) // django-oauth-toolkit and others answer a wrong password so
+		v := dead(r) // django-oauth-toolkit and others answer a wrong password this way
 		v.hint += " Or the request lacks a parameter, or has one that the provider does not " +
 			"know: check the settings."
 		return v, true
@@ -159,21 +159,21 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	case general && r.Kind != PasswordGrant && slices.ContainsFunc(s.texts, containsAny(passingTexts)):
 		return verdict{class: exchange.Transient}, true
 	case r.Kind == RefreshGrant && (found.code == "invalid_request" || found.code == "access_denied"):
-		// Said of dead refresh tokens too: one that has worked so far is dead.
+		// Providers also say this of dead refresh tokens, and this token has worked before.
 		v := dead(r)
 		v.unsure = true
 		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it " +
 			"lasts, log in again and store the new one."
 		return v, true
 	case found.means == meansSettings:
-		// To a refresh token that has worked with these settings it may mean
-		// that this one is dead.
+		// This refresh token has worked with these settings, so the refusal may also mean
+		// that the token is dead.
 		return verdict{class: exchange.Misconfigured, hint: found.hint, unsure: r.Kind == RefreshGrant}, true
 	}
 	return verdict{}, false
 }
 
-// namesClient reports whether a text is about the client.
+// namesClient reports whether one of the texts is about the client.
 func namesClient(texts []string) bool {
 	return slices.ContainsFunc(texts, containsAny([]string{
 		"client authentication", "client credentials", "client secret", "client id"}))
@@ -185,7 +185,7 @@ func containsAny(parts []string) func(string) bool {
 	}
 }
 
-// byStatus is the verdict where no word is known.
+// byStatus returns the verdict if no word is known.
 func byStatus(status int, s said, r Refusal) verdict {
 	page := s.form == formHTML
 	switch {
@@ -196,7 +196,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 			hint: "The URL answers with a redirect, and Evertoken never sends a credential after " +
 				"a redirect: check the URL."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
-		return dead(r) // whatever stands in it
+		return dead(r) // whatever the body says
 	case status == http.StatusUnsupportedMediaType && r.ClientAuth != "":
 		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
 			hint: "The provider does not read this form of request: set settings.request_format " +
@@ -205,7 +205,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no " +
 			"such endpoint.", unsure: !r.password()}
 	case r.password():
-		v := dead(r) // any other 4xx: to send it again may lock the user
+		v := dead(r) // any other 4xx: sending the password again may lock the user
 		if page {
 			v.hint += " " + hintHTML
 		}
@@ -216,7 +216,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Misconfigured, hint: hintHTML, unsure: true}
 	case status == http.StatusForbidden:
 		v := forbidden(r)
-		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0 // a wall before the provider may say so
+		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0 // a firewall in front of the provider may answer this
 		return v
 	case r.Kind == RefreshGrant && (status == http.StatusBadRequest ||
 		status == http.StatusConflict || status == http.StatusGone ||
@@ -230,7 +230,7 @@ func byStatus(status int, s said, r Refusal) verdict {
 	return verdict{class: exchange.Misconfigured, hint: hintUnknown, unsure: true}
 }
 
-// forbidden is the verdict on a 403 in words.
+// forbidden returns the verdict for a 403 that has a body in words.
 func forbidden(r Refusal) verdict {
 	if r.Kind == ClientGrant || r.Kind == PasswordGrant {
 		return verdict{class: exchange.CredentialDead,
@@ -242,7 +242,7 @@ func forbidden(r Refusal) verdict {
 			"addresses may use it."}
 }
 
-// dead is the verdict on a refused credential.
+// dead returns the verdict for a refused credential.
 func dead(r Refusal) verdict {
 	switch r.Kind {
 	case RefreshGrant:
@@ -268,7 +268,7 @@ func first(a, b string) string {
 	return b
 }
 
-// finding is the word that a refusal is recognised by.
+// finding is the word that identifies a refusal.
 type finding struct {
 	known  bool
 	byCode bool // by a code of the table, not by a text
@@ -277,9 +277,10 @@ type finding struct {
 	hint   string
 }
 
-// lookUp finds the words of a refusal: the first code of the table, with the
-// hint of a text that tells more; else the first text. A text that says that
-// it will pass wins over any code: Zoho and Exact Online answer access_denied.
+// lookUp finds the word that identifies a refusal: the first code in the table, with the
+// hint of a text that says more; else the first text. A text that says that the refusal is
+// temporary takes precedence over any code: Zoho and Exact Online then answer
+// access_denied.
 func lookUp(s said) finding {
 	var f finding
 	for _, code := range s.codes {
@@ -313,7 +314,7 @@ func lookUp(s said) finding {
 			f.hint = w.hint
 			if f.code == "invalid_request" || f.code == "access_denied" ||
 				f.code == "unauthorized_client" && w.means == meansToken {
-				f.means, f.code = w.means, "" // the text says which of many things it is
+				f.means, f.code = w.means, "" // the code has many meanings, and the text says which one
 			}
 			return f
 		}
@@ -321,11 +322,11 @@ func lookUp(s said) finding {
 	return f
 }
 
-// codeRE is what a code looks like: words, or a letter and a number as Okta's
-// E0000011. A token that came back in its place does not.
+// codeRE matches what a code looks like: words, or letters and a number as in Okta's
+// E0000011. It does not match a token that a server returned in place of a code.
 var codeRE = lazyregexp.New(`^([A-Za-z]{1,20}([_.-][A-Za-z]{1,20}){0,5}|[A-Z]{1,8}[0-9]{1,8})$`)
 
-// shown is the first code that may be shown.
+// shown returns the first code that may be shown.
 func (s said) shown(sent []redact.Secret) string {
 	for _, code := range s.codes {
 		if w, ok := codesByWord[code]; ok && rfcCode[w.code] {
@@ -338,16 +339,16 @@ func (s said) shown(sent []redact.Secret) string {
 	return ""
 }
 
-// rfcCode are the codes of RFC 6749, RFC 8707 and RFC 6750, which are shown even
-// where a client's name contains one.
+// rfcCode are the codes of RFC 6749, RFC 8707 and RFC 6750. They are shown even if a
+// client's name contains one.
 var rfcCode = map[string]bool{
 	"invalid_grant": true, "invalid_client": true, "unauthorized_client": true,
 	"invalid_request": true, "unsupported_grant_type": true, "invalid_scope": true,
 	"invalid_target": true, "access_denied": true, "invalid_token": true,
 }
 
-// retryAfter reads the header as RFC 9110 section 10.2.3 has it: seconds or a
-// date.
+// retryAfter reads the header Retry-After, in seconds or as a date (RFC 9110 section
+// 10.2.3).
 func (c *Client) retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if s, err := strconv.ParseInt(value, 10, 64); err == nil {

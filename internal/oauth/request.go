@@ -29,7 +29,7 @@ const (
 	AuthBasic
 )
 
-// Kind says what a refusal is about.
+// Kind says what a request sends, and so what a refusal is about.
 type Kind int
 
 const (
@@ -39,73 +39,70 @@ const (
 	PasswordGrant
 	// RefreshGrant sends a refresh token.
 	RefreshGrant
-	// Call is no grant: it sends an access token to an API.
+	// Call is not a grant: it sends an access token to an API.
 	Call
 )
 
 // Request is one request for a token.
 type Request struct {
 	TokenURL string
-	// Form holds the grant's parameters, one value or several to a name. The
-	// client's own are added.
+	// Form contains the grant's parameters, each with one value or several. The client's
+	// own parameters are added.
 	Form redact.Values
-	// JSON sends the parameters as a JSON object of strings instead of a form,
-	// as Atlassian and Notion want it. A parameter of several values is a list.
+	// JSON sends the parameters as a JSON object of strings instead of a form, as Atlassian
+	// and Notion require. A parameter with several values becomes a list.
 	JSON bool
-	// Headers are sent too. They cannot replace those that make the request:
-	// Authorization where the client authenticates by Basic, Content-Type,
-	// Host and their like.
+	// Headers are additional headers. They cannot replace those that frame the request,
+	// such as Content-Type and Host, nor Authorization if the client authenticates by
+	// Basic.
 	Headers map[string]redact.Secret
 
 	Auth                   Auth
 	ClientID, ClientSecret redact.Secret
-	// PlainBasic leaves out the form encoding of id and secret that RFC 6749
-	// section 2.3.1 demands for HTTP Basic, for servers that take both as they
-	// are (RFC 7617).
+	// PlainBasic omits the form encoding of id and secret that RFC 6749 section 2.3.1
+	// requires for HTTP Basic, for servers that expect them unencoded (RFC 7617).
 	PlainBasic bool
 	// Certificate authenticates the client by mutual TLS (RFC 8705).
 	Certificate redact.Box[tls.Certificate]
-	// ClientAuth is the value of the connection's setting client_auth, for
-	// hints; empty where the provider has no such setting.
+	// ClientAuth is the connection's setting client_auth, for hints; empty if the provider
+	// has no such setting.
 	ClientAuth string
 
 	Kind Kind
-	// DeadOn400 is set where the provider refuses a credential with a 400 that
-	// names no code of RFC 6749.
+	// DeadOn400 is set if the provider refuses a credential with a 400 that contains no
+	// code of RFC 6749.
 	DeadOn400 bool
 
-	// Scope is the scope of the token where the answer tells none, for a
-	// provider where only one can be granted. An answer without a scope grants
-	// what was asked for by RFC 6749 section 5.1, but servers leave out a scope
-	// that they do not know without a word: what was only asked for is not
-	// known to be granted.
+	// Scope is the token's scope if the answer names none; set it only for a provider that
+	// can grant only one. By RFC 6749 section 5.1 an answer without a scope grants what was
+	// asked for, but servers silently drop scopes that they do not know, so a scope that
+	// was only asked for may not have been granted.
 	Scope string
 
-	// Answer says where the members stand if not where RFC 6749 has them.
+	// Answer says where the members are if not where RFC 6749 puts them.
 	Answer AnswerNames
-	// Publish are further members of the answer that readers need, as dotted
-	// paths.
+	// Publish are further members of the answer to publish, as paths with dots.
 	Publish []string
-	// TokenTypes are token types that are sent as bearer tokens, beside Bearer
-	// and those that are known to mean it.
+	// TokenTypes are token types that this provider's tokens have although they are sent as
+	// bearer tokens. Bearer and its known synonyms need not be listed.
 	TokenTypes []string
-	// Life is what the operator says that a token lives where the provider does
-	// not tell; 0 if nothing was said.
+	// Life is the token's life by the operator's setting, used if the provider states none;
+	// 0 if not set.
 	Life time.Duration
-	// RefreshLife is Life for the refresh token, unused.
+	// RefreshLife is the same for a refresh token that is not used.
 	RefreshLife time.Duration
-	// DefaultLife is the token's life where nobody tells; 0 means an hour. A
-	// hint says that it was taken.
+	// DefaultLife is the token's life if neither the provider nor a setting states one; 0
+	// means an hour. A hint says that it was used.
 	DefaultLife time.Duration
 }
 
-// AnswerNames say where an answer has its members, as dotted paths such as
-// "data.accessToken". An empty one is RFC 6749's name at the top.
+// AnswerNames say where an answer has its members, as paths such as "data.accessToken". An
+// empty one means RFC 6749's name at the top level.
 type AnswerNames struct {
 	AccessToken, RefreshToken, ExpiresIn string
 }
 
-// build makes the HTTP request, and lists the secrets it carries.
+// build returns the HTTP request and the secrets that it carries.
 func (r Request) build(ctx context.Context, doing string) (*http.Request, []redact.Secret, error) {
 	parameters := r.Form.Reveal()
 	var sent []redact.Secret
@@ -152,9 +149,9 @@ func (r Request) build(ctx context.Context, doing string) (*http.Request, []reda
 	return request, sent, nil
 }
 
-// basicEncode is the form encoding of RFC 6749 section 2.3.1, with %20 for a
-// blank: a server that decodes forms reads both %20 and +, one that only
-// decodes percent signs would take + for itself.
+// basicEncode is the form encoding of RFC 6749 section 2.3.1, with %20 for a space: a
+// server that decodes forms accepts %20 and +, but one that only decodes percent signs
+// would take + literally.
 func basicEncode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // jsonBody writes parameters as a JSON object.
@@ -173,8 +170,8 @@ func jsonBody(parameters url.Values) string {
 	return string(b)
 }
 
-// ownHeaders are those that the request and its transport set, by which one
-// request could be made two (RFC 9112 section 11.2).
+// ownHeaders are the headers that the request and its transport set. Some of them could
+// split one request into two (RFC 9112 section 11.2).
 var ownHeaders = map[string]bool{
 	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
 	"Expect": true,
@@ -182,7 +179,7 @@ var ownHeaders = map[string]bool{
 	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
-// mayHeader reports whether a header of the settings may be sent.
+// mayHeader reports whether a header from the settings may be sent.
 func (r Request) mayHeader(name, value string) bool {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
@@ -195,16 +192,16 @@ func (r Request) mayHeader(name, value string) bool {
 	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
-// headerLetters are what the names of headers are made of in practice.
+// headerLetters are the characters that header names consist of in practice.
 const headerLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// printableHeader keeps a header's name fit for a log line.
+// printableHeader makes a header's name safe for a log line.
 func printableHeader(name string) string {
 	return exchange.Code(name)
 }
 
-// public are the parameters whose values are no secrets, so that an error code
-// equal to one is no leak.
+// public are the parameters whose values are not secret: an error code that equals one
+// leaks nothing.
 var public = map[string]bool{
 	"grant_type": true, "scope": true, "audience": true, "resource": true, "client_assertion_type": true,
 	"requested_token_type": true, "subject_token_type": true, "actor_token_type": true,

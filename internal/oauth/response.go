@@ -13,21 +13,21 @@ import (
 	"evertoken/internal/redact"
 )
 
-// reading is a 2xx answer while it is read.
+// reading is a 2xx answer that is being read.
 type reading struct {
 	request Request
 	doing   string
 	status  int
 	sent    []redact.Secret
 	now     time.Time // when the answer was read
-	from    time.Time // when the request was sent: an answer's seconds count from then
+	from    time.Time // when the request was sent: seconds in the answer count from here
 	body    body
-	kept    exchange.Issued // a refresh token is good although the token beside it is not
+	kept    exchange.Issued // a refresh token, valid even if the access token is not
 }
 
-// issued reads a 2xx answer: RFC 6749 section 5.1, with what servers make of
-// it. What cannot be used was granted all the same, so the error says so; a
-// refresh token that came with it is returned beside the error.
+// issued reads a 2xx answer, as RFC 6749 section 5.1 defines it and in the variants that
+// servers send. The provider has granted a token even if Evertoken cannot use it, so the
+// error says so, and Issued contains the refresh token that came with it.
 func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 	from time.Time) (exchange.Issued, error) {
 	g := &reading{request: r, doing: doing, status: a.Status, sent: sent, now: c.now(), from: from,
@@ -55,8 +55,8 @@ func (c *Client) issued(a Answer, r Request, doing string, sent []redact.Secret,
 				"the answer."), false)
 }
 
-// saysNo returns the error that a 2xx answer tells, or nil: GitHub, Slack, Zoho
-// and Withings answer so. An error wins over a token beside it.
+// saysNo returns the error that a 2xx answer reports, or nil: GitHub, Slack, Zoho and
+// Withings answer this way. An error takes precedence over a token in the same answer.
 func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 	if g.body.form == formPage || g.body.form == formBroken {
 		return nil
@@ -69,31 +69,31 @@ func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 	return c.refused(a, said, g.request.refusal(g.doing, g.sent))
 }
 
-// brokeOff returns the error for an answer that ended too early.
+// brokeOff returns the error for an answer that is cut off.
 func (g *reading) brokeOff() (exchange.Issued, error) {
 	kept := !g.kept.RefreshToken.IsZero()
 	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Lost: !kept,
 		Unusable: kept, Problem: "the answer broke off"}
 }
 
-// unusable returns the error for a grant that cannot be published. blind is set if
-// not even the answer's members could be read: then its refresh token is lost.
+// unusable returns the error for a grant that cannot be published. blind is set if not even
+// the answer's members could be read, so that its refresh token is lost.
 func (g *reading) unusable(problem, hint string, blind bool) (exchange.Issued, error) {
 	return g.kept, &exchange.Error{Class: exchange.Misconfigured, Doing: g.doing, Status: g.status,
 		Unusable: true,
 		Lost:     blind && g.kept.RefreshToken.IsZero(), Problem: problem, Hint: hint}
 }
 
-// wrappers are the members, folded, in which servers wrap what RFC 6749 has at
-// the top: Withings has body, TikTok and Douyin data, Cognito AuthenticationResult,
-// others the rest.
+// wrappers are the folded names in which servers wrap what RFC 6749 has at the top level:
+// Withings uses body, TikTok and Douyin data, Cognito AuthenticationResult, other servers
+// the rest.
 var wrappers = []string{
 	"data", "body", "result", "response", "payload", "content", "token", "tokens", "d", "auth",
 	"session", "authentication", "authenticationresult", "credentials", "oauth", "output",
 }
 
-// places are where an answer's members may stand: at the top, then in a
-// wrapper.
+// places returns the objects that may contain an answer's members: the top level, then the
+// wrappers.
 func (b body) places() []members {
 	out := []members{b.members}
 	for _, name := range wrappers {
@@ -106,8 +106,8 @@ func (b body) places() []members {
 	return out
 }
 
-// unknown are further objects of an answer that has no refresh token in its
-// known places: Slack's authed_user, a gateway's own wrapper.
+// unknown returns the other objects of an answer whose known places contain no refresh
+// token, for example Slack's authed_user or a gateway's own wrapper.
 func (g *reading) unknown() (out []members) {
 	for _, m := range g.body.places() {
 		if _, ok := m.folded("refreshtoken"); ok {
@@ -128,10 +128,10 @@ func (g *reading) unknown() (out []members) {
 	return out
 }
 
-// maxPlaces bounds how many objects of an answer are searched for its tokens.
+// maxPlaces limits how many objects of an answer are searched for its tokens.
 const maxPlaces = 64
 
-// accessToken finds the access token and the object that holds it.
+// accessToken finds the access token and the object that contains it.
 func (g *reading) accessToken() (holder members, token string, found bool) {
 	if path := g.request.Answer.AccessToken; path != "" {
 		holder = g.body.members
@@ -154,10 +154,10 @@ func (g *reading) accessToken() (holder members, token string, found bool) {
 	return nil, "", false
 }
 
-// token reads an access token and the members beside it.
+// token reads an access token and the members next to it.
 func (g *reading) token(holder members, access string) (exchange.Issued, error) {
 	if scheme, token, ok := strings.Cut(access, " "); ok && strings.EqualFold(scheme, "bearer") {
-		access = strings.TrimSpace(token) // with its scheme before it
+		access = strings.TrimSpace(token) // the server puts the scheme in front of the token
 	}
 	if !visible(access) {
 		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
@@ -176,7 +176,7 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	life := g.lifetime(holder, access)
 	switch {
 	case life.over:
-		// To ask again costs nothing where no refresh token was spent for it.
+		// Asking again costs nothing if no refresh token was spent.
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
 		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status,
 			Unusable: spends,
@@ -200,8 +200,8 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 
 const hintAtItsEnd = "The provider returns the same token until it expires: Evertoken asks again."
 
-// ifSettings is a hint about settings that only connections have whose client
-// authentication is set too: those of oauth2 and its presets.
+// ifSettings returns a hint about settings that exist only for oauth2 and its presets, or
+// "" for other providers. Those connections always have a client authentication.
 func (g *reading) ifSettings(hint string) string {
 	if g.request.ClientAuth == "" {
 		return ""
@@ -209,17 +209,16 @@ func (g *reading) ifSettings(hint string) string {
 	return hint
 }
 
-// bearerTypes are token types, folded, that are sent as bearer tokens: RFC 6750
-// and how Apigee (BearerToken), Slack (bot, user) and servers that name the
-// token's format say it. RFC 6749 section 7.1: an unknown type must not be
-// used.
+// bearerTypes are folded token types that are sent as bearer tokens: RFC 6750's, Apigee's
+// BearerToken, Slack's bot and user, and names of the token's format. A client must not use
+// a token of an unknown type (RFC 6749 section 7.1).
 var bearerTypes = map[string]bool{
 	"": true, "bearer": true, "bearertoken": true, "bot": true, "user": true, "jwt": true,
 	"urnietfparamsoauthtokentypeaccesstoken": true, "urnietfparamsoauthtokentypejwt": true,
 }
 
-// bearer reports whether a token_type means a bearer token. One that is no
-// string says nothing.
+// bearer reports whether a token_type means a bearer token. A value that is not a string is
+// ignored.
 func (g *reading) bearer(value json.RawMessage) bool {
 	kind, ok := text(value)
 	return !ok || bearerTypes[fold(kind)] ||
@@ -227,9 +226,9 @@ func (g *reading) bearer(value json.RawMessage) bool {
 			func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), kind) })
 }
 
-// scope is what is known to be granted: what the answer says, else what the
-// token says of itself (RFC 9068 section 2.2.3; Okta and Entra have scp), else
-// the one scope that this provider grants.
+// scope returns the scope that is known to be granted: the answer's, else the token's own
+// claim (RFC 9068 section 2.2.3; Okta and Entra use scp), else the one scope that this
+// provider grants.
 func (g *reading) scope(holder members, access string) string {
 	for _, m := range []members{holder, g.body.members} {
 		if value, ok := m.folded("scope", "scopes"); ok {
@@ -247,7 +246,7 @@ func (g *reading) scope(holder members, access string) string {
 	return ""
 }
 
-// words is a string, or a list of strings joined by blanks.
+// words returns a string, or a list of strings joined by spaces.
 func words(value json.RawMessage) string {
 	if s, ok := text(value); ok {
 		return s
@@ -259,8 +258,8 @@ func words(value json.RawMessage) string {
 	return strings.TrimSpace(strings.Join(l, " "))
 }
 
-// keepRefreshToken reads what the answer says of a refresh token, into what is
-// kept whatever else is wrong.
+// keepRefreshToken saves the answer's refresh token and its expiry in g.kept, whatever else
+// is wrong with the answer.
 func (g *reading) keepRefreshToken(holder members) {
 	where, value := g.refreshToken(holder)
 	token, told := text(value)
@@ -279,8 +278,8 @@ func (g *reading) keepRefreshToken(holder members) {
 	}
 }
 
-// refreshToken finds the refresh token: where the settings say, else beside the
-// access token, else wherever one may stand.
+// refreshToken finds the refresh token: where the settings say, else next to the access
+// token, else in any place that may contain one.
 func (g *reading) refreshToken(holder members) (where members, value json.RawMessage) {
 	if path := g.request.Answer.RefreshToken; path != "" {
 		where = g.body.members
@@ -297,7 +296,8 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 			return where, value
 		}
 	}
-	// Not an answer that can be read, but the only copy of a refresh token.
+	// Evertoken cannot parse the answer, but it may contain the only copy of a refresh
+	// token.
 	if found := refreshTokenRE().FindStringSubmatch(g.body.text); found != nil && g.body.form != formObject {
 		if found[1] == "" {
 			found[1] = `"` + found[2] + `"`
@@ -309,7 +309,7 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 
 var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
 
-// names lists the members of the answer whose names are plain words, for the error.
+// names lists the members of the answer for the error, if their names are plain words.
 func (g *reading) names() string {
 	var out []string
 	for _, m := range g.body.members {
@@ -324,14 +324,14 @@ func (g *reading) names() string {
 	return "; it has " + strings.Join(out, ", ")
 }
 
-// visible reports whether a token keeps to RFC 6749 appendix A.12, without the
-// space, which would end it in a header.
+// visible reports whether a token consists of the characters of RFC 6749 appendix A.12,
+// except the space, which would end it in a header.
 func visible(token string) bool {
 	return !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// brokenOff reports whether a body is the beginning of a JSON value: something
-// between ended a whole HTTP answer too early.
+// brokenOff reports whether a body is the beginning of a JSON value: something in between
+// cut it off although the HTTP answer is complete.
 func brokenOff(content string) bool {
 	var v json.RawMessage
 	return errors.Is(json.NewDecoder(strings.NewReader(content)).Decode(&v), io.ErrUnexpectedEOF)

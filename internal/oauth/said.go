@@ -11,23 +11,23 @@ import (
 	"evertoken/internal/lazyregexp"
 )
 
-// said is what a body tells of an error, wherever it stands in it.
+// said is what a body says about an error, anywhere in it.
 type said struct {
-	// codes are short words as they came, the most telling first.
+	// codes are short words as received, the most specific first.
 	codes []string
-	// texts are sentences, in the form of [plain]. They are matched and never
-	// shown: they may repeat what was sent.
+	// texts are sentences, in the form of [plain]. They are matched but never shown,
+	// because they may repeat what was sent.
 	texts []string
-	// status is a status from 400 that stands in the body, 0 if none.
+	// status is an HTTP status of 400 or more that the body contains, 0 if none.
 	status int
-	// temporary is set where the error says itself that it will pass.
+	// temporary is set if the error itself says that it is temporary.
 	temporary bool
-	// denies is set where the body says itself that it is no success.
+	// denies is set if the body itself says that it is not a success.
 	denies bool
-	// oddCode is set where a code beside it is a number that is no success:
-	// TikTok and Lark say so, with status 200, that there is no token.
+	// oddCode is set if the body has a numeric code that does not mean success: TikTok and
+	// Lark report this way, with status 200, that there is no token.
 	oddCode bool
-	// form is what the body is, where it has no code.
+	// form describes the body if it has no code.
 	form string
 	// retryAfter is how long the body asks to wait, 0 if it does not.
 	retryAfter time.Duration
@@ -45,10 +45,10 @@ const (
 	formMute = "the answer names no error code"
 )
 
-// maxPageText is how much of a page or of plain text is searched for words.
+// maxPageText limits how many bytes of a page or of plain text are searched for words.
 const maxPageText = 4 << 10
 
-// said collects what the body tells of an error.
+// said collects what the body says about an error.
 func (b body) said() said {
 	var s said
 	switch b.form {
@@ -59,7 +59,7 @@ func (b body) said() said {
 		s.texts = []string{plain(tags().ReplaceAllString(b.text[:min(len(b.text), maxPageText)], " "))}
 	case formText:
 		var list []json.RawMessage
-		if json.Unmarshal([]byte(b.text), &list) == nil { // Salesforce's APIs answer a list of errors
+		if json.Unmarshal([]byte(b.text), &list) == nil { // Salesforce's APIs answer with a list of errors
 			s.value(list, 0)
 		} else {
 			s.texts = []string{plain(b.text[:min(len(b.text), maxPageText)])}
@@ -90,7 +90,7 @@ var codeNames = map[string]int{
 	"key": 8, "id": 9,
 }
 
-// textNames are those whose value is a sentence.
+// textNames are the members, folded, whose value is a sentence.
 var textNames = map[string]bool{
 	"errordescription": true, "description": true, "message": true, "errormessage": true,
 	"errmsg": true, "errormsg": true, "msg": true, "detail": true, "details": true,
@@ -102,7 +102,7 @@ var textNames = map[string]bool{
 	"longmessage": true, "errors": true, "reasonphrase": true,
 }
 
-// holders are those whose value holds an error, or the object that does.
+// holders are the members, folded, whose value is an error or an object that contains one.
 var holders = map[string]bool{
 	"error": true, "errors": true, "fault": true, "faults": true, "detail": true,
 	"details": true, "data": true, "body": true, "response": true, "result": true, "meta": true,
@@ -112,7 +112,7 @@ var holders = map[string]bool{
 
 const maxDepth = 4
 
-// object collects from one object. within is set inside an error.
+// object collects codes and texts from one object. within is set inside an error.
 func (s *said) object(m members, depth int, within bool) {
 	if depth > maxDepth {
 		return
@@ -159,12 +159,12 @@ func (s *said) object(m members, depth int, within bool) {
 	}
 }
 
-// saysNothing reports the sentences of RFC 6749 section 5.2 itself, which servers
-// send with whatever they mean: Doorkeeper and League did so for an expired
+// saysNothing reports whether a text is one of the standard sentences of RFC 6749 section
+// 5.2, which servers send whatever they mean: Doorkeeper and League sent one for an expired
 // refresh token (doorkeeper-gem/doorkeeper#510).
 func saysNothing(text string) bool { return strings.HasSuffix(text, "is otherwise malformed") }
 
-// value collects from a list of errors.
+// value collects codes and texts from a list of errors.
 func (s *said) value(l []json.RawMessage, depth int) {
 	for i, raw := range l[:min(len(l), 8)] {
 		if value, ok := text(raw); ok && value != "" {
@@ -176,14 +176,14 @@ func (s *said) value(l []json.RawMessage, depth int) {
 	}
 }
 
-// nothing are values of an error member that say that there is none.
+// nothing are values of an error member that mean "no error".
 var nothing = map[string]bool{
 	"none": true, "null": true, "nil": true, "ok": true, "success": true, "false": true,
 	"0": true, "no error": true, "": true,
 }
 
-// code takes a member's text as a code, or the code before a text: RFC 6749
-// section 5.2 wants a word alone, and some put the description behind it.
+// code reads a member's text as a code, or the code at its beginning: RFC 6749 section 5.2
+// requires a single word, but some servers append the description.
 func (s *said) code(name string, rank int, value string) {
 	lower := plain(value)
 	if nothing[lower] || strings.Trim(lower, "0") == "" {
@@ -204,13 +204,13 @@ func (s *said) code(name string, rank int, value string) {
 	s.ranked = append(s.ranked, rankedCode{rank, value})
 }
 
-// headRE is a code of several words with a text behind it.
+// headRE matches a code of several words followed by text.
 var headRE = lazyregexp.New(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
 
 var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true,
 	"ko": true, "nok": true}
 
-// flags reads what is no text: numbers and booleans.
+// flags reads numbers and booleans.
 func (s *said) flags(name string, value json.RawMessage) {
 	var yes bool
 	isBool := json.Unmarshal(value, &yes) == nil && string(value) != "null"
@@ -236,8 +236,8 @@ func (s *said) flags(name string, value json.RawMessage) {
 	}
 }
 
-// challenge reads the error of RFC 6750 section 3, which some answer without a
-// body.
+// challenge reads the error in the header WWW-Authenticate (RFC 6750 section 3), which some
+// servers send without a body.
 func (s *said) challenge(headers []string) {
 	for _, h := range headers {
 		for _, m := range challengeRE().FindAllStringSubmatch(h, 4) {
@@ -257,8 +257,8 @@ func (s *said) httpStatus(n float64, ok bool) {
 	}
 }
 
-// plain brings a text into the form that words are matched in: small letters
-// and digits, single blanks between them, the words of RefreshToken apart.
+// plain normalizes a text for matching: lower-case letters and digits, single spaces
+// between words, and RefreshToken split into two words.
 func plain(s string) string {
 	var b strings.Builder
 	var last rune
@@ -281,6 +281,6 @@ func plain(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// word is a code in the form that codes are matched in: invalid_grant,
-// INVALID_GRANT, "Invalid Grant" and invalidGrant are one.
+// word normalizes a code for matching: invalid_grant, INVALID_GRANT, "Invalid Grant" and
+// invalidGrant are equal.
 func word(code string) string { return strings.ReplaceAll(plain(code), " ", "_") }

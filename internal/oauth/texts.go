@@ -1,8 +1,8 @@
 package oauth
 
-// Texts are looked for in this order.
+// Evertoken looks for the texts in this order.
 var textWords = []textWord{
-	// Passing, and said so that nothing else can be meant.
+	// Temporary faults whose text allows no other reading.
 	{"too many requests", meansThrottled, "",
 		"Zoho: 'You have made too many requests continuously'"},
 	{"too many calls", meansThrottled, "", "Lark, WeChat"},
@@ -230,7 +230,7 @@ var textWords = []textWord{
 		"The app has no user to act as: choose one under Run As in its client credentials flow.",
 		"Salesforce"},
 
-	// From where, to what, and how it is called.
+	// Addresses, destinations, and the form of the call.
 	{"ip restricted", meansSettings, hintAddress, "Salesforce"},
 	{"not in whitelist", meansSettings, hintAddress, "WeChat: errcode 40164"},
 	{"not in allowlist", meansSettings, hintAddress, "hand-made servers"},
@@ -246,7 +246,7 @@ var textWords = []textWord{
 		"The client may not call this API: allow it at the provider, or check settings.audience.",
 		"Auth0: 'You need to create a client-grant'"},
 
-	// The client, in words.
+	// Refusals of the client.
 	{"client is unauthorized to retrieve access tokens", meansClient,
 		"An administrator must allow the service account by domain-wide delegation: its client " +
 			"id, and exactly the scopes that are asked for.",
@@ -285,7 +285,7 @@ var textWords = []textWord{
 		"hand-made servers"},
 	{"incorrect client", meansClient, "", "GitHub"},
 
-	// The user, in words.
+	// Refusals of the user.
 	{"invalid username or password", meansPassword, "", "hand-made servers"},
 	{"invalid user name or password", meansPassword, "", "hand-made servers"},
 	{"invalid credentials", meansPassword, "",

@@ -6,25 +6,25 @@ import (
 	"evertoken/internal/lazyregexp"
 )
 
-// meaning is what a refusal's word is about.
+// meaning is the subject of a refusal's word.
 type meaning int
 
 const (
-	// meansNothing is a text that only makes the hint better.
+	// meansNothing: the text only improves the hint.
 	meansNothing meaning = iota
-	// meansGrant is what was sent for the grant, whatever that is.
+	// meansGrant: what the grant sent, of any kind.
 	meansGrant
-	// meansToken is the refresh token, or the session behind it.
+	// meansToken: the refresh token, or the provider's session behind it.
 	meansToken
-	// meansClient is the client.
+	// meansClient: the client.
 	meansClient
-	// meansPassword is the user, or the password.
+	// meansPassword: the user or the password.
 	meansPassword
-	// meansThrottled asks for fewer requests, or later ones.
+	// meansThrottled: the provider asks for fewer or later requests.
 	meansThrottled
-	// meansPassing is a fault that goes by itself.
+	// meansPassing: a temporary fault.
 	meansPassing
-	// meansSettings is something that only a change of the connection mends.
+	// meansSettings: only a change of the connection helps.
 	meansSettings
 )
 
@@ -32,12 +32,12 @@ const (
 type codeWord struct {
 	code   string
 	means  meaning
-	hint   string // empty: that of its meaning
+	hint   string // empty for the hint of the meaning
 	source string
 }
 
-// textWord is a part of an error's text, in the form of [plain]. Texts are
-// matched, never passed on: they may repeat what was sent.
+// textWord is part of an error's text, in the form of [plain]. Texts are matched but never
+// passed on, because they may repeat what was sent.
 type textWord struct {
 	part   string
 	means  meaning
@@ -45,7 +45,7 @@ type textWord struct {
 	source string
 }
 
-// The words of refusal. One more report is one more line.
+// codeWords are the known error codes, one per line, each with the source that reports it.
 var codeWords = []codeWord{
 	{"invalid_grant", meansGrant, "", "RFC 6749 section 5.2"},
 
@@ -211,8 +211,8 @@ var codeWords = []codeWord{
 		"Google, GitHub"},
 }
 
-// What passes, in words that also stand behind a refused password: they count
-// where a password was not sent, and after everything else.
+// passingTexts say that a fault is temporary. Servers also send them with a refused
+// password, so they count only if no password was sent, and after everything else.
 var passingTexts = []string{
 	"try again later", "please try again", "try again after", "try again in", "please retry",
 	"retry later", "temporarily", "timed out", "timeout", "unavailable", "internal server error",
@@ -228,22 +228,22 @@ var vagueCodes = map[string]bool{
 	"internal_server_error": true, "fatal_error": true,
 }
 
-// A refresh token that is dead in words: it is named with what is wrong with
+// These match texts that say that a refresh token is dead: the token and what is wrong with
 // it, in either order.
 var (
 	deadRefreshToken = lazyregexp.New(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` +
 		deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
 	deadToken = lazyregexp.New(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
 		`\b(` + deadWords + `)\b (\w+ ){0,2}?(token|session|grant)\b`)
-	// Not a token but how it is asked for.
+	// The text is about the form of the request, not the token.
 	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
 )
 
-// deadUser is a user, or what it authenticates by, that is refused in words.
+// deadUser matches texts that refuse a user or what the user authenticates with.
 var deadUser = lazyregexp.New(`\b(user ?name|user|password|passwd|login|account|credentials?)\b.{0,40}?\b(` + deadWords + `)\b|\b(` +
 	deadWords + `)\b (\w+ ){0,2}?(user ?name|user|password|passwd|login|account|credentials?)\b`)
 
-// deadClient is a client, or what it authenticates by, that is refused in words.
+// deadClient matches texts that refuse a client or what the client authenticates with.
 var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app( ?(id|secret|key))?|service account|developer|consumer( key)?|access licen[cs]e|certificate)\b.{0,40}?\b(` +
 	deadWords + `)\b|\b(` + deadWords +
 	`)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
@@ -261,8 +261,8 @@ var codesByWord = func() map[string]codeWord {
 	return out
 }()
 
-// saysDead reports whether a text says that a refresh token is dead; surely
-// where it names the refresh token itself.
+// saysDead reports whether a text says that a refresh token is dead. If surely is set, the
+// text must name the refresh token itself.
 func saysDead(texts []string, surely bool) bool {
 	return slices.ContainsFunc(texts, func(s string) bool {
 		if deadRefreshToken().MatchString(s) {
