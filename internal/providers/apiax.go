@@ -77,15 +77,15 @@ func newApiax(c connection.Connection, o Options) (exchange.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Single use if the realm revokes refresh tokens, a switch that nothing
-	// tells; every refresh returns a new one either way (TokenManager.java). A
-	// replay is what the realm's "Refresh Token Max Reuse" may allow.
+	// Keycloak's refresh tokens are single-use if the realm revokes them; no answer shows
+	// that switch, and every refresh returns a new one either way (TokenManager.java). A
+	// replay works if the realm's "Refresh Token Max Reuse" allows it.
 	p.traits = exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true,
 		SessionMax: sessionMax, RemintBefore: remintBefore}
 	return p, nil
 }
 
-// Host is the host of the token endpoint.
+// Host returns the host of the token endpoint.
 func (p *apiax) Host() string { return hostOf(p.tokenURL) }
 
 // Allowed implements [exchange.Provider].
@@ -117,10 +117,10 @@ func (p *apiax) Exchange(ctx context.Context, r exchange.Request) (exchange.Issu
 			"username", r.Credential.Get(credential.Username).Reveal(),
 			"password", r.Credential.Get(credential.Password).Reveal())
 	}
-	// The page sends client_assertion_type without an assertion on a refresh.
-	// For a public client Keycloak never looks at it
+	// The page sends client_assertion_type without an assertion on a refresh. Keycloak
+	// never reads it for a public client
 	// (services/src/main/java/org/keycloak/authentication/ClientAuthenticationFlow.java),
-	// so it is left to the settings.
+	// so Evertoken sends it only if the settings say so.
 	for name, value := range p.extra {
 		request.Form.Set(name, value)
 	}

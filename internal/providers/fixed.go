@@ -1,18 +1,18 @@
 package providers
 
-// FixedCredential is a [exchange.Provider] whose credential no API changes, as the
-// connection stands.
+// FixedCredential is an [exchange.Provider] whose credential no API can change, given how
+// the connection is declared.
 type FixedCredential interface {
-	// FixedCredential says why, and what to do instead.
+	// FixedCredential says why no API can change the credential, and what to do instead.
 	FixedCredential() Fixed
 }
 
 // Fixed says why no API changes a credential.
 type Fixed struct {
 	Why string
-	// Instead is what a person does to change it.
+	// Instead says what a person does to change the credential.
 	Instead string
-	// Setting is what to add to the connection so that an API can change it;
+	// Setting is what to add to the connection so that an API can change the credential;
 	// empty if nothing makes that possible.
 	Setting string
 }

@@ -73,12 +73,11 @@ func newFlexera(c connection.Connection, o Options) (exchange.Provider, error) {
 	return p.managed(s)
 }
 
-// flexeraProbe lists the caller's own refresh tokens, which needs no privilege in
-// an organization.
+// flexeraProbe is the path that lists the caller's own refresh tokens. The call needs no
+// privilege in an organization.
 const flexeraProbe = "/iam/v1/refresh-tokens"
 
-// managed adds the rotation of clients where the settings name the service
-// account.
+// managed adds the rotation of clients if the settings name the service account.
 func (p *flexera) managed(s flexeraSettings) (exchange.Provider, error) {
 	switch {
 	case s.OrgID == nil && s.ServiceAccountID == nil:
@@ -102,15 +101,16 @@ func (p *flexera) override(member string, set *string, fallback string) (string,
 	return p.baseURL(member, *set)
 }
 
-// Host is the host of the token endpoint.
+// Host returns the host of the token endpoint.
 func (p *flexera) Host() string { return hostOf(p.tokenURL) }
 
-// Allowed implements [exchange.Provider]. Readers send the token to api_url, which is
-// published with it: it is held to the same rule.
+// Allowed implements [exchange.Provider]. The same rule applies to api_url: it is published
+// with the token, and applications send the token there.
 func (p *flexera) Allowed(c credential.Credential) error { return p.allowed(c, p.tokenURL, p.apiURL) }
 
-// Traits: the token endpoint echoes the refresh token it was sent (same file),
-// so a session is of use only where Flexera should begin to rotate.
+// Traits implements [exchange.Provider]. The token endpoint returns the refresh token that
+// it was sent (same file), so a session would help only if Flexera began to issue
+// single-use ones.
 func (p *flexera) Traits() exchange.Traits {
 	return exchange.Traits{Session: exchange.OptionalSession}
 }
@@ -127,7 +127,7 @@ func (p *flexera) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	switch {
 	case len(missing) == 0:
 		return append(out, client), nil
-	case len(missing) == 1: // half a pair is a slip, whatever else is there
+	case len(missing) == 1: // half a pair is a mistake, whatever else is stored
 		return nil, c.Require("client_credentials", client.Members...)
 	case len(out) == 0:
 		return nil, &credential.Error{Document: "credential", Member: credential.RefreshToken,
@@ -140,8 +140,8 @@ func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 	if err := p.Allowed(r.Credential); err != nil {
 		return exchange.Issued{}, err
 	}
-	// 400 is as likely as 401 for a dead credential: the file declares both
-	// and names no code.
+	// A dead credential may get 400 as well as 401: the file declares both and names no
+	// code.
 	request := oauth.Request{TokenURL: p.tokenURL, DefaultLife: flexeraLife, DeadOn400: true}
 	refresh := r.RefreshToken
 	if r.Grant.Seed {
@@ -174,7 +174,7 @@ func (p *flexera) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 	return out, nil
 }
 
-// hinted names what is behind a refusal that looks like bad credentials.
+// hinted adds the likely causes to a refusal that looks like bad credentials.
 func (p *flexera) hinted(err error) error {
 	e, ok := errors.AsType[*exchange.Error](err)
 	if !ok {
@@ -183,7 +183,7 @@ func (p *flexera) hinted(err error) error {
 	switch {
 	case e.Class == exchange.Throttled || e.Class == exchange.Transient:
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusBadRequest:
-		// A wrong zone gives a 401: reader's comment at
+		// A wrong zone gets a 401: a reader's comment at
 		// https://community.flexera.com/s/article/using-a-service-account-with-the-flexera-one-api
 		e.Hint += " Or it belongs to another zone: settings.zone is " + p.zone + "."
 	case e.Status == http.StatusForbidden:

@@ -33,10 +33,9 @@ type ServiceAccount struct {
 	Name string
 }
 
-// NewFlexeraOrganization returns the organization with that id, in the zone of
-// the connection that p is of. The access tokens of the calls were obtained with
-// c, and go only where that may go. ok is false if p is of no flexera
-// connection.
+// NewFlexeraOrganization returns the organization with that id, in the zone of p's
+// connection. The calls use access tokens that were obtained with c, and go only where c
+// may go. ok is false if p does not belong to a flexera connection.
 func NewFlexeraOrganization(p exchange.Provider, c credential.Credential,
 	id int64) (o *FlexeraOrganization, ok bool) {
 	switch p := p.(type) {
@@ -48,7 +47,7 @@ func NewFlexeraOrganization(p exchange.Provider, c credential.Credential,
 	return nil, false
 }
 
-// Clients manages the clients of a service account.
+// Clients returns the manager of a service account's clients.
 func (o *FlexeraOrganization) Clients(account int64) ClientManager {
 	return &flexeraAccount{flexera: o.p, org: o.id, account: account}
 }
@@ -84,12 +83,12 @@ func (o *FlexeraOrganization) ServiceAccounts(ctx context.Context,
 	return out, nil
 }
 
-// locationRE takes the id out of the URI of a new service account.
+// locationRE extracts the id from the URI of a new service account.
 var locationRE = lazyregexp.New(`/service-accounts/([1-9][0-9]{0,17})/?$`)
 
-// CreateServiceAccount makes a service account and returns its id, which the
-// answer tells in its Location header alone: it has no body. At most 20 exist in
-// an organization at any one time.
+// CreateServiceAccount makes a service account and returns its id, which the answer
+// contains only in its Location header: it has no body. An organization can have at most 20
+// service accounts.
 func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access redact.Secret,
 	name, description string) (int64, error) {
 	const what = "creating a service account"
@@ -117,7 +116,7 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 	return 0, e
 }
 
-// ServiceAccount shows one service account.
+// ServiceAccount returns the service account with that id.
 func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.Secret,
 	id int64) (ServiceAccount, error) {
 	const what = "showing the service account"
@@ -153,9 +152,9 @@ func (o *FlexeraOrganization) RoleNames(ctx context.Context, access redact.Secre
 	return names, nil
 }
 
-// GrantRole gives a service account a role, by name. The subject is named in the
-// newer form of references: the service account API prints the older one,
-// iam#service-account:2263, which the walk-through says not to use here.
+// GrantRole gives a service account a role, by name. It names the account in the newer form
+// of references. The service account API prints the older one, iam#service-account:2263,
+// which the walk-through says not to use here.
 func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secret, account int64,
 	role string) error {
 	var body struct {
@@ -173,8 +172,8 @@ func (o *FlexeraOrganization) GrantRole(ctx context.Context, access redact.Secre
 	return o.privilege(err, "iam:access_rule:grant")
 }
 
-// privilege names what a 403 asks for (the file's security lists) and what a
-// 404 is about.
+// privilege adds to a 403 which privilege is missing (the file's security lists), and to a
+// 404 what was not found.
 func (o *FlexeraOrganization) privilege(err error, name string) error {
 	e, ok := errors.AsType[*exchange.Error](err)
 	switch {

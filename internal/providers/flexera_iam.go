@@ -17,25 +17,25 @@ import (
 	"evertoken/internal/redact"
 )
 
-// The IAM API as of flexera-public/unified-openapi,
+// The IAM API is described in flexera-public/unified-openapi,
 // generator/sources/flexera/iam/v1/openapi.json.
 
-// flexeraAccount is a flexera connection that names its service account, whose
-// clients it can replace. At most two exist at any one time.
+// flexeraAccount is a flexera connection that names its service account, whose clients it
+// can replace. A service account has at most two clients.
 type flexeraAccount struct {
 	*flexera
 	org, account int64
 }
 
-// iam makes one call of the IAM API and returns what it answers with a 2xx.
+// iam makes one call of the IAM API and returns the body of a 2xx answer.
 func (p *flexera) iam(ctx context.Context, c credential.Credential, method, path string,
 	access redact.Secret, what string) (redact.Secret, error) {
 	a, err := p.iamWith(ctx, c, method, path, nil, access, what)
 	return a.Body, err
 }
 
-// iamWith is iam with a body, sent as JSON unless it is nil, and with the
-// answer's headers.
+// iamWith is iam with a body, sent as JSON unless it is nil. It returns the answer with its
+// headers.
 func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, path string, body any,
 	access redact.Secret, what string) (oauth.Answer, error) {
 	doing := oauth.Doing(what, p.apiURL)
@@ -67,8 +67,8 @@ func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, 
 	return a, nil
 }
 
-// list reads a list: a bare array for most of the API, {"values":[…]} for the
-// rest; both are read. ok is false for anything else.
+// list reads a list: a bare array in most of the API, {"values":[…]} in the rest. ok is
+// false for anything else.
 func list[T any](body redact.Secret) (values []T, ok bool) {
 	data := []byte(body.Reveal())
 	if json.Unmarshal(data, &values) == nil && values != nil {
@@ -83,10 +83,10 @@ func list[T any](body redact.Secret) (values []T, ok bool) {
 	return wrapped.Values, true
 }
 
-// watch reads when the operator's refresh token ends. Tokens made from
-// 2026-03-18 end after 365 days, whatever their use:
+// watch reads when the operator's refresh token expires. Tokens made from 2026-03-18 on
+// expire after 365 days, however often they are used:
 // https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token
-// A failure costs the warning, not the token.
+// A failure costs only the warning, not the token.
 func (p *flexera) watch(ctx context.Context, c credential.Credential, out *exchange.Issued) {
 	body, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID,
 		out.AccessToken, "reading the refresh token's end")
@@ -104,8 +104,8 @@ func (p *flexera) watch(ctx context.Context, c credential.Credential, out *excha
 	}
 }
 
-// Prove lists the caller's refresh tokens, which needs no privilege in an
-// organization. A 403 still shows that the token is known.
+// Prove implements [exchange.Prover]. It lists the caller's refresh tokens, which needs no
+// privilege in an organization. A 403 still shows that Flexera knows the token.
 func (p *flexera) Prove(ctx context.Context, c credential.Credential, access redact.Secret) error {
 	_, err := p.iam(ctx, c, http.MethodGet, flexeraProbe, access, "proving the access token")
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
@@ -129,7 +129,7 @@ func (p *flexeraAccount) MaxClients() int { return 2 }
 // TokenLife implements [ClientManager].
 func (p *flexeraAccount) TokenLife() time.Duration { return flexeraLife }
 
-// clients is the path of the service account's clients.
+// clients returns the path of the service account's clients.
 func (p *flexeraAccount) clients() string {
 	return "/iam/v1/orgs/" + strconv.FormatInt(p.org, 10) + "/service-accounts/" +
 		strconv.FormatInt(p.account, 10) + "/clients"
@@ -169,8 +169,8 @@ func (p *flexeraAccount) ListClients(ctx context.Context, c credential.Credentia
 	return out, nil
 }
 
-// CreateClient implements [ClientManager]. The request has no body, and no
-// X-Recipient-Public-Key, with which the secret would come encrypted.
+// CreateClient implements [ClientManager]. The request has no body. It omits
+// X-Recipient-Public-Key, which would make Flexera encrypt the secret.
 func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credential,
 	access redact.Secret) (Client, error) {
 	const what = "creating a client of the service account"
@@ -209,8 +209,8 @@ func (p *flexeraAccount) DeleteClient(ctx context.Context, c credential.Credenti
 	return p.privilege(err, "delete")
 }
 
-// privilege names what a 403 asks for (the file's security lists) and what a
-// 404 is about.
+// privilege adds to a 403 which privilege is missing (the file's security lists), and to a
+// 404 what was not found.
 func (p *flexeraAccount) privilege(err error, verb string) error {
 	e, ok := errors.AsType[*exchange.Error](err)
 	switch {

@@ -18,11 +18,11 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// flexnet is the access-token-controller of FlexNet Operations: named tokens
-// with an expiry, managed as JSON by a user with HTTP Basic. It is no OAuth.
-// Its rules are those of the guide,
-// https://docs.revenera.com/fno_CURRENT/webservicesintegration/Content/helplibrary/
-// (the pages TokenBasedAuth…), and of its OpenAPI rendering,
+// flexnet is the access-token-controller of FlexNet Operations: named tokens with an
+// expiry, managed as JSON by a user with HTTP Basic. It does not use OAuth. The guide
+// documents its rules,
+// https://docs.revenera.com/fno_CURRENT/webservicesintegration/Content/helplibrary/ (the
+// pages TokenBasedAuth…), and so does its OpenAPI rendering,
 // https://fnoapi.redocly.app/apis/rest/accesstokencontroller ("Redocly" below).
 type flexnet struct {
 	base
@@ -98,14 +98,14 @@ func newFlexNet(c connection.Connection, o Options) (exchange.Provider, error) {
 	return p, nil
 }
 
-// Host is the host of the token controller.
+// Host returns the host of the token controller.
 func (p *flexnet) Host() string { return hostOf(p.baseURL) }
 
 // Allowed implements [exchange.Provider].
 func (p *flexnet) Allowed(c credential.Credential) error { return p.allowed(c, p.baseURL) }
 
-// Traits: no session, and nothing is spent: a value whose answer was lost is
-// replaced by the next exchange.
+// Traits implements [exchange.Provider]: there is no session, and nothing is single-use. If
+// the answer with a new value is lost, the next exchange replaces the value.
 func (p *flexnet) Traits() exchange.Traits { return exchange.Traits{} }
 
 func (p *flexnet) Grants(c credential.Credential) ([]exchange.Grant, error) {
@@ -117,9 +117,9 @@ func (p *flexnet) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	return []exchange.Grant{g}, nil
 }
 
-// Exchange makes a new value under that one of the two names which readers do
-// not use, so that theirs goes on working until it ends. The old token of that
-// name is deleted right before its name is created again, never earlier.
+// Exchange makes a new value under the one of the two names that applications do not use,
+// so that their token works until it expires. It deletes the old token of that name
+// immediately before it creates the new one, never earlier.
 func (p *flexnet) Exchange(ctx context.Context, r exchange.Request) (exchange.Issued, error) {
 	if _, err := p.Grants(r.Credential); err != nil {
 		return exchange.Issued{}, err
@@ -136,9 +136,9 @@ func (p *flexnet) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 	if !taken(err) {
 		return out, err
 	}
-	// The list has live tokens only, and only those of the user name as FlexNet
-	// writes it; whether an expired token keeps its name is not documented. So
-	// ask for that very name, and leave it alone if readers may hold it.
+	// The list contains only live tokens, and only those of the user name as FlexNet writes
+	// it. Whether an expired token keeps its name is not documented. So ask for that very
+	// name, and do not touch it if applications may have its value.
 	found, detailsErr := s.details(ctx, other.name)
 	switch {
 	case detailsErr != nil:
@@ -153,12 +153,12 @@ func (p *flexnet) Exchange(ctx context.Context, r exchange.Request) (exchange.Is
 	return s.replace(ctx, found)
 }
 
-// replace makes a new value under a name that a token has and no reader holds.
+// replace makes a new value under a name whose token no application has.
 func (s *flexnetSession) replace(ctx context.Context, o flexnetOther) (exchange.Issued, error) {
-	// Nearly the whole life before it: a create whose answer was lost. Rotation
-	// gives it a new value and leaves the expiry ("a token's value is changed,
-	// but no other properties": Redocly, rotatetokenusingpost_1). A tenth is
-	// what may have passed since.
+	// The token has nearly its whole life left, so its create succeeded and the answer was
+	// lost. A rotation at FlexNet gives it a new value and keeps the expiry ("a token's
+	// value is changed, but no other properties": Redocly, rotatetokenusingpost_1). Up to a
+	// tenth of the life may have passed since.
 	if o.expires.Sub(s.now()) >= s.expiry-s.expiry/10 {
 		return s.rotate(ctx, o.name)
 	}
@@ -168,16 +168,16 @@ func (s *flexnetSession) replace(ctx context.Context, o flexnetOther) (exchange.
 	return s.create(ctx, o.name)
 }
 
-// taken reports a refusal that may be about the name. Its status is not
-// documented.
+// taken reports whether a refusal may mean that the name is in use. The status for that is
+// not documented.
 func taken(err error) bool {
 	e, ok := errors.AsType[*exchange.Error](err)
 	return ok && (e.Status == http.StatusConflict || e.Status == http.StatusBadRequest ||
 		e.Status == http.StatusUnprocessableEntity)
 }
 
-// Prove has the controller verify the token. It is a call of the user's: no
-// page says that the controller takes a bearer token.
+// Prove implements [exchange.Prover]: it asks the controller to verify the token. The user
+// authenticates the call, since no page says that the controller accepts a bearer token.
 func (p *flexnet) Prove(ctx context.Context, c credential.Credential, access redact.Secret) error {
 	if _, err := p.Grants(c); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (p *flexnet) Prove(ctx context.Context, c credential.Credential, access red
 	return err
 }
 
-// flexnetSession makes calls for one user.
+// flexnetSession makes calls as one user.
 type flexnetSession struct {
 	*flexnet
 	credential credential.Credential
@@ -226,12 +226,12 @@ func (s *flexnetSession) call(ctx context.Context, method, path string, body any
 	return s.object(a, doing)
 }
 
-// object takes the responseObject out of an answer's envelope.
+// object extracts the responseObject from an answer's envelope.
 func (s *flexnetSession) object(a oauth.Answer, doing string) (json.RawMessage, error) {
 	if !a.OK() {
 		return nil, s.refused(a, doing)
 	}
-	// 200, 201 and 204 are all documented for one call or another.
+	// The guide documents 200, 201 and 204, each for some calls.
 	if a.Body.IsZero() {
 		return nil, nil
 	}
@@ -245,19 +245,19 @@ func (s *flexnetSession) object(a oauth.Answer, doing string) (json.RawMessage, 
 	return envelope.ResponseObject, nil
 }
 
-// flexnetPathHint: the guide has two base paths, TokenBasedAuthKeyInfo.htm
-// without and TokenBasedAuthManTokensGetCount.htm with /flexnet.
+// flexnetPathHint exists because the guide has two base paths: TokenBasedAuthKeyInfo.htm
+// without /flexnet and TokenBasedAuthManTokensGetCount.htm with it.
 const flexnetPathHint = "Check the end of settings.base_url: some sites need /flexnet there, " +
 	"others do not."
 
-// refused classifies an error answer, whose body is not documented.
+// refused classifies an error answer. Its body is not documented.
 func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 	e := s.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.PasswordGrant,
 		Sent: []redact.Secret{s.credential.Get(credential.Username), s.credential.Get(credential.Password)}})
 	page := strings.HasPrefix(strings.TrimSpace(a.Body.Reveal()), "<")
 	switch {
 	case e.Class == exchange.Throttled || e.Class == exchange.Transient:
-	case a.Status == http.StatusUnauthorized: // as HTML too, the application server's own page
+	case a.Status == http.StatusUnauthorized: // the body may be the application server's own HTML page
 		e.Class = exchange.CredentialDead
 		e.Hint = "The user name or the password is wrong, or the user is locked."
 	case a.Status == http.StatusForbidden:
@@ -278,9 +278,9 @@ func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 	return e
 }
 
-// create makes a token. Fields: TokenBasedAuthManTokensCreate.htm; username is
-// required for both types by Redocly (createtokenusingpost_1) and ignored for
-// NORMAL by the guide, so that it is always sent.
+// create makes a token. Its fields: TokenBasedAuthManTokensCreate.htm. Redocly
+// (createtokenusingpost_1) requires username for both types, and the guide ignores it for
+// NORMAL, so it is always sent.
 func (s *flexnetSession) create(ctx context.Context, name string) (exchange.Issued, error) {
 	user := s.username
 	if user == "" {
@@ -308,7 +308,7 @@ func (s *flexnetSession) rotate(ctx context.Context, name string) (exchange.Issu
 	return s.issued(object, "rotating a token")
 }
 
-// remove deletes a token. One that is gone is what was wanted.
+// remove deletes a token. A token that is already gone is not an error.
 func (s *flexnetSession) remove(ctx context.Context, name string) error {
 	_, err := s.call(ctx, http.MethodDelete, "/token/"+url.PathEscape(name), nil, "deleting a token")
 	if e, ok := errors.AsType[*exchange.Error](err); ok {

@@ -19,10 +19,10 @@ import (
 	"evertoken/internal/redact"
 )
 
-// flexnetNameProblem says what is wrong with a token name, to which "-a" and
-// "-b" are appended. The rules are those of TokenBasedAuthTokenAttributes.htm:
-// 5 to 25 characters, none of * < > + $ ? . ^ | % ] and no four backslashes in
-// a row. A slash or a space is not named there, but does no good in a path.
+// flexnetNameProblem says what is wrong with a token name, to which "-a" and "-b" are
+// appended; "" if nothing. The rules are those of TokenBasedAuthTokenAttributes.htm: 5 to
+// 25 characters, none of * < > + $ ? . ^ | % ] and no four backslashes in a row. Evertoken
+// also rejects slashes and spaces, which cause trouble in a path.
 func flexnetNameProblem(name string) string {
 	switch {
 	case name == "":
@@ -36,9 +36,8 @@ func flexnetNameProblem(name string) string {
 	return ""
 }
 
-// flexnetExpiryText writes an expiry for FlexNet, in days, hours and minutes
-// only: M is months and m minutes there, and the guide and Redocly do not agree
-// on the letter for years.
+// flexnetExpiryText writes an expiry for FlexNet in days, hours and minutes only: M means
+// months and m minutes there, and the guide and Redocly disagree on the letter for years.
 func flexnetExpiryText(d time.Duration) string {
 	minutes := int64(d / time.Minute)
 	var parts []string
@@ -54,7 +53,7 @@ func flexnetExpiryText(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// flexnetObject is what FlexNet tells of a token. Unknown members are ignored.
+// flexnetObject is FlexNet's description of a token. Unknown members are ignored.
 type flexnetObject struct {
 	TokenName  string        `json:"tokenName"`
 	TokenValue string        `json:"tokenValue"`
@@ -66,7 +65,7 @@ type flexnetObject struct {
 // anything else is the zero time.
 type flexnetMillis time.Time
 
-// UnmarshalJSON never fails: a time that cannot be read is one that is missing.
+// UnmarshalJSON never fails: it treats a time that it cannot read as missing.
 func (m *flexnetMillis) UnmarshalJSON(b []byte) error {
 	millis, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
 	const year9999 = 253402300799999
@@ -76,21 +75,21 @@ func (m *flexnetMillis) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// flexnetOther is the name that readers do not use.
+// flexnetOther is the name that applications do not use.
 type flexnetOther struct {
 	name    string
 	listed  bool // a live token has it
 	expires time.Time
-	// unused says that no reader holds a value of this name, for certain.
+	// unused is set if certainly no application has a value of this name.
 	unused bool
 }
 
-// other finds the name to make a value under.
+// other finds the name under which to make a value.
 //
-// The live name is the one that FlexNet tells of the published value. Where it
-// does not tell (the value has expired, or is masked for lack of permission),
-// the later issue is taken for the live one. With no token of ours there, the
-// first name is free.
+// The name in use is the one that FlexNet gives for the published value. If FlexNet does
+// not give it (the value has expired, or is masked for lack of permission), other takes the
+// token that was issued last for the one in use. If neither token exists, the first name is
+// free.
 func (s *flexnetSession) other(ctx context.Context, published redact.Secret) (flexnetOther, error) {
 	live, certain, err := s.live(ctx, published)
 	if err != nil {
@@ -118,8 +117,8 @@ func (s *flexnetSession) other(ctx context.Context, published redact.Secret) (fl
 	return o, nil
 }
 
-// live is the name of the published value, empty if not told, and whether that
-// is certain: an empty name is certain where there is no such value any more.
+// live returns the name of the published value, empty if FlexNet does not give it. certain
+// reports whether that is certain: an empty name is certain if the value no longer exists.
 func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (
 	name string, certain bool, err error) {
 	if published.IsZero() {
@@ -134,7 +133,7 @@ func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (
 		case e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound:
 			return "", true, nil // what an unknown value gets is not documented
 		}
-		return "", false, nil // the list tells more, or fails with the reason
+		return "", false, nil // the list says more, or fails with the reason
 	}
 	if slices.Contains(s.names[:], object.TokenName) {
 		return object.TokenName, true, nil
@@ -142,7 +141,7 @@ func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (
 	return "", false, nil
 }
 
-// details is what FlexNet tells of a name.
+// details returns FlexNet's description of the token with a name.
 func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther, error) {
 	raw, err := s.call(ctx, http.MethodGet, "/token/"+url.PathEscape(name), nil, "reading a token's details")
 	if err != nil {
@@ -157,8 +156,9 @@ func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther
 	return flexnetOther{name: name, expires: time.Time(object.Expires)}, nil
 }
 
-// verify asks what a value is. TokenBasedAuthManTokensVerify.htm: the answer
-// has the token's details, masked for a user without permission.
+// verify returns the description of the token with a value.
+// TokenBasedAuthManTokensVerify.htm: the answer masks the details for a user without
+// permission.
 func (s *flexnetSession) verify(ctx context.Context, value redact.Secret) (flexnetObject, error) {
 	const what = "verifying a token"
 	raw, err := s.call(ctx, http.MethodPost, "/token/verification", struct {
@@ -181,7 +181,7 @@ const (
 	flexnetPages = 20 // 2000 live tokens of one user are a fault of their own
 )
 
-// list returns those live tokens that have our names.
+// list returns the live tokens that have one of the two names.
 func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 	const what = "listing the tokens"
 	user := s.username
@@ -190,9 +190,8 @@ func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 	}
 	var ours []flexnetObject
 	for page := range flexnetPages {
-		// The guide spells pagesize, Redocly (gettokensforuserusingget_1)
-		// pageSize: a page may be shorter than asked for, so that only an empty
-		// one ends the list.
+		// The guide spells pagesize, Redocly (gettokensforuserusingget_1) pageSize. A page
+		// may therefore be shorter than requested, so only an empty page ends the list.
 		query := "?page=" + strconv.Itoa(page) + "&pageSize=" + strconv.Itoa(flexnetPage) +
 			"&username=" + url.QueryEscape(user)
 		raw, err := s.call(ctx, http.MethodGet, "/tokens"+query, nil, what)
@@ -216,8 +215,7 @@ func (s *flexnetSession) list(ctx context.Context) ([]flexnetObject, error) {
 	return ours, nil
 }
 
-// issued reads the answer of a create or a rotation, the only ones that have
-// the value.
+// issued reads the answer of a create or a rotation. Only these answers contain the value.
 func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issued, error) {
 	unusable := func(problem string) (exchange.Issued, error) {
 		return exchange.Issued{}, &exchange.Error{Class: exchange.Misconfigured,
@@ -228,9 +226,8 @@ func (s *flexnetSession) issued(raw json.RawMessage, what string) (exchange.Issu
 		return unusable("the answer has no token")
 	}
 	value := strings.TrimSpace(object.TokenValue)
-	// "A hexadecimal string with an rna_ prefix" (TokenBasedAuthKeyInfo.htm);
-	// the guide's own sample is not hexadecimal, so that the prefix alone
-	// counts.
+	// "A hexadecimal string with an rna_ prefix" (TokenBasedAuthKeyInfo.htm). The guide's
+	// own sample is not hexadecimal, so only the prefix is checked.
 	rest, ok := strings.CutPrefix(value, "rna_")
 	if !ok || rest == "" || strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return unusable(`the answer's "tokenValue" is missing or has no rna_ prefix`)

@@ -17,10 +17,10 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// oauth2 is any RFC 6749 authorization server, as far as the settings tell.
+// oauth2 is any RFC 6749 authorization server, as the settings describe it.
 type oauth2 struct {
 	base
-	discovery discovery // tells the token endpoint
+	discovery discovery // finds the token endpoint
 	grant     string    // one of the constants, or the server's own name
 	auth      string
 	mutualTLS bool              // RFC 8705, whatever auth is
@@ -41,8 +41,8 @@ type oauth2 struct {
 	refusals                     []presets.Refusal
 }
 
-// The client authentication methods of RFC 7591 section 2, OpenID Connect Core
-// section 9 and RFC 8705 section 2, and two of our own.
+// The client authentication methods of RFC 7591 section 2, OpenID Connect Core section 9
+// and RFC 8705 section 2, and two of Evertoken's own.
 const (
 	authPost       = "client_secret_post"
 	authBasic      = "client_secret_basic"
@@ -51,8 +51,8 @@ const (
 	authTLS        = "tls_client_auth"
 	authSelfTLS    = "self_signed_tls_client_auth"
 	authPublic     = "none"
-	// authAssertion is no setting: the grant's own assertion is all there is
-	// (RFC 7523 section 3.1).
+	// authAssertion is not a value of the setting: the grant's own assertion also
+	// authenticates the client (RFC 7523 section 3.1).
 	authAssertion = ""
 )
 
@@ -68,14 +68,14 @@ const (
 
 var grants = []string{grantClient, grantRefresh, grantPassword, grantJWT, grantExchange}
 
-// grantTypes are the grants whose name on the wire is another: RFC 7523 section
-// 2.1 and RFC 8693 section 2.1.
+// grantTypes are the grants that have another name in the request: RFC 7523 section 2.1 and
+// RFC 8693 section 2.1.
 var grantTypes = map[string]string{
 	grantJWT:      "urn:ietf:params:oauth:grant-type:jwt-bearer",
 	grantExchange: "urn:ietf:params:oauth:grant-type:token-exchange",
 }
 
-// interactive are grants that need a person each time.
+// interactive are grants that need a person for every token.
 var interactive = map[string]bool{
 	"authorization_code": true, "implicit": true, "device_code": true,
 	"urn:ietf:params:oauth:grant-type:device_code": true, "urn:openid:params:grant-type:ciba": true,
@@ -87,7 +87,7 @@ func newOAuth2(c connection.Connection, o Options) (exchange.Provider, error) {
 	return openOAuth2(newBase(c, o), c.Settings)
 }
 
-// openOAuth2 reads the settings, strictly.
+// openOAuth2 reads the settings and rejects unknown ones.
 func openOAuth2(b base, settings json.RawMessage) (*oauth2, error) {
 	p := &oauth2{base: b}
 	var s oauth2Settings
@@ -105,8 +105,8 @@ func openOAuth2(b base, settings json.RawMessage) (*oauth2, error) {
 	return p, nil
 }
 
-// setGrant takes the grant. Any name is taken, so that one which is nearly
-// another is asked about.
+// setGrant sets the grant. Any name is accepted; if it is almost a known one, the error
+// asks whether that was meant.
 func (p *oauth2) setGrant(s oauth2Settings) error {
 	p.grant = s.Grant
 	for short, long := range grantTypes {
@@ -127,7 +127,7 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 	case p.grant == "":
 		return p.wrong("grant", "is missing: name one of "+known)
 	case p.grant == "client_credential" && s.ClientAuth != nil && *s.ClientAuth == "none":
-		return nil // WeChat's, which authenticates no client but has appid and secret
+		return nil // WeChat's grant authenticates no client but has appid and secret
 	case interactive[p.grant]:
 		return p.wrong("grant",
 			"needs a person each time: log in once, store the refresh token that you get, and "+
@@ -140,7 +140,7 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 	return nil
 }
 
-// setAuth takes the client authentication.
+// setAuth sets the client authentication.
 func (p *oauth2) setAuth(s oauth2Settings) error {
 	p.auth, p.mutualTLS = authPost, s.MutualTLS
 	if p.grant == grantJWT {
@@ -161,7 +161,7 @@ func (p *oauth2) setAuth(s oauth2Settings) error {
 	return p.setNames(s.CredentialMembers)
 }
 
-// locate takes the token endpoint, or the issuer that tells it.
+// locate sets the token endpoint, or the issuer whose metadata names it.
 func (p *oauth2) locate(s oauth2Settings) (err error) {
 	switch {
 	case s.TokenURL != nil && s.Issuer != nil:
@@ -184,7 +184,7 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 	return p.wrong("token_url", "is missing: set it, or set \"issuer\"")
 }
 
-// setParameters takes what is sent besides the grant.
+// setParameters sets what is sent in addition to the grant.
 func (p *oauth2) setParameters(s oauth2Settings) (err error) {
 	if p.audience, err = p.list("audience", s.Audience); err != nil {
 		return err
@@ -212,7 +212,7 @@ func (p *oauth2) setParameters(s oauth2Settings) (err error) {
 	return nil
 }
 
-// Host is the host of the token endpoint, or of the issuer that tells it.
+// Host returns the host of the token endpoint, or of the issuer whose metadata names it.
 func (p *oauth2) Host() string {
 	p.discovery.mu.Lock()
 	defer p.discovery.mu.Unlock()
@@ -222,10 +222,9 @@ func (p *oauth2) Host() string {
 	return hostOf(p.discovery.issuer)
 }
 
-// session is the use of a session, which follows from the grant. A key, a
-// client's secret or an API key is always there again and needs none; an
-// assertion or a token of somebody else's ends, and a password is not to be sent
-// more often than it must.
+// session returns whether the connection needs a session, which follows from the grant. A
+// key, a client's secret or an API key stays valid and needs none. An assertion or a token
+// from another issuer expires, and a password should be sent as rarely as possible.
 func (p *oauth2) session() exchange.SessionUse {
 	switch p.grant {
 	case grantClient, grantJWT:
@@ -243,8 +242,8 @@ func (p *oauth2) session() exchange.SessionUse {
 	return exchange.NoSession
 }
 
-// Allowed implements [exchange.Provider]. A token endpoint that the issuer tells is not
-// known before it is asked for: [oauth.Client.Do] holds it to the same rule.
+// Allowed implements [exchange.Provider]. It cannot check a token endpoint that only the
+// issuer's metadata names; [oauth.Client.Do] checks that one by the same rule.
 func (p *oauth2) Allowed(c credential.Credential) error {
 	if p.discovery.issuer != "" {
 		return p.allowed(c, p.discovery.issuer)
@@ -257,7 +256,7 @@ func (p *oauth2) Traits() exchange.Traits {
 	if t.Session == exchange.NoSession {
 		return t
 	}
-	// RFC 6749 section 6: the server may kill a refresh token as it is used.
+	// RFC 6749 section 6: the server may end a refresh token when it is used.
 	t.SingleUse, t.Replay = !p.refreshTokensKept, true
 	t.SessionMax, t.RemintBefore, t.ReuseGrace = p.sessionMax, p.remintOut, p.reuseGrace
 	return t
@@ -284,8 +283,8 @@ func (p *oauth2) Exchange(ctx context.Context, r exchange.Request) (exchange.Iss
 	}
 	p.forReaders(&out, r)
 	if p.session() == exchange.NoSession && !out.RefreshToken.IsZero() {
-		// RFC 6749 section 4.4.3 and RFC 7521 section 4.1: it should not be
-		// there, and what is stored is all that is needed.
+		// By RFC 6749 section 4.4.3 and RFC 7521 section 4.1 the answer should contain no
+		// refresh token, and what is stored is enough.
 		out.RefreshToken, out.RefreshExpiresAt = redact.Secret{}, time.Time{}
 		out.Hints = append(out.Hints, "The provider returned a refresh "+
 			"token for "+p.grant+": Evertoken does not use it.")

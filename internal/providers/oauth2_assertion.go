@@ -22,36 +22,34 @@ import (
 	"evertoken/internal/redact"
 )
 
-// assertionType marks a JWT by which a client authenticates (RFC 7523 section
-// 2.2).
+// assertionType marks a JWT with which a client authenticates (RFC 7523 section 2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// assertionLife is how long an assertion may be used: it is made for one
-// request.
+// assertionLife is how long an assertion is valid. Evertoken makes each for one request.
 const assertionLife = time.Minute
 
-// assertionSettings shape the JWT that is signed with the credential's key: the
-// grant's for jwt_bearer, the client's for private_key_jwt.
+// assertionSettings describe the JWT that is signed with the credential's key: the grant's
+// for jwt_bearer, the client's for private_key_jwt.
 type assertionSettings struct {
 	subject   string
 	audience  []string
 	claims    map[string]any
 	algorithm jose.SignatureAlgorithm
 	life      time.Duration
-	scope     bool // the scope is a claim, and no parameter
+	scope     bool // the scope is a claim, not a parameter
 }
 
-// algorithms are those of RFC 7518 section 3.1 and RFC 8037 that a private key
-// signs with.
+// algorithms are the algorithms of RFC 7518 section 3.1 and RFC 8037 with which a private
+// key signs.
 var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
 	"ES512", "EdDSA"}
 
-// ownClaims are set by Evertoken, or by a setting of their own.
+// ownClaims are claims that Evertoken sets, or that have a setting of their own.
 var ownClaims = map[string]string{
 	"sub": "subject", "aud": "assertion_audience", "exp": "assertion_life", "iat": "", "nbf": "", "jti": "",
 }
 
-// setAssertion takes the settings about the assertion.
+// setAssertion reads the settings about the assertion.
 func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 	audience, err := p.list("assertion_audience", s.AssertionAudience)
 	if err != nil {
@@ -98,8 +96,7 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 	return nil
 }
 
-// assertionMembers are the members of the credential that an assertion is made
-// of.
+// assertionMembers returns the members of the credential that go into an assertion.
 func (p *oauth2) assertionMembers(c credential.Credential) []string {
 	members := []string{p.named(credential.ClientID), p.named(credential.PrivateKey)}
 	if _, told := p.assertion.claims["iss"]; told && p.grant == grantJWT {
@@ -113,12 +110,12 @@ func (p *oauth2) assertionMembers(c credential.Credential) []string {
 	return members
 }
 
-// clientClaims are those of a client that authenticates (RFC 7523 section 3).
-// Their audience is the token endpoint, as that section offers, or what the
-// settings say: some servers take their issuer alone.
+// clientClaims returns the claims of a client that authenticates (RFC 7523 section 3).
+// Their audience is the token endpoint, as that section allows, or what the settings say:
+// some servers accept only their issuer.
 func (p *oauth2) clientClaims(c credential.Credential, endpoint string) map[string]any {
 	claims := p.claims(c, endpoint)
-	if p.grant == grantJWT { // its settings are the grant's
+	if p.grant == grantJWT { // the settings then describe the grant's assertion
 		claims = map[string]any{"aud": claims["aud"]}
 	}
 	id := p.get(c, credential.ClientID).Reveal()
@@ -126,8 +123,8 @@ func (p *oauth2) clientClaims(c credential.Credential, endpoint string) map[stri
 	return claims
 }
 
-// grantClaims are those of an assertion that is the grant itself (RFC 7523
-// section 3): the client states whom the token is for.
+// grantClaims returns the claims of an assertion that is the grant itself (RFC 7523 section
+// 3): the client names the subject of the token.
 func (p *oauth2) grantClaims(c credential.Credential, endpoint string) map[string]any {
 	claims := p.claims(c, endpoint)
 	if p.assertion.subject != "" {
@@ -139,7 +136,7 @@ func (p *oauth2) grantClaims(c credential.Credential, endpoint string) map[strin
 	return claims
 }
 
-// claims are the settings' claims and the audience.
+// claims returns the claims from the settings and the audience.
 func (p *oauth2) claims(c credential.Credential, endpoint string) map[string]any {
 	claims := maps.Clone(p.assertion.claims)
 	if claims == nil {
@@ -164,7 +161,7 @@ func (p *oauth2) claims(c credential.Credential, endpoint string) map[string]any
 	return claims
 }
 
-// sign makes a JWT of the claims, good for one use and a short time.
+// sign signs the claims as a JWT for one use and a short time.
 func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Secret, error) {
 	key, err := p.key(c)
 	if err != nil {
@@ -198,8 +195,8 @@ func (p *oauth2) sign(c credential.Credential, claims map[string]any) (redact.Se
 	return redact.New(compact), nil
 }
 
-// addThumbprints names the certificate by RFC 7515 sections 4.1.7 and 4.1.8, as
-// Entra and AD FS want it.
+// addThumbprints adds the certificate's thumbprints (RFC 7515 sections 4.1.7 and 4.1.8),
+// which Entra and AD FS require.
 func addThumbprints(options *jose.SignerOptions, key keys.Key) {
 	if len(key.Certificates) == 0 {
 		return
@@ -210,7 +207,7 @@ func addThumbprints(options *jose.SignerOptions, key keys.Key) {
 	options.WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(two[:]))
 }
 
-// key reads the credential's private key, and the certificate beside it.
+// key returns the credential's private key and its certificate.
 func (p *oauth2) key(c credential.Credential) (keys.Key, error) {
 	member := func(standard string) keys.Member {
 		return keys.Member{Name: p.named(standard), Value: p.get(c, standard)}
@@ -219,7 +216,7 @@ func (p *oauth2) key(c credential.Credential) (keys.Key, error) {
 		member(credential.Certificate))
 }
 
-// checkKey says what is wrong with the key, or the certificate beside it.
+// checkKey returns an error if the key or its certificate is unusable.
 func (p *oauth2) checkKey(c credential.Credential) error {
 	key, err := p.key(c)
 	if err != nil {
@@ -233,8 +230,8 @@ func (p *oauth2) keyError(problem string) error {
 	return &credential.Error{Document: "credential", Member: p.named(credential.PrivateKey), Problem: problem}
 }
 
-// algorithm is the settings' or the one that the kind of key has in RFC 7518
-// section 3.1 (RFC 8037 for Ed25519).
+// algorithm returns the algorithm in the settings, or the default for the kind of key from
+// RFC 7518 section 3.1 (RFC 8037 for Ed25519).
 func (p *oauth2) algorithm(key keys.Key) (jose.SignatureAlgorithm, error) {
 	var fits []jose.SignatureAlgorithm // the first is the default
 	switch k := key.Signer().(type) {

@@ -16,8 +16,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// discovery knows the token endpoint, or the issuer to ask for it. What it
-// found is kept for as long as the provider's value lives, which is one run.
+// discovery contains the token endpoint, or the issuer whose metadata names it. It
+// remembers what it found as long as the provider's value lives, which is one run.
 type discovery struct {
 	issuer string
 
@@ -25,8 +25,8 @@ type discovery struct {
 	endpoint string
 }
 
-// tokenURL is the token endpoint. Its error is an [*exchange.Error]; nothing
-// was sent that could be lost.
+// tokenURL returns the token endpoint. Its error is an [*exchange.Error]; no credential was
+// sent, so nothing is lost.
 func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string, error) {
 	d := &p.discovery
 	d.mu.Lock()
@@ -34,7 +34,7 @@ func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string,
 	if d.endpoint != "" {
 		return d.endpoint, nil
 	}
-	var told *exchange.Error // of the places without the metadata, what tells most
+	var told *exchange.Error // the most informative error of the places without metadata
 	for _, where := range wellKnown(d.issuer) {
 		endpoint, err := p.discover(ctx, c, where)
 		e, failed := errors.AsType[*exchange.Error](err)
@@ -43,7 +43,7 @@ func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string,
 			d.endpoint = endpoint
 			return endpoint, err
 		case e.Class == exchange.Throttled, e.Class == exchange.Transient && e.Status == 0:
-			return "", err // the other place is at the same server
+			return "", err // the other place is on the same server
 		case told == nil || tells(e) >= tells(told):
 			told = e
 		}
@@ -51,10 +51,10 @@ func (p *oauth2) tokenURL(ctx context.Context, c credential.Credential) (string,
 	return "", told
 }
 
-// tells ranks why a place has no metadata. A 5xx does not keep the other place
-// from being asked, since a gateway may answer so for every path that it does
-// not know; but where neither has it, it may pass. A document that is wrong
-// says more than none.
+// tells ranks the reasons why a place has no metadata, by how informative they are. After a
+// 5xx, Evertoken still asks the other place, because a gateway may answer 5xx for any path
+// that it does not know; if neither place has the metadata, the fault may be temporary. A
+// wrong document is more informative than a missing one.
 func tells(e *exchange.Error) int {
 	switch {
 	case e.Class == exchange.Transient:
@@ -65,13 +65,12 @@ func tells(e *exchange.Error) int {
 	return 0
 }
 
-// wellKnown are the places of an issuer's metadata: RFC 8414 section 3.1 puts
-// the well-known part before the issuer's path, OpenID Connect Discovery
-// section 4 after it.
+// wellKnown returns the places of an issuer's metadata: RFC 8414 section 3.1 puts the
+// well-known part before the issuer's path, OpenID Connect Discovery section 4 after it.
 func wellKnown(issuer string) []string {
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return []string{issuer} // checked when the settings were read
+		return []string{issuer} // cannot happen: the settings were checked
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	origin := u.Scheme + "://" + u.Host
@@ -112,11 +111,10 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 	return endpoint, nil
 }
 
-// plainURL is a URL that may be shown in an error.
+// plainURL matches a URL that may be shown in an error.
 var plainURL = lazyregexp.New(`^https?://[A-Za-z0-9._:/~%-]{1,200}$`)
 
-// readMetadata takes the token endpoint out of a metadata document (RFC 8414
-// section 2).
+// readMetadata extracts the token endpoint from a metadata document (RFC 8414 section 2).
 func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	var metadata struct {
 		Issuer        string `json:"issuer"`
@@ -128,8 +126,8 @@ func (p *oauth2) readMetadata(body redact.Secret) (endpoint, problem string) {
 	if json.Unmarshal([]byte(body.Reveal()), &metadata) != nil {
 		return "", "the answer is not the metadata's JSON object"
 	}
-	// RFC 8414 section 3.3: identical, or another server's metadata must not be
-	// used.
+	// RFC 8414 section 3.3: the issuer must be identical, otherwise the metadata is another
+	// server's and must not be used.
 	if metadata.Issuer != p.discovery.issuer {
 		problem := `the metadata's "issuer" is not settings.issuer, character for character`
 		if u, fault := parseURL(metadata.Issuer, p.http); fault == "" &&

@@ -22,8 +22,8 @@ func (p *oauth2) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	if err := c.Require("the "+p.grant+" grant", g.Members...); err != nil {
 		return nil, err
 	}
-	// What is only sent beside the grant is checked too. It does not tell
-	// whether a session was opened by the same seed.
+	// Also check what is sent in addition to the grant. It does not count towards the
+	// fingerprint of what opened a session.
 	if err := c.Require("settings.extra or settings.headers", p.fromMembers()...); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (p *oauth2) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	return []exchange.Grant{g}, nil
 }
 
-// grantMembers are the members of the credential that the grant itself sends.
+// grantMembers returns the members of the credential that the grant itself sends.
 func (p *oauth2) grantMembers(c credential.Credential) []string {
 	switch p.grant {
 	case grantRefresh:
@@ -63,7 +63,7 @@ func (p *oauth2) grantMembers(c credential.Credential) []string {
 	return p.fromMembers()
 }
 
-// fromMembers are the members that extra and headers send, in name order.
+// fromMembers returns the members that extra and headers send, sorted by name.
 func (p *oauth2) fromMembers() []string {
 	var out []string
 	for _, sources := range []map[string]source{p.extra, p.headers} {
@@ -77,7 +77,7 @@ func (p *oauth2) fromMembers() []string {
 	return slices.Compact(out)
 }
 
-// clientMembers are the members by which the client authenticates.
+// clientMembers returns the members with which the client authenticates.
 func (p *oauth2) clientMembers(c credential.Credential) ([]string, error) {
 	id := p.named(credential.ClientID)
 	var members []string

@@ -11,8 +11,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// get is one of the standard members of a credential, whatever the credential
-// calls it, trimmed unless it is the password.
+// get returns one of the standard members of a credential, whatever name the credential
+// uses for it. It is trimmed unless it is the password.
 func (p *oauth2) get(c credential.Credential, standard string) redact.Secret {
 	value := c.Get(p.named(standard))
 	if standard == credential.Password {
@@ -21,7 +21,7 @@ func (p *oauth2) get(c credential.Credential, standard string) redact.Secret {
 	return value.Trim()
 }
 
-// request makes the request of an exchange at the token endpoint.
+// request builds the request of an exchange at the token endpoint.
 func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, error) {
 	c := r.Credential
 	out := oauth.Request{
@@ -74,9 +74,9 @@ func (p *oauth2) request(r exchange.Request, endpoint string) (oauth.Request, er
 	return out, p.authenticate(&out, c)
 }
 
-// addParameters adds the scope and what the settings want sent besides.
+// addParameters adds the scope and the additional parameters in the settings.
 func (p *oauth2) addParameters(form redact.Values, r exchange.Request) {
-	// RFC 8693 section 2.1 and RFC 8707 section 2 let the two repeat.
+	// RFC 8693 section 2.1 and RFC 8707 section 2 allow both to be repeated.
 	for name, values := range map[string][]string{"audience": p.audience, "resource": p.resource} {
 		for _, value := range values {
 			form.Add(name, value)
@@ -89,16 +89,16 @@ func (p *oauth2) addParameters(form redact.Values, r exchange.Request) {
 			form.Set(name, p.value(s, r.Credential))
 		}
 	}
-	// RFC 6749 section 6: a refresh without a scope keeps the one granted,
-	// which may be less than was asked for. Only where the operator brings the
-	// refresh token is the setting a wish about the refresh itself.
+	// RFC 6749 section 6: a refresh without a scope keeps the granted one, which may be
+	// less than Evertoken asked for. Only if the operator stores the refresh token does the
+	// setting describe the refresh itself.
 	if p.scope != "" && !p.assertion.scope && (p.grant == grantRefresh || !r.Grant.FromSession()) {
 		form.Set("scope", p.scope)
 	}
 }
 
-// sentOnRefresh are the members that extra and headers send with the session's
-// refresh token too: what opens a session is left out.
+// sentOnRefresh returns the members that extra and headers also send with the session's
+// refresh token. It omits those that open a session.
 func (p *oauth2) sentOnRefresh() []string {
 	var out []string
 	for name, s := range p.extra {
@@ -115,8 +115,8 @@ func (p *oauth2) sentOnRefresh() []string {
 	return slices.Compact(out)
 }
 
-// value is what a parameter or header is to have. A password is sent as it is
-// stored, all else without white space around it.
+// value returns the value of a parameter or header. A password is sent as stored,
+// everything else without surrounding white space.
 func (p *oauth2) value(s source, c credential.Credential) string {
 	switch {
 	case s.member == "":
@@ -127,10 +127,10 @@ func (p *oauth2) value(s source, c credential.Credential) string {
 	return c.Get(s.member).Trim().Reveal()
 }
 
-// forReaders gives what is published its last name, since the token document is
-// flat, and leaves out what holds a secret of any kind: a refresh token, or a
-// member of the credential that is one by its purpose, by what sends it or by its
-// name. A host or an id that the credential holds too is no secret.
+// forReaders renames what is published to the last part of its path, because the token
+// document is flat. It drops values that contain a secret: a refresh token, or a member of
+// the credential that is secret by its purpose, by the parameter that sends it, or by its
+// name. A host or an id that the credential also contains is not a secret.
 func (p *oauth2) forReaders(out *exchange.Issued, r exchange.Request) {
 	secrets := []redact.Secret{r.RefreshToken, out.RefreshToken, out.AccessToken}
 	for _, name := range r.Credential.Names() {
@@ -157,11 +157,11 @@ func (p *oauth2) forReaders(out *exchange.Issued, r exchange.Request) {
 	}
 }
 
-// tokenType is what RFC 8693 section 3 calls a token of no other kind.
+// tokenType is the type of an access token in RFC 8693 section 3.
 const tokenType = "urn:ietf:params:oauth:token-type:access_token"
 
-// exchangeTokens makes the request of RFC 8693 section 2.1. The types of the
-// tokens are those of extra, or access_token.
+// exchangeTokens adds the parameters of RFC 8693 section 2.1. The tokens have the types in
+// extra, or access_token.
 func (p *oauth2) exchangeTokens(form redact.Values, c credential.Credential) {
 	form.Set("grant_type", grantTypes[grantExchange])
 	for _, member := range []string{credential.SubjectToken, credential.ActorToken} {
@@ -174,7 +174,7 @@ func (p *oauth2) exchangeTokens(form redact.Values, c credential.Credential) {
 	}
 }
 
-// authenticate adds the client's part.
+// authenticate adds the client's authentication.
 func (p *oauth2) authenticate(request *oauth.Request, c credential.Credential) error {
 	if p.auth == authAssertion {
 		return nil

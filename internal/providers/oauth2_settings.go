@@ -48,16 +48,16 @@ type oauth2Settings struct {
 	RemintBefore     strictjson.Duration `json:"remint_before"`
 }
 
-// answerSettings say where an answer in another shape has the three members
-// that count, as names with dots between: data.accessToken.
+// answerSettings say where an answer of another shape has its three important members, as
+// names with dots between them: data.accessToken.
 type answerSettings struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
 	ExpiresIn    string `json:"expires_in"`
 }
 
-// source is where the value of a parameter or header comes from: the settings
-// themselves, or a member of the credential.
+// source says where the value of a parameter or header comes from: the settings themselves,
+// or a member of the credential.
 type source struct {
 	text   string
 	member string // of the credential; empty for text
@@ -108,8 +108,8 @@ func (b base) list(setting string, raw json.RawMessage) ([]string, error) {
 	return out, nil
 }
 
-// secretMembers are the credential members that hold a secret of one purpose:
-// each is sent for that purpose only, and never as a header.
+// secretMembers are the credential members whose secret has one purpose: each is sent for
+// that purpose only, and never as a header.
 var secretMembers = []string{credential.ClientSecret, credential.RefreshToken, credential.Password,
 	credential.PrivateKey, credential.SubjectToken, credential.ActorToken}
 
@@ -118,8 +118,8 @@ var mappable = []string{credential.ClientID, credential.ClientSecret, credential
 	credential.Username, credential.Password, credential.PrivateKey, credential.KeyID,
 	credential.Certificate, credential.SubjectToken, credential.ActorToken}
 
-// names checks credential_members. A member with a meaning of its own cannot
-// take another's place: a password must not go out as a user's name.
+// setNames checks credential_members. A member with a meaning of its own cannot replace
+// another: a password must not be sent as a user name.
 func (p *oauth2) setNames(names map[string]string) error {
 	taken := map[string]bool{}
 	for _, standard := range slices.Sorted(maps.Keys(names)) {
@@ -142,7 +142,7 @@ func (p *oauth2) setNames(names map[string]string) error {
 	return nil
 }
 
-// named is what the credential calls one of the standard members.
+// named returns the credential's name for one of the standard members.
 func (p *oauth2) named(standard string) string {
 	if own, ok := p.names[standard]; ok {
 		return own
@@ -150,8 +150,7 @@ func (p *oauth2) named(standard string) string {
 	return standard
 }
 
-// purpose is the standard secret that a member of the credential holds, "" if
-// none.
+// purpose returns the standard secret that a member of the credential contains, "" if none.
 func (p *oauth2) purpose(member string) string {
 	for _, standard := range secretMembers {
 		if p.named(standard) == member || standard == member {
@@ -161,8 +160,8 @@ func (p *oauth2) purpose(member string) string {
 	return ""
 }
 
-// fromCredential are parameters that a connection may send from the credential
-// although their values are secrets. They never stand in the settings.
+// fromCredential are parameters that a connection may send from the credential although
+// their values are secrets. The settings never contain these values.
 var fromCredential = map[string]bool{
 	"assertion": true, credential.SubjectToken: true, credential.ActorToken: true, "access_token": true,
 	credential.Username: true, credential.Password: true,
@@ -207,11 +206,11 @@ func (p *oauth2) sets(name string) bool {
 	return false
 }
 
-// headerRE is what headers are called in practice, within RFC 9110 section 5.1.
+// headerRE matches the header names used in practice, a subset of RFC 9110 section 5.1.
 var headerRE = lazyregexp.New(`^[A-Za-z0-9_-]{1,100}$`)
 
-// ownHeaders are what Evertoken or HTTP itself sets, in lower case. Cookie and
-// what steers a proxy have no place in a token request.
+// ownHeaders are the headers, in lower case, that Evertoken or HTTP itself sets, and those
+// that do not belong in a token request: Cookie and headers that control a proxy.
 var ownHeaders = map[string]bool{
 	"accept-encoding": true, "connection": true, "content-encoding": true, "content-length": true,
 	"content-type": true, "cookie": true, "expect": true, "host": true, "keep-alive": true,
@@ -252,10 +251,10 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 	return nil
 }
 
-// pathRE is a member's place in an answer: names with dots between.
+// pathRE matches a member's place in an answer: names with dots between them.
 var pathRE = lazyregexp.New(`^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,4}$`)
 
-// setAnswer checks where the answer's members are, and which are published.
+// setAnswer checks the settings for the members of the answer and for those to publish.
 func (p *oauth2) setAnswer(s oauth2Settings) error {
 	if len(s.Answer) > 0 {
 		if member, problem := strictjson.Decode(s.Answer, &p.answer); problem != "" {
@@ -270,7 +269,7 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 					"data.accessToken")
 		}
 	}
-	// Readers get what stands here, and a refresh token is not for them.
+	// Applications read this member, and a refresh token is not for them.
 	if lower := strings.ToLower(p.answer.AccessToken); lower != "" &&
 		(p.answer.AccessToken == p.answer.RefreshToken ||
 			strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") ||
@@ -314,16 +313,16 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 	return nil
 }
 
-// tokenMembers are those of the token document, which the answer must not
-// replace.
+// tokenMembers are the members of the token document. A member of the answer must not
+// replace them.
 var tokenMembers = map[string]bool{
 	"access_token": true, "token_type": true, "authorization": true, "expires_at": true, "issued_at": true,
 	"renew_after": true, "look_after": true, "needs_person_at": true, "scope": true, "provider": true,
 	"connection": true, "api_url": true,
 }
 
-// secretName reports whether a member's name is that of a secret. Too many are
-// refused rather than one too few.
+// secretName reports whether a member's name sounds like a secret's. It rather rejects a
+// harmless name than accepts a secret's.
 func secretName(path string) bool {
 	path = strings.ToLower(path)
 	return slices.ContainsFunc([]string{"token", "secret", "pass", "pwd", "key", "assertion", "credential",
@@ -332,7 +331,7 @@ func secretName(path string) bool {
 		path == "code" || strings.HasSuffix(path, "_code") || strings.HasSuffix(path, ".code")
 }
 
-// setLives checks the lives that the settings tell.
+// setLives checks the lifetimes in the settings.
 func (p *oauth2) setLives(s oauth2Settings) (err error) {
 	p.life, p.refreshLife, p.reuseGrace = time.Duration(s.TokenLife),
 		time.Duration(s.RefreshTokenLife), time.Duration(s.ReuseGrace)

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// newPreset is the provider oauth2 with the settings that a preset has for it.
+// newPreset returns an oauth2 provider with the settings of a preset.
 func newPreset(preset presets.Preset, c connection.Connection, o Options) (exchange.Provider, error) {
 	b := newBase(c, o)
 	rest, variables, member, problem := preset.Own(c.Settings)
@@ -38,9 +38,8 @@ func newPreset(preset presets.Preset, c connection.Connection, o Options) (excha
 		return nil, b.wrong(member, problem)
 	}
 	if s.TokenURL == nil && s.Issuer == nil {
-		// The preset's own endpoint alone: the same hosts serve much else, where
-		// what is sent could be read by others, such as GitLab's
-		// /api/v4/projects/ID/trigger/pipeline.
+		// Allow only the preset's own endpoint: its hosts serve much else where others
+		// could read what is sent, such as GitLab's /api/v4/projects/ID/trigger/pipeline.
 		b.destinations.Vendor = hosts.Must(preset.Hosts...)
 	}
 	p, err := openOAuth2(b, settings)
@@ -52,7 +51,7 @@ func newPreset(preset presets.Preset, c connection.Connection, o Options) (excha
 	return p, nil
 }
 
-// meant gives a refusal the meaning that its code has at this provider.
+// meant reclassifies a refusal by what its code means at this provider.
 func (p *oauth2) meant(e *exchange.Error, kind oauth.Kind) {
 	for _, r := range p.refusals {
 		if r.Code != e.Code || r.Refresh && kind != oauth.RefreshGrant {

@@ -25,15 +25,14 @@ func (b base) Probe(ctx context.Context, c credential.Credential, access redact.
 	if e, ok := errors.AsType[*exchange.Error](err); ok {
 		e.Lost = false // a GET changes nothing
 		if e.Status != 0 {
-			return e.Status, nil // the status tells, whatever became of the body
+			return e.Status, nil // the status is enough, even if the body could not be read
 		}
 		return 0, e
 	}
 	return a.Status, err
 }
 
-// checkProbe holds the probe that a connection declares against what is known
-// here.
+// checkProbe checks the probe that a connection declares.
 func (b base) checkProbe(p connection.Probe) error {
 	wrong := func(problem string) error {
 		return &connection.Error{Connection: b.name, Member: "probe.url", Problem: problem}

@@ -1,6 +1,6 @@
-// Package providers holds what Evertoken knows of each token issuer: its
-// settings, its grants and its quirks, one file to a provider. How a request is
-// sent and an answer read is package oauth's.
+// Package providers contains what is specific to each token issuer: its settings, its
+// grants and its peculiarities, one file per provider. Package oauth sends the requests and
+// reads the answers.
 package providers
 
 import (
@@ -31,28 +31,27 @@ type Options struct {
 	Now func() time.Time
 	// AllowLoopbackHTTP accepts http URLs to a loopback host.
 	AllowLoopbackHTTP bool
-	// AllowedHosts are those that a credential may be sent to besides the
+	// AllowedHosts are the hosts to which a credential may be sent in addition to the
 	// provider's own; see [hosts.Policy].
 	AllowedHosts hosts.List
 }
 
-// ClientManager is a [exchange.Provider] that can replace a client's secret by API. The
-// credential is the one that the access token was obtained with: the token goes
-// only where that may go.
+// ClientManager is an [exchange.Provider] that can replace a client's secret by API. Each
+// call takes the credential with which the access token was obtained: the token goes only
+// where that credential may go.
 type ClientManager interface {
-	// Account names the account whose clients these are, in the words by which
-	// people find it at the provider. Connections with the same Account share
-	// its clients.
+	// Account names the account that owns the clients, in the words by which people find it
+	// at the provider. Connections with the same Account share its clients.
 	Account() string
-	// MaxClients is how many clients the account has at any one time.
+	// MaxClients returns how many clients the account can have at the same time.
 	MaxClients() int
-	// TokenLife is how long an access token lives that a client was given.
+	// TokenLife returns how long an access token lives that a client obtains.
 	TokenLife() time.Duration
 	// ListClients returns the clients, without their secrets.
 	ListClients(ctx context.Context, c credential.Credential, accessToken redact.Secret) ([]Client, error)
-	// CreateClient makes a client. Its secret is told only here.
+	// CreateClient makes a client. Only this call returns the client's secret.
 	CreateClient(ctx context.Context, c credential.Credential, accessToken redact.Secret) (Client, error)
-	// DeleteClient deletes a client; one that is already gone is no error.
+	// DeleteClient deletes a client. A client that is already gone is not an error.
 	DeleteClient(ctx context.Context, c credential.Credential, accessToken redact.Secret, id string) error
 }
 
@@ -60,11 +59,11 @@ type ClientManager interface {
 type Client struct {
 	ID        string
 	Secret    redact.Secret // zero in a list
-	CreatedAt time.Time     // zero if not told
-	CreatedBy int64         // the user's id; 0 if not told
+	CreatedAt time.Time     // zero if unknown
+	CreatedBy int64         // the user's id; 0 if unknown
 }
 
-// constructors are the providers by the name that a connection gives.
+// constructors maps a connection's provider name to the function that builds the provider.
 var constructors = map[string]func(connection.Connection, Options) (exchange.Provider, error){
 	"apiax":      newApiax,
 	"flexera":    newFlexera,
@@ -106,28 +105,27 @@ func New(c connection.Connection, o Options) (exchange.Provider, error) {
 	return p, nil
 }
 
-// base is what all providers hold.
+// base is the part that all providers share.
 type base struct {
 	name   string // of the connection
 	client *oauth.Client
 	now    func() time.Time
 	http   bool // loopback http is allowed
-	// destinations is the policy of this connection, without the credential's
-	// own hosts.
+	// destinations is the connection's policy without the credential's own hosts.
 	destinations hosts.Policy
-	// probeURL is where a probe goes: the connection's own, or the provider's;
-	// empty for none.
+	// probeURL is the URL of a probe: the connection's own, or the provider's; empty if
+	// there is none.
 	probeURL string
 }
 
-// policy says where the credential, and what is obtained with it, may be sent.
+// policy returns where the credential, and what is obtained with it, may be sent.
 func (b base) policy(c credential.Credential) hosts.Policy {
 	p := b.destinations
 	p.Bound = c.Hosts()
 	return p
 }
 
-// allowed holds URLs of the settings against the policy.
+// allowed checks URLs from the settings against the policy.
 func (b base) allowed(c credential.Credential, urls ...string) error {
 	if b.probeURL != "" {
 		urls = append(urls, b.probeURL)
@@ -140,7 +138,7 @@ func (b base) allowed(c credential.Credential, urls ...string) error {
 	return nil
 }
 
-// hostOf returns the host of a URL that was checked before.
+// hostOf returns the host of a URL that was already checked.
 func hostOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -157,7 +155,7 @@ func newBase(c connection.Connection, o Options) base {
 		}, probeURL: c.Probe.URL}
 }
 
-// wrong says what is wrong with a setting.
+// wrong returns the error for a setting.
 func (b base) wrong(member, problem string) error {
 	if member == "" {
 		member = "settings"
@@ -167,7 +165,7 @@ func (b base) wrong(member, problem string) error {
 	return &connection.Error{Connection: b.name, Member: member, Problem: problem}
 }
 
-// decode reads the provider's settings, strictly.
+// decode reads the provider's settings and rejects unknown ones.
 func (b base) decode(settings json.RawMessage, into any) error {
 	if len(settings) == 0 {
 		settings = json.RawMessage("{}")
@@ -178,8 +176,7 @@ func (b base) decode(settings json.RawMessage, into any) error {
 	return nil
 }
 
-// baseURL checks a URL to which paths are appended, and takes off a slash at
-// its end.
+// baseURL checks a URL to which paths are appended, and removes a slash at its end.
 func (b base) baseURL(member, raw string) (string, error) {
 	u, err := b.parseURL(member, raw)
 	if err != nil {
@@ -208,7 +205,7 @@ func (b base) endpoint(member, raw string) (string, error) {
 
 func (b base) parseURL(member, raw string) (*url.URL, error) {
 	u, problem := parseURL(raw, b.http)
-	if problem == "" && member != "issuer" { // which is sent nothing, and whose endpoint is looked at
+	if problem == "" && member != "issuer" { // the issuer gets no credential, and its endpoint is checked later
 		problem = shownToOthers(u)
 	}
 	if problem != "" {
@@ -217,7 +214,7 @@ func (b base) parseURL(member, raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseURL reads a provider's URL. problem is empty if it can be used.
+// parseURL parses a provider's URL. problem is empty if the URL is usable.
 func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
 	u, err := url.Parse(raw)
 	switch {
@@ -241,7 +238,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// reserved are the parameters that Evertoken sets itself or that are secrets.
+// reserved are the parameters that Evertoken sets itself, and those whose values are
+// secrets.
 var reserved = map[string]bool{
 	"grant_type": true, "client_id": true, "client_secret": true, "username": true, "password": true,
 	"refresh_token": true, "access_token": true, "subject_token": true, "assertion": true,
@@ -259,8 +257,8 @@ func (b base) extraMembers(parameters map[string]string) error {
 	return nil
 }
 
-// window checks session_max and remint_before. Without session_max there is no
-// window; without remint_before it is a tenth of session_max, a day at most.
+// window checks session_max and remint_before. Without session_max there is no window. The
+// default of remint_before is a tenth of session_max, but at most a day.
 func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, before time.Duration, err error) {
 	limit, before = time.Duration(sessionMax), time.Duration(remintBefore)
 	switch {
@@ -278,7 +276,7 @@ func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, befor
 	return limit, before, nil
 }
 
-// form are parameters from pairs of name and value.
+// form returns parameters from pairs of name and value.
 func form(pairs ...string) redact.Values {
 	v := redact.Values{}
 	for pair := range slices.Chunk(pairs, 2) {

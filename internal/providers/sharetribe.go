@@ -22,9 +22,9 @@ const (
 	// https://github.com/sharetribe/flex-sdk-js/issues/36
 	sharetribeLife = time.Hour
 	// The Integration API limits simultaneous requests
-	// (https://sharetribe.com/docs/concepts/rate-limiting), and Sharetribe's own SDK
-	// makes at most ten (sharetribe/flex-integration-sdk-js, v1.9.0). Whether requests
-	// for tokens count is not documented.
+	// (https://sharetribe.com/docs/concepts/rate-limiting), and Sharetribe's own SDK makes
+	// at most ten (sharetribe/flex-integration-sdk-js, v1.9.0). The documentation does not
+	// say whether requests for tokens count.
 	sharetribeAtOnce = 10
 )
 
@@ -38,7 +38,7 @@ type sharetribeAccess struct {
 }
 
 var sharetribeAccesses = map[string]sharetribeAccess{
-	// Returns a refresh token, unlike RFC 6749 section 4.4.3 has it:
+	// The answer contains a refresh token, contrary to RFC 6749 section 4.4.3:
 	// https://www.sharetribe.com/docs/concepts/authentication-api/
 	"integration": {
 		url: sharetribeIntegURL, scope: "integ",
@@ -66,9 +66,8 @@ var sharetribeAccesses = map[string]sharetribeAccess{
 var sharetribePassword = exchange.Grant{Type: "password", Password: true,
 	Members: []string{credential.ClientID, credential.Username, credential.Password}}
 
-// sharetribe is the Authentication API. Whether a refresh kills the refresh
-// token is not documented; the SDKs' own fakes say so
-// (src/fake/token_store.js).
+// sharetribe is the Authentication API. The documentation does not say whether a refresh
+// ends the refresh token; the SDKs' own fakes do so (src/fake/token_store.js).
 type sharetribe struct {
 	base
 	access sharetribeAccess
@@ -119,7 +118,7 @@ func newSharetribe(c connection.Connection, o Options) (exchange.Provider, error
 	return p, nil
 }
 
-// Host is the host of the token endpoint.
+// Host returns the host of the token endpoint.
 func (p *sharetribe) Host() string { return hostOf(p.access.url) }
 
 // Allowed implements [exchange.Provider].
@@ -134,8 +133,8 @@ func (p *sharetribe) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	return []exchange.Grant{p.access.grant}, nil
 }
 
-// Grants are those of the user: the session's fingerprint is over exactly what
-// the user's own grant sends. The second request's secret must be there too.
+// Grants returns the user's grants: the session's fingerprint covers exactly what the
+// user's own grant sends. The credential must also contain the second request's secret.
 func (p *sharetribeTrusted) Grants(c credential.Credential) ([]exchange.Grant, error) {
 	if err := c.Require("a trusted token", credential.ClientID, credential.ClientSecret); err != nil {
 		return nil, err
@@ -152,9 +151,9 @@ func (p *sharetribe) Exchange(ctx context.Context, r exchange.Request) (exchange
 		DefaultLife: sharetribeLife, Scope: p.access.scope}
 	switch {
 	case r.Grant.FromSession():
-		// Neither secret nor scope: both SDKs,
-		// src/interceptors/retry_with_refresh_token.js. An answer without a
-		// scope keeps the one the session has.
+		// Send neither secret nor scope, as both SDKs do
+		// (src/interceptors/retry_with_refresh_token.js). If the answer has no scope, the
+		// session's scope stays.
 		request.Kind = oauth.RefreshGrant
 		request.Form = form("grant_type", "refresh_token", "refresh_token", r.RefreshToken.Reveal())
 		return p.client.Exchange(ctx, p.policy(c), request)
@@ -174,10 +173,9 @@ func (p *sharetribe) Exchange(ctx context.Context, r exchange.Request) (exchange
 	return p.client.Exchange(ctx, p.policy(c), request)
 }
 
-// Finish makes the trusted token from the user's access token (sharetribe/
-// flex-sdk-js, src/interceptors/fetch_auth_token_from_api.js and
-// src/endpoints). A refresh token that comes with it is not the user's and is
-// dropped, as Sharetribe's multitenant SDK does.
+// Finish makes the trusted token from the user's access token (sharetribe/flex-sdk-js,
+// src/interceptors/fetch_auth_token_from_api.js and src/endpoints). It drops a refresh
+// token in the answer, which is not the user's, as Sharetribe's multitenant SDK does.
 func (p *sharetribeTrusted) Finish(ctx context.Context, r exchange.Request,
 	user exchange.Issued) (exchange.Issued, error) {
 	c := r.Credential

@@ -8,11 +8,11 @@ import (
 	"evertoken/internal/hosts"
 )
 
-// vendorHosts are the hosts that a provider's own credential may be sent to
-// without anybody naming them. Each belongs to the vendor whole: a host or a
-// domain under which anybody can have a tenant is none of them, since a
-// stranger's tenant would be sent the credential too. For that reason oauth2 has
-// none, and a preset only those of its hosts that are fixed.
+// vendorHosts are the hosts to which a provider's credential may be sent without an
+// operator naming them. Each belongs entirely to the vendor. A host or domain under which
+// anybody can have a tenant is not listed, because a stranger's tenant could then get the
+// credential. For that reason oauth2 has none, and a preset only those of its hosts that
+// are fixed.
 var vendorHosts = map[string]hosts.List{
 	// flexera-public/unified-openapi, generator/sources/flexera/iam/v1/openapi.json,
 	// "servers": both hosts in the three zones.
@@ -28,11 +28,11 @@ var vendorHosts = map[string]hosts.List{
 	"apiax": hosts.Must("*.apiax.io"),
 }
 
-// tokenPaths are the only paths at some hosts to which a credential is sent,
-// whatever allows the host: elsewhere at those hosts, what is posted is shown to
-// anybody who has an account there.
+// tokenPaths are the only paths at some hosts to which a credential is sent, whatever
+// allows the host. On other paths of these hosts, anybody with an account can read what is
+// posted.
 var tokenPaths = map[string][]string{
-	// A pipeline gets the whole body by which it was triggered:
+	// A pipeline gets the whole body of the request that triggered it:
 	// https://docs.gitlab.com/ci/triggers/#access-webhook-payload
 	"gitlab.com": {"/oauth/token"},
 	// chat.postMessage takes a token and a text as parameters:
@@ -44,8 +44,8 @@ var tokenPaths = map[string][]string{
 	"webexapis.com": {"/v1/access_token"},
 }
 
-// shownToOthers says why a credential must not be sent to a URL of the settings
-// or of an issuer's metadata, or "".
+// shownToOthers says why a credential must not be sent to a URL from the settings or from
+// an issuer's metadata; "" if it may.
 func shownToOthers(u *url.URL) string {
 	host := strings.ToLower(u.Hostname())
 	paths, ok := tokenPaths[host]
