@@ -1,15 +1,15 @@
-// Package build tells which source a binary was built from.
+// Package build reports which source a binary was built from.
 package build
 
 import "runtime/debug"
 
-// Unknown is the revision of a binary that was built outside a clone, or without
-// git, and that is no released version either.
+// Unknown is the revision of a binary that is not a released version and was built outside
+// a clone or without git.
 const Unknown = "unknown"
 
-// Revision is the commit that this binary was built from, with "+changes" behind
-// it where the files differed from that commit. The Go command has written it into
-// the binary (go help buildvcs).
+// Revision returns the commit that this binary was built from, followed by "+changes" if
+// the files differed from that commit. The Go command writes it into the binary (go help
+// buildvcs).
 func Revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

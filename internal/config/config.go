@@ -14,35 +14,36 @@ import (
 
 // Config is every setting of both functions. An empty variable counts as unset.
 type Config struct {
-	// ConnectionsPath is EVERTOKEN_CONNECTIONS_PATH, where the connections
-	// are declared in SSM (/evertoken/connections/).
+	// ConnectionsPath is EVERTOKEN_CONNECTIONS_PATH, the SSM path of the connections
+	// (default /evertoken/connections/).
 	ConnectionsPath string
-	// ParameterPrefix is EVERTOKEN_PARAMETER_PREFIX, where Evertoken may write
-	// parameters (/evertoken/).
+	// ParameterPrefix is EVERTOKEN_PARAMETER_PREFIX, the SSM path below which Evertoken may
+	// write parameters (default /evertoken/).
 	ParameterPrefix string
-	// RescueKey is EVERTOKEN_RESCUE_KEY, the KMS key of the parameters to which
-	// sessions go that cannot be stored; empty for the account's default key.
+	// RescueKey is EVERTOKEN_RESCUE_KEY, the KMS key of the parameters in which Evertoken
+	// stores sessions that Secrets Manager does not accept; empty for the account's default
+	// key.
 	RescueKey string
-	// Every is EVERTOKEN_EVERY, the interval of the schedule (5m).
+	// Every is EVERTOKEN_EVERY, the interval of the schedule (default 5m).
 	Every time.Duration
-	// Concurrency is EVERTOKEN_CONCURRENCY, a cap on how many connections are
-	// renewed at a time (128): enough to use up the write quota where providers
-	// take two seconds to answer. A provider's host has a bound of its own.
+	// Concurrency is EVERTOKEN_CONCURRENCY, the most connections that a run renews at the
+	// same time (default 128). The default uses the whole write quota if providers take two
+	// seconds to answer. Each provider's host has its own limit.
 	Concurrency int
-	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, a cap on the writes to
-	// Secrets Manager that a run makes in a second (50, all that the account
-	// has). A run begins with half of it and follows AWS's throttles.
+	// WritesPerSecond is EVERTOKEN_WRITES_PER_SECOND, the most writes to Secrets Manager
+	// that a run makes per second (default 50, the account's whole quota). A run starts
+	// with half of it and adapts to AWS's throttling.
 	WritesPerSecond int
-	// ConnectionMetrics is EVERTOKEN_CONNECTION_METRICS, how many connections
-	// have metrics of their own (100); 0 for none. CloudWatch charges for each.
+	// ConnectionMetrics is EVERTOKEN_CONNECTION_METRICS, how many connections have their
+	// own metrics (default 100); 0 for none. CloudWatch charges for each.
 	ConnectionMetrics int
-	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a provider on this
-	// very machine may be spoken to without TLS.
+	// AllowLoopbackHTTP is EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: Evertoken may call a provider
+	// on this machine without TLS.
 	AllowLoopbackHTTP bool
-	// AllowedHosts is EVERTOKEN_ALLOWED_HOSTS: hosts, besides the providers'
+	// AllowedHosts is EVERTOKEN_ALLOWED_HOSTS: the hosts, in addition to the providers'
 	// own, to which a credential without a member "hosts" may be sent.
 	AllowedHosts hosts.List
-	// Region is AWS_REGION, where everything is read and written.
+	// Region is AWS_REGION, the Region of everything that Evertoken reads and writes.
 	Region string
 }
 
@@ -53,8 +54,8 @@ var Names = []string{
 	"EVERTOKEN_ALLOWED_HOSTS", "EVERTOKEN_ALLOW_LOOPBACK_HTTP",
 }
 
-// mostConnectionMetrics is how many time series an alarm on a Metrics Insights
-// query looks at (CloudWatch user guide, "Limits", of alarms).
+// mostConnectionMetrics is how many time series an alarm on a Metrics Insights query
+// evaluates (CloudWatch user guide, "Limits", of alarms).
 const mostConnectionMetrics = 500
 
 // Load reads the settings through getenv.
@@ -126,7 +127,7 @@ func Load(getenv func(string) string) (Config, error) {
 	return c, errors.Join(problems...)
 }
 
-// notInKeyID reports whether a key's id, ARN or alias never has the letter
+// notInKeyID reports whether a character can never occur in a key's id, ARN or alias
 // (botocore model, ssm PutParameter: ParameterKeyId).
 func notInKeyID(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&

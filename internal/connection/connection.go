@@ -1,6 +1,6 @@
-// Package connection holds what an operator declares: connections, as JSON in
-// SSM parameters. It parses and validates; it reads nothing from AWS and knows
-// no provider's settings.
+// Package connection defines what an operator declares: connections, as JSON in SSM
+// parameters. It parses and validates; it does not call AWS and does not know the
+// providers' settings.
 package connection
 
 import (
@@ -14,21 +14,20 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// RenewedBy says who renews a token.
+// RenewedBy says which function renews a token.
 type RenewedBy string
 
-// The two that renew.
+// The values of RenewedBy.
 const (
 	ByIssue    RenewedBy = "issue"
 	ByRotation RenewedBy = "rotation"
 )
 
-// programmed are the providers that have code of their own. All others are
-// presets.
+// programmed are the providers with code of their own. All others are presets.
 var programmed = []string{"apiax", "flexera", "flexnet", "oauth2", "sharetribe"}
 
-// Providers returns the names that a connection can give, sorted. A connection
-// that gives another is refused here, so that it can claim no document that
+// Providers returns the names that a connection can give as its provider, sorted. Evertoken
+// rejects any other name here, so that such a connection cannot claim a document that
 // another connection uses.
 func Providers() []string {
 	names := append(presets.Names(), programmed...)
@@ -36,8 +35,8 @@ func Providers() []string {
 	return names
 }
 
-// knownProvider reports whether a connection can give the name. Presets are read
-// only by a run that has one.
+// knownProvider reports whether a connection can give this name. It loads the presets only
+// if the name is not a programmed provider's.
 func knownProvider(name string) bool {
 	if slices.Contains(programmed, name) {
 		return true
@@ -46,7 +45,7 @@ func knownProvider(name string) bool {
 	return preset
 }
 
-// UnknownProvider says what is wrong with a provider's name that is not known.
+// UnknownProvider returns the problem text for an unknown provider name.
 func UnknownProvider(name string) string {
 	all := "name one of " + strings.Join(Providers(), ", ")
 	if near := strictjson.Nearest(strings.ToLower(name), Providers()); near != "" {
@@ -55,40 +54,40 @@ func UnknownProvider(name string) string {
 	return "is unknown: " + all
 }
 
-// Connection is one declared connection, complete with its defaults.
+// Connection is one declared connection, with its defaults filled in.
 type Connection struct {
 	Name     string
 	Provider string
-	// Credential, Session and Token are secret names or ARNs. Token is empty
-	// where TokenParameter is set.
+	// Credential, Session and Token are secret names or ARNs. Token is empty if
+	// TokenParameter is set.
 	Credential, Session, Token string
-	// SessionDeclared is set where the operator named the session.
+	// SessionDeclared is set if the operator named the session.
 	SessionDeclared bool
-	// TokenParameter is the SSM parameter that takes the token's place, and
-	// TokenParameterKey the KMS key it is encrypted with; empty for the
-	// account's default key.
+	// TokenParameter is the SSM parameter in which the token is published instead of a
+	// secret, and TokenParameterKey the KMS key that encrypts it; empty for the account's
+	// default key.
 	TokenParameter, TokenParameterKey string
 	// PlainCopy is a further secret that gets the bare access token; empty for
 	// none.
 	PlainCopy string
-	// MinRemaining is the life promised to a reader; 0 means a sixth of the
-	// token's life.
+	// MinRemaining is the remaining life that Evertoken promises to applications; 0 means a
+	// sixth of the token's life.
 	MinRemaining time.Duration
 	RenewedBy    RenewedBy
 	// Probe is the call that detects a revoked token; its Every is 0 if none is
 	// declared.
 	Probe Probe
-	// Account is the account that Evertoken runs in; empty if not known. A
-	// secret that is given by its name is in it.
+	// Account is the account that Evertoken runs in; empty if unknown. A secret given by
+	// name is in this account.
 	Account string
-	// Settings is the provider's own object, parsed by the provider.
+	// Settings is the provider's own object. The provider parses it.
 	Settings json.RawMessage
 }
 
-// Error is a fault in a connection's declaration. It names the member and the
-// remedy, never the value, which may be a secret stored in the wrong place.
+// Error is a fault in a connection's declaration. It names the member and the remedy, never
+// the value, which may be a secret in the wrong place.
 type Error struct {
-	Connection string // empty if not known
+	Connection string // empty if unknown
 	Member     string // empty for the connection as a whole
 	Problem    string
 }
@@ -117,8 +116,8 @@ type wire struct {
 	Settings          json.RawMessage      `json:"settings"`
 }
 
-// Parse reads one declared connection. parameterPrefix is what a
-// token_parameter must begin with. Its error is an [*Error].
+// Parse reads one declared connection. A token_parameter must begin with parameterPrefix.
+// Its error is an [*Error].
 func Parse(name string, declared []byte, parameterPrefix string) (Connection, error) {
 	if !ValidName(name) {
 		return Connection{}, &Error{"", "", "a connection's name must be one lower-case letter " +
@@ -207,7 +206,7 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 	return c, c.distinct()
 }
 
-// document is one thing that a connection uses, by the member that names it.
+// document is a secret or parameter that a connection uses, with the member that names it.
 type document struct{ member, id string }
 
 // secrets are the connection's secrets.
@@ -217,7 +216,7 @@ func (c Connection) secrets() []document {
 	return slices.DeleteFunc(all, func(d document) bool { return d.id == "" })
 }
 
-// distinct refuses a connection whose documents are one secret.
+// distinct returns an error if two of the connection's documents are the same secret.
 func (c Connection) distinct() error {
 	all := c.secrets()
 	for i, d := range all {

@@ -10,28 +10,28 @@ import (
 
 // Parameter is one SSM parameter below the connections path.
 type Parameter struct {
-	Name  string // whole, with its path
+	Name  string // the full name, with its path
 	Value string
-	// Secure is set for a SecureString, which no connection may be.
+	// Secure is set for a SecureString. A connection must not be one.
 	Secure bool
 }
 
-// Rules are what a connection must keep to besides its own form.
+// Rules are requirements for a connection that depend on where Evertoken runs.
 type Rules struct {
-	// Path is where the parameters are: what is behind it is the name.
+	// Path is the path of the parameters; the rest of a parameter's name is the
+	// connection's name.
 	Path string
-	// ParameterPrefix is what a token_parameter must begin with.
+	// ParameterPrefix is the required beginning of a token_parameter.
 	ParameterPrefix string
-	// Region is where Evertoken runs; a secret's ARN must be in it. Empty
-	// means any.
+	// Region is where Evertoken runs. A secret's ARN must be in it. Empty allows any
+	// Region.
 	Region string
-	// Account is the account that Evertoken runs in; empty if not known. Then a
-	// secret's name and an ARN with that name are taken for one secret.
+	// Account is the account that Evertoken runs in; empty if unknown. If it is unknown, a
+	// secret's name and an ARN with that name count as the same secret.
 	Account string
 }
 
-// Declared is one entry of what the operator declared: a connection, or what
-// is wrong with it under its name.
+// Declared is one declared name: its connection, or the error in it.
 type Declared struct {
 	Name string
 	// Parameter is the SSM parameter that declares it.
@@ -45,7 +45,7 @@ type Declared struct {
 // entry for each name, in name order.
 func Load(parameters []Parameter, rules Rules) []Declared {
 	entries := map[string]*Declared{}
-	where := map[string][]string{} // :: connection → the parameters that it is declared in
+	where := map[string][]string{} // :: connection → the parameters that declare it
 	for _, p := range parameters {
 		for name, one := range split(p, rules.Path) {
 			d := &Declared{Name: name, Parameter: p.Name, Err: one.err}
@@ -72,8 +72,8 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 	return out
 }
 
-// declaredTwice names the parameters that a connection is declared in, or the
-// one that declares it more than once.
+// declaredTwice returns an error that names the parameters that declare a connection, or
+// the one that declares it more than once.
 func declaredTwice(name string, parameters []string) error {
 	where := "in the parameters " + strings.Join(parameters, " and ")
 	if len(parameters) == 1 {
@@ -84,7 +84,7 @@ func declaredTwice(name string, parameters []string) error {
 		putCommand(parameters[len(parameters)-1])}
 }
 
-// putCommand is the command, in backticks, that stores a corrected parameter.
+// putCommand returns the command, in backticks, that stores a corrected parameter.
 func putCommand(parameter string) string {
 	return "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name " + parameter + "`"
 }
@@ -94,8 +94,8 @@ type declaration struct {
 	err  error
 }
 
-// split takes a parameter apart into its connections by name. A fault in the
-// parameter itself is an entry under the parameter's own last element.
+// split separates a parameter into its connections by name. A fault in the parameter itself
+// is an entry under the last element of the parameter's name.
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	if p.Secure {
@@ -139,7 +139,7 @@ func split(p Parameter, path string) map[string]declaration {
 	return out
 }
 
-// keeps refuses what depends on where Evertoken runs.
+// keeps checks the rules that depend on where Evertoken runs.
 func (c Connection) keeps(rules Rules) error {
 	if rules.Path != "" && strings.HasPrefix(c.TokenParameter, rules.Path) {
 		return &Error{c.Name, "token_parameter", "is inside the path of the declared " +

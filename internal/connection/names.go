@@ -2,27 +2,26 @@ package connection
 
 import "strings"
 
-// The names are checked by hand: five regular expressions took more of the
-// function's start than all else of Evertoken together.
+// This file checks names without regular expressions: compiling five of them took longer
+// than the rest of Evertoken's cold start.
 
 const (
 	lower  = "abcdefghijklmnopqrstuvwxyz"
 	digits = "0123456789"
 	alnum  = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + digits
-	// secretChars and parameterChars are what the names of secrets and the
-	// levels of a parameter's name are made of (botocore models, CreateSecret
-	// and PutParameter).
+	// secretChars and parameterChars are the characters allowed in a secret's name and in
+	// one level of a parameter's name (botocore models, CreateSecret and PutParameter).
 	secretChars    = alnum + "/_+=.@!-"
 	parameterChars = alnum + "_.-"
 )
 
-// madeOf reports whether s has from 1 to most characters, all of them in set.
+// madeOf reports whether s has 1 to most characters, all of them in set.
 func madeOf(s, set string, most int) bool {
 	return s != "" && len(s) <= most && strings.Trim(s, set) == ""
 }
 
-// ValidName reports whether s can name a connection: a small letter or a digit,
-// then up to 62 of those and hyphens.
+// ValidName reports whether s can name a connection: one lower-case letter or digit, then
+// up to 62 lower-case letters, digits and hyphens.
 func ValidName(s string) bool {
 	return madeOf(s, lower+digits+"-", 63) && s[0] != '-'
 }
@@ -32,11 +31,11 @@ func validSecretID(s string) bool {
 	return isARN || madeOf(s, secretChars, 512)
 }
 
-// arn is what counts in a secret's ARN.
+// arn contains the relevant parts of a secret's ARN.
 type arn struct{ region, account, resource string }
 
-// parseARN takes a secret's ARN apart, arn:<partition>:secretsmanager:<Region>:
-// <twelve digits>:secret:<name and six characters>.
+// parseARN splits a secret's ARN, arn:<partition>:secretsmanager:<Region>:<twelve
+// digits>:secret:<name and six characters>.
 func parseARN(s string) (arn, bool) {
 	parts := strings.Split(s, ":")
 	ok := len(parts) == 7 && parts[0] == "arn" && parts[2] == "secretsmanager" && parts[5] == "secret" &&
@@ -62,13 +61,13 @@ func validParameter(s, prefix string) bool {
 		!strings.HasPrefix(s, prefix+"connections/") && !strings.HasPrefix(s, prefix+"rescue/")
 }
 
-// SecretName returns the name in a secret's ARN, without the hyphen and the six
-// characters that Secrets Manager appends, or the name itself.
+// SecretName returns the name in a secret's ARN, without the hyphen and the six characters
+// that Secrets Manager appends. Given a name, it returns the name.
 //
-// An ARN may also be given without them, and then a name such as crm-secret
-// looks as if it had them. They are random letters of both cases and digits, so
-// that small letters alone are taken for the name's own, but behind the default
-// name of a connection's document.
+// An operator may also write an ARN without the six characters, and then a name such as
+// crm-secret looks as if it had them. The six are random upper-case and lower-case letters
+// and digits. SecretName therefore counts six lower-case letters as part of the name,
+// unless they follow the default name of a connection's document.
 func SecretName(id string) string {
 	a, ok := parseARN(id)
 	if !ok {
@@ -89,8 +88,8 @@ func SecretName(id string) string {
 	return name
 }
 
-// withoutSix is the name in a secret's ARN if its last six characters are those
-// that Secrets Manager appends, whatever they look like, or else [SecretName].
+// withoutSix returns the name in a complete ARN: it always removes the last six characters.
+// For anything else it is [SecretName].
 func withoutSix(id string) string {
 	const suffix = len("-AbCdEf")
 	a, ok := parseARN(id)
@@ -101,8 +100,8 @@ func withoutSix(id string) string {
 	return SecretName(id)
 }
 
-// SecretName is how messages and commands call a secret of the connection: by
-// its name, or by its ARN as given where it is another account's.
+// SecretName returns how messages and commands refer to a secret of the connection: by its
+// name, or by its ARN as given if it is in another account.
 func (c Connection) SecretName(id string) string {
 	if a, ok := parseARN(id); ok && c.Account != "" && a.account != c.Account {
 		return id
@@ -110,20 +109,20 @@ func (c Connection) SecretName(id string) string {
 	return SecretName(id)
 }
 
-// SameSecret reports whether an id that a connection gives may name the secret
-// that has this ARN: by its name, its ARN, or its ARN without the last six
-// characters. In another account the same name is another secret.
+// SameSecret reports whether an id in a connection may refer to the secret with this ARN:
+// by its name, its ARN, or its ARN without the last six characters. The same name in
+// another account is another secret.
 func (c Connection) SameSecret(id, secretARN string) bool {
 	if id == "" {
 		return false
 	}
-	name := withoutSix(secretARN) // which is whole
+	name := withoutSix(secretARN) // secretARN is complete
 	return id == secretARN || (SecretName(id) == name || SecretName(id) == SecretName(secretARN)) &&
 		sameAccount(accountOf(id, c.Account), accountOf(secretARN, c.Account))
 }
 
-// accountOf is the account that a secret is in: that of its ARN, or else the one
-// that Evertoken runs in, empty if that is not known.
+// accountOf returns the account that a secret is in: its ARN's, or else the one that
+// Evertoken runs in; empty if unknown.
 func accountOf(id, own string) string {
 	if a, ok := parseARN(id); ok {
 		return a.account
@@ -140,10 +139,11 @@ func AccountIn(arn string) string {
 	return parts[4]
 }
 
-// sameAccount reports whether two accounts are or may be one.
+// sameAccount reports whether two accounts are, or may be, the same: an unknown one may be
+// any.
 func sameAccount(a, b string) bool { return a == "" || b == "" || a == b }
 
-// defaultOf is the connection whose default name a document's name has,
+// defaultOf returns the connection whose default name a document's name has,
 // evertoken/<connection>/…, or "".
 func defaultOf(name string) string {
 	rest, ok := strings.CutPrefix(name, "evertoken/")

@@ -7,18 +7,19 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// Probe is a harmless call with the published token, by which Evertoken itself
-// finds out that the token was revoked.
+// Probe is a harmless call with the published token, with which Evertoken detects that the
+// token was revoked.
 type Probe struct {
-	// Every is the period: the call is made once in each, and a revoked token is
-	// renewed once in each at most.
+	// Every is the period: Evertoken makes the call once per period, and renews a revoked
+	// token at most once per period.
 	Every time.Duration
-	// URL is sent a GET; empty for the provider's own call.
+	// URL is the URL of the GET request; empty for the provider's own call.
 	URL string
 }
 
-// A secret takes one version in 15 minutes, so that a token cannot be renewed
-// more often; a probe less often than once a day would find nothing in time.
+// The limits of Probe.Every. A secret accepts one version in 15 minutes, so Evertoken
+// cannot renew a token more often. A probe less often than once a day would detect nothing
+// in time.
 const (
 	leastProbe = 15 * time.Minute
 	mostProbe  = 24 * time.Hour

@@ -10,34 +10,32 @@ import (
 
 // use is one connection's use of a document.
 type use struct {
-	entry  int    // in the list of what is declared
-	member string // that names the document
-	id     string // as the connection gives it
-	// perhaps is set where the id is an ARN that names the document only if its
-	// last six letters are not part of the name.
+	entry  int    // index in the list of declared connections
+	member string // the member that names the document
+	id     string // as the connection writes it
+	// perhaps is set if the id is an ARN that refers to the document only if its last six
+	// letters are not part of the name.
 	perhaps bool
 }
 
-// wanted is a document that several connections want, in roles that exclude each
-// other.
+// wanted is a document that several connections use in roles that exclude each other.
 type wanted struct {
 	what string // "secret", "parameter" or "FlexNet token"
 	name string
 	uses []use
 }
 
-// keepRoles refuses connections that want a document in a role that another
-// connection's use of it excludes: each session, token, copy and FlexNet token
-// belongs to one connection and is nobody's credential, and a credential serves
-// connections of one provider.
+// keepRoles rejects connections that use a document in a role that another connection's use
+// of it excludes: each session, token, copy and FlexNet token belongs to one connection and
+// cannot be a credential, and a credential serves connections of one provider.
 //
-// A connection whose name is in the document's default name owns the document, so
-// that nobody can stop a connection by declaring another one. If no default name
-// decides, the owner is unknown and all of them are rejected. A rejected connection
-// makes no further claim, so that it cannot stop a third one.
+// A connection owns the documents whose default name contains its name, so that nobody can
+// stop a connection by declaring another one. If no default name decides, the owner is
+// unknown and keepRoles rejects all of them. A rejected connection claims nothing else, so
+// that it cannot stop a third one.
 //
-// A default name also fixes the role, even if the connection that it names is no
-// longer declared: a document named as a session can be nobody's credential.
+// A default name also fixes the role, even if its connection is no longer declared: a
+// document named as a session cannot be a credential.
 func keepRoles(all []Declared) {
 	for _, w := range conflicts(all) {
 		owner := w.owner(all)
@@ -65,7 +63,7 @@ func keepRoles(all []Declared) {
 	}
 }
 
-// conflicts are the documents that more than one connection wants.
+// conflicts returns the documents that more than one connection uses.
 func conflicts(all []Declared) []wanted {
 	byName := map[[2]string][]use{}
 	for i, d := range all {
@@ -86,7 +84,7 @@ func conflicts(all []Declared) []wanted {
 			}
 		}
 	}
-	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 }) // nearly all
+	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 }) // most documents have one use
 	var out []wanted
 	for _, key := range slices.SortedFunc(maps.Keys(byName),
 		func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
@@ -105,7 +103,7 @@ const (
 	flexnetToken = "FlexNet token"
 )
 
-// documents are what the connection uses, by kind.
+// documents returns what the connection uses, by kind.
 func (c Connection) documents() map[string][]document {
 	out := map[string][]document{secret: c.secrets()}
 	if c.TokenParameter != "" {
@@ -117,8 +115,8 @@ func (c Connection) documents() map[string][]document {
 	return out
 }
 
-// flexnetToken is the place of the connection's token at FlexNet Operations,
-// where a name is one token whoever asks for it; "" for another provider.
+// flexnetToken identifies the connection's token at FlexNet Operations, where a name is the
+// same token for every user; "" for another provider.
 func (c Connection) flexnetToken() string {
 	if c.Provider != "flexnet" {
 		return ""
@@ -134,13 +132,12 @@ func (c Connection) flexnetToken() string {
 	if err != nil {
 		return ""
 	}
-	// Without its path: a site may serve the same tokens with /flexnet before
-	// them and without.
+	// Ignore the path: a site may serve the same tokens with and without /flexnet.
 	return strings.ToLower(s.TokenName) + " at " + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 }
 
-// byAccount parts uses of secrets of one name by the account that each is in.
-// Where an account is not known, they may all be one.
+// byAccount groups uses of secrets with the same name by account. If an account is unknown,
+// all uses may be of one secret and form one group.
 func byAccount(all []Declared, what string, uses []use) [][]use {
 	if what != secret {
 		return [][]use{uses}
@@ -162,14 +159,14 @@ func (w wanted) excludes(all []Declared, a, b use) bool {
 		return false
 	}
 	if (a.perhaps || b.perhaps) && a.member == "credential" && b.member == "credential" {
-		return false // two credentials whose names may be one do no harm to each other
+		return false // two credentials that may be the same secret do no harm
 	}
 	return a.member != "credential" || b.member != "credential" ||
 		all[a.entry].Connection.Provider != all[b.entry].Connection.Provider
 }
 
-// contradicts reports whether a member gives a document that has the default
-// name of one in another role, of which one is a credential's.
+// contradicts reports whether a member uses a document whose default name says another
+// role, if one of the two roles is a credential.
 func contradicts(member, name string) bool {
 	if defaultOf(name) == "" {
 		return false
@@ -183,8 +180,8 @@ func contradicts(member, name string) bool {
 	return false
 }
 
-// misnamed refuses a connection that gives a credential the place of another
-// document, or the other way round. Its error is an [*Error] or nil.
+// misnamed rejects a connection that uses a document with the name of a session, token or
+// copy as its credential, or the reverse. Its error is an [*Error] or nil.
 func (c Connection) misnamed(parameter string) error {
 	for _, d := range c.secrets() {
 		if name := SecretName(d.id); contradicts(d.member, name) {
@@ -197,7 +194,7 @@ func (c Connection) misnamed(parameter string) error {
 	return nil
 }
 
-// rival is another use that excludes u.
+// rival returns another use that excludes u.
 func (w wanted) rival(all []Declared, u use) (use, bool) {
 	for _, other := range w.uses {
 		if w.excludes(all, u, other) {
@@ -207,9 +204,9 @@ func (w wanted) rival(all []Declared, u use) (use, bool) {
 	return use{}, false
 }
 
-// owner is the use of the connection whose name is in the document's default
-// name: evertoken/<name>/… of a secret, …/<name> of a parameter. A FlexNet token
-// has no default name.
+// owner returns the use by the connection whose name is in the document's default name:
+// evertoken/<name>/… of a secret, …/<name> of a parameter. A FlexNet token has no default
+// name.
 func (w wanted) owner(all []Declared) *use {
 	name := ""
 	switch w.what {
@@ -226,8 +223,8 @@ func (w wanted) owner(all []Declared) *use {
 	return nil
 }
 
-// refuse says which connection wants the document too, where both are declared,
-// and what to do.
+// refuse sets the error of u: which other connection uses the document, where both are
+// declared, and what to do.
 func refuse(all []Declared, w wanted, u, other use, owned bool) {
 	d, o := &all[u.entry], all[other.entry]
 	also := "is also connection " + o.Name + "'s " + other.member + " (parameter " + o.Parameter + "): "

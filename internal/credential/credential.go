@@ -1,6 +1,6 @@
-// Package credential holds the three documents of a connection as they stand in
-// Secrets Manager: the operator's credential, the session and the token. It
-// parses and encodes; it decides nothing and knows no AWS.
+// Package credential defines the three documents of a connection in Secrets Manager: the
+// operator's credential, the session and the token. It parses and encodes them; it decides
+// nothing and does not use AWS.
 package credential
 
 import (
@@ -17,8 +17,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// The members of a credential document that providers know. Others are kept
-// untouched.
+// The members of a credential document that providers know. Evertoken preserves all others.
 const (
 	ClientID     = "client_id"
 	ClientSecret = "client_secret"
@@ -30,15 +29,15 @@ const (
 	Certificate  = "certificate"
 	SubjectToken = "subject_token"
 	ActorToken   = "actor_token"
-	// Hosts are where the credential may be sent; see [Credential.Hosts].
+	// Hosts lists where the credential may be sent; see [Credential.Hosts].
 	Hosts = "hosts"
 )
 
 var knownMembers = []string{ClientID, ClientSecret, RefreshToken, Username, Password,
 	PrivateKey, KeyID, Certificate, SubjectToken, ActorToken, MadeFor}
 
-// Error says what is wrong with a document and what to do about it. It never
-// holds a value.
+// Error says what is wrong with a document and how to correct it. It never contains a
+// value.
 type Error struct {
 	Document string // "credential", "session" or "token"
 	Member   string // the member at fault; empty for the whole document
@@ -81,7 +80,7 @@ func Parse(document redact.Secret) (Credential, error) {
 				return Credential{}, &Error{"credential", name, "is not a JSON string: write " +
 					"it in quotes"}
 			}
-			s = string(value) // a JSON Web Key as the object that it is
+			s = string(value) // a JSON Web Key, stored as an object
 		}
 		if strings.ContainsRune(s, 0) {
 			return Credential{}, &Error{"credential", name, "holds a NUL character, which no " +
@@ -102,11 +101,11 @@ func Parse(document redact.Secret) (Credential, error) {
 	return c, nil
 }
 
-// Hosts are those that the credential is bound to by its own member "hosts":
-// where there are any, it is sent to no others.
+// Hosts returns the hosts in the credential's own member "hosts". If there are any, the
+// credential may be sent only to them.
 func (c Credential) Hosts() hosts.List { return c.hosts }
 
-// Only returns a copy with the named members alone, bound to the same hosts.
+// Only returns a copy with only the named members, bound to the same hosts.
 func (c Credential) Only(names ...string) Credential {
 	out := Credential{hosts: c.hosts}
 	for _, name := range names {
@@ -117,13 +116,12 @@ func (c Credential) Only(names ...string) Credential {
 	return out
 }
 
-// maxNested is how deep the objects of a document may be in which a setting finds
-// a member.
+// maxNested is how many levels of nested objects a setting can name a member in.
 const maxNested = 4
 
-// takeOthers takes the members that only a setting can name, as they are stored:
-// only the setting tells what may be trimmed. One within an object is named with
-// a dot, as boxAppSettings.clientID; a name that stands above goes first.
+// takeOthers adds the members that only a setting can name, exactly as stored: only the
+// setting decides whether to trim them. A member of a nested object is named with dots, as
+// boxAppSettings.clientID; if a top-level member has that name, it takes precedence.
 func (c Credential) takeOthers(within string, members map[string]json.RawMessage, depth int) {
 	for name, value := range members {
 		var s *string
@@ -143,7 +141,7 @@ func (c Credential) takeOthers(within string, members map[string]json.RawMessage
 	}
 }
 
-// Names are the members that are strings and not empty, in name order.
+// Names returns the names of the members that are non-empty strings, sorted.
 func (c Credential) Names() []string {
 	var names []string
 	for name, value := range c.members {
@@ -155,14 +153,14 @@ func (c Credential) Names() []string {
 	return names
 }
 
-// Get returns a member, or the zero Secret where it is not a string. A known
-// one is trimmed unless it is the password; any other is as stored.
+// Get returns a member, or the zero Secret if it is missing or not a string. A known member
+// is trimmed unless it is the password; any other is returned as stored.
 func (c Credential) Get(name string) redact.Secret { return c.members[name] }
 
-// Has reports whether all the named members are there and not empty.
+// Has reports whether all the named members are present and not empty.
 func (c Credential) Has(names ...string) bool { return len(c.Missing(names...)) == 0 }
 
-// Missing returns those of the named members that are absent or empty.
+// Missing returns the named members that are absent or empty.
 func (c Credential) Missing(names ...string) []string {
 	var missing []string
 	for _, name := range names {
@@ -173,8 +171,8 @@ func (c Credential) Missing(names ...string) []string {
 	return missing
 }
 
-// Require returns an [*Error] naming the first of the members that is missing,
-// with what it is needed for.
+// Require returns an [*Error] that names the first missing member and says which purpose
+// needs it; nil if none is missing.
 func (c Credential) Require(purpose string, names ...string) error {
 	if missing := c.Missing(names...); len(missing) > 0 {
 		return &Error{"credential", missing[0], "is missing or empty: " + purpose + " needs " +
@@ -196,14 +194,14 @@ func (c Credential) With(name string, value redact.Secret) Credential {
 	}
 	out.raw[name], out.members[name] = redact.New(string(b)), value
 	if name == Hosts {
-		if bound, err := hosts.ParseMember(b); err == nil { // else the document will not be read
+		if bound, err := hosts.ParseMember(b); err == nil { // an invalid list makes Parse reject the document
 			out.hosts = bound
 		}
 	}
 	return out
 }
 
-// Encode returns the document, members in name order.
+// Encode returns the document as JSON, its members sorted by name.
 func (c Credential) Encode() redact.Secret {
 	raw := make(map[string]json.RawMessage, len(c.raw))
 	for name, value := range c.raw {
@@ -212,9 +210,9 @@ func (c Credential) Encode() redact.Secret {
 	return encode(raw)
 }
 
-// Fingerprint is the SHA-256, in hex, over the named members, each as name NUL
-// value NUL, in name order: it tells whether a session was opened by these very
-// values without keeping them.
+// Fingerprint returns the SHA-256, in hex, of the named members, each as name NUL value
+// NUL, sorted by name. It shows whether the same values opened a session without storing
+// them.
 func (c Credential) Fingerprint(names ...string) string {
 	sorted := slices.Sorted(slices.Values(names))
 	h := sha256.New()
@@ -224,8 +222,8 @@ func (c Credential) Fingerprint(names ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// object decodes a document that must be one JSON object. What copying put
-// around it is taken off: a byte order mark, and the quotes of a JSON string.
+// object decodes a document that must be one JSON object. It removes what copying may add:
+// a byte order mark, and the quotes of a JSON string.
 func object(document string, content redact.Secret) (map[string]json.RawMessage, error) {
 	text := strings.TrimPrefix(content.Reveal(), byteOrderMark)
 	var inner string
@@ -250,7 +248,7 @@ func object(document string, content redact.Secret) (map[string]json.RawMessage,
 		return nil, &Error{document, "", problem}
 	}
 	if strictjson.Members(text) == len(raw) {
-		return raw, nil // as nearly always, and told without a second decoder
+		return raw, nil // the usual case, found without a second decoder
 	}
 	for name, twice := range strictjson.Repeated([]byte(text)) {
 		if twice && (name == Hosts || slices.Contains(knownMembers, name)) {
@@ -260,10 +258,10 @@ func object(document string, content redact.Secret) (map[string]json.RawMessage,
 	return raw, nil
 }
 
-// byteOrderMark is what PowerShell and Notepad put before a text in UTF-8.
+// byteOrderMark is what PowerShell and Notepad write before UTF-8 text.
 const byteOrderMark = "\ufeff"
 
-// encode marshals a document of our own making.
+// encode marshals a document that Evertoken writes.
 func encode(v any) redact.Secret {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

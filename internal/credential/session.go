@@ -8,27 +8,28 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Session is Evertoken's own document: the refresh token now in force and when
-// its session began.
+// Session is Evertoken's own document: the current refresh token, and when its session
+// began.
 type Session struct {
 	RefreshToken redact.Secret
-	// StartedAt is when the grant that opened the session was made. A refresh
-	// does not move it.
+	// StartedAt is when the grant that opened the session was made. A refresh does not
+	// change it.
 	StartedAt time.Time
 	// RefreshedAt is when RefreshToken was received.
 	RefreshedAt time.Time
-	// ExpiresAt is when RefreshToken dies unused; zero if not told.
+	// ExpiresAt is when RefreshToken expires if it is not used; zero if unknown.
 	ExpiresAt time.Time
-	// EndsAt is the absolute end of the session as the provider showed it: a
-	// refresh no longer moved ExpiresAt. Zero where it showed none.
+	// EndsAt is the absolute end of the session, which Evertoken learns when a refresh no
+	// longer moves ExpiresAt. Zero if unknown.
 	EndsAt time.Time
-	// OpenedBy is the [Credential.Fingerprint] of the members that the opening
-	// grant used.
+	// OpenedBy is the [Credential.Fingerprint] of the members that the grant which opened
+	// the session used.
 	OpenedBy string
-	// OpeningAt is set, and all else empty, in the version that says only that
-	// a session is being opened.
+	// OpeningAt is set, and everything else except OpeningWith is empty, in a version that
+	// only marks that Evertoken is opening a session.
 	OpeningAt time.Time
-	// OpeningWith is the fingerprint of what a session is being opened with.
+	// OpeningWith is the fingerprint of the members with which Evertoken is opening a
+	// session.
 	OpeningWith string
 }
 
@@ -44,8 +45,8 @@ type sessionWire struct {
 	Nonce        string     `json:"nonce,omitempty"`
 }
 
-// ParseSession reads a session document. Its error is an [*Error]; a document
-// without any member is an empty session, as an operator leaves it.
+// ParseSession reads a session document. Its error is an [*Error]. A document without
+// members is an empty session; operators create it that way.
 func ParseSession(document redact.Secret) (Session, error) {
 	if _, err := object("session", document); err != nil {
 		return Session{}, err
@@ -70,9 +71,9 @@ func ParseSession(document redact.Secret) (Session, error) {
 // Encode returns the document. Times are written in UTC, to the second.
 func (s Session) Encode() redact.Secret { return s.encode("") }
 
-// EncodeUnique returns the document with a nonce, so that two writers of the
-// same facts cannot write the same bytes. Secrets Manager takes a second put of
-// equal bytes under one version id for a repetition, and refuses other bytes.
+// EncodeUnique returns the document with a nonce, so that two writers of the same facts
+// never write the same bytes. Secrets Manager treats a second put of equal bytes under one
+// version id as a repetition, and refuses different bytes.
 func (s Session) EncodeUnique(nonce string) redact.Secret { return s.encode(nonce) }
 
 func (s Session) encode(nonce string) redact.Secret {
@@ -84,8 +85,7 @@ func (s Session) encode(nonce string) redact.Secret {
 	return encode(w)
 }
 
-// Opening reports whether this version says only that a session is being
-// opened.
+// Opening reports whether this version only marks that Evertoken is opening a session.
 func (s Session) Opening() bool {
 	return !s.OpeningAt.IsZero() && s.RefreshToken.IsZero() && s.OpenedBy == ""
 }
@@ -107,8 +107,8 @@ func value(t *time.Time) time.Time {
 
 const notATime = "has a date that does not exist"
 
-// writable reports whether all the times can be written in JSON: RFC 3339 has
-// four digits for the year, and a time in another zone may leave them in UTC.
+// writable reports whether all the times can be written in JSON: RFC 3339 years have four
+// digits, and converting a time to UTC may change its year.
 func writable(times ...time.Time) bool {
 	return !slices.ContainsFunc(times, func(t time.Time) bool { return t.Year() < 1 || t.Year() > 9999 })
 }

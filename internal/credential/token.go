@@ -13,28 +13,28 @@ import (
 	"evertoken/internal/redact"
 )
 
-// Token is the document that applications read. It is flat, so that ECS and
-// CloudFormation can take one key of it.
+// Token is the document that applications read. It is flat, so that ECS and CloudFormation
+// can read one key of it.
 type Token struct {
 	AccessToken redact.Secret
 	TokenType   string // "Bearer"
 	ExpiresAt   time.Time
 	IssuedAt    time.Time
-	// RenewAfter is when Evertoken means to renew it. A reader may keep the
+	// RenewAfter is when Evertoken plans to renew the token. An application may cache the
 	// token until then.
 	RenewAfter time.Time
-	Scope      string // empty where not known
+	Scope      string // empty if unknown
 	Provider   string
 	Connection string
-	APIURL     string // where the token is used; empty where not known
-	// NeedsPersonAt is the end of what only a person can renew; zero where not
-	// known.
+	APIURL     string // where applications use the token; empty if unknown
+	// NeedsPersonAt is when something expires that only a person can renew; zero if
+	// unknown.
 	NeedsPersonAt time.Time
-	// LookAfter is the earliest time at which anything is due: until then the
-	// token alone tells all that a run needs. Zero where not known.
+	// LookAfter is the earliest time at which a run has anything to do for this connection:
+	// until then, reading the token document alone is enough. Zero if unknown.
 	LookAfter time.Time
-	// Publish are further members, by name, that readers asked for. None has the
-	// name of a member above.
+	// Publish are further members, by name, that the connection asks to publish. None may
+	// have the name of a member above.
 	Publish map[string]string
 }
 
@@ -89,9 +89,9 @@ func ParseToken(document redact.Secret) (Token, error) {
 	return t, nil
 }
 
-// Encode returns the document. Times are written in UTC, to the second.
-// The member authorization, the ready header value, is left out of a parameter:
-// it would double the size, and a standard parameter holds 4 KiB.
+// Encode returns the document as JSON. Times are written in UTC, to the second. inParameter
+// omits the member authorization, the ready header value: it would double the size, and a
+// standard parameter is limited to 4 KiB.
 func (t Token) Encode(inParameter bool) redact.Secret {
 	w := tokenWire{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType,
@@ -115,14 +115,14 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 	return redact.New(strings.TrimSuffix(known, "}") + "," + strings.TrimPrefix(further, "{"))
 }
 
-// ownMember reports whether a name is one of the document's own, in any case:
-// package json takes a member of another case for the same.
+// ownMember reports whether a name is one of the document's own, in any case: encoding/json
+// matches members without regard to case.
 func ownMember(name string) bool {
 	return slices.ContainsFunc(TokenMembers, func(own string) bool { return strings.EqualFold(own, name) })
 }
 
-// further are the members of a document that are strings and none of its own,
-// nil if there are none.
+// further returns the members of a document that are strings and not its own, nil if there
+// are none.
 func further(raw map[string]json.RawMessage) map[string]string {
 	var out map[string]string
 	for name, value := range raw {
@@ -138,14 +138,14 @@ func further(raw map[string]json.RawMessage) map[string]string {
 	return out
 }
 
-// Sum is the SHA-256 of a secret, in hex.
+// Sum returns the SHA-256 of a secret, in hex.
 func Sum(s redact.Secret) string {
 	sum := sha256.Sum256([]byte(s.Reveal()))
 	return hex.EncodeToString(sum[:])
 }
 
-// wrongMember names the member that a decoding error is about. The error itself
-// may quote the value.
+// wrongMember returns the member that a decoding error is about. The error itself may quote
+// the value.
 func wrongMember(err error) string {
 	if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return typeErr.Field

@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// defaultPort is meant where an entry or a URL names none: every provider's URL
-// is https.
+// defaultPort applies if an entry or a URL names no port: every provider's URL is https.
 const defaultPort = "443"
 
-// Entry is one allowed host: a name, every name below a domain, or a loopback
-// address; each at one port.
+// Entry is one allowed host: a name, every name below a domain, or a loopback address, each
+// at one port.
 type Entry struct {
 	name string // in lower case; for below, the domain without "*."
 	port string
@@ -23,7 +22,7 @@ type Entry struct {
 	below bool
 }
 
-// String writes the entry as it is written in a list.
+// String returns the entry in the form that a list uses.
 func (e Entry) String() string {
 	name := e.name
 	if e.below {
@@ -49,7 +48,7 @@ func (e Entry) matches(t target) bool {
 // List is a list of allowed hosts. The zero List allows none.
 type List []Entry
 
-// String joins the entries with commas, as EVERTOKEN_ALLOWED_HOSTS has them.
+// String joins the entries with commas, the form of EVERTOKEN_ALLOWED_HOSTS.
 func (l List) String() string {
 	texts := make([]string, len(l))
 	for i, e := range l {
@@ -58,8 +57,8 @@ func (l List) String() string {
 	return strings.Join(texts, ",")
 }
 
-// With returns the list with one entry more, as text; entries that are there
-// already stand once.
+// With returns the list with one more entry, given as text. It returns the list unchanged
+// if the entry is invalid or already in it.
 func (l List) With(entry string) List {
 	e, problem := parseEntry(entry)
 	if problem != "" || slices.Contains(l, e) {
@@ -68,9 +67,8 @@ func (l List) With(entry string) List {
 	return append(slices.Clone(l), e)
 }
 
-// EntryError says what is wrong with one entry of a list. It names the entry by
-// its place and never repeats it: what stands in the wrong place may be a
-// secret.
+// EntryError says what is wrong with one entry of a list. It names the entry by its
+// position and never repeats it: a value in the wrong place may be a secret.
 type EntryError struct {
 	Position int // from 1
 	Problem  string
@@ -78,7 +76,7 @@ type EntryError struct {
 
 func (e *EntryError) Error() string { return fmt.Sprintf("entry %d %s", e.Position, e.Problem) }
 
-// Must is [Parse] for lists that stand in the code.
+// Must is [Parse] for lists in source code. It panics if an entry is invalid.
 func Must(entries ...string) List {
 	l, err := parseAll(entries)
 	if err != nil {
@@ -87,9 +85,9 @@ func Must(entries ...string) List {
 	return l
 }
 
-// Parse reads a list as EVERTOKEN_ALLOWED_HOSTS has it: entries with commas
-// between them, white space around them ignored. An entry is host, host:port or
-// *.domain. An empty text is an empty list. Its error is an [*EntryError].
+// Parse reads a list in the form of EVERTOKEN_ALLOWED_HOSTS: entries separated by commas,
+// with white space around them ignored. An entry is host, host:port or *.domain. An empty
+// text is an empty list. Its error is an [*EntryError].
 func Parse(text string) (List, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -97,9 +95,9 @@ func Parse(text string) (List, error) {
 	return parseAll(strings.Split(text, ","))
 }
 
-// ParseMember reads the member "hosts" of a credential: a JSON list of entries,
-// or one string with commas. A list without an entry is refused, since it would
-// allow nothing. Its error says what is wrong, never the value.
+// ParseMember reads the member "hosts" of a credential: a JSON list of entries, or one
+// string with commas. It rejects an empty list, which would allow nothing. Its error says
+// what is wrong and never contains the value.
 func ParseMember(value []byte) (List, error) {
 	const form = `must be a list of hosts, such as ["login.example.com"], or one comma-separated string`
 	var list []string
@@ -170,7 +168,7 @@ func parseEntry(text string) (e Entry, problem string) {
 	return Entry{name: t.name, port: port, below: below}, ""
 }
 
-// splitPort takes the port off an entry.
+// splitPort separates the port from an entry.
 func splitPort(text string) (host, port, problem string) {
 	host, port = text, defaultPort
 	colon := strings.LastIndexByte(text, ':')
@@ -193,25 +191,24 @@ func validPort(port string) bool {
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == port
 }
 
-// target is a host as it is asked for.
+// target is the host and port that a request goes to.
 type target struct {
 	name    string // in lower case; an IPv6 address in brackets
 	port    string
-	literal bool // a loopback address: others are never a target
+	literal bool // a loopback address; no other address can be a target
 }
 
-// loopback reports whether the target is this very machine by its name or
-// address.
+// loopback reports whether the target names this machine.
 func (t target) loopback() bool { return t.literal || t.name == "localhost" }
 
 // parseHost reads a host name or a loopback address, without a port.
 //
-// Whatever a resolver might take for an address is refused but a loopback
-// address in its usual spelling. An address has no name that a certificate
-// authority or an operator would have checked, and 169.254.169.254 in one of its
-// many spellings is the commonest target of a forged request. As in the URL
-// standard (https://url.spec.whatwg.org/#ends-in-a-number-checker) a name whose
-// last label is a number is an address.
+// It rejects everything that a resolver might take for an address, except a loopback
+// address in its usual spelling. An address has no name that a certificate authority or an
+// operator could have checked, and 169.254.169.254 in one of its many spellings is the most
+// common target of server-side request forgery. As in the URL standard
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker), a name whose last label is a
+// number is an address.
 func parseHost(host string) (t target, problem string) {
 	const address = "is an IP address: write the host's name instead, the one in its certificate"
 	if host == "" {
@@ -252,8 +249,8 @@ func parseHost(host string) (t target, problem string) {
 	return target{name: name}, ""
 }
 
-// number reports whether a resolver may take a label for a number: decimal,
-// octal, or hexadecimal.
+// number reports whether a resolver may read a label as a decimal, octal or hexadecimal
+// number.
 func number(label string) bool {
 	digits := "0123456789"
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {

@@ -1,7 +1,7 @@
-// Package hosts decides where a credential may be sent. Whoever may write a
-// connection may name any URL; without this rule a URL of theirs would be sent
-// every password, client secret and refresh token. The package is a pure rule:
-// it resolves and sends nothing, and knows no provider.
+// Package hosts decides where a credential may be sent. Anyone who can write a connection
+// can name any URL; without this rule, Evertoken would send every password, client secret
+// and refresh token there. The package only decides: it resolves and sends nothing, and
+// knows no provider.
 package hosts
 
 import (
@@ -12,38 +12,36 @@ import (
 	"strings"
 )
 
-// Policy says to which hosts a credential, and whatever was obtained with it (a
-// session, an assertion, a token), may be sent. The zero Policy allows none.
+// Policy says to which hosts a credential, and what is obtained with it (a session, an
+// assertion, a token), may be sent. The zero Policy allows none.
 type Policy struct {
-	// Vendor are the hosts of the provider itself, such as login.flexera.com.
-	// A host under which anybody can have a tenant is none of them.
+	// Vendor are the provider's own hosts, such as login.flexera.com. It must not contain a
+	// host under which anybody can have a tenant.
 	Vendor List
-	// Allowed are those of EVERTOKEN_ALLOWED_HOSTS.
+	// Allowed are the hosts in EVERTOKEN_ALLOWED_HOSTS.
 	Allowed List
-	// Bound are those of the credential's own member "hosts". Where there are
-	// any, they alone count.
+	// Bound are the hosts in the credential's own member "hosts". If there are any, only
+	// they are allowed.
 	Bound List
-	// Loopback is set by EVERTOKEN_ALLOW_LOOPBACK_HTTP=1: a loopback host is
-	// allowed at any port, and http to it, unless the credential is bound.
+	// Loopback is set by EVERTOKEN_ALLOW_LOOPBACK_HTTP=1. It allows a loopback host at any
+	// port, also by http, unless the credential is bound.
 	Loopback bool
-	// Secret is the name of the credential's secret, for the remedy.
+	// Secret is the name of the credential's secret, for [Refused.Remedy].
 	Secret string
 }
 
-// Refused says why a credential is not sent to a host, and how to allow that.
+// Refused says why Evertoken does not send a credential to a host, and how to allow it.
 type Refused struct {
-	// Host is the host that was refused, fit for a log line.
-	Host string
-	// Problem says why.
+	// Host is the rejected host, in a form that is safe in a log line.
+	Host    string
 	Problem string
-	// Remedy says what would allow it, in whole sentences; empty if nothing
-	// does.
+	// Remedy says in whole sentences how to allow the host; empty if nothing can.
 	Remedy string
 }
 
 func (r *Refused) Error() string { return r.Problem }
 
-// grounds are why a host is allowed.
+// grounds is the reason why a host is allowed.
 type grounds int
 
 const (
@@ -53,8 +51,7 @@ const (
 	byLoopback         // it is this very machine
 )
 
-// Check returns nil if the credential may be sent to the URL, and a [*Refused]
-// otherwise.
+// Check returns nil if the credential may be sent to the URL, otherwise a [*Refused].
 func (p Policy) Check(u *url.URL) error {
 	_, err := p.judge(u)
 	return err
@@ -109,7 +106,7 @@ func (l List) allows(t target) bool {
 	return false
 }
 
-// targetOf is the host and port of a URL.
+// targetOf returns the host and port of a URL.
 func targetOf(u *url.URL) (t target, problem string) {
 	switch {
 	case u.Opaque != "" || u.Host == "":
@@ -136,10 +133,10 @@ func targetOf(u *url.URL) (t target, problem string) {
 	return t, ""
 }
 
-// entry is the target as an entry of a list would have it.
+// entry returns the target in the form of a list's entry.
 func (t target) entry() string { return Entry{name: t.name, port: t.port}.String() }
 
-// refuse names the ways in which an operator can allow the host.
+// refuse returns the error that names the ways in which an operator can allow the host.
 func (p Policy) refuse(t target) *Refused {
 	entry := t.entry()
 	r := &Refused{Host: entry}
@@ -164,16 +161,16 @@ func (p Policy) refuse(t target) *Refused {
 	return r
 }
 
-// metadata are the addresses at which AWS hands out a machine's credentials:
-// EC2's metadata in IPv4 and IPv6, ECS's and EKS's.
+// metadata are the addresses at which AWS provides a machine's credentials: EC2's metadata
+// service in IPv4 and IPv6, ECS's and EKS's.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254"),
 	netip.MustParseAddr("169.254.170.2"), netip.MustParseAddr("169.254.170.23"),
 	netip.MustParseAddr("fd00:ec2::23"),
 }
 
-// notPublic are further networks that are nobody's on the Internet: RFC 6890,
-// RFC 6598 for the shared address space, and RFC 3879 for site-local addresses.
+// notPublic are further networks that are not on the public Internet: RFC 6890, RFC 6598
+// for the shared address space, and RFC 3879 for site-local addresses.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
 	netip.MustParsePrefix("192.0.0.0/24"),
@@ -183,22 +180,22 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),
 }
 
-// carriers are networks whose addresses carry an IPv4 address, from the byte at.
+// carriers are networks whose IPv6 addresses contain an IPv4 address, starting at byte at.
 var carriers = []struct {
 	netip.Prefix
 	at int
 }{
 	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64, RFC 6052
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // NAT64 of one's own, RFC 8215
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // a local NAT64 prefix
 	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4, RFC 3056
 	{netip.MustParsePrefix("::/96"), 12},          // RFC 4291 section 2.5.5.1
 }
 
-// CheckAddress returns nil if a connection to the address may be made for the
-// URL, and a [*Refused] otherwise. A name can be pointed anywhere by whoever
-// holds its domain: a private or link-local address is connected to only where
-// an operator named the host, a loopback address only where loopback is allowed
-// or the host was named, and the addresses of AWS's metadata services never.
+// CheckAddress returns nil if Evertoken may connect to the address for the URL, otherwise a
+// [*Refused]. Whoever owns a domain can point its names anywhere. Evertoken therefore
+// connects to a private or link-local address only if an operator named the host, to a
+// loopback address only if loopback is allowed or an operator named the host, and never to
+// the addresses of AWS's metadata services.
 func (p Policy) CheckAddress(u *url.URL, address netip.Addr) error {
 	why, err := p.judge(u)
 	if err != nil {
@@ -222,7 +219,7 @@ func (p Policy) CheckAddress(u *url.URL, address netip.Addr) error {
 		kind = "a link-local address"
 	case within(notPublic, a):
 		kind = "an address that is not public"
-	case why == byLoopback: // "localhost" that is another machine
+	case why == byLoopback: // "localhost" resolves to another machine
 		return refuseAddress(u, "an address of another machine", "")
 	default:
 		return nil
@@ -234,8 +231,8 @@ func (p Policy) CheckAddress(u *url.URL, address netip.Addr) error {
 	return refuseAddress(u, kind, p.refuse(t).Remedy)
 }
 
-// plain is the address without a zone, and an IPv4 address that an IPv6 one
-// carries as such.
+// plain returns the address without a zone. For an IPv6 address that contains an IPv4
+// address, it returns the IPv4 address.
 func plain(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.IsLoopback() || a.IsUnspecified() {
@@ -277,8 +274,8 @@ func refuseAddress(u *url.URL, kind, remedy string) *Refused {
 		": its name resolves to " + kind, Remedy: remedy}
 }
 
-// Dials reports whether an address to dial, as host:port, is the URL's own. It
-// is not where the connection goes to a proxy, which the environment names.
+// Dials reports whether an address to dial, as host:port, is the URL's own. It is not if
+// the connection goes to a proxy that the environment names.
 func Dials(u *url.URL, address string) bool {
 	t, problem := targetOf(u)
 	if problem != "" {
@@ -287,8 +284,8 @@ func Dials(u *url.URL, address string) bool {
 	return strings.EqualFold(address, net.JoinHostPort(strings.Trim(t.name, "[]"), t.port))
 }
 
-// Printable keeps a host fit for a log line: what no host name has is escaped,
-// and what is too long is cut.
+// Printable makes a host safe for a log line: it escapes characters that no host name has,
+// and cuts a long one.
 func Printable(host string) string {
 	if host == "" {
 		return "no host"

@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// parseJSON reads a JSON Web Key (RFC 7517), a set of them, or the JSON file of
-// a service account that has the key in its member private_key.
+// parseJSON reads a JSON Web Key (RFC 7517), a set of them, or a service account's JSON
+// file, whose member private_key contains the key. problem is empty if it succeeds.
 func parseJSON(text, id string) (Key, string) {
 	var object struct {
 		KeyType    string            `json:"kty"`
@@ -56,8 +56,7 @@ func parseJSON(text, id string) (Key, string) {
 	return Key{signer: redact.Wrap(&signer), ID: jwk.KeyID, Certificates: jwk.Certificates}, ""
 }
 
-// oneOf picks the key of a set: the one with the credential's key_id, or the
-// only one that is there.
+// oneOf picks a key from a set: the one with the credential's key_id, or the only one.
 func oneOf(set []json.RawMessage, id string) (Key, string) {
 	if len(set) > 1 {
 		var fitting []json.RawMessage

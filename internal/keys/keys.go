@@ -15,24 +15,24 @@ import (
 	"evertoken/internal/redact"
 )
 
-// minRSABits is what RFC 7518 sections 3.3 and 3.5 demand of a key for RS256
-// and PS256.
+// minRSABits is the least size of an RSA key that RFC 7518 sections 3.3 and 3.5 allow for
+// RS256 and PS256.
 const minRSABits = 2048
 
-// Key is a private key as a credential holds it.
+// Key is a private key from a credential. The zero Key has no signer.
 type Key struct {
 	signer redact.Box[crypto.Signer]
-	// ID is the credential's id for the key, else the kid of a JSON Web Key; empty if
-	// neither is there.
+	// ID is the credential's id for the key, else the kid of a JSON Web Key; empty if there
+	// is neither.
 	ID string
-	// Certificates are those stored beside the key, the key's own first; none if
-	// there are none.
+	// Certificates are the certificates stored with the key, the key's own first; nil if
+	// none are stored.
 	Certificates []*x509.Certificate
 }
 
-// Signer is the key itself: an *rsa.PrivateKey of at least 2048 bits, an
-// *ecdsa.PrivateKey on P-256, P-384 or P-521, or an ed25519.PrivateKey. It is nil
-// for the zero Key.
+// Signer returns the key itself: an *rsa.PrivateKey of at least 2048 bits, an
+// *ecdsa.PrivateKey on P-256, P-384 or P-521, or an ed25519.PrivateKey. It is nil for the
+// zero Key.
 func (k Key) Signer() crypto.Signer {
 	if s := k.signer.Reveal(); s != nil {
 		return *s
@@ -40,16 +40,14 @@ func (k Key) Signer() crypto.Signer {
 	return nil
 }
 
-// Member is a member of a credential: the name under which it is stored, for
-// errors, and its value.
+// Member is a member of a credential: its name, for errors, and its value.
 type Member struct {
 	Name  string
 	Value redact.Secret
 }
 
-// Read reads a private key, with the id that the credential has for it, zero if
-// none, and its certificates, zero if none are stored. Its error is a
-// [*credential.Error] that names the member at fault.
+// Read reads a private key, the credential's id for it (zero if none), and its certificates
+// (zero if none). Its error is a [*credential.Error] that names the member at fault.
 func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 	key, problem := parse(private.Value, id.Reveal())
 	if problem == "" {
@@ -74,8 +72,8 @@ func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 	return key, nil
 }
 
-// TLS returns the key and its certificates as mutual TLS shows them (RFC 8705),
-// or the zero Box where the key has no certificate.
+// TLS returns the key and its certificates for mutual TLS (RFC 8705), or the zero Box if
+// the key has no certificate.
 func (k Key) TLS() redact.Box[tls.Certificate] {
 	if len(k.Certificates) == 0 {
 		return redact.Box[tls.Certificate]{}
@@ -91,8 +89,8 @@ func wrong(member, problem string) error {
 	return &credential.Error{Document: "credential", Member: member, Problem: problem}
 }
 
-// ownFirst puts the key's own certificate before the others, which keep their
-// order, and reports whether it is among them. None at all is well too.
+// ownFirst moves the key's own certificate to the front and keeps the order of the others.
+// It reports whether the key's own is among them; without any certificates it reports true.
 func ownFirst(key crypto.Signer, certificates []*x509.Certificate) ([]*x509.Certificate, bool) {
 	if len(certificates) == 0 {
 		return nil, true
@@ -110,7 +108,7 @@ func ownFirst(key crypto.Signer, certificates []*x509.Certificate) ([]*x509.Cert
 	return nil, false
 }
 
-// unusable says why a key cannot sign what a provider takes; empty if it can.
+// unusable says why a key cannot sign what a provider accepts; empty if it can.
 func unusable(key crypto.Signer) string {
 	const kinds = "use RSA, EC (P-256, P-384, P-521) or Ed25519"
 	switch k := key.(type) {
@@ -137,7 +135,7 @@ func unusable(key crypto.Signer) string {
 	return ""
 }
 
-// parse reads a private key. id picks one of a JSON Web Key set.
+// parse reads a private key. id selects a key of a JSON Web Key set.
 func parse(document redact.Secret, id string) (Key, string) {
 	text := unwrap(document.Reveal())
 	switch {
@@ -150,7 +148,7 @@ func parse(document redact.Secret, id string) (Key, string) {
 	}
 	if der, ok := decode(text); ok {
 		if inner := string(der); armoured(inner) || len(inner) > 0 && inner[0] == '{' {
-			return parse(redact.New(inner), id) // a whole file, in base64 once more
+			return parse(redact.New(inner), id) // a whole file in another layer of base64
 		}
 		return parseDER(der)
 	}

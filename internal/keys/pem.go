@@ -12,9 +12,9 @@ import (
 	"evertoken/internal/redact"
 )
 
-// unwrap takes off what copying puts around a key: a byte order mark, white
-// space, a pair of quotes, and the two characters \n or \r in place of a line
-// break, as they come from an environment variable or the console's form.
+// unwrap removes what copying adds around a key: a byte order mark, white space, a pair of
+// quotes, and the two characters \n or \r in place of a line break, as in an environment
+// variable or the console's form.
 func unwrap(text string) string {
 	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
 	for _, quote := range []string{`"`, `'`, "`"} {
@@ -28,15 +28,15 @@ func unwrap(text string) string {
 	return text
 }
 
-// block is one armoured part of a text: everything between its two lines is
-// found, however its lines are broken. encoding/pem wants them broken rightly,
-// and a console's single line has blanks or nothing in place of the breaks.
+// block matches one PEM block: everything between its BEGIN and END lines, however its
+// lines are broken. encoding/pem requires correct line breaks, but text pasted into a
+// console's single line has spaces or nothing in their place.
 var block = lazyregexp.New(`(?s)-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END ([A-Z0-9 ]+?)-----`)
 
 func armoured(text string) bool { return strings.Contains(text, "-----BEGIN ") }
 
-// parsePEM reads the first private key of a text, and the certificates beside
-// it: openssl pkcs12 writes certificates first, and openssl ecparam the curve.
+// parsePEM reads the first private key in a text and the certificates next to it: openssl
+// pkcs12 writes certificates first, and openssl ecparam the curve.
 func parsePEM(text string) (Key, string) {
 	var key Key
 	var problem string
@@ -72,7 +72,7 @@ func parsePEM(text string) (Key, string) {
 		"KEY----- and end with -----END PRIVATE KEY-----"
 }
 
-// parsePrivate reads one block that says it is a private key.
+// parsePrivate reads one block whose type says that it is a private key.
 func parsePrivate(b *pem.Block) (Key, string) {
 	switch {
 	case b.Type == "OPENSSH PRIVATE KEY":
@@ -84,13 +84,13 @@ func parsePrivate(b *pem.Block) (Key, string) {
 	return parseDER(b.Bytes)
 }
 
-// blocks are the armoured parts of a text whose base64 can be read.
+// blocks returns the PEM blocks in a text whose base64 is valid.
 func blocks(text string) []*pem.Block {
 	var out []*pem.Block
 	for _, m := range block().FindAllStringSubmatch(text, -1) {
 		b := &pem.Block{Type: m[1], Headers: map[string]string{}}
 		body := m[2]
-		// The headers of RFC 1421: encrypted keys and openssl's bag have them.
+		// RFC 1421 headers: encrypted keys and openssl's bags have them.
 		if strings.Contains(body, ":") {
 			if strings.Contains(body, "ENCRYPTED") {
 				b.Headers["Proc-Type"] = "4,ENCRYPTED"
@@ -105,8 +105,7 @@ func blocks(text string) []*pem.Block {
 	return out
 }
 
-// decode reads base64, of either alphabet, padded or not, however its lines are
-// broken.
+// decode reads base64 in either alphabet, padded or not, however its lines are broken.
 func decode(text string) ([]byte, bool) {
 	joined := strings.Join(strings.Fields(text), "")
 	joined = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(joined), "=")
@@ -114,7 +113,7 @@ func decode(text string) ([]byte, bool) {
 	return b, err == nil && len(b) > 0
 }
 
-// parseDER reads PKCS #8, PKCS #1 or SEC 1, whatever the armour called it.
+// parseDER reads PKCS #8, PKCS #1 or SEC 1, whatever type the PEM block claims.
 func parseDER(der []byte) (Key, string) {
 	var key crypto.PrivateKey
 	for _, read := range []func([]byte) (crypto.PrivateKey, error){
@@ -131,7 +130,7 @@ func parseDER(der []byte) (Key, string) {
 	switch {
 	case ok:
 		return Key{signer: redact.Wrap(&signer)}, ""
-	case key != nil: // X25519, which agrees on keys and signs nothing
+	case key != nil: // X25519, which can agree on keys but not sign
 		return Key{}, "is of a kind that Evertoken cannot sign with: use RSA, EC (P-256, P-384, " +
 			"P-521) or Ed25519"
 	case pkcs12(der):
@@ -141,20 +140,20 @@ func parseDER(der []byte) (Key, string) {
 	return Key{}, "must be an unencrypted private key (PKCS #8, PKCS #1 or SEC 1)"
 }
 
-// pkcs12 reports whether DER is a PKCS #12 file: a sequence that begins with
-// version 3 (RFC 7292 section 4).
+// pkcs12 reports whether DER data is a PKCS #12 file: a sequence that begins with version 3
+// (RFC 7292 section 4).
 func pkcs12(der []byte) bool {
 	return len(der) > 8 && der[0] == 0x30 && bytes.Contains(der[:8], []byte{0x02, 0x01, 0x03})
 }
 
-// parseCertificates reads one or more certificates, PEM or base64 of DER.
+// parseCertificates reads one or more certificates, as PEM or as base64 of DER.
 func parseCertificates(document redact.Secret) ([]*x509.Certificate, string) {
 	text := unwrap(document.Reveal())
 	var out []*x509.Certificate
 	if armoured(text) {
 		for _, b := range blocks(text) {
 			if !strings.HasSuffix(b.Type, "CERTIFICATE") {
-				continue // a key beside it
+				continue // a key stored with the certificates
 			}
 			c, err := x509.ParseCertificate(b.Bytes)
 			if err != nil {

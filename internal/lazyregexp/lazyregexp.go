@@ -1,5 +1,5 @@
-// Package lazyregexp compiles a regular expression when it is first used: at
-// package level a few of them take longer than all else of a function's start.
+// Package lazyregexp compiles a regular expression at its first use: compiling a few of
+// them at package level takes longer than the rest of a function's cold start.
 package lazyregexp
 
 import (
@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// New returns what compiles the pattern once and returns it. The pattern must be
-// right: what uses one that is not panics, as regexp.MustCompile does.
+// New returns a function that compiles the pattern at its first call and returns the same
+// result at every call. The pattern must be valid: otherwise the function panics, as
+// regexp.MustCompile does.
 func New(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }

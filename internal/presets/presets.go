@@ -1,6 +1,6 @@
-// Package presets holds what is known of particular OAuth 2 providers, as data:
-// presets.json. A preset is a set of settings of the provider "oauth2" with the
-// source of each fact; adding one takes no Go.
+// Package presets contains facts about particular OAuth 2 providers, as data in
+// presets.json. A preset is a set of settings of the provider "oauth2", with the source of
+// each fact. Adding one needs no Go.
 package presets
 
 import (
@@ -22,53 +22,53 @@ var file []byte
 type Preset struct {
 	// Title is the provider's name in its own spelling.
 	Title string `json:"title"`
-	// GetIt says where the credential comes from.
+	// GetIt says where an operator gets the credential.
 	GetIt string `json:"get_it"`
-	// Variables are parts of the settings that differ between customers, such
-	// as a tenant. An operator gives them like settings.
+	// Variables are parts of the settings that differ between customers, such as a tenant.
+	// An operator writes them like settings.
 	Variables map[string]Variable `json:"variables"`
-	// Hosts are the provider's own that a credential may be sent to. A host
-	// under which anybody can have a tenant is none of them.
+	// Hosts are the provider's own hosts to which a credential may be sent. It must not
+	// contain a host under which anybody can have a tenant.
 	Hosts []string `json:"hosts"`
-	// Settings are those of oauth2, for every grant. Texts may hold {variable}.
+	// Settings are settings of oauth2 for every grant. Their texts may contain {variable}.
 	Settings map[string]json.RawMessage `json:"settings"`
-	// Grants are the ways to a token, by the name that the setting has.
+	// Grants are the possible grants, by the name in the setting "grant".
 	Grants map[string]Grant `json:"grants"`
-	// DefaultGrant is taken where an operator names none.
+	// DefaultGrant applies if an operator names no grant.
 	DefaultGrant string `json:"default_grant"`
-	// RefreshTokens is "single_use", or "reusable" where a refresh token lives
-	// on although it was used; empty where there are none.
+	// RefreshTokens is "single_use", or "reusable" if a refresh token survives its use;
+	// empty if the provider issues none.
 	RefreshTokens string `json:"refresh_tokens"`
-	// AtOnce is how many requests the provider's host gets at a time at most,
-	// where its documented limits ask for fewer than a run's default; 0 for the
-	// default. One of Facts has the source.
+	// AtOnce limits how many requests run at the same time at the provider's host, if its
+	// documented limits are below a run's default; 0 for the default. One of Facts names
+	// the source.
 	AtOnce int `json:"at_once"`
-	// Refusals are error codes with a meaning of the provider's own.
+	// Refusals are error codes with a meaning specific to this provider.
 	Refusals []Refusal `json:"refusals"`
 	// Facts are what an operator should know, each with its source.
 	Facts []Fact `json:"facts"`
 }
 
-// Variable is a part of the settings that an operator gives.
+// Variable is a part of the settings that an operator writes.
 type Variable struct {
 	About   string `json:"about"`
 	Example string `json:"example"`
 	Default string `json:"default"`
-	// Values are all there are, where they can be told. A template takes their
-	// parts as {variable.part}.
+	// Values are all possible values, if they are known. A template refers to their parts
+	// as {variable.part}.
 	Values map[string]map[string]string `json:"values"`
-	// Optional leaves the place in a template empty where nothing is given;
-	// After follows the value where something is.
+	// Optional makes the variable's place in a template empty if an operator gives no
+	// value. Otherwise After follows the value.
 	Optional bool   `json:"optional"`
 	After    string `json:"after"`
 }
 
-// Grant is one way to a token.
+// Grant is one way to obtain a token.
 type Grant struct {
 	Settings map[string]json.RawMessage `json:"settings"`
-	// Credential are the members that the secret needs.
+	// Credential lists the members that the secret must contain.
 	Credential []string `json:"credential"`
-	// Needs are settings that an operator must give, those of extra as
+	// Needs are settings that an operator must write; a member of extra is named
 	// extra.name.
 	Needs map[string]Need `json:"needs"`
 }
@@ -79,23 +79,24 @@ type Need struct {
 	Example string `json:"example"`
 }
 
-// Refusal is what an error code means at this provider.
+// Refusal is the meaning of an error code at this provider.
 type Refusal struct {
 	Code string `json:"code"`
-	// Class is one of those of package exchange, as text.
+	// Class is an [exchange.Class] as text.
 	Class string `json:"class"`
 	Hint  string `json:"hint"`
-	// Refresh limits the meaning to a refresh token that was sent.
+	// Refresh limits the meaning to requests that sent a refresh token.
 	Refresh bool `json:"refresh"`
 }
 
-// Fact is a sentence and where it was read.
+// Fact is a sentence and its source.
 type Fact struct {
 	Says   string `json:"says"`
 	Source string `json:"source"`
 }
 
-// all parses the file, once. It is part of the program: a test reads it too.
+// all parses the embedded file once. It can panic only if the file is wrong, and a test
+// parses it too.
 var all = sync.OnceValue(func() map[string]Preset {
 	out, err := parse(file)
 	if err != nil {
@@ -112,23 +113,23 @@ func parse(data []byte) (map[string]Preset, error) {
 	return out, err
 }
 
-// Names are those of all presets, sorted.
+// Names returns the names of all presets, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(all())) }
 
-// Find returns a preset by its name.
+// Find returns the preset with this name; ok is false if there is none.
 func Find(name string) (Preset, bool) {
 	p, ok := all()[name]
 	return p, ok
 }
 
-// variableRE keeps a variable from making another host, path or query of a URL.
+// variableRE prevents a variable from changing a URL's host, path or query.
 var variableRE = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
-// merged are settings whose members are taken from both sides.
+// merged are the settings whose members are combined from the preset and the operator.
 var merged = []string{"extra", "headers", "assertion_claims", "credential_members", "answer"}
 
-// Own splits an operator's settings into those of oauth2 and the preset's
-// variables. problem is empty if all is well; otherwise member is at fault.
+// Own separates an operator's settings into those of oauth2 and the preset's variables.
+// problem is empty if they are valid; otherwise member is the setting at fault.
 func (p Preset) Own(settings json.RawMessage) (
 	rest map[string]json.RawMessage, variables map[string]string, member, problem string,
 ) {
@@ -165,9 +166,8 @@ func (p Preset) Own(settings json.RawMessage) (
 	return rest, variables, "", ""
 }
 
-// Complete returns the preset's settings for the grant that is asked for,
-// together with the operator's own, in the form of the provider oauth2. problem
-// is as in [Preset.Own].
+// Complete combines the preset's settings for the chosen grant with the operator's, in the
+// form of the provider oauth2. member and problem are as in [Preset.Own].
 func (p Preset) Complete(rest map[string]json.RawMessage, variables map[string]string) (
 	out json.RawMessage, member, problem string,
 ) {
@@ -210,7 +210,7 @@ func (p Preset) Complete(rest map[string]json.RawMessage, variables map[string]s
 	return b, "", ""
 }
 
-// has reports whether a setting is there, one of extra as extra.name.
+// has reports whether a setting is present; a member of extra is named extra.name.
 func has(settings map[string]json.RawMessage, name string) bool {
 	outer, inner, dotted := strings.Cut(name, ".")
 	value, given := settings[outer]
@@ -225,8 +225,8 @@ func has(settings map[string]json.RawMessage, name string) bool {
 	return given
 }
 
-// join is the later of two values, or both where the setting is an object whose
-// members add up.
+// join returns the later of two values, or both combined if the setting is an object in
+// merged.
 func join(name string, before, after json.RawMessage) json.RawMessage {
 	var a, b map[string]json.RawMessage
 	if !slices.Contains(merged, name) || json.Unmarshal(before, &a) != nil ||
@@ -246,8 +246,8 @@ func join(name string, before, after json.RawMessage) json.RawMessage {
 
 var placeRE = lazyregexp.New(`\{([a-z_]+)(\.([a-z_]+))?\}`)
 
-// fill puts the variables into the texts of a value. missing names one that is
-// needed and not there. A value has no character that JSON would escape.
+// fill replaces the variables in the texts of a value. missing names a variable that is
+// required but not given. A variable's value contains no character that JSON would escape.
 func (p Preset) fill(value json.RawMessage, variables map[string]string) (out json.RawMessage,
 	missing string) {
 	filled := placeRE().ReplaceAllStringFunc(string(value), func(place string) string {

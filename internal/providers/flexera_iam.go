@@ -84,8 +84,8 @@ func list[T any](body redact.Secret) (values []T, ok bool) {
 }
 
 // watch reads when the operator's refresh token expires. Tokens made from 2026-03-18 on
-// expire after 365 days, however often they are used:
-// https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token
+// expire after 365 days, however often they are used
+// (https://techcomm-flexera-one.netlify.app/flexera-one/flexera-api/working-with-the-flexera-one-api/generating-a-refresh-token).
 // A failure costs only the warning, not the token.
 func (p *flexera) watch(ctx context.Context, c credential.Credential, out *exchange.Issued) {
 	body, err := p.iam(ctx, c, http.MethodGet, "/iam/v1/refresh-tokens/"+p.refreshTokenID,

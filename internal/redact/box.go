@@ -6,11 +6,11 @@ import (
 	"log/slog"
 )
 
-// Box holds a value of another type that no formatter, logger or encoder prints,
-// such as a private key or the headers of an answer. The zero Box is empty.
+// Box contains a value of any type that no formatter, logger or encoder prints, such as a
+// private key or the headers of an answer. The zero Box is empty.
 //
-// The value is behind two pointers: where a verb does not fit, package fmt
-// follows one to a struct, a slice or a map.
+// The value is behind two pointers: if a verb does not fit, package fmt follows a single
+// pointer to a struct, a slice or a map.
 type Box[T any] struct{ p **T }
 
 // Wrap puts the value that p points to into a Box. Wrap(nil) is the zero Box.
@@ -32,7 +32,7 @@ func (b Box[T]) Reveal() *T {
 // IsZero reports whether there is no value.
 func (b Box[T]) IsZero() bool { return b.p == nil }
 
-// String shows nothing of the value.
+// String returns a placeholder, never the value.
 func (b Box[T]) String() string { return placeholder }
 
 // GoString is String, for %#v.
@@ -44,5 +44,5 @@ func (b Box[T]) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, placehold
 // LogValue is String, for log/slog.
 func (b Box[T]) LogValue() slog.Value { return slog.StringValue(placeholder) }
 
-// MarshalText is String, for encoding/json and its kin.
+// MarshalText is String, for encoding/json and similar encoders.
 func (b Box[T]) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

@@ -1,12 +1,10 @@
-// Package redact holds the types in which Evertoken carries anything that must
-// never be seen: a [Secret] is a token, a password, a client secret or a stored
-// document, [Values] are the parameters of a request, and a [Box] holds what
-// comes as another type, such as a private key.
+// Package redact defines the types that carry what must never be printed: a [Secret] is a
+// token, a password, a client secret or a stored document, [Values] are the parameters of a
+// request, and a [Box] contains a value of another type, such as a private key.
 //
-// Redaction is by type, so that no caller has to remember it. The value sits
-// behind a pointer because methods alone do not help: fmt and log/slog print an
-// unexported struct field by reflection, without calling its methods, and a
-// pointer is all that such a print can then show.
+// Redaction is by type, so that no caller has to remember it. The value is behind a pointer
+// because methods alone are not enough: fmt and log/slog print an unexported struct field
+// by reflection, without calling its methods, and then show only the pointer.
 package redact
 
 import (
@@ -50,11 +48,11 @@ func (s Secret) Equal(t Secret) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(t.Reveal())) == 1
 }
 
-// Trim returns the value without surrounding white space: a trailing newline is
-// the commonest fault of a secret pasted by hand. Never trim a password.
+// Trim returns the value without surrounding white space: a trailing newline is the most
+// common mistake in a secret pasted by hand. Never trim a password.
 func (s Secret) Trim() Secret { return New(strings.TrimSpace(s.Reveal())) }
 
-// String shows that there is a value, never the value.
+// String returns a placeholder, never the value.
 func (s Secret) String() string { return placeholder }
 
 // GoString is String, for %#v.
@@ -66,6 +64,6 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, placehold
 // LogValue is String, for log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(placeholder) }
 
-// MarshalText is String, for encoding/json and its kin. The documents that must
-// hold the value have wire types of their own.
+// MarshalText is String, for encoding/json and similar encoders. Documents that must
+// contain the value use separate types for the wire.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

@@ -2,9 +2,9 @@ package redact
 
 import "net/url"
 
-// Values are the parameters of a request, as [url.Values], whose values nothing
-// prints. The names are no secrets. A nil Values is empty, and [Values.Set] and
-// [Values.Add] need one that is made.
+// Values are the parameters of a request, like [url.Values], but no formatter prints their
+// values. The names are not secret. A nil Values is empty; [Values.Set] and [Values.Add]
+// need a Values made with make.
 type Values map[string][]Secret
 
 // ValuesOf wraps the values of v.
@@ -18,8 +18,7 @@ func ValuesOf(v url.Values) Values {
 	return out
 }
 
-// Reveal returns the parameters themselves, a copy. Call it only where they go
-// onto the wire.
+// Reveal returns a copy of the parameters. Call it only where they go onto the wire.
 func (v Values) Reveal() url.Values {
 	out := make(url.Values, len(v))
 	for name, values := range v {
@@ -38,11 +37,11 @@ func (v Values) Get(name string) string {
 	return v[name][0].Reveal()
 }
 
-// Set gives a parameter one value in place of all it had.
+// Set replaces all values of a parameter with one.
 func (v Values) Set(name, value string) { v[name] = []Secret{New(value)} }
 
-// Add adds a value to those that a parameter has.
+// Add appends a value to a parameter.
 func (v Values) Add(name, value string) { v[name] = append(v[name], New(value)) }
 
-// Has reports whether the parameter is there.
+// Has reports whether the parameter has a value.
 func (v Values) Has(name string) bool { return len(v[name]) > 0 }

@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// Fault says where a text stops being JSON and what kind of fault it is, as
-// "byte 31 is a raw line break inside a string: write it \n"; empty where it is
-// JSON. Bytes are counted from 1. It quotes nothing of the text but the
-// punctuation at fault: what stands around it may be a secret.
+// Fault says at which byte a text stops being JSON and why, as "byte 31 is a raw line break
+// inside a string: write it \n"; empty if it is JSON. Bytes count from 1. It quotes only
+// the punctuation at fault, because the text around it may be a secret.
 func Fault(text []byte) string {
 	var v any
 	syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(text, &v))

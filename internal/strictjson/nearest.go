@@ -1,8 +1,7 @@
 package strictjson
 
-// Nearest returns the one of the known words that a person who wrote this one
-// most likely meant, or "" if none is within two changed, added or left out
-// letters.
+// Nearest returns the known word closest to what a person wrote, or "" if none is within
+// two changed, added or omitted letters.
 func Nearest(word string, known []string) string {
 	const within = 2
 	best, least := "", within+1
@@ -17,7 +16,7 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the edit distance of Levenshtein, in bytes.
+// distance returns the Levenshtein edit distance, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

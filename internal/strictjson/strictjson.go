@@ -90,8 +90,8 @@ func Members(text string) int {
 	return n
 }
 
-// Repeated returns the names that a JSON object has more than once. A decoder
-// would take the last without a word.
+// Repeated returns the names that a JSON object contains more than once. encoding/json
+// would silently use the last.
 func Repeated(object json.RawMessage) map[string]bool {
 	seen, twice := map[string]bool{}, map[string]bool{}
 	d := json.NewDecoder(bytes.NewReader(object))
@@ -118,7 +118,8 @@ func RepeatedAt(document []byte) string {
 	return path
 }
 
-// repeated reads one value. ok is false where it cannot be read.
+// repeated reads one value and returns the path of a repeated member in it. ok is false if
+// the value cannot be read.
 func repeated(d *json.Decoder, at string) (path string, ok bool) {
 	t, err := d.Token()
 	if err != nil {
@@ -153,8 +154,8 @@ func repeated(d *json.Decoder, at string) (path string, ok bool) {
 	return "", err == nil
 }
 
-// wrongDuration finds the member whose value is the duration that failed: the
-// decoder does not tell.
+// wrongDuration finds the member whose duration is invalid, which the decoder does not
+// report.
 func wrongDuration(members map[string]json.RawMessage, v any) string {
 	t := reflect.TypeOf(v).Elem()
 	for i := range t.NumField() {
@@ -173,7 +174,7 @@ func wrongDuration(members map[string]json.RawMessage, v any) string {
 	return ""
 }
 
-// tags are the members that v, a pointer to a struct, has in JSON, sorted.
+// tags returns the JSON names of the members of v, a pointer to a struct, sorted.
 func tags(v any) []string {
 	t := reflect.TypeOf(v).Elem()
 	if known, ok := tagsOf.Load(t); ok {
@@ -191,7 +192,7 @@ func tags(v any) []string {
 	return names
 }
 
-// tagsOf remembers [tags] by type: a fleet's declarations are of a few types.
+// tagsOf caches [tags] by type: a fleet's declarations have few types.
 var tagsOf sync.Map // of reflect.Type to []string
 
 func typeName(t reflect.Type) string {
@@ -211,7 +212,7 @@ func typeName(t reflect.Type) string {
 
 var unprintable = lazyregexp.New(`[^A-Za-z0-9_.-]`)
 
-// Printable keeps a member's name fit for a log line.
+// Printable makes a member's name safe for a log line.
 func Printable(name string) string {
 	name = unprintable().ReplaceAllString(name, "?")
 	return name[:min(len(name), 64)]
@@ -248,7 +249,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 || days+d < 0 { // below zero where the sum is too long for a time.Duration
+	if err != nil || d < 0 || days+d < 0 { // negative if the sum overflows time.Duration
 		return 0, &durationError{} // ParseDuration's own error quotes the value
 	}
 	return days + d, nil
