@@ -259,7 +259,7 @@ func TestLoadKnowsItsAccount(t *testing.T) {
 	}
 }
 
-func TestLoadTellsTheParameter(t *testing.T) {
+func TestLoadNamesTheDeclaringParameter(t *testing.T) {
 	t.Parallel()
 	got := connection.Load([]connection.Parameter{{Name: "/evertoken/connections/team/all", Value: `{"connections":{"a":{"provider":"apiax"}}}`}}, rules)
 	if len(got) != 1 || got[0].Parameter != "/evertoken/connections/team/all" {
@@ -304,8 +304,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// TestASecureStringIsToldAsOne: what cannot be read is not called bad JSON.
-func TestASecureStringIsToldAsOne(t *testing.T) {
+// TestLoadRejectsASecureString: what cannot be read is not called bad JSON.
+func TestLoadRejectsASecureString(t *testing.T) {
 	t.Parallel()
 	const path = "/evertoken/connections/"
 	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The patterns that the checks by hand stand for.
+// The patterns that the handwritten checks replace.
 var (
 	nameRE      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	secretRE    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
@@ -19,7 +19,7 @@ var (
 	parameterRE = regexp.MustCompile(`^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$`)
 )
 
-func TestNamesAreCheckedAsThePatternsSay(t *testing.T) {
+func TestHandwrittenNameChecksMatchThePatterns(t *testing.T) {
 	t.Parallel()
 	pieces := rapid.SampledFrom([]string{
 		"a", "Z", "9", "-", "_", ".", "/", "@", "!", "+", "=", ":", " ", "\n", "é", "arn", "aws",

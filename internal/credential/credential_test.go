@@ -140,7 +140,7 @@ func TestMissingAndRequire(t *testing.T) {
 	}
 }
 
-func TestWithKeepsWhatItDoesNotKnow(t *testing.T) {
+func TestWithPreservesUnknownMembers(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `{"note":{"by":["us",1.50]},"client_id":"id","client_secret":"old","z":null}`)
 	changed := c.With(credential.ClientSecret, redact.New("new<&>"))

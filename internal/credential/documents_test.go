@@ -23,7 +23,7 @@ func at(s string) time.Time {
 // secretText lets cmp compare secrets by value.
 var secretText = cmp.Comparer(redact.Secret.Equal)
 
-func TestTokenIsWrittenAsTheContractSays(t *testing.T) {
+func TestTokenEncodeFollowsTheContract(t *testing.T) {
 	t.Parallel()
 	token := credential.Token{
 		AccessToken: redact.New("at-1<&>"), TokenType: "Bearer",

@@ -20,7 +20,7 @@ func TestHosts(t *testing.T) {
 		if err != nil || c.Hosts().String() != want {
 			t.Errorf("%s: %q, %v", document, c.Hosts(), err)
 		}
-		// Bound it stays, whatever is done with it.
+		// The copy stays bound.
 		for _, other := range []credential.Credential{c.With("client_id", redact.New("j")),
 			c.Only("client_id"), c.Only()} {
 			if other.Hosts().String() != want {

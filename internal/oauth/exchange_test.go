@@ -103,9 +103,7 @@ func TestExchangeOnTheWire(t *testing.T) {
 	}
 }
 
-// What golang.org/x/oauth2 sends, where it can make the same request, is what
-// servers are used to.
-// For HTTP Basic a blank is %20 with us and + with it: see basicEncode.
+// Evertoken sends the same request as golang.org/x/oauth2 wherever that can make it.
 func TestExchangeAgainstXOAuth2(t *testing.T) {
 	t.Parallel()
 	const id, secret, user, password = "cl/ient", "s e:cret+ç", "us er@example.com", " p&ss=wörd "

@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// A refusal is recognised wherever it stands, in bodies as servers send them.
-func TestRefusalsWhereverTheyStand(t *testing.T) {
+// Evertoken recognizes a refusal anywhere in a body, in the forms that servers send.
+func TestRefusalsAreRecognizedAnywhereInABody(t *testing.T) {
 	t.Parallel()
 	const (
 		token, client, password = exchange.GrantDead, exchange.CredentialDead, exchange.CredentialDead
@@ -208,7 +208,7 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
-// A hint fits the grant and the code, and says what is set now.
+// A hint fits the grant and the code, and names the current setting.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -252,8 +252,8 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// A refusal may stand in the header alone, and ask in its body to wait.
-func TestRefusalsBesideTheBody(t *testing.T) {
+// A refusal may be in the header alone, and its body may ask to wait.
+func TestRefusalsInHeadersAreRecognized(t *testing.T) {
 	t.Parallel()
 	h := http.Header{"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="y", error="invalid_grant", error_description="Session not active"`}}
 	e := newClient().Refused(Answer{Status: 400, Header: boxed(h)}, Refusal{Kind: RefreshGrant})

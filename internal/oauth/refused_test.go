@@ -226,7 +226,7 @@ func TestRetryAfter(t *testing.T) {
 var allClasses = []exchange.Class{exchange.Throttled, exchange.Transient, exchange.GrantDead,
 	exchange.CredentialDead, exchange.Misconfigured}
 
-// checkRefusal holds for every refusal, whatever the body.
+// checkRefusal checks what is true of every refusal, for any body.
 func checkRefusal(t *testing.T, status int, body string) {
 	t.Helper()
 	for _, kind := range []Kind{ClientGrant, PasswordGrant, RefreshGrant, Call} {

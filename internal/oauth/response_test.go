@@ -16,7 +16,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// jwt is a token with the given claims and a signature that nobody checks.
+// jwt returns a token with the given claims and an arbitrary signature.
 func jwt(claims string) string {
 	enc := base64.RawURLEncoding.EncodeToString
 	return enc([]byte(`{"alg":"RS256"}`)) + "." + enc([]byte(claims)) + ".c2ln"
@@ -191,8 +191,8 @@ func TestTokenAtItsEnd(t *testing.T) {
 	}
 }
 
-// What the operator says counts where the provider tells nothing that can be.
-func TestLifeOfTheSettings(t *testing.T) {
+// The operator's setting counts if the provider states no plausible lifetime.
+func TestLifetimeFromTheSettings(t *testing.T) {
 	t.Parallel()
 	for members, want := range map[string]time.Duration{
 		`"x":1`: 15 * time.Minute, `"expires_in":1800`: 30 * time.Minute, `"expires_in":1e18`: 15 * time.Minute, `"expires_in":"soon"`: 15 * time.Minute,
@@ -313,7 +313,7 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-func TestHalfAnAnswer(t *testing.T) {
+func TestACutOffAnswerIsReported(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{`, `{"access_token":"` + canaryOther, `{"access_token":"` + canaryOther + `"`, `[{"x":1}`} {
 		_, err := parse(body)

@@ -58,7 +58,7 @@ func refresh(url string) Request {
 
 const goodBody = `{"access_token":"at","refresh_token":"the-only-copy","expires_in":3600,"token_type":"Bearer"}`
 
-// A whole answer is read, whatever its framing says.
+// A complete answer is read even if its framing is broken.
 func TestWholeAnswerInBrokenFraming(t *testing.T) {
 	t.Parallel()
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(goodBody), goodBody)
@@ -227,7 +227,7 @@ func TestEncodedAnswers(t *testing.T) {
 }
 
 // An answer in another shape: where the settings say, and where it is plain.
-func TestAnswersInAnotherShape(t *testing.T) {
+func TestAnswersOfOtherShapesAreRead(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		body  string

@@ -103,7 +103,7 @@ func (w *wire) check(t *testing.T, want ...string) {
 
 const formType = "Content-Type: application/x-www-form-urlencoded"
 
-// open builds a provider; SERVER in the settings stands for base.
+// open builds a provider. It replaces SERVER in the settings with base.
 func open(t *testing.T, provider, settings, base string) exchange.Provider {
 	t.Helper()
 	p, err := tryOpen(provider, strings.ReplaceAll(settings, "SERVER", base))

@@ -64,7 +64,7 @@ func attacker(t *testing.T) *url.URL {
 // ways are all ways by which a credential, or what was obtained with it, leaves.
 // Each is called with a provider whose settings have the attacker's URL.
 var ways = map[string]struct {
-	provider, settings string // URL stands for the attacker's
+	provider, settings string // URL is replaced with the attacker's
 	send               func(context.Context, exchange.Provider, credential.Credential) error
 }{
 	"apiax":                 {"apiax", `{"token_url":"URL"}`, exchanged},
@@ -244,7 +244,8 @@ func TestEveryWayRefusesEverySpelling(t *testing.T) {
 			t.Parallel()
 			for _, raw := range spellings {
 				settings := strings.ReplaceAll(way.settings, "URL", strings.ReplaceAll(raw, `\`, `\\`))
-				// No resolver answers here, so what is not refused fails in another way.
+				// No resolver answers here, so a host that is not rejected fails in another
+				// way.
 				p, err := New(connectionFor(way.provider, settings),
 					Options{Now: now, Client: &oauth.Client{Now: now, Timeout: time.Second}})
 				if err != nil {

@@ -143,7 +143,7 @@ func TestOAuth2Grants(t *testing.T) {
 			if _, err := p.Grants(without); err == nil || !strings.Contains(err.Error(), `"`+member+`"`) {
 				t.Errorf("%s: without %s: %v", tt.settings, member, err)
 			}
-			// Nothing is sent either: there is nobody at that host.
+			// Nothing is sent either: the host does not exist.
 			_, err := p.Exchange(t.Context(), exchange.Request{Grant: tt.want, Credential: without})
 			if err == nil || !strings.Contains(err.Error(), `"`+member+`"`) {
 				t.Errorf("%s: exchange without %s: %v", tt.settings, member, err)

@@ -14,7 +14,7 @@ import (
 
 // No setting of a preset leads its credential to another host than the
 // provider's own: not its URLs, and not the variables that its URL is made of.
-func TestNoPresetLeadsElsewhere(t *testing.T) {
+func TestNoPresetSendsToAnotherHost(t *testing.T) {
 	t.Parallel()
 	tried := 0
 	for _, name := range presets.Names() {

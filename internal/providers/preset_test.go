@@ -245,7 +245,7 @@ func (s transcript) checkRequest(t *testing.T, got *http.Request, body []byte, k
 		delete(claims, time)
 	}
 	if claims["aud"] == endpoint {
-		claims["aud"] = s.URL // the server of this test stands for it
+		claims["aud"] = s.URL // this test's server replaces the audience
 	}
 	if diff := cmp.Diff(s.Claims, claims); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)

@@ -57,7 +57,7 @@ func TestRepeatedAt(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesWhatStandsTwice(t *testing.T) {
+func TestDecodeRejectsRepeatedMembers(t *testing.T) {
 	t.Parallel()
 	var v struct {
 		A map[string]string `json:"a"`
