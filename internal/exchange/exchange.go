@@ -17,19 +17,19 @@ import (
 type Class string
 
 const (
-	// Throttled: the provider asks for fewer requests. Evertoken keeps the token and tries
-	// again in a later run.
+	// Throttled means that the provider asks for fewer requests. Evertoken keeps the token
+	// and tries again in a later run.
 	Throttled Class = "throttled"
-	// Transient: the network or the provider is at fault. Evertoken tries again in a later
-	// run.
+	// Transient means that the network or the provider is at fault. Evertoken tries again
+	// in a later run.
 	Transient Class = "transient"
-	// GrantDead: the provider refuses this refresh token for good. Evertoken uses the
-	// stronger grant.
+	// GrantDead means that the provider refuses this refresh token for good. Evertoken uses
+	// the stronger grant.
 	GrantDead Class = "grant_dead"
-	// CredentialDead: the provider refuses what the operator stored. Only a person can
-	// replace it.
+	// CredentialDead means that the provider refuses what the operator stored. Only a
+	// person can replace it.
 	CredentialDead Class = "credential_dead"
-	// Misconfigured: the connection, its settings or its rights cannot work.
+	// Misconfigured means that the connection, its settings or its rights cannot work.
 	Misconfigured Class = "misconfigured"
 )
 
@@ -120,11 +120,11 @@ func (g Grant) FromSession() bool { return len(g.Members) == 0 }
 type SessionUse int
 
 const (
-	// NoSession: the provider issues nothing that a session could keep.
+	// NoSession means that the provider issues nothing that a session could keep.
 	NoSession SessionUse = iota
-	// OptionalSession: Evertoken uses a session if its secret exists.
+	// OptionalSession means that Evertoken uses a session if its secret exists.
 	OptionalSession
-	// RequiredSession: Evertoken makes no exchange without a session secret.
+	// RequiredSession means that Evertoken makes no exchange without a session secret.
 	RequiredSession
 )
 

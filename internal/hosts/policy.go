@@ -33,7 +33,8 @@ type Policy struct {
 // Refused says why Evertoken does not send a credential to a host, and how to allow it.
 type Refused struct {
 	// Host is the rejected host, in a form that is safe in a log line.
-	Host    string
+	Host string
+	// Problem says why the host is rejected.
 	Problem string
 	// Remedy says in whole sentences how to allow the host; empty if nothing can.
 	Remedy string
