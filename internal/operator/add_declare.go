@@ -244,7 +244,7 @@ func (x *addition) chooseWay(o offer, settings map[string]json.RawMessage) (way,
 		}
 	}
 	if x.o.file != "" && len(o.ways[0].set) == 0 {
-		return way{}, nil // the credential's own members tell
+		return way{}, nil // the credential's own members show the way
 	}
 	p, err := x.prompter()
 	if err != nil {

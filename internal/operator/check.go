@@ -18,16 +18,16 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check FILE…|NAME…", Short: "Find what is wrong with connections, in files or in AWS",
 		Long: `Check reads connections with the functions' own parser.
 
-A FILE is checked offline, so that a pull request can be: evertoken check
-connections/*.json. It holds one connection, whose name is the file's, or
-{"connections":{"NAME":{…}}}. Files named together are held against each other.
-Each fault is told with its line and column.
+Check reads a FILE without AWS, so a build can check a pull request: evertoken
+check connections/*.json. A file holds one connection, whose name is the file's,
+or {"connections":{"NAME":{…}}}. Check also finds connections that contradict each
+other across the files. It names the line and column of each fault.
 
-A NAME is checked in AWS: its secrets, their tags and keys, who may read them,
-the schedule against the token's life, rotations, and, by a dry run of the
+Check looks a NAME up in AWS: its secrets, their tags and keys, who may read
+them, the schedule against the token's life, rotations, and, by a dry run of the
 function issue, what the function itself sees.
 
-It exits with 1 where something is wrong.`,
+It exits with 1 if something is wrong.`,
 		Example: "  evertoken check connections/*.json\n  evertoken check apiax-prod",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {

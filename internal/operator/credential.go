@@ -20,23 +20,23 @@ func (a *app) credentialCommand() *cobra.Command {
 	c := a.changing(&cobra.Command{
 		Use: "credential NAME", Short: "Try a new credential, and store it only " +
 			"if it works", Args: names(1),
-		Long: `Credential stores a new credential beside the one in force, has the function
-try it, and makes it the one in force (AWSCURRENT) only if a token was issued
-by it. A credential that is refused changes nothing.
+		Long: `Credential stores a new credential beside the present one, has the function try
+it, and makes it the present one (AWSCURRENT) only if the provider issued a token
+for it. A credential that the provider refuses changes nothing.
 
-It comes from a prompt without echo, from a file, or from standard input. Where
-a run of this command ended half-way, --resume goes on with what it stored.`,
+The credential comes from a prompt without echo, from a file, or from standard
+input. If this command failed half-way, --resume continues with the credential
+that it stored.`,
 		Example: "  evertoken credential apiax-prod\n  evertoken credential crm --credential - < " +
 			"credential.json",
 		ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.credential(c.Context(), args[0],
-				file, resume)
+			return a.credential(c.Context(), args[0], file, resume)
 		},
 	})
 	c.Flags().StringVar(&file, "credential", "",
 		"file of the credential's JSON document; - for standard input")
-	c.Flags().BoolVar(&resume, "resume", false, "go on with the candidate that an earlier "+
+	c.Flags().BoolVar(&resume, "resume", false, "continue with the credential that an earlier "+
 		"run stored")
 	c.MarkFlagsMutuallyExclusive("credential", "resume")
 	return c
@@ -100,7 +100,7 @@ func (x *replacement) ready() error {
 			"the secret %s is marked for deletion", x.shown)
 	case pending != "" && pending != x.secret.current():
 		return person("Wait until it ends. `evertoken explain "+x.Name+"` shows its result.",
-			"a rotation of %s is under way: a new version would end it", x.shown)
+			"a rotation of %s is in progress: a new version would end it", x.shown)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (x *replacement) first(ctx context.Context, ch changes) error {
 	return x.tellIssued(e)
 }
 
-// try has the function try the candidate, and makes it the one in force.
+// try has the function try the candidate, and makes it AWSCURRENT.
 func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 	if !resume {
 		if err := ch.putValue(ctx, x.id, x.version, x.content(), issue.LabelCandidate); err != nil {

@@ -20,7 +20,7 @@ func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "explain NAME", Short: "Say in words what state a connection is in, and what " +
 			"happens next", Args: names(1),
-		Long: `Explain tells what the labels on a connection's secrets mean, names what is half
+		Long: `Explain says what the labels on a connection's secrets mean, names what is half
 done and who finishes it, and has the function say, by a dry run, what its next
 run would do and why. It changes nothing.`,
 		ValidArgsFunction: a.completeNames,

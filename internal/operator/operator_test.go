@@ -130,7 +130,7 @@ func TestJudge(t *testing.T) {
 		{"fresh", seen{token: publishedToken(), credential: stored}, 10 * time.Minute, stateFresh, false, "", 0},
 		{"due", seen{token: publishedToken(), credential: stored}, 35 * time.Minute, stateDue, false, "", 0},
 		{"late", seen{token: publishedToken(), credential: stored}, 51 * time.Minute, stateLate, true,
-			"has 9m left, and its readers are promised 10m", 0},
+			"has 9m left, less than min_remaining (10m)", 0},
 		{"expired", seen{token: publishedToken(), credential: stored}, time.Hour, stateExpired, true,
 			"expired 0s ago", 0},
 		{"none yet", seen{token: nothing, credential: stored}, 0, stateNone, false, "no token is published yet",

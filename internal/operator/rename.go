@@ -26,12 +26,11 @@ while no run can use it, so that no refresh token is sent twice. Secrets that th
 declaration names itself are kept where they are.
 
 Applications then read evertoken/NEW/token. The old secrets stay until "evertoken
-remove OLD": a reader of the old token has until that one expires. What is half
-done after a failure is finished by running it again.`,
+remove OLD". Move applications before the old token expires. After a failure, run
+the command again: it finishes what is half done.`,
 		ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.rename(c.Context(), args[0],
-				args[1])
+			return a.rename(c.Context(), args[0], args[1])
 		},
 	})
 }
@@ -139,8 +138,8 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}},
 			x.rules(x.path, x.aws.region)) {
 			if d.Name == x.old && d.Err == nil {
-				x.say("The renaming of %s to %s was begun. This command continues "+
-					"from there.\n", x.old, x.new)
+				x.say("An earlier run began to rename %s to %s. This command "+
+					"continues from there.\n", x.old, x.new)
 				x.from = d.Connection
 				return nil
 			}

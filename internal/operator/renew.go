@@ -14,12 +14,11 @@ func (a *app) renewCommand() *cobra.Command {
 	c := a.changing(&cobra.Command{
 		Use: "renew NAME", Short: "Renew a token now, although it is not due", Args: names(1),
 		Long: `Renew has the function issue renew the token of a connection at once, and try
-what a provider has refused before. With --wait it waits for a run or a rotation
-that is under way, and for a fault that passes.`,
+again what the provider has refused. With --wait it waits for a run or a rotation
+that is in progress, and for a fault that passes.`,
 		ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.renew(c.Context(), args[0],
-				wait)
+			return a.renew(c.Context(), args[0], wait)
 		},
 	})
 	c.Flags().BoolVar(&wait, "wait", false, "wait until a token is published, five minutes at most")

@@ -31,7 +31,7 @@ Exit codes:
   1    a person is needed: something is wrong, or a provider refused
   2    the command line is wrong
   3    AWS could not be asked; nothing was changed
-  4    something was begun and is not finished; the same command finishes it
+  4    the command stopped half-way; run it again, and it finishes the work
   130  interrupted before anything was changed`
 
 // root builds the tree of commands.

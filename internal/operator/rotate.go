@@ -21,9 +21,9 @@ func (a *app) rotateCommand() *cobra.Command {
 			"[credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and " +
 			"wait for its end",
 		Long: `Rotate has Secrets Manager rotate one secret of a connection: a credential (the
-client of a Flexera service account), a session or a token. Which one need not
-be said where only one has a rotation. --every sets its schedule, from 4 hours
-on; a secret without a rotation needs it.`,
+client of a Flexera service account), a session or a token. If only one of
+them has a rotation, you need not name it. --every sets the schedule, four hours
+or more; a secret without a rotation needs it.`,
 		Example: "  evertoken rotate flexera-prod credential --every 30d\n  evertoken rotate " +
 			"apiax-prod session",
 		Args: func(c *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	if pending != "" && pending != holder(d.VersionIdsToStages, secrets.Current) {
 		return person("Secrets Manager retries it. `evertoken explain "+name+"` shows its result.",
-			"a rotation of %s is under way, or was left half done", doc.name())
+			"a rotation of %s is in progress, or stopped half-way", doc.name())
 	}
 	return a.change(func(ch changes) error {
 		if err := ch.rotateSecret(ctx, doc.id, t.stack.rotate, schedule); err != nil || a.dryRun {

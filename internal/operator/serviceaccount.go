@@ -20,8 +20,8 @@ func (a *app) serviceAccountCommand() *cobra.Command {
 			"service account", Args: names(1),
 		Long: `Service-account moves a flexera connection from a user's refresh token, which
 dies after a year, onto a service account, whose client can be rotated. It works
-with the rights of that user, shows what it is about to do and asks. What is
-half done after a failure is finished by running it again.`,
+with the rights of that user, shows what it is about to do and asks.
+After a failure, run it again: it finishes what is half done.`,
 		Example: "  evertoken service-account flexera-prod --name evertoken --org 1105 --role " +
 			"service_account_client_manager",
 		ValidArgsFunction: a.completeNames,

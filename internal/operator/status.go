@@ -20,16 +20,16 @@ func (a *app) statusCommand() *cobra.Command {
 			"needs a person",
 		Long: `Status reads what is stored and changes nothing. The states:
 
-  fresh     the token has life left, and nothing is due
+  fresh     the token is valid and not yet due
   due       the next run renews the token
-  late      less life is left than readers are promised: renewals fail
-  expired   the token is dead
+  late      the token lives for less than min_remaining: renewals fail
+  expired   the token has expired
   none      no token is published yet
   waiting   no credential is stored yet
   wrong     the declaration or its secrets cannot work
   unread    you may not read it
 
-It exits with 1 where a person is needed, and with 3 where it could not read
+It exits with 1 if a person is needed, and with 3 if it could not read
 everything.`,
 		ValidArgsFunction: a.completeNames,
 		RunE:              func(c *cobra.Command, args []string) error { return a.status(c.Context(), args) },
@@ -224,7 +224,7 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 		e.Reason, e.Next = "the token expired "+span(-left)+" ago", explain
 	case left < promised:
 		e.State, e.NeedsPerson = stateLate, true
-		e.Reason, e.Next = "the token has "+span(left)+" left, and its readers are promised "+span(promised), explain
+		e.Reason, e.Next = "the token has "+span(left)+" left, less than min_remaining ("+span(promised)+")", explain
 	case !now.Before(t.RenewAfter):
 		e.State = stateDue
 	default:

@@ -94,7 +94,7 @@ func (m *migration) choose(ctx context.Context) error {
 		return refuse("Wait for its end; or take AWSPENDING off: aws secretsmanager "+
 			"update-secret-version-stage --secret-id "+m.credentialName()+
 			" --version-stage AWSPENDING "+
-			"--remove-from-version-id "+pending, "a rotation of %s is under way", m.credentialName())
+			"--remove-from-version-id "+pending, "a rotation of %s is in progress", m.credentialName())
 	}
 	if m.use != nil || len(m.clients) < maxClients {
 		return nil

@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 			if err := w.Store().Put(t.Context(), secretName, secrets.FreshID(), redact.New("{}"), secrets.Pending); err != nil {
 				t.Fatal(err)
 			}
-		}, standard, "a rotation of evertoken/flexera-prod/credential is under way"},
+		}, standard, "a rotation of evertoken/flexera-prod/credential is in progress"},
 		{"a replica", func(w *world) { w.AWS.SetReplica(secretName, "eu-west-1") }, standard, "its primary Region, eu-west-1"},
 		{"no right to read connections", func(w *world) {
 			w.AWS.Inject(&fakeaws.Fault{Operation: "GetParametersByPath", Code: "AccessDeniedException"})
