@@ -132,7 +132,7 @@ func (d *demo) firstRun(ctx context.Context) error {
 		return err
 	}
 	d.issued = o
-	d.title("2. The first heartbeat (events/issue-schedule.json): every token is missing, so all are issued.")
+	d.title("2. The first heartbeat (events/issue-schedule.json): no token exists yet, so it issues all.")
 	writeReport(d.out, d.rows(o), o.Report)
 	d.expect("first run", o.Report, func(m member) string { return m.expect })
 	d.check(o.awsWrites > 0, "first run: nothing was written")
@@ -177,7 +177,7 @@ func (d *demo) secondRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.title("3. The next heartbeat: what is fresh is left alone; tokens of 15 minutes are due at every one.")
+	d.title("3. The next heartbeat: it renews only tokens that are due; tokens of 15 minutes always are.")
 	var renewed []string
 	for _, e := range o.Connections {
 		if e.Outcome == "issued" {
@@ -199,7 +199,7 @@ func (d *demo) forcedRun(ctx context.Context) error {
 		return err
 	}
 	_, after := d.published(m)
-	d.title("4. A forced run for one connection (events/issue-one.json): its token is replaced before its time.")
+	d.title("4. A forced run for one connection (events/issue-one.json): it renews a token that is not due.")
 	writeReport(d.out, d.rows(o, name), o.Report)
 	fmt.Fprintf(d.out, "  access_token %s → %s\n", fingerprint(before), fingerprint(after))
 	d.check(o.Checked == 1 && o.Issued == 1, "forced run: checked %d, issued %d, want one of each", o.Checked, o.Issued)

@@ -54,8 +54,8 @@ func parseFlags(args []string, getenv func(string) string, usage io.Writer) (opt
 	f.BoolVar(&o.serve, "serve", false, "stay up until Ctrl-C, for the AWS CLI, an SDK or SAM")
 	f.IntVar(&o.port, "port", defaultPort, "with -serve: first of three ports (AWS, providers, Lambda); 0 for free ones")
 	f.StringVar(&o.connections, "connections", "", "JSON `file` with {\"connections\":{…}}: one run against the real providers")
-	f.StringVar(&o.credentials, "credentials", getenv("CREDENTIALS"), "with -connections: JSON `file` with a credential by connection name; a variable EVERTOKEN_CREDENTIAL_<NAME> goes before it")
-	f.StringVar(&o.sessions, "sessions", "sessions.local.json", "with -connections: `file` in which sessions are kept from run to run")
+	f.StringVar(&o.credentials, "credentials", getenv("CREDENTIALS"), "with -connections: JSON `file` with a credential by connection name; a variable EVERTOKEN_CREDENTIAL_<NAME> takes precedence")
+	f.StringVar(&o.sessions, "sessions", "sessions.local.json", "with -connections: `file` that keeps sessions between runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -68,10 +68,10 @@ func runReal(ctx context.Context, o options, lookup func(string) (string, bool),
 		return err
 	}
 	fmt.Fprintf(out, `
-This asks the real providers for tokens. A refresh token that may be used only
-once is spent by it, in your credential as well; the one that takes its place is
-then in %s (readable by you alone), where the next run finds it.
-To go on with it elsewhere, put that document into the session secret.
+This asks the real providers for tokens. It spends single-use refresh tokens, also
+those in your credentials. It writes the next ones to %s, which only
+you can read, and where the next run finds them. To use one elsewhere, put its
+document into the session secret.
 `, r.file)
 	if len(missing) > 0 {
 		fmt.Fprintf(out, "\nNo credential was given for some connections. Set %s,\nor name a file: make run CONNECTIONS=%s CREDENTIALS=credentials.json\n",

@@ -85,7 +85,7 @@ func (d *demo) rotations(ctx context.Context) error {
 			continue
 		}
 		_, left := d.aws.Secret(id).Labelled("AWSPENDING")
-		d.check(!left, "%s: AWSPENDING is left over", id)
+		d.check(!left, "%s: AWSPENDING is still there", id)
 		d.check(after != "" && before != after, "%s: the %s is the old one", id, r.value)
 		d.check(r.accepted(d, m, now.Value), "%s: its provider does not accept what is stored", id)
 	}

@@ -59,8 +59,7 @@ stored in Secrets Manager and nowhere else.`,
 		"shows them)")
 	f.StringArrayVar(&o.set, "set", nil, "a setting, as zone=eu; may be repeated")
 	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as "+
-		"min_remaining=10m; may be "+
-		"repeated")
+		"min_remaining=10m; may be repeated")
 	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; - for "+
 		"standard input")
 	f.StringVar(&o.language, "reader", "", "language to show how to read "+

@@ -53,8 +53,7 @@ func refused(err error, action, resource string) error {
 	next := ""
 	if action == "ssm:PutParameter" && awsCode(err) == "InternalServerError" {
 		next = "Parameter Store accepts a deleted name again after half a minute. If this " +
-			"parameter was " +
-			"deleted a moment ago, wait half a minute and run this again."
+			"parameter was deleted a moment ago, wait half a minute and run this again."
 	}
 	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
 }

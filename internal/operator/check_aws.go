@@ -122,7 +122,7 @@ func (x *examination) secret(ctx context.Context, doc document) {
 	d, err := x.aws.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &doc.id})
 	switch {
 	case missing(err) && doc.role == "session" && x.sessionIs != exchange.RequiredSession:
-		x.add(weightOK, "", "no session secret, and none is needed")
+		x.add(weightOK, "", "no session secret, and the connection needs none")
 		return
 	case missing(err):
 		x.add(weightFault, "evertoken add "+x.d.Name, "the secret %s does not exist", doc.name())
@@ -239,20 +239,18 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 			"renewed_by is rotation, and %s has no rotation", doc.name())
 	case enabled && x.stack.name != "" && aws.ToString(d.RotationLambdaARN) != x.stack.rotate:
 		x.add(weightFault, "evertoken rotate "+x.d.Name+" "+doc.role,
-			"another function than that of the stack %s rotates %s", x.stack.name, doc.name())
+			"a function outside the stack %s rotates %s", x.stack.name, doc.name())
 	case enabled && d.NextRotationDate != nil && d.NextRotationDate.Before(x.Now().Add(-24*time.Hour)):
-		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s is "+
-			"overdue since %s",
-			doc.name(), d.NextRotationDate.UTC().Format(time.DateOnly))
+		x.add(weightWarning, "evertoken rotate "+x.d.Name+" "+doc.role, "the rotation of %s has "+
+			"been overdue since %s", doc.name(), d.NextRotationDate.UTC().Format(time.DateOnly))
 	case enabled:
-		x.add(weightOK, "", "%s is rotated by Secrets Manager", doc.name())
+		x.add(weightOK, "", "Secrets Manager rotates %s", doc.name())
 	}
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	current := holder(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
 		x.add(weightWarning, "", "a rotation of %s is in progress or stopped half-way: "+
-			"AWSPENDING is not on "+
-			"AWSCURRENT", doc.name())
+			"AWSPENDING is not on AWSCURRENT", doc.name())
 	}
 }
 
@@ -317,15 +315,15 @@ func (x *examination) life(ctx context.Context) {
 	case c.Token != "" && life-promised < secretTakes:
 		x.add(weightFault, "Declare token_parameter in place of token, in the "+
 			"parameter "+x.d.Parameter+".",
-			"a token of %s lives too short for a secret, which may get only one new version in "+
-				"15 minutes", span(life))
+			"a token that lives %s needs more versions than a secret may get, which is one "+
+				"every 15 minutes", span(life))
 	case x.stack.name != "" && max(leadTime, life/4) < 2*x.stack.every:
 		x.add(weightWarning, "Deploy the stack with a shorter Every.",
-			"the function runs every %s: one failed run breaks the promise of %s "+
-				"to readers", span(x.stack.every), span(promised))
+			"the function runs every %s: one failed run leaves applications a token with less "+
+				"than %s of life", span(x.stack.every), span(promised))
 	default:
-		x.add(weightOK, "", "the token lives %s, and its readers are "+
-			"promised %s", span(life), span(promised))
+		x.add(weightOK, "", "the token lives %s, and Evertoken promises applications at least "+
+			"%s of it", span(life), span(promised))
 	}
 }
 
@@ -346,7 +344,7 @@ func (x *examination) dryRun(ctx context.Context) {
 		if e.Hint != "" { // something is wrong that the living token does not show yet
 			weight = weightWarning
 		}
-		x.add(weight, e.Hint, "the function issue can read all of it, and "+
+		x.add(weight, e.Hint, "the function issue can read everything, and "+
 			"says %s: %s", e.Outcome, orDash(e.Reason))
 	}
 }

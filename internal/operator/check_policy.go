@@ -23,14 +23,13 @@ func (x *examination) policy(ctx context.Context, doc document) {
 	case len(who) == 0:
 	case slices.Contains(who, "*"):
 		x.add(weightFault, "Name the readers in the resource policy.",
-			"the resource policy of %s lets anybody read it", doc.name())
+			"the resource policy of %s allows anybody to read it", doc.name())
 	case doc.role == "token" || doc.role == roleCopy:
-		x.add(weightOK, "", "by its resource policy %s may be "+
-			"read by %s", doc.name(), strings.Join(who, ", "))
-	default:
-		x.add(weightWarning, "Applications need the token alone.", "by its resource policy %s "+
-			"may be read by %s",
+		x.add(weightOK, "", "the resource policy of %s allows these to read it: %s",
 			doc.name(), strings.Join(who, ", "))
+	default:
+		x.add(weightWarning, "Applications need the token alone.", "the resource policy of %s "+
+			"allows these to read it: %s", doc.name(), strings.Join(who, ", "))
 	}
 }
 

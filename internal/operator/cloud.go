@@ -57,8 +57,7 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
 		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give " +
-			"--profile, or set " +
-			"AWS_PROFILE."}
+			"--profile, or set AWS_PROFILE."}
 	}
 	// An invocation may take as long as the function: it has no such time-out.
 	quick := c.Copy()

@@ -69,12 +69,12 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 	left := holder(x.secret.labels, issue.LabelCandidate)
 	switch {
 	case resume && left == "":
-		return usage("", "no candidate is left over in %s", x.shown)
+		return usage("", "%s has no candidate of an earlier run", x.shown)
 	case resume:
 		x.version = left
 	default:
 		if left != "" {
-			a.say("A candidate that an earlier run left in %s is replaced.\n", x.shown)
+			a.say("This run replaces the candidate that an earlier run left in %s.\n", x.shown)
 		}
 		if err := x.obtain(file); err != nil {
 			return err
@@ -163,10 +163,10 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	e, err := x.awaited(ctx, ch, x.stack, event{Connections: []string{x.Name}, Candidate: true})
-	again := "Go on with the stored candidate: evertoken credential " + x.Name + " --resume"
+	again := "Continue with the stored candidate: evertoken credential " + x.Name + " --resume"
 	switch {
 	case err != nil:
-		return half(err, "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate+", and what came of its trial is not known", again)
+		return half(err, "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate+", and the result of its trial is unknown", again)
 	case e.Outcome != "issued" && notYet(e):
 		return half(refusal(e), "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate,
 			again)
@@ -190,13 +190,13 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 func (x *replacement) promote(ctx context.Context, ch changes, e issue.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := ch.moveLabel(ctx, x.id, secrets.Current, x.version, x.secret.current()); err != nil {
-		return half(err, "the candidate works and its token is published, and it is not "+
+		return half(err, "the candidate works and its token is published, but it is not "+
 			"AWSCURRENT of "+x.shown+" yet",
-			"Go on with: evertoken credential "+x.Name+" --resume")
+			"Continue with: evertoken credential "+x.Name+" --resume")
 	}
 	if err := ch.moveLabel(ctx, x.id, issue.LabelCandidate, "", x.version); err != nil {
-		return half(err, "the new credential is in force", "The label "+issue.LabelCandidate+" that is left "+
-			"harms nothing; the next run of this command replaces it.")
+		return half(err, "the new credential is AWSCURRENT", "The label "+issue.LabelCandidate+" is still "+
+			"there. It harms nothing; the next run of this command replaces it.")
 	}
 	if x.dryRun {
 		return nil

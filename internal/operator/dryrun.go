@@ -82,7 +82,7 @@ func (t teller) copyValue(_ context.Context, from, fromVersion string, _ redact.
 func (t teller) moveLabel(_ context.Context, secret, label, to, from string) error {
 	words := []string{"secretsmanager", "update-secret-version-stage", "--secret-id", secret,
 		"--version-stage", label}
-	why := "Take the label " + label + " off."
+	why := "Remove the label " + label + "."
 	if to != "" {
 		words = append(words, "--move-to-version-id", to)
 		why = "Move the label " + label + "."
@@ -99,13 +99,13 @@ func (t teller) tagSecret(_ context.Context, secret string, tags map[string]stri
 }
 
 func (t teller) deleteSecret(_ context.Context, secret string) error {
-	return t.tell(fmt.Sprintf("Mark the secret for deletion. For %d days it can "+
-		"be restored.", recoveryDays),
+	return t.tell(fmt.Sprintf("Mark the secret for deletion. It can be restored "+
+		"for %d days.", recoveryDays),
 		"secretsmanager", "delete-secret", "--secret-id", secret, "--recovery-window-in-days", fmt.Sprint(recoveryDays))
 }
 
 func (t teller) restoreSecret(_ context.Context, secret string) error {
-	return t.tell("Take the secret's deletion back.", "secretsmanager", "restore-secret", "--secret-id",
+	return t.tell("Restore the deleted secret.", "secretsmanager", "restore-secret", "--secret-id",
 		secret)
 }
 
@@ -133,9 +133,9 @@ func (t teller) deleteParameter(_ context.Context, name string) error {
 // run answers as if the function had done what it was asked, so that the caller
 // goes on to tell the rest.
 func (t teller) run(_ context.Context, s stack, e event) (issue.Report, error) {
-	why := "Have the function issue renew the token. Go on only where its answer says issued."
+	why := "Have the function issue renew the token. Continue only if its answer says issued."
 	if e.Candidate {
-		why = "Have the function issue try the candidate. Go on only where its answer says issued."
+		why = "Have the function issue try the candidate. Continue only if its answer says issued."
 	}
 	if e.DryRun {
 		why = "Wait until no run is in progress: when this one answers, an earlier one has ended."

@@ -83,22 +83,21 @@ func (a *app) printRemarks(remarks []remark) {
 // tokenRemark says what readers have.
 func tokenRemark(e entry, now time.Time) remark {
 	text := map[string]string{
-		stateFresh: "The token is published and fresh.", stateDue: "The token is published and " +
-			"due: the next " +
-			"run renews it.",
-		stateLate: "The token is published, and has less life left than its readers " +
-			"are promised.", stateExpired: "The token has expired.",
-		stateNone: "No token is published yet.", stateWaiting: "No token is published: no " +
-			"credential is " +
-			"stored yet.",
-		stateWrong: "The connection cannot work.", stateUnread: "The token could not be read.",
+		stateFresh:   "The token is published and fresh.",
+		stateDue:     "The token is published and due: the next run renews it.",
+		stateLate:    "The token is published, but lives for less than min_remaining: renewals fail.",
+		stateExpired: "The token has expired.",
+		stateNone:    "No token is published yet.",
+		stateWaiting: "No token is published: no credential is stored yet.",
+		stateWrong:   "The connection cannot work.",
+		stateUnread:  "The token could not be read.",
 	}[e.State]
 	if e.ExpiresAt != nil && e.ExpiresAt.After(now) {
 		text += fmt.Sprintf(" It lives %s more, until %s.", span(e.ExpiresAt.Sub(now)),
 			e.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if e.State == stateFresh {
-		text += " It is renewed in " + span(e.RenewAfter.Sub(now)) + "."
+		text += " Evertoken renews it in " + span(e.RenewAfter.Sub(now)) + "."
 	}
 	r := remark{About: "token", Text: text}
 	if e.Reason != "" && e.NeedsPerson {
@@ -148,11 +147,9 @@ func rotationRemarks(c connection.Connection, doc document, d secrets.Descriptio
 	if pending == "" || pending == d.Holder(secrets.Current) {
 		return nil
 	}
-	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING is on " +
-		"a version " +
-		"that is not in force. Until it ends, runs leave this secret alone except in an " +
-		"emergency. Secrets " +
-		"Manager retries the rotation.",
+	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING " +
+		"is not on AWSCURRENT. Until the rotation ends, runs write this secret only in an " +
+		"emergency. Secrets Manager retries the rotation.",
 		"evertoken rotate " + c.Name + " " + doc.role + "   (once AWSPENDING is gone)"}}
 }
 
@@ -169,15 +166,13 @@ func credentialRemarks(c connection.Connection, d secrets.Description) []remark 
 		}
 	}
 	if d.Holder(issue.LabelCandidate) != "" {
-		out = append(out, remark{"credential", "A new credential was stored to be tried (" +
-			issue.LabelCandidate + "), and its trial was not finished. The one in force is " +
-			"untouched.",
+		out = append(out, remark{"credential", "A new credential is stored for a trial (" +
+			issue.LabelCandidate + "), which has not finished. The current credential is unchanged.",
 			"evertoken credential " + c.Name + " --resume"})
 	}
 	if d.Holder("EVERTOKEN_SERVICE_ACCOUNT") != "" {
-		out = append(out, remark{"credential", "A move onto a service account is half done: its " +
-			"client is " +
-			"stored and not proven yet. The credential in force is untouched.",
+		out = append(out, remark{"credential", "A move onto a service account is half done: its client is " +
+			"stored, but has not got a token yet. The current credential is unchanged.",
 			"evertoken service-account " + c.Name + " …   (the same command again)"})
 	}
 	return out
@@ -202,22 +197,20 @@ func noteInWords(label, name string) (text, do string) {
 			grant = strings.Join(parts[3:len(parts)-1], "_")
 			if grant == "password" {
 				again = "Evertoken retries a password that has worked before once a " +
-					"day; it never " +
-					"retries one that has not."
+					"day; it never retries one that has not."
 			}
 			grant = " (" + grant + ")"
 		}
 		return "On " + dayOf(label) + " the provider refused it" + grant + ". " + again,
 			"Store another: evertoken credential " + name + "\nOr, if the fault was at the " +
-				"provider and is corrected: " +
-				"evertoken renew " + name
+				"provider and is corrected: evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
 		return "It was sent, and no clear answer came. Evertoken retries it with growing " +
 				"pauses, at most six times a day.",
 			"Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):
-		return "Its refresh token was spent to open a session, which Evertoken renews. It is not " +
-			"sent again.", ""
+		return "Its refresh token was spent to open a session, which Evertoken renews. Evertoken " +
+			"does not send it again.", ""
 	}
 	return "", ""
 }
@@ -238,9 +231,8 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 		}
 	}
 	if d.Holder(session.LabelKept) != "" {
-		out = append(out, remark{"session", "A session that another run had received is " +
-			"kept aside (" +
-			session.LabelKept + "). Evertoken uses it if the current one fails.", ""})
+		out = append(out, remark{"session", "Another run received a session that could not become the current one. " +
+			"Evertoken keeps it (" + session.LabelKept + ") and uses it if the current one fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch _, err := a.aws.values.Get(ctx, rescue); {
@@ -263,14 +255,12 @@ var stageInWords = map[session.Stage]string{
 	session.Unlabelled: "A session is open, and no run has used it yet.",
 	session.Idle:       "No run is using the session at this moment.",
 	session.Lost: "A session is open. Its refresh token was sent before, and no answer " +
-		"was stored; " +
-		"the provider may have ended the session.",
+		"was stored; the provider may have ended the session.",
 	session.Busy: "A run has claimed the session and has not stored an answer yet. It " +
 		"may still be " +
 		"running, or have died. Other runs wait until the claim is older than a run can last.",
 	session.Orphaned: "A run claimed the session and died before it stored an answer. The next " +
-		"run takes " +
-		"the claim over and recovers what can be recovered.",
+		"run takes the claim over and recovers what can be recovered.",
 }
 
 // stageAdvice is what a person can do in a stage; mostly nothing.
@@ -292,9 +282,8 @@ func (a *app) nextRun(ctx context.Context, name string) (r remark, needsPerson b
 		report, err = a.invoke(ctx, s, event{Connections: []string{name}, DryRun: true})
 	}
 	if err != nil {
-		return remark{"next", fmt.Sprintf("The function could not be asked what it "+
-			"would do: %v.", err),
-			hints(err)}, false
+		return remark{"next", fmt.Sprintf("The function issue did not say what it would do: %v.",
+			err), hints(err)}, false
 	}
 	e := outcomeOf(report, name)
 	text := "The next run: " + e.Outcome

@@ -53,7 +53,7 @@ func (a *app) tell(err error) int {
 	}
 	f, ok := errors.AsType[*failure](err)
 	if !ok { // cobra's own: an unknown command or flag
-		f = &failure{exitUsage, err, "Run `evertoken --help` for what there is."}
+		f = &failure{exitUsage, err, "`evertoken --help` lists the subcommands and flags."}
 	}
 	a.errorf("%s %v\n", a.red("evertoken:"), err)
 	for line := range strings.Lines(hints(err)) {

@@ -64,8 +64,7 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 		}
 		if json.Unmarshal(out.Payload, &report) != nil {
 			return report, &failure{exitAWS, fmt.Errorf("the function issue gave an answer that " +
-				"this command " +
-				"cannot read"), oldFunction}
+				"this command cannot read"), oldFunction}
 		}
 		return report, nil
 	}

@@ -20,7 +20,7 @@ func (a *app) removeCommand() *cobra.Command {
 		Long: `Remove deletes the declaration of a connection and marks its secrets for
 deletion. It asks first, and prints the declaration. For 30 days "evertoken add"
 with the same name restores the secrets. A credential that other connections use
-stays. At the provider nothing is revoked.`,
+stays. Nothing is revoked at the provider.`,
 		ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.remove(c.Context(), args[0],

@@ -23,7 +23,7 @@ func (a *app) renameCommand() *cobra.Command {
 		Long: `Rename copies the credential and the session of a connection to secrets of the
 new name, declares it there, and has the function renew it. The session is copied
 while no run can use it, so that no refresh token is sent twice. Secrets that the
-declaration names itself are kept where they are.
+declaration itself names stay where they are.
 
 Applications then read evertoken/NEW/token. The old secrets stay until "evertoken
 remove OLD". Move applications before the old token expires. After a failure, run
@@ -75,8 +75,7 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 			return err
 		}
 		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: Evertoken "+
-			"does not renew the token "+
-			"until this is finished", old, name)
+			"does not renew the token until this is finished", old, name)
 		if x.declared {
 			done = fmt.Sprintf("%s is declared in place of %s", name, old)
 		}
@@ -195,7 +194,7 @@ func (x *renaming) read(ctx context.Context) error {
 	rescue := x.rules(x.path, x.aws.region).ParameterPrefix + "rescue/" + x.old
 	_, err := x.aws.values.Get(ctx, rescue)
 	if err == nil {
-		return person("Have it stored first: evertoken renew "+x.old,
+		return person("Let a renewal store it first: evertoken renew "+x.old,
 			"a session of %s is kept in the parameter %s", x.old, rescue)
 	}
 	if !missing(err) {
@@ -299,8 +298,7 @@ func (x *renaming) act(ctx context.Context, ch changes) error {
 		return err
 	}
 	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for "+
-		"deletion with: "+
-		"evertoken remove %s\n", tokenName(x.to), x.old, x.old)
+		"deletion with: evertoken remove %s\n", tokenName(x.to), x.old, x.old)
 	return nil
 }
 

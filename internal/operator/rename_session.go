@@ -45,8 +45,7 @@ func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version 
 	}
 	if x.dryRun {
 		x.printf("# Give that version the label %s<the first 16 hex digits of SHA-256 of the ARN "+
-			"of %s>: its "+
-			"refresh token is spent.\n", renew.SeedPrefix, x.moved[at].to)
+			"of %s>: its refresh token is spent.\n", renew.SeedPrefix, x.moved[at].to)
 		return nil
 	}
 	h, err := x.look(ctx, x.moved[at].to)

@@ -23,14 +23,14 @@ type app struct {
 }
 
 const longHelp = `Evertoken keeps access tokens in AWS Secrets Manager from expiring. This command
-declares connections, looks after them and says what state they are in. It works
-with your own AWS credentials, as the AWS CLI does.
+declares connections, maintains them and shows their state. It works with your own
+AWS credentials, as the AWS CLI does.
 
 Exit codes:
   0    done, nothing needs a person
   1    a person is needed: something is wrong, or a provider refused
   2    the command line is wrong
-  3    AWS could not be asked; nothing was changed
+  3    AWS gave no answer; nothing was changed
   4    the command stopped half-way; run it again, and it finishes the work
   130  interrupted before anything was changed`
 
@@ -48,11 +48,9 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.profile, "profile", "", "AWS profile (default: AWS_PROFILE)")
 	f.StringVar(&a.region, "region", "", "AWS Region (default: AWS_REGION, or the profile's)")
 	f.StringVar(&a.endpoint, "endpoint-url", "", "where AWS is, as http://127.0.0.1:8766 "+
-		"(default: "+
-		"AWS_ENDPOINT_URL)")
+		"(default: AWS_ENDPOINT_URL)")
 	f.StringVar(&a.stackName, "stack", "", "Evertoken's CloudFormation stack (default: "+
-		"EVERTOKEN_STACK, or "+
-		"the only one)")
+		"EVERTOKEN_STACK, or the only one)")
 	f.StringVar(&a.path, "connections-path", "", "where connections are declared (default: "+
 		"EVERTOKEN_CONNECTIONS_PATH, the stack's, or "+defaultPath+")")
 	f.StringVarP(&a.output, "output", "o", "table", "table or json")
@@ -69,7 +67,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.addCommand(), a.credentialCommand(), a.renewCommand(), a.rotateCommand(),
 		a.renameCommand(), a.removeCommand(), a.serviceAccountCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("Run `"+c.CommandPath()+" --help` for what there is.", "%w", err)
+		return usage("`"+c.CommandPath()+" --help` lists its flags.", "%w", err)
 	})
 	return root
 }

@@ -16,12 +16,11 @@ func (a *app) serviceAccountCommand() *cobra.Command {
 	var o serviceaccount.Options
 	c := a.asking(&cobra.Command{
 		Use: "service-account NAME", Short: "Move a Flexera connection from a user's refresh " +
-			"token onto a " +
-			"service account", Args: names(1),
+			"token onto a service account", Args: names(1),
 		Long: `Service-account moves a flexera connection from a user's refresh token, which
 dies after a year, onto a service account, whose client can be rotated. It works
-with the rights of that user, shows what it is about to do and asks.
-After a failure, run it again: it finishes what is half done.`,
+with the rights of that user, shows what it will do and asks. After a failure, run
+it again: it finishes what is half done.`,
 		Example: "  evertoken service-account flexera-prod --name evertoken --org 1105 --role " +
 			"service_account_client_manager",
 		ValidArgsFunction: a.completeNames,
@@ -31,11 +30,11 @@ After a failure, run it again: it finishes what is half done.`,
 		},
 	})
 	f := c.Flags()
-	f.StringVar(&o.Name, "name", "", "the service account's name; it is made unless it exists "+
+	f.StringVar(&o.Name, "name", "", "name of the service account; created if it does not exist "+
 		"(required)")
 	f.StringArrayVar(&o.Roles, "role", nil,
-		"a role to grant it, as few as will do; may be repeated (required)")
-	f.StringVar(&o.Description, "description", "", "what to describe a new service account by")
+		"a role to grant to it; grant as few as possible; may be repeated (required)")
+	f.StringVar(&o.Description, "description", "", "description of a new service account")
 	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: the connection's "+
 		"settings.org_id)")
 	return c
@@ -70,7 +69,7 @@ func (a *app) serviceAccount(ctx context.Context, o serviceaccount.Options) erro
 	settings.AllowLoopbackHTTP = settings.AllowLoopbackHTTP || c.local()
 	w := serviceaccount.World{
 		Config: settings, Secrets: c.store, Parameters: c.values, Out: a.Stdout, Now: a.Now, Sleep: a.Sleep,
-		Confirm: func() error { return a.confirm("Go on?") },
+		Confirm: func() error { return a.confirm("Continue?") },
 	}
 	if a.dryRun {
 		w.CLI = a.cli

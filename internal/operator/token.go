@@ -18,7 +18,7 @@ func (a *app) tokenCommand() *cobra.Command {
 			"value, for curl", Args: names(1),
 		Long: `Token prints the published token of a connection as the value of the header
 Authorization, and nothing else. It is the one subcommand that prints a secret.
-A token that has expired is not printed.`,
+It does not print an expired token.`,
 		Example:           `  curl -H "Authorization: $(evertoken token flexera-prod)" https://api.flexera.com/…`,
 		ValidArgsFunction: a.completeNames,
 		RunE:              func(c *cobra.Command, args []string) error { return a.token(c.Context(), args[0]) },

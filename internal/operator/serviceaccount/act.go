@@ -48,7 +48,7 @@ func (m *migration) act(ctx context.Context) error {
 	if err != nil {
 		return m.unproven(next, err)
 	}
-	m.printf("proved the client: it was issued a "+
+	m.printf("proved the client: Flexera issued it a "+
 		"token for %v\n", issued.ExpiresAt.Sub(m.Now()).Round(time.Second))
 	if next.id != m.current.id {
 		if err := m.promote(context.WithoutCancel(ctx), next); err != nil {
@@ -99,7 +99,7 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 	if err != nil {
 		hint := runAgain
 		if e, ok := errors.AsType[*exchange.Error](err); ok && e.Lost {
-			hint = "A client may have been made whose secret nobody has: the next run " +
+			hint = "Flexera may have created a client whose secret nobody has: the next run " +
 				"names it. " + runAgain
 		}
 		return version{}, stop(hint, err)
@@ -120,7 +120,7 @@ func (m *migration) undo(ctx context.Context, client string, why error) error {
 	var err error
 	for n := range deleteTries {
 		if err = m.iam.Clients(m.account.ID).DeleteClient(ctx, m.current.doc, m.access, client); err == nil {
-			return stop(runAgain, fmt.Errorf("the client %s was made, its secret could not be "+
+			return stop(runAgain, fmt.Errorf("the client %s was created, its secret could not be "+
 				"stored, and it was deleted again: %w", client, why))
 		}
 		if passing(err) == 0 || m.Sleep(ctx, time.Second<<n) != nil {
@@ -128,7 +128,7 @@ func (m *migration) undo(ctx context.Context, client string, why error) error {
 		}
 	}
 	return stop("Delete it, since nobody has its secret: "+m.deletions(client)+". "+runAgain,
-		fmt.Errorf("the client %s was made, its secret could not be stored, and it could not be "+
+		fmt.Errorf("the client %s was created, its secret could not be stored, and it could not be "+
 			"deleted again: %w", client, errors.Join(why, err)))
 }
 
@@ -165,16 +165,16 @@ func (m *migration) prove(ctx context.Context, v version) (exchange.Issued, erro
 
 // unproven tells of a client that is stored and does not work.
 func (m *migration) unproven(v version, err error) error {
-	hint := "AWSCURRENT of " + m.credentialName() + " was not touched. "
+	hint := "AWSCURRENT of " + m.credentialName() + " is unchanged. "
 	if v.id == m.current.id {
 		hint = ""
 	}
 	if !dead(err) {
 		return stop(hint+runAgain, fmt.Errorf("proving the client %s: %w", v.client(), err))
 	}
-	return stop(hint+"Run this again in a few minutes. If the client is still refused then, "+
+	return stop(hint+"Run this again in a few minutes. If Flexera still refuses the client then, "+
 		"delete it, and run this once more: "+m.deletions(v.client()),
-		fmt.Errorf("the client %s is stored and refused: %w", v.client(), err))
+		fmt.Errorf("the client %s is stored, but Flexera refuses it: %w", v.client(), err))
 }
 
 // showNext says what is left to do by hand.
@@ -182,7 +182,7 @@ func (m *migration) showNext() {
 	m.printf("\nConnection %s now uses the service account "+
 		"%q (%d).\n", m.conn.Name, m.Name, m.account.ID)
 	if m.settings.ServiceAccountID == 0 {
-		m.printf("\nAdd to settings of the connection, in the parameter %s, so that its client "+
+		m.printf("\nAdd this to the settings of the connection, in the parameter %s, so that its client "+
 			"can be rotated:\n  \"org_id\": %d, \"service_account_id\": %d\n",
 			m.parameter, m.Org, m.account.ID)
 		m.printf("(a rotation needs a role with iam:service_account_client:index, create " +
@@ -191,12 +191,12 @@ func (m *migration) showNext() {
 	where := "API Credentials, as the user who made it"
 	if id := m.settings.RefreshTokenID; id != "" {
 		where += "; its id is " + id
-		m.printf("\nTake \"refresh_token_id\" out of the settings.\n")
+		m.printf("\nRemove \"refresh_token_id\" from the settings.\n")
 	}
 	m.printf("\nThen delete the user's refresh token in Flexera One (%s). The version "+
-		"AWSPREVIOUS of %s\nstill holds it: until it is deleted, AWSCURRENT can be "+
-		"moved back.\n", where, m.credentialName())
+		"AWSPREVIOUS of %s\nstill holds it: until you delete it, you can move AWSCURRENT "+
+		"back.\n", where, m.credentialName())
 	m.warnOfStrangers()
-	m.printf("\nThe ITAM data API takes no service accounts: an application that calls it needs " +
+	m.printf("\nThe ITAM data API accepts no service accounts: an application that calls it needs " +
 		"a user's refresh token, in a\nconnection of its own.\n")
 }

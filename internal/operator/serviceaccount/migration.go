@@ -97,7 +97,7 @@ func (m *migration) userToken(ctx context.Context) error {
 		source = v
 	}
 	if !source.doc.Has(credential.RefreshToken) {
-		return stop("store one: "+m.putCommand(), errNoRefreshToken)
+		return stop("Store one: "+m.putCommand(), errNoRefreshToken)
 	}
 	sent := source.doc.Get(credential.RefreshToken)
 	issued, err := m.exchange(ctx, source.doc.Only(credential.RefreshToken))
@@ -136,13 +136,13 @@ func dead(err error) bool {
 // proveOnly is all that can be done without a user.
 func (m *migration) proveOnly(ctx context.Context) error {
 	m.printf("%s already holds the client %s, and no refresh token that works: this command does "+
-		"not look at the service account and its roles.\n",
+		"not check the service account and its roles.\n",
 		m.credentialName(), m.current.client())
 	if _, err := m.prove(ctx, m.current); err != nil {
 		return stop("Make a new refresh token in Flexera One, store it, and run "+
 			"this again: "+m.putCommand(), err)
 	}
-	m.printf("The client works: it was issued a token.\n")
+	m.printf("The client works: Flexera issued it a token.\n")
 	m.unlabel(ctx)
 	return nil
 }

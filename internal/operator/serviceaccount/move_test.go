@@ -22,7 +22,7 @@ func TestMove(t *testing.T) {
 	r := w.run(append(standard, "-description", "reads data", "-role", "optima_billing_center_viewer")...)
 	w.check(r, exitDone, `uses the service account "evertoken" (2263)`, "")
 	w.check(r, exitDone, `"org_id": 1105, "service_account_id": 2263`, "")
-	w.check(r, exitDone, "The ITAM data API takes no service accounts", "")
+	w.check(r, exitDone, "The ITAM data API accepts no service accounts", "")
 	w.check(r, exitDone, "delete the user's refresh token", "")
 
 	const iam = "/flexera/eu/api/iam/v1/orgs/1105"
@@ -80,7 +80,7 @@ func TestMoveAgain(t *testing.T) {
 	for _, id := range refreshTokenIDs(w) {
 		w.IDP.Flexera().RevokeRefreshToken(id)
 	}
-	w.check(w.run(standard...), exitDone, "does not look at", "")
+	w.check(w.run(standard...), exitDone, "does not check", "")
 	if wrote := w.wrote(); len(wrote) != 0 {
 		t.Errorf("it wrote: %q", wrote)
 	}

@@ -36,13 +36,12 @@ func (m *migration) look(ctx context.Context) error {
 			ids = append(ids, fmt.Sprint(a.ID))
 		}
 		return refuse("Delete or rename all but one, or choose another --name.",
-			"organization %d has %d service accounts of the "+
-				"name %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
+			"organization %d has %d service accounts named %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
 	case len(named) == 1:
 		m.account = named[0]
 	}
 	if set := m.settings.ServiceAccountID; set != 0 && set != m.account.ID {
-		return refuse("Give the name of that one, or take org_id and service_account_id out of "+
+		return refuse("Give the name of that one, or remove org_id and service_account_id from "+
 			"the settings.",
 			"the connection's settings.service_account_id is %d, which is not the service "+
 				"account %q", set, m.Name)
@@ -91,7 +90,7 @@ func (m *migration) choose(ctx context.Context) error {
 		}
 	}
 	if pending := m.secret.Holder(secrets.Pending); m.mustStore() && pending != "" && pending != m.current.id {
-		return refuse("Wait for its end; or take AWSPENDING off: aws secretsmanager "+
+		return refuse("Wait until it ends, or remove AWSPENDING: aws secretsmanager "+
 			"update-secret-version-stage --secret-id "+m.credentialName()+
 			" --version-stage AWSPENDING "+
 			"--remove-from-version-id "+pending, "a rotation of %s is in progress", m.credentialName())
@@ -104,7 +103,7 @@ func (m *migration) choose(ctx context.Context) error {
 		all = append(all, c.ID)
 	}
 	return refuse("Delete one that nothing uses, then run this again: "+m.deletions(all...),
-		"service account %q (%d) has two clients, the most there can be, and the secret of "+
+		"service account %q (%d) has two clients, as many as Flexera allows, and the secret of "+
 			"neither is stored in %s: %s",
 		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
 }
@@ -161,7 +160,7 @@ func (m *migration) showPlan() {
 		m.printf("The credential also serves %s, which move "+
 			"with it.\n", strings.Join(m.others, ", "))
 	}
-	m.printf("\nThis is about to\n")
+	m.printf("\nThis command will\n")
 	step := 0
 	item := func(format string, args ...any) {
 		step++
@@ -178,10 +177,10 @@ func (m *migration) showPlan() {
 	} else {
 		m.printf("  -  use its client %s, whose secret is stored already\n", m.use.client())
 	}
-	item("prove the client by having it issued a token")
+	item("prove the client by requesting a token with it")
 	if m.mustStore() {
 		item("make it the credential in place of the refresh token: AWSCURRENT of %s moves, "+
-			"other members are kept,\n     and the version of now stays as "+
+			"other members are kept,\n     and the present version stays as "+
 			"AWSPREVIOUS", m.credentialName())
 	}
 	m.warnOfStrangers()
@@ -205,14 +204,14 @@ func (m *migration) showCommands() {
 	}
 	m.printf("# Once it is proven, make it the credential.\n%s\n",
 		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", secrets.Current, "--move-to-version-id", next, "--remove-from-version-id", m.current.id))
-	m.printf("# Take the label off.\n%s\n",
+	m.printf("# Remove the label.\n%s\n",
 		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", labelProving, "--remove-from-version-id", next))
 }
 
 func (m *migration) warnOfStrangers() {
 	for _, c := range m.strangers() {
 		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. If nothing "+
-			"else uses it, delete it: a rotation needs its place.\n  %s\n",
+			"else uses it, delete it: a rotation needs room for a client.\n  %s\n",
 			m.describeClients([]providers.Client{c}), m.credentialName(), m.deletions(c.ID))
 	}
 }

@@ -61,8 +61,8 @@ func (m *migration) readConnection(ctx context.Context) error {
 	case !found:
 		return fmt.Errorf("no connection %q is declared below %s", m.Connection, path)
 	case m.conn.Provider != "flexera":
-		return fmt.Errorf("connection %s is not of "+
-			"flexera, but of %s", m.conn.Name, m.conn.Provider)
+		return fmt.Errorf("connection %s has the provider %[2]s: "+
+			"this command moves only connections of flexera", m.conn.Name, m.conn.Provider)
 	}
 	for _, d := range declared {
 		if d.Err == nil && d.Name != m.conn.Name && connection.SecretName(d.Connection.Credential) == m.credentialName() {
@@ -117,8 +117,7 @@ func (m *migration) readCredential(ctx context.Context) error {
 	current, err := m.Secrets.Get(ctx, id, secrets.Current)
 	switch {
 	case errors.Is(err, secrets.ErrNotFound):
-		return refuse("store the user's refresh "+
-			"token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
+		return refuse("Store the user's refresh token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
 	case err != nil:
 		return fail(err)
 	}
@@ -130,7 +129,7 @@ func (m *migration) readCredential(ctx context.Context) error {
 	m.current = version{current.ID, doc}
 	iam, ok := providers.NewFlexeraOrganization(m.provider, doc, m.Org)
 	if !ok {
-		return fmt.Errorf("connection %s is not of flexera", m.conn.Name)
+		return fmt.Errorf("connection %s has another provider than flexera", m.conn.Name)
 	}
 	m.iam = iam
 	versions, err := m.Secrets.Versions(ctx, id)

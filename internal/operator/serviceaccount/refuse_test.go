@@ -60,7 +60,7 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{"an unknown connection", nil, append(withoutFlag(standard, "-connection"), "-connection", "other"), `no connection "other"`},
-		{"another provider", func(w *world) { w.Apiax("apiax") }, append(withoutFlag(standard, "-connection"), "-connection", "apiax"), "is not of flexera"},
+		{"another provider", func(w *world) { w.Apiax("apiax") }, append(withoutFlag(standard, "-connection"), "-connection", "apiax"), "moves only connections of flexera"},
 		{"a bad connection", func(w *world) { w.declare(map[string]any{"zone": "mars"}) }, standard, "must be nam, eu or apac"},
 		{"a declaration that is none", func(w *world) { w.Declare("flexera-prod", "x") }, standard, "is not a JSON object"},
 		{"no organization", nil, withoutFlag(standard, "-org"), "--org is missing"},
@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 		{"two accounts of the name", func(w *world) {
 			w.IDP.Flexera().AddServiceAccount("eu", testOrg, testName)
 			w.IDP.Flexera().AddServiceAccount("eu", testOrg, testName)
-		}, standard, "has 2 service accounts of the name"},
+		}, standard, "has 2 service accounts named"},
 		{"settings that name another account", func(w *world) {
 			other := w.IDP.Flexera().AddServiceAccount("eu", testOrg, "other")
 			w.declare(map[string]any{"org_id": testOrg, "service_account_id": other})

@@ -145,7 +145,7 @@ func (m *migration) unlabel(ctx context.Context) {
 	}
 	err := m.Secrets.MoveLabel(ctx, m.conn.Credential, labelProving, "", m.proving)
 	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
-		m.printf("\nWarning: the label %s could not be taken off (%v), and blocks a rotation. "+
+		m.printf("\nWarning: the label %s could not be removed (%v). It blocks a rotation. "+
 			"Remove it:\n  aws secretsmanager update-secret-version-stage --secret-id %s "+
 			"--version-stage %s --remove-from-version-id %s\n",
 			labelProving, err, m.credentialName(), labelProving, m.proving)
