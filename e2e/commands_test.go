@@ -27,6 +27,7 @@ import (
 //	world [-timeout 60s] [-control] [-tls] [NAME=VALUE...]   start the world; the function's environment
 //	connect NAME KIND [MEMBER=JSON...]                a connection that works (see kinds), with a member or settings.member changed
 //	declare NAME FILE                                 a parameter below the connections path; FILE is expanded
+//	rescue NAME FILE                                  the rescue parameter of a connection; FILE is expanded
 //	secret create|put|put-binary|pend|delete|schedule-deletion|arn|label|repeat NAME [FILE|VARIABLE|LABEL|N]
 //	age NAME DURATION [DOCUMENT...]                   make session and token older, or only one of them
 //	option PROVIDER FIELD=VALUE...                    change how a provider behaves
@@ -38,7 +39,7 @@ import (
 //	freed                                             the names of deleted parameters can be used again
 //	[!] issue EVENT|FILE                              invoke; stdout is the answer, stderr the log
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"world": cmdWorld, "connect": cmdConnect, "declare": cmdDeclare, "secret": cmdSecret, "age": cmdAge,
+	"world": cmdWorld, "connect": cmdConnect, "declare": cmdDeclare, "rescue": cmdRescue, "secret": cmdSecret, "age": cmdAge,
 	"option": cmdOption, "provider": cmdProvider, "wrong": cmdWrong, "fault": cmdFault, "kms": cmdKMS, "replica": cmdReplica,
 	"issue": cmdIssue, "freed": cmdFreed,
 
@@ -163,6 +164,11 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 func cmdDeclare(ts *testscript.TestScript, neg bool, args []string) {
 	h := in(ts, neg, false, args, 2, "declare NAME FILE")
 	h.AWS.PutParameter("/evertoken/connections/"+args[0], "String", expanded(ts, args[1]))
+}
+
+func cmdRescue(ts *testscript.TestScript, neg bool, args []string) {
+	h := in(ts, neg, false, args, 2, "rescue NAME FILE")
+	h.AWS.PutParameter("/evertoken/rescue/"+args[0], "SecureString", expanded(ts, args[1]))
 }
 
 // expanded is a file of the script with ${NAME} replaced: a variable of the

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"reflect"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
-	"golang.org/x/term"
 )
 
 func cmdTerminal(ts *testscript.TestScript, neg bool, args []string) {
@@ -55,19 +52,6 @@ type screen struct {
 	more *sync.Cond
 	all  []byte
 	from int // what was expected so far ends here
-
-	echoes *term.State // of a terminal that shows what is typed
-}
-
-// quiet waits until the terminal no longer shows what is typed: no person types a
-// password as soon after its prompt as a test does.
-func (s *screen) quiet() {
-	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
-		now, err := term.GetState(int(s.file.Fd()))
-		if err != nil || !reflect.DeepEqual(now, s.echoes) {
-			return
-		}
-	}
 }
 
 func startOnTerminal(c *exec.Cmd) (*screen, error) {
@@ -76,7 +60,6 @@ func startOnTerminal(c *exec.Cmd) (*screen, error) {
 		return nil, fmt.Errorf("starting on a terminal: %w", err)
 	}
 	s := &screen{cmd: c, file: file, done: make(chan struct{})}
-	s.echoes, _ = term.GetState(int(file.Fd()))
 	s.more = sync.NewCond(&s.mu)
 	go func() {
 		defer s.more.Broadcast()
@@ -107,9 +90,6 @@ func (s *screen) expect(text string) error {
 	for {
 		if i := bytes.Index(s.all[s.from:], []byte(text)); i >= 0 {
 			s.from += i + len(text)
-			if strings.Contains(text, "not shown") {
-				s.quiet()
-			}
 			return nil
 		}
 		select {

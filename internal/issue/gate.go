@@ -37,12 +37,12 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 	}
 	done, refused := g.shared.enter(ctx, grant, g.settings)
 	if refused == nil && !limits.Enough(ctx) { // the wait was long
-		done(notSent)
+		done(renew.NotSent)
 		refused = outOfTime
 	}
 	if refused == nil {
 		if x := g.Closed(); x != nil { // it may have closed meanwhile
-			done(notSent)
+			done(renew.NotSent)
 			refused = notTried(x, x.Class, "another connection to this provider was just answered so")
 		}
 	}
@@ -54,11 +54,7 @@ func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.
 	return func(x *exchange.Error) { leave(x); done(x) }, nil
 }
 
-var (
-	// notSent says that nothing was sent.
-	notSent   = &exchange.Error{}
-	outOfTime = &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: noTimeLeft}
-)
+var outOfTime = &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: noTimeLeft}
 
 func notTried(x *exchange.Error, class exchange.Class, why string) *exchange.Error {
 	return &exchange.Error{

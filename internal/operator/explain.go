@@ -195,7 +195,7 @@ func noteInWords(label, name string) (text, do string) {
 		grant, again := "", "Evertoken retries it once a day."
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
 			grant = strings.Join(parts[3:len(parts)-1], "_")
-			if grant == "password" {
+			if renew.AboutPassword(label) {
 				again = "Evertoken retries a password that has worked before once a " +
 					"day; it never retries one that has not."
 			}
@@ -205,9 +205,11 @@ func noteInWords(label, name string) (text, do string) {
 			"Store another: evertoken credential " + name + "\nOr, if the fault was at the " +
 				"provider and is corrected: evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
-		return "It was sent, and no clear answer came. Evertoken retries it with growing " +
-				"pauses, at most six times a day.",
-			"Try it now: evertoken renew " + name
+		again := "Evertoken retries it with growing pauses, at most six times a day."
+		if renew.AboutPassword(label) {
+			again += " It sends a password that has never worked only three times in all."
+		}
+		return "It was sent, and no clear answer came. " + again, "Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):
 		return "Its refresh token was spent to open a session, which Evertoken renews. Evertoken " +
 			"does not send it again.", ""
@@ -226,8 +228,8 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 	for _, label := range slices.Sorted(slices.Values(d.Labels[d.Holder(secrets.Current)])) {
 		if strings.HasPrefix(label, rejected) {
 			out = append(out, remark{"session", "On " + dayOf(label) +
-				" the provider refused its refresh token. A renewal goes to the stored " +
-				"credential instead.", ""})
+				" the provider refused its refresh token. Evertoken uses the stored credential " +
+				"instead, if that holds more than a refresh token.", ""})
 		}
 	}
 	if d.Holder(session.LabelKept) != "" {
@@ -235,14 +237,14 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 			"Evertoken keeps it (" + session.LabelKept + ") and uses it if the current one fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
-	switch _, err := a.aws.values.Get(ctx, rescue); {
-	case err == nil:
+	switch value, err := a.aws.values.Get(ctx, rescue); {
+	case err == nil && session.Holds(value):
 		out = append(out, remark{"session", "A session that could not be stored is kept in the " +
 			"parameter " +
 			rescue + ". The next run that needs it stores it and deletes the " +
 			"parameter.", "evertoken renew " +
 			c.Name})
-	case !missing(err):
+	case err != nil && !missing(err):
 		out = append(out, remark{"session", fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err), ""})
 	}
 	return out

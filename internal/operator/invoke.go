@@ -37,8 +37,7 @@ const (
 	busyWait = 5 * time.Second
 )
 
-// invoke runs issue and returns its answer. It waits for a run that is under
-// way.
+// invoke runs issue and returns its answer. It waits for a run that is in progress.
 func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, invokeLasts)
 	defer cancel()
@@ -52,15 +51,15 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 				told = true
 			}
 			if a.Sleep(ctx, busyWait) != nil {
-				return report, refused(ctx.Err(), "lambda:InvokeFunction", "issue")
+				return report, refused(ctx.Err(), "lambda:InvokeFunction", "the function "+functionName(s.issue))
 			}
 			continue
 		}
 		if err != nil {
-			return report, refused(err, "lambda:InvokeFunction", s.issue)
+			return report, refused(err, "lambda:InvokeFunction", "the function "+functionName(s.issue))
 		}
 		if out.FunctionError != nil {
-			return report, functionFailed(out.Payload)
+			return report, functionFailed(s.name, out.Payload)
 		}
 		if json.Unmarshal(out.Payload, &report) != nil {
 			return report, &failure{exitAWS, fmt.Errorf("the function issue gave an answer that " +
@@ -72,13 +71,16 @@ func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error
 
 const oldFunction = "Deploy the functions of this command's release."
 
+// functionName is a function's name from its ARN: no error shows an ARN.
+func functionName(arn string) string { return arn[strings.LastIndex(arn, ":")+1:] }
+
 // functionFailed turns an error of the whole run into a failure.
-func functionFailed(payload []byte) error {
+func functionFailed(stackName string, payload []byte) error {
 	var e struct{ ErrorType, ErrorMessage string }
 	if json.Unmarshal(payload, &e) != nil {
 		e.ErrorMessage = "it gave no reason"
 	}
-	next := "Its log says more: aws logs tail /aws/lambda/<stack>-issue"
+	next := "Its log says more: aws logs tail /aws/lambda/" + stackName + "-issue"
 	if e.ErrorType == "InvalidEvent" && strings.Contains(e.ErrorMessage, "is not known here") {
 		next = oldFunction
 	}

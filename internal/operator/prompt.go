@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -39,8 +40,10 @@ func (a *app) prompter() (*prompter, error) {
 	return a.asks, nil
 }
 
-var errNoAnswer = &failure{exitInterrupted, errors.New("no answer was given: nothing " +
-	"was changed"), ""}
+var (
+	errNoAnswer          = &failure{exitInterrupted, errors.New("no answer was given: nothing was changed"), ""}
+	errInterruptedAnswer = &failure{exitInterrupted, errors.New("interrupted: nothing was changed"), ""}
+)
 
 // line asks for a line that may be seen.
 func (p *prompter) line(question string) (string, error) {
@@ -54,18 +57,33 @@ func (p *prompter) line(question string) (string, error) {
 	return strings.TrimRight(text, "\r\n"), nil
 }
 
-// secret asks for a line without echo. Ctrl-C ends the question and restores the
-// echo.
+// longestLine is how many characters a line on a terminal can have.
+const longestLine = 4096
+
+// secret asks for a line without echo. The echo ends before the question is shown, so that
+// nothing typed in answer to it appears. Ctrl-C ends the question.
 func (p *prompter) secret(question string) (redact.Secret, error) {
-	p.errorf("%s", question)
 	stop := p.interruptible()
 	defer stop()
-	text, err := term.ReadPassword(int(p.file.Fd()))
-	p.errorf("\n")
+	fd := int(p.file.Fd())
+	before, err := term.MakeRaw(fd)
 	if err != nil {
-		return redact.Secret{}, errNoAnswer
+		return redact.Secret{}, errNoTerminal
 	}
-	return redact.New(string(text)), nil
+	defer func() { _ = term.Restore(fd, before) }()
+	text, err := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{p.file, p.Stderr}, "").ReadPassword(question)
+	if err != nil {
+		p.errorf("\r\n")
+		return redact.Secret{}, errInterruptedAnswer
+	}
+	if utf8.RuneCountInString(text) >= longestLine {
+		return redact.Secret{}, usage("Give it with --credential FILE.",
+			"this is longer than a line on a terminal can be, %d characters", longestLine)
+	}
+	return redact.New(text), nil
 }
 
 // interruptible lets Ctrl-C end a question, and the process with it: whatever is

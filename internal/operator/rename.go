@@ -14,6 +14,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 )
 
 func (a *app) renameCommand() *cobra.Command {
@@ -192,12 +193,12 @@ func (x *renaming) compose(context.Context) error {
 // read reads what is to be copied, and refuses what is not at rest.
 func (x *renaming) read(ctx context.Context) error {
 	rescue := x.rules(x.path, x.aws.region).ParameterPrefix + "rescue/" + x.old
-	_, err := x.aws.values.Get(ctx, rescue)
-	if err == nil {
+	value, err := x.aws.values.Get(ctx, rescue)
+	if err == nil && session.Holds(value) {
 		return person("Let a renewal store it first: evertoken renew "+x.old,
 			"a session of %s is kept in the parameter %s", x.old, rescue)
 	}
-	if !missing(err) {
+	if err != nil && !missing(err) {
 		return refused(err, "ssm:GetParameter", rescue)
 	}
 	if !x.resumed {

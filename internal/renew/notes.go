@@ -273,18 +273,18 @@ func surplus(labels []string, keep key, day string) []string {
 	// never worked, which no run sends again, and connections that share it would
 	// each forget what the other's note took the place of.
 	slices.SortFunc(rejected, func(a, b string) int {
-		return cmp.Or(boolInt(delicate(a))-boolInt(delicate(b)), boolInt(strings.HasPrefix(a, labelRejected+day))-boolInt(strings.HasPrefix(b, labelRejected+day)), strings.Compare(a, b))
+		return cmp.Or(boolInt(AboutPassword(a))-boolInt(AboutPassword(b)), boolInt(strings.HasPrefix(a, labelRejected+day))-boolInt(strings.HasPrefix(b, labelRejected+day)), strings.Compare(a, b))
 	})
 	slices.SortFunc(unsure, func(a, b string) int {
 		_, aAt, _, _ := parseUnsure(a)
 		_, bAt, _, _ := parseUnsure(b)
-		return cmp.Or(boolInt(delicate(a))-boolInt(delicate(b)), aAt.Compare(bAt))
+		return cmp.Or(boolInt(AboutPassword(a))-boolInt(AboutPassword(b)), aAt.Compare(bAt))
 	})
 	var out []string
-	for len(rejected) > mostRejected && !delicate(rejected[0]) {
+	for len(rejected) > mostRejected && !AboutPassword(rejected[0]) {
 		out, rejected = append(out, rejected[0]), rejected[1:]
 	}
-	for len(unsure) > mostUnsure && !delicate(unsure[0]) {
+	for len(unsure) > mostUnsure && !AboutPassword(unsure[0]) {
 		out, unsure = append(out, unsure[0]), unsure[1:]
 	}
 	left := append(rejected, unsure...)
@@ -298,8 +298,9 @@ func surplus(labels []string, keep key, day string) []string {
 	return out
 }
 
-// delicate reports whether a label is about a password.
-func delicate(label string) bool {
+// AboutPassword reports whether a label says what became of a password. FlexNet's grant is
+// named token, and sends one.
+func AboutPassword(label string) bool {
 	return strings.Contains(label, "_password_") || strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")
 }
 

@@ -87,23 +87,27 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token) err
 		id = secrets.FreshID()
 		err = put(id, true)
 	}
-	if err == nil && r.tokenRotates {
+	if err == nil && r.tokenRotates && !r.session.StoredHere() {
 		r.giveWay(ctx, base, id, token)
 	}
 	return err
 }
 
 // giveWay takes back what was published over a rotation that ended meanwhile, if the
-// rotation's token is the one that serves. The ids of two runs' versions collide, but a
-// rotation's version has an id of its own.
+// rotation's token is the one that serves. It is asked only where no session says which is
+// newer. The ids of two runs' versions collide, but a rotation's version has an id of its
+// own.
 func (r *renewal) giveWay(ctx context.Context, base, id string, ours credential.Token) {
 	v, err := r.Secrets.Get(ctx, r.conn.Token, secrets.Previous)
-	if err != nil || v.ID == base || r.session.StoredHere() || !r.otherServes(ctx, v, ours) {
-		return
+	if err == nil && v.ID != base && r.otherServes(ctx, v, ours) {
+		err = r.Sleep.Try(ctx, func(ctx context.Context) error {
+			return r.Secrets.MoveLabel(ctx, r.conn.Token, secrets.Current, v.ID, id)
+		})
+		r.left = err == nil
 	}
-	r.left = r.Sleep.Try(ctx, func(ctx context.Context) error {
-		return r.Secrets.MoveLabel(ctx, r.conn.Token, secrets.Current, v.ID, id)
-	}) == nil
+	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
+		r.hint("A rotation may have published a token meanwhile, and Evertoken could not give way to it: " + err.Error())
+	}
 }
 
 // otherServes reports whether what another run published may stay in place of

@@ -155,11 +155,11 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: "an internal fault"}
 	defer func() { leave(told) }() // also where the provider's code panics
 	if !limits.Enough(ctx) {       // the turn may have been long in coming
-		told = nil
+		told = NotSent
 		return exchange.Issued{}, noTime()
 	}
 	if err := r.count(ctx, g); err != nil {
-		told = nil
+		told = NotSent
 		return exchange.Issued{}, err
 	}
 	ctx, cancel := limits.Bounded(ctx)

@@ -157,8 +157,8 @@ func (r *rotation) named() []string {
 }
 
 // keepingLabels are the labels of a version because of which its client must stay. They
-// come from DescribeSecret, since a listing may be older. A label that says that the
-// provider refused the version is none of them.
+// come from DescribeSecret, since a listing may be older. A note of what became of the
+// version when it was sent, and EVERTOKEN_MADE, are none of them.
 func (r *rotation) keepingLabels(versionID string) []string {
 	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return renew.IsNote(l) || l == labelMade })
 }

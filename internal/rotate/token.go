@@ -84,22 +84,26 @@ func (r *rotation) publishLiving(ctx context.Context, ours credential.Token) {
 	if !ok {
 		return
 	}
+	if err := r.publishIfLiving(ctx, p, ours); err != nil {
+		r.Log.WarnContext(ctx, "the published token may be dead: the rotation was abandoned, and its token could not be compared or published",
+			"secret_id", r.name, "error", err.Error())
+	}
+}
+
+func (r *rotation) publishIfLiving(ctx context.Context, p exchange.Prover, ours credential.Token) error {
 	doc, _, err := r.needCredential(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	current, err := r.current(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	theirs, err := credential.ParseToken(current.Value)
 	if err != nil || r.prove(ctx, p, doc, theirs.AccessToken) == nil || r.prove(ctx, p, doc, ours.AccessToken) != nil {
-		return
+		return nil // a run replaces what is no token
 	}
-	err = r.Secrets.PutAs(ctx, r.event.SecretID, secrets.FreshID(), r.event.RotationToken, ours.Encode(false))
-	if err != nil {
-		r.Log.WarnContext(ctx, "the published token is dead, and the living one could not be published", "secret_id", r.name, "error", err.Error())
-	}
+	return r.Secrets.PutAs(ctx, r.event.SecretID, secrets.FreshID(), r.event.RotationToken, ours.Encode(false))
 }
 
 func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {

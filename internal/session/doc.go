@@ -1,6 +1,7 @@
-// Package session keeps the session secret of one connection. It sends no refresh
-// token twice and loses none that it received, whatever other runs do and whenever
-// the process ends.
+// Package session keeps the session secret of one connection. Of several runs one alone
+// may send its refresh token, and that token is sent again only after an answer was lost.
+// A session that was received and could be stored is not lost, whatever other runs do and
+// whenever the process ends.
 //
 // The secret's versions and their labels alone say which session is in force.
 // [StageOf] turns them into one of a few stages, [Next] says which step follows,

@@ -120,7 +120,7 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 		return credential.Session{}, "", &Unreadable{k.Rescue, err}
 	}
 	var found rescued
-	if value.Equal(redact.New(emptied)) {
+	if !Holds(value) {
 		return credential.Session{}, "", nil
 	}
 	if err = json.Unmarshal([]byte(value.Reveal()), &found); err == nil {
@@ -135,6 +135,11 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 // emptied is what the rescue parameter holds once its session is stored, until it
 // is deleted.
 const emptied = "{}"
+
+// Holds reports whether a rescue parameter of this value holds a session, or something
+// that Evertoken did not write. One that is emptied holds none; it stays where a run ended
+// or lacked the right before it could delete it.
+func Holds(rescue redact.Secret) bool { return !rescue.Trim().Equal(redact.New(emptied)) }
 
 // emptyRescue makes the rescue parameter forget the session in force before its
 // refresh token is sent: afterwards that token is spent, and restoring it could end
