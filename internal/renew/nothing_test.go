@@ -1,0 +1,139 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"evertoken/internal/credential"
+	"evertoken/internal/exchange"
+	"evertoken/internal/redact"
+)
+
+// twoRequests is a provider that needs a second request for each token.
+type twoRequests struct{ provider }
+
+func (twoRequests) Finish(context.Context, exchange.Request, exchange.Issued) (exchange.Issued, error) {
+	return exchange.Issued{}, errors.New("not asked")
+}
+
+// What a run says where it may send nothing: what it tries again comes first, and of two
+// refusals the one with an answer.
+func TestWhyNothingIsSent(t *testing.T) {
+	t.Parallel()
+	none := &Stopped{Failed, exchange.Misconfigured, "no credential", ""}
+	refresh := credential.Session{RefreshToken: redact.New("r"), OpenedBy: "other"}
+	rejected := func(r *renewal, grant string) string { return labelRejected + "20261121_" + string(r.key(grant)) }
+	answered := func(r *renewal, grant, code string) string {
+		return answerLabel(answer{400, exchange.CredentialDead, code, ""}, r.key(grant))
+	}
+	unsureFor := func(n int, ago time.Duration) func(*renewal, string) string {
+		return func(r *renewal, grant string) string { return unsureLabel(n, at.Add(-ago), r.key(grant)) }
+	}
+	waiting, over := unsureFor(2, time.Minute), unsureFor(2, time.Hour)
+	for _, tt := range []struct {
+		name    string
+		session credential.Session
+		grants  []exchange.Grant
+		none    bool // the credential cannot be used
+		two     bool // the provider needs a second request
+		labels  func(r *renewal) (credential, session []string)
+		want    string
+		outcome Outcome
+	}{
+		{"no credential and no session", credential.Session{}, nil, true, false, nil, "no credential", Failed},
+		{"nothing is stored", credential.Session{}, nil, false, false, nil, "the provider accepts nothing that is stored any more", Blocked},
+		{"no credential, and the session was refused", refresh, nil, true, false, func(r *renewal) ([]string, []string) {
+			return nil, []string{rejected(r, "refresh_token")}
+		}, "refused the refresh token of the session on 2026-11-21", Blocked},
+		{"no credential, and nothing against the session", refresh, nil, true, false, nil, "no credential", Failed},
+		{"a credential that a connection may not use any more, refused", credential.Session{}, []exchange.Grant{client}, true, false,
+			func(r *renewal) ([]string, []string) { return []string{rejected(r, "client_credentials")}, nil },
+			"refused the client_credentials grant", Blocked},
+		{"the first refused", credential.Session{}, []exchange.Grant{client, password}, false, false,
+			func(r *renewal) ([]string, []string) { return []string{rejected(r, "client_credentials")}, nil },
+			"refused the client_credentials grant", Blocked},
+		{"both refused, the second with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{rejected(r, "client_credentials"), rejected(r, "password"), answered(r, "password", "one")}, nil
+			}, "refused the password grant on 2026-11-21: HTTP 400: one", Blocked},
+		{"both refused, the first with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{rejected(r, "client_credentials"), answered(r, "client_credentials", "one"), rejected(r, "password")}, nil
+			}, "refused the client_credentials grant on 2026-11-21: HTTP 400: one", Blocked},
+		{"both refused with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{rejected(r, "client_credentials"), answered(r, "client_credentials", "one"),
+					rejected(r, "password"), answered(r, "password", "two")}, nil
+			}, "refused the client_credentials grant on 2026-11-21: HTTP 400: one", Blocked},
+		{"one refused, one unclear", credential.Session{}, []exchange.Grant{client, password}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{rejected(r, "client_credentials"), waiting(r, "password")}, nil
+			}, "the last answer to the password grant is not clear", Failed},
+		{"refused once and unclear now", credential.Session{}, []exchange.Grant{client}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{rejected(r, "client_credentials"), waiting(r, "client_credentials")}, nil
+			}, "the last answer to the client_credentials grant is not clear", Failed},
+		{"unclear, and its pause has ended", credential.Session{}, []exchange.Grant{client}, false, false,
+			func(r *renewal) ([]string, []string) { return []string{over(r, "client_credentials")}, nil },
+			"the provider accepts nothing that is stored any more", Blocked},
+		{"a password that never worked, unclear three times", credential.Session{}, []exchange.Grant{password}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{unsureLabel(3, at.Add(-48*time.Hour), r.key("password"))}, nil
+			}, "the password grant was sent 3 times without a clear answer", Blocked},
+		{"the second request refused", refresh, nil, false, true, func(r *renewal) ([]string, []string) {
+			return []string{rejected(r, secondGrant)}, nil
+		}, "refused the second request", Blocked},
+		{"no second request", refresh, nil, false, false, func(r *renewal) ([]string, []string) {
+			return []string{rejected(r, secondGrant)}, nil
+		}, "the provider accepts nothing that is stored any more", Blocked},
+	} {
+		r := holding(t, both, tt.session)
+		if tt.two {
+			r.job.Provider = twoRequests{}
+		}
+		r.now, r.grants = at, tt.grants
+		if tt.none {
+			r.noCredential = none
+		}
+		if tt.labels != nil {
+			onCredential, onSession := tt.labels(r)
+			r.job.Credential.Version.Labels = onCredential
+			v := r.session.Version()
+			v.Labels = onSession
+			r.session.Use(v)
+		}
+		r.token = nil // no token says that something has worked
+		got := asStopped(r.nothing(false))
+		if !strings.Contains(got.Reason, tt.want) || got.Outcome != tt.outcome {
+			t.Errorf("%s: %s: %s", tt.name, got.Outcome, got.Reason)
+		}
+	}
+}
+
+// A second request that was refused stops the first only where the session in force was
+// opened by what the credential now holds, and no operator forces it.
+func TestWhatARefusedSecondRequestStops(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ two, refused, fits, forced, want bool }{
+		{true, true, true, false, true},
+		{false, true, true, false, false},
+		{true, false, true, false, false},
+		{true, true, false, false, false},
+		{true, true, true, true, false},
+	} {
+		r := holding(t, both, credential.Session{})
+		r.now, r.job.Force = at, tt.forced
+		if tt.two {
+			r.job.Provider = twoRequests{}
+		}
+		if tt.refused {
+			r.job.Credential.Version.Labels = []string{labelRejected + "20261121_" + string(r.key(secondGrant))}
+		}
+		if got := r.secondRefused(tt.fits); got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
