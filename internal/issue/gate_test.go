@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/connection"
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
@@ -254,13 +255,9 @@ func TestARefusalIsNoProofAgainstOtherSettings(t *testing.T) {
 	}
 }
 
-// A panic while a session's refresh token is exchanged leaves the claim. Later
-// heartbeats take it over: nothing stays locked, and no person is needed.
-func TestAPanicUnderAClaimEndsByItself(t *testing.T) {
-	t.Parallel()
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute
-	w.Apiax("c")
+// dueWithAPanic lets the connection's token become due, and returns it and a runner whose
+// provider panics.
+func dueWithAPanic(w *fakeworld.World) (*issue.Runner, credential.Token) {
 	w.Run(issue.Event{})
 	token, _ := w.Token("c")
 	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
@@ -270,6 +267,17 @@ func TestAPanicUnderAClaimEndsByItself(t *testing.T) {
 		p, err := provider(c)
 		return faulty{p}, err
 	}
+	return runner, token
+}
+
+// A panic while a session's refresh token is exchanged leaves the claim. Later
+// heartbeats take it over: nothing stays locked, and no person is needed.
+func TestAPanicUnderAClaimNeedsNoPerson(t *testing.T) {
+	t.Parallel()
+	w := fakeworld.New(t)
+	w.RunTimeout = 4 * time.Minute
+	w.Apiax("c")
+	runner, token := dueWithAPanic(w)
 	ctx, cancel := context.WithTimeout(t.Context(), w.RunTimeout)
 	defer cancel()
 	if report, err := runner.Run(ctx, issue.Event{}); err != nil || report.Failed != 1 {
@@ -290,15 +298,7 @@ func TestAClaimOutlivesTheRunThatMadeIt(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("c")
-	w.Run(issue.Event{})
-	token, _ := w.Token("c")
-	w.Clock.Advance(token.RenewAfter.Sub(w.Clock.Now()))
-	runner := w.Runner()
-	provider := runner.Provider
-	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
-		p, err := provider(c)
-		return faulty{p}, err
-	}
+	runner, _ := dueWithAPanic(w)
 	if _, err := runner.Run(t.Context(), issue.Event{}); err != nil { // leaves a claim
 		t.Fatal(err)
 	}

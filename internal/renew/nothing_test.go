@@ -137,3 +137,29 @@ func TestWhatARefusedSecondRequestStops(t *testing.T) {
 		}
 	}
 }
+
+// What an earlier answer is told as, and what a person can do about it.
+func TestAnAnswerInWords(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		a            answer
+		what         string
+		text, advice string // how the advice begins
+	}{
+		{answer{401, exchange.CredentialDead, "invalid_client", "Do this."}, "the password grant", "HTTP 401: invalid_client", "Do this."},
+		{answer{401, exchange.CredentialDead, "invalid_client", ""}, "the password grant", "HTTP 401: invalid_client", "The provider refuses the client:"},
+		{answer{400, exchange.GrantDead, "unauthorized_client", ""}, "", "HTTP 400: unauthorized_client", "The provider refuses the client:"},
+		{answer{400, exchange.CredentialDead, "", ""}, "the password grant", "HTTP 400", "The user name or the password is wrong"},
+		{answer{401, exchange.CredentialDead, "", ""}, "the token grant", "HTTP 401", "The user name or the password is wrong"},
+		{answer{400, exchange.CredentialDead, "", ""}, "the client_credentials grant", "HTTP 400", "The provider refuses the credential:"},
+		{answer{400, exchange.GrantDead, "invalid_grant", ""}, "the password grant", "HTTP 400: invalid_grant", "The refresh token is expired"},
+		{answer{0, exchange.Transient, "", ""}, "", "no answer", ""},
+	} {
+		if got := tt.a.String(); got != tt.text {
+			t.Errorf("%+v is told as %q", tt.a, got)
+		}
+		if got := tt.a.advice(tt.what); !strings.HasPrefix(got, tt.advice) || (got == "") != (tt.advice == "") {
+			t.Errorf("%+v: %q", tt.a, got)
+		}
+	}
+}
