@@ -269,3 +269,70 @@ func TestNothingIsRescued(t *testing.T) {
 		}
 	}
 }
+
+// A session that became a version after all, by a write whose answer was lost, is spent by
+// now: it is not kept beside the one in force. One that AWS does not show is kept, and
+// where AWS does not say, nothing changes.
+func TestARescuedSessionThatWasStoredAfterAll(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, child string // what the version holds that the lost write made
+		refused     bool   // reading it
+		kept        bool
+		left        string // in the parameter
+	}{
+		{"stored after all", "rt-2", false, false, ""},
+		{"another session was stored", "rt-x", false, true, ""},
+		{"no session was stored", "broken", false, true, ""},
+		{"AWS does not say", "rt-2", true, false, "rt-2"},
+	} {
+		w := newWorld(t, lost)
+		w.rescue("rt-2", "holder")
+		k := w.keeper()
+		child := childOf(w.Secret(secretID).ARN, w.ids["holder"], "")
+		if err := w.store.Put(t.Context(), secretID, child, w.document(tt.child), "OTHER"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.MoveLabel(t.Context(), secretID, "OTHER", "", child); err != nil {
+			t.Fatal(err)
+		}
+		if tt.refused {
+			w.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Kind: fakeaws.Refuse, Code: denied})
+		}
+		err := k.Begin(t.Context(), run(Terms{}))
+		if tt.refused != (secrets.ErrorKind(err) == secrets.ErrDenied) || k.Claimed() == tt.refused {
+			t.Errorf("%s: %v, claimed %t", tt.name, err, k.Claimed())
+		}
+		k.Release(t.Context())
+		w.ClearFaults()
+		if got := w.state(); strings.Contains(got, "rt-2: KEPT") != tt.kept {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+		if w.rescuedToken() != tt.left {
+			t.Errorf("%s: the parameter holds %q", tt.name, w.rescuedToken())
+		}
+	}
+}
+
+// A rescue parameter that cannot be emptied is deleted. If that fails too, the run sends
+// nothing: the session in the parameter could be restored after its token is spent.
+func TestARescueParameterThatCannotBeEmptied(t *testing.T) {
+	t.Parallel()
+	for _, deletes := range []bool{true, false} {
+		w := newWorld(t, lost)
+		w.rescue("rt-2", "rt-1")
+		k := w.keeper()
+		w.refuse("PutParameter")
+		if !deletes {
+			w.refuse("DeleteParameter")
+		}
+		err := k.Begin(t.Context(), run(Terms{}))
+		var unreadable *Unreadable
+		if errors.As(err, &unreadable) == deletes || k.Claimed() != deletes {
+			t.Errorf("deletes %t: %v, claimed %t", deletes, err, k.Claimed())
+		}
+		if left := w.rescuedToken() != ""; left == deletes {
+			t.Errorf("deletes %t: the parameter is left: %t", deletes, left)
+		}
+	}
+}
