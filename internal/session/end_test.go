@@ -57,6 +57,24 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// A claim whose note cannot be removed does not end: the note would outlive it, and a later
+// run could take another run's claim for an old one.
+func TestAClaimEndsWithItsNote(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idle)
+	k := w.claimed()
+	if err := w.keeper().Begin(t.Context(), run(Terms{})); err == nil {
+		t.Error("claimed twice")
+	}
+	// All tries to remove the note; a move after them would succeed.
+	w.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Kind: fakeaws.Refuse, Code: denied, Times: 4})
+	k.Release(t.Context())
+	w.is("released", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000")
+	if !w.hinted("The claim on the session could not be released") {
+		t.Errorf("%q", w.hints)
+	}
+}
+
 func (w *world) keeperCanClaim() bool {
 	k := w.keeper()
 	w.now = w.now.Add(lasts) // a session that is being opened is left alone before
