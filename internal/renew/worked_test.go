@@ -190,3 +190,20 @@ func TestWhatIsNotSentIsNoSuccess(t *testing.T) {
 		t.Errorf("%v, left with %v", err, gate.left)
 	}
 }
+
+// A run is on time in the heartbeat in which the token becomes due, and late afterwards.
+// It is never on time where something else than the token's age makes it due.
+func TestOnTimeIsTheFirstHeartbeat(t *testing.T) {
+	t.Parallel()
+	r := holding(t, both, credential.Session{})
+	dueAt := r.facts().renewAt()
+	for after, want := range map[time.Duration]bool{0: true, r.Every - time.Second: true, r.Every: false, r.Every + time.Second: false} {
+		r.now = dueAt.Add(after)
+		for reason, counts := range map[string]bool{reasonDue: true, "forced": false} {
+			r.decision.Reason = reason
+			if got := r.onTime(); got != (want && counts) {
+				t.Errorf("%s after, %s: %t", after, reason, got)
+			}
+		}
+	}
+}
