@@ -28,7 +28,8 @@ func readAnswer(response *http.Response, limit int64, doing string) (Answer, err
 	a := Answer{Status: response.StatusCode, Header: redact.Wrap(&response.Header),
 		Body: redact.New(decodeText(inflated))}
 	failed := func(class exchange.Class, problem string) (Answer, error) {
-		return a, &exchange.Error{Class: class, Doing: doing, Status: a.Status, Lost: true, Problem: problem}
+		return a, &exchange.Error{Class: class, Doing: doing, Status: a.Status, Lost: true,
+			Problem: problem}
 	}
 	switch {
 	case !a.OK():

@@ -81,7 +81,9 @@ func (c *Client) now() time.Time {
 	return c.Now()
 }
 
-func (c *Client) observe(ctx context.Context, r *http.Request, answer *http.Response, took time.Duration) {
+func (c *Client) observe(ctx context.Context, r *http.Request, answer *http.Response,
+	took time.Duration,
+) {
 	if c.Observe == nil {
 		return
 	}
@@ -134,9 +136,8 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 	transport = transport.Clone()
 	// Present the certificate whatever authorities the server names: a self-signed
 	// certificate (RFC 8705 section 2.2) has none of them.
-	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return certificate, nil
-	}
+	transport.TLSClientConfig.GetClientCertificate =
+		func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	client := *plain
 	client.Transport = transport
 	return &client
@@ -153,7 +154,9 @@ func (c *Client) presenting(certificate *tls.Certificate) *http.Client {
 // certificate is not trusted, otherwise transient, and Lost if the request may have
 // arrived. A redirect is an answer. An answer other than 2xx counts even if its body cannot
 // be read whole.
-func (c *Client) Do(ctx context.Context, policy hosts.Policy, r *http.Request, doing string) (Answer, error) {
+func (c *Client) Do(ctx context.Context, policy hosts.Policy, r *http.Request,
+	doing string,
+) (Answer, error) {
 	return c.send(ctx, policy, r, doing, redact.Box[tls.Certificate]{})
 }
 
@@ -219,7 +222,7 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Lost = false
 		e.Problem = "the server's certificate is not trusted"
 		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, or the " +
-			"certificate has expired."
+			"certificate has expired: check the URL first, then look at the certificate."
 	case notTLS(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false
@@ -227,8 +230,10 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Hint = "Check the host and the port in the URL."
 	case connected && timedOut(err):
 		e.Problem = "no answer in time"
+		e.Hint = hintStatus
 	case connected:
 		e.Problem = "the connection broke before the answer"
+		e.Hint = hintStatus
 	case errors.As(err, &dns):
 		e.Problem = "the host name was not resolved"
 		e.Hint = "If this lasts, check the host in the URL and the function's way to the network."
@@ -238,9 +243,13 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 			"NAT gateway)."
 	default:
 		e.Problem = "no connection"
+		e.Hint = "If this lasts, check the host and the port in the URL, and look at the " +
+			"provider's status page."
 	}
 	return e
 }
+
+const hintStatus = "If this lasts, look at the provider's status page."
 
 func untrusted(err error) bool {
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)

@@ -130,7 +130,7 @@ func TestDoHangingUpServerSeesOneRequest(t *testing.T) {
 	})
 	_, err := newClient().Do(t.Context(), loopback, post(t, s.URL), "trying")
 	want := exchange.Error{Class: exchange.Transient, Doing: "trying", Lost: true,
-		Problem: "the connection broke before the answer"}
+		Problem: "the connection broke before the answer", Hint: hintStatus}
 	if diff := cmp.Diff(want, failure(t, err)); diff != "" {
 		t.Error(diff)
 	}
@@ -158,13 +158,16 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 		want    exchange.Error
 	}{
 		{name: "nobody listens", url: closedURL,
-			want: exchange.Error{Class: exchange.Transient, Problem: "no connection"}},
+			want: exchange.Error{Class: exchange.Transient, Problem: "no connection",
+				Hint: "If this lasts, check the host and the port in the URL, and look at the " +
+					"provider's status page."}},
 		{name: "no answer in time", timeout: 50 * time.Millisecond,
 			handler: func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body) // else the server does not see us leave
 				<-r.Context().Done()
 			},
-			want: exchange.Error{Class: exchange.Transient, Lost: true, Problem: "no answer in time"}},
+			want: exchange.Error{Class: exchange.Transient, Lost: true, Problem: "no answer in time",
+				Hint: hintStatus}},
 		{name: "half an answer",
 			handler: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", "100")
@@ -183,8 +186,7 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 				Problem: "the answer broke off"}},
 		{name: "too long an answer", maxBody: 10,
 			handler: func(w http.ResponseWriter, _ *http.Request) {
-				_,
-					_ = io.WriteString(w, canaryOther+canaryOther)
+				_, _ = io.WriteString(w, canaryOther+canaryOther)
 			},
 			want: exchange.Error{Class: exchange.Transient, Status: 200, Lost: true,
 				Problem: "the answer is too long to be a token response"}},
@@ -197,7 +199,7 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 				}
 			},
 			want: exchange.Error{Class: exchange.Transient, Lost: true,
-				Problem: "the connection broke before the answer"}},
+				Problem: "the connection broke before the answer", Hint: hintStatus}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

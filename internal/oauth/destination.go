@@ -39,11 +39,13 @@ func refusal(err error, doing string) *exchange.Error {
 	if refused, ok := errors.AsType[*hosts.Refused](err); ok {
 		return refusedHost(refused, doing)
 	}
-	return &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: "the host is not allowed"}
+	return &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+		Problem: "the host is not allowed"}
 }
 
 func refusedHost(r *hosts.Refused, doing string) *exchange.Error {
-	return &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: r.Problem, Hint: r.Remedy}
+	return &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
+		Problem: r.Problem, Hint: r.Remedy}
 }
 
 // destination is where a request goes. The request's context carries it to the dialer.

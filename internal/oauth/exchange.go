@@ -13,7 +13,9 @@ import (
 // Exchange sends the request once and reads the answer. policy decides where it may go; see
 // [Client.Do]. Its error is an [*exchange.Error]. If an answer is otherwise of no use but
 // contains a refresh token, Exchange returns that token with the error.
-func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (exchange.Issued, error) {
+func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (
+	exchange.Issued, error,
+) {
 	doing := Doing(r.Form.Get("grant_type")+" grant", r.TokenURL)
 	request, sent, err := r.build(ctx, doing)
 	if err != nil {
@@ -31,7 +33,9 @@ func (c *Client) Exchange(ctx context.Context, policy hosts.Policy, r Request) (
 }
 
 // rescued extracts the refresh token from a success that could not be read whole.
-func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err error) (exchange.Issued, error) {
+func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err error) (
+	exchange.Issued, error,
+) {
 	x, ok := errors.AsType[*exchange.Error](err)
 	if !ok || a.Body.IsZero() {
 		return exchange.Issued{}, err
@@ -49,6 +53,7 @@ func rescued(a Answer, r Request, sent []redact.Secret, from time.Time, err erro
 // refusal returns the facts about the request that classify its refusal.
 func (r Request) refusal(doing string, sent []redact.Secret) Refusal {
 	id, secret := r.ClientID.Reveal(), r.ClientSecret.Reveal()
-	return Refusal{Doing: doing, Kind: r.Kind, DeadOn400: r.DeadOn400, Sent: sent, ClientAuth: r.ClientAuth,
-		encoded: r.Auth == AuthBasic && !r.PlainBasic && basicEncode(id)+basicEncode(secret) != id+secret}
+	encoded := basicEncode(id)+basicEncode(secret) != id+secret
+	return Refusal{Doing: doing, Kind: r.Kind, DeadOn400: r.DeadOn400, Sent: sent,
+		ClientAuth: r.ClientAuth, encoded: r.Auth == AuthBasic && !r.PlainBasic && encoded}
 }

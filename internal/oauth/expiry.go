@@ -81,14 +81,14 @@ func (g *reading) lifetime(holder members, access string) life {
 	usable := isJWT && believable(own.expires, g.now)
 	if isJWT && !own.issued.IsZero() && own.issued.Sub(g.now).Abs() > clockOff {
 		l.hints = append(l.hints, "The provider's clock and the function's differ by more than 5 "+
-			"minutes, or the token was issued earlier.")
+			"minutes, or the token was issued earlier. If applications find expired tokens, "+
+			"raise min_remaining.")
 	}
 	left := said.ends.Sub(g.now)
 	switch {
 	case said.told && left < minLife && usable && said.ends.Sub(g.from) <= 0: // a 0 that says nothing
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken "+
-			"takes it from the token itself.")
+		l.hints = append(l.hints, hintFromToken)
 	case said.told && left < minLife && r.Life > 0:
 		l.ends = g.from.Add(r.Life)
 	case said.told && left < minLife:
@@ -99,8 +99,7 @@ func (g *reading) lifetime(holder members, access string) life {
 		l.absurd = true
 	case !said.told && usable:
 		l.ends = own.expires
-		l.hints = append(l.hints, "The answer does not state the token's lifetime: Evertoken "+
-			"takes it from the token itself.")
+		l.hints = append(l.hints, hintFromToken)
 	case !said.told:
 		l.ends = g.from.Add(fallback)
 		if r.Life == 0 {
@@ -110,7 +109,7 @@ func (g *reading) lifetime(holder members, access string) life {
 		l.ends = own.expires
 		if said.ends.Sub(own.expires) > differs {
 			l.hints = append(l.hints, "The token itself expires earlier than the answer says: "+
-				"Evertoken uses the earlier time.")
+				"Evertoken uses the earlier time, and you need to do nothing.")
 		}
 	default:
 		l.ends = said.ends
@@ -118,7 +117,7 @@ func (g *reading) lifetime(holder members, access string) life {
 			// Ignore exp: by Evertoken's clock such a token has expired or lives almost
 			// forever, while a figure in seconds does not depend on clocks.
 			l.hints = append(l.hints, "The token itself states an expiry that is not plausible: "+
-				"Evertoken uses the answer's.")
+				"Evertoken uses the answer's, and you need to do nothing.")
 		}
 	}
 	if !l.over && !l.absurd && !believable(l.ends, g.now) {
@@ -131,13 +130,12 @@ func (g *reading) lifetime(holder members, access string) life {
 var secondsInWords = strings.NewReplacer(" ", "", "seconds", "s", "secs", "s", "sec", "s")
 
 func (g *reading) untold(said stated, fallback time.Duration) string {
+	what := "The answer does not state the token's lifetime"
 	if said.odd {
-		return fmt.Sprintf("The token's lifetime in the answer cannot be read: Evertoken "+
-			"assumes %s.", fallback) +
-			g.ifSettings(" If it is another, set settings.token_life.")
+		what = "The token's lifetime in the answer cannot be read"
 	}
-	return fmt.Sprintf("The answer does not state the token's lifetime: Evertoken "+
-		"assumes %s.", fallback)
+	return fmt.Sprintf("%s: Evertoken assumes %s.", what, fallback) +
+		g.ifSettings(" If the provider documents another lifetime, set settings.token_life to it.")
 }
 
 // stated returns what the answer says about the token's end.
@@ -171,9 +169,10 @@ func (g *reading) earlier(s stated, m members) stated {
 			continue
 		}
 		date := g.read(m, value, name)
-		if date.told && date.hint == "" && believable(date.ends, g.now) && s.ends.Sub(date.ends) > differs {
+		sooner := s.ends.Sub(date.ends) > differs
+		if date.told && date.hint == "" && believable(date.ends, g.now) && sooner {
 			date.hint = "The answer states two expiry times of the token: Evertoken uses the " +
-				"earlier one."
+				"earlier one, and you need to do nothing."
 			return date
 		}
 	}
@@ -229,7 +228,7 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 		return stated{odd: true} // probably a date in another zone
 	}
 	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time " +
-		"zone: Evertoken reads it as UTC."}
+		"zone: Evertoken reads it as UTC. If applications find expired tokens, raise min_remaining."}
 }
 
 // dotNetDate matches how ASP.NET's JavaScriptSerializer writes a date: the digits are
@@ -264,8 +263,8 @@ func (g *reading) readNumber(s float64, name string) stated {
 	}
 	if ends, ok := date(s, g.now); ok {
 		if name != "" && strings.HasSuffix(name, "in") {
-			return stated{told: true, ends: ends,
-				hint: `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`}
+			return stated{told: true, ends: ends, hint: `The answer's "expires_in" is a date, ` +
+				`not a number of seconds: Evertoken reads it as a date, and you need to do nothing.`}
 		}
 		return stated{told: true, ends: ends}
 	}
@@ -280,7 +279,11 @@ func (g *reading) readNumber(s float64, name string) stated {
 	return stated{told: true, ends: g.from.Add(2 * maxLife)}
 }
 
-const hintMilliseconds = `The token's lifetime in the answer is in milliseconds: Evertoken reads it so.`
+const hintMilliseconds = "The token's lifetime in the answer is in milliseconds: Evertoken " +
+	"reads it as milliseconds, and you need to do nothing."
+
+const hintFromToken = "The answer does not state the token's lifetime: Evertoken takes it " +
+	"from the token itself, and you need to do nothing."
 
 // milliseconds reports whether a number is milliseconds although it could be seconds: it is
 // whole minutes in milliseconds, and an odd lifetime in seconds. Zoho's 3600000 is an
@@ -293,7 +296,8 @@ func milliseconds(s float64) bool {
 	if math.Mod(s, day) == 0 {
 		return false
 	}
-	return s >= quarter && math.Mod(s, minute) == 0 || s >= half-passed && math.Mod(s, half) >= half-passed
+	return s >= quarter && math.Mod(s, minute) == 0 ||
+		s >= half-passed && math.Mod(s, half) >= half-passed
 }
 
 // refreshEnds returns when a refresh token expires, as its object or the token itself says;

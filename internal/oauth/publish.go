@@ -74,7 +74,8 @@ func (g *reading) handsBack(access string) bool {
 	}
 	for name, values := range g.request.Form {
 		exchanged := strings.HasSuffix(name, "token") && name != "refresh_token"
-		if !exchanged && !public[name] && name != "client_id" && slices.ContainsFunc(values, token.Equal) {
+		secret := !exchanged && !public[name] && name != "client_id"
+		if secret && slices.ContainsFunc(values, token.Equal) {
 			return true
 		}
 	}

@@ -152,7 +152,7 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	case found.means == meansSettings && found.code == "invalid_request" && r.password():
 		v := dead(r) // django-oauth-toolkit and others answer a wrong password this way
 		v.hint += " Or the request lacks a parameter, or has one that the provider does not " +
-			"know: check the settings."
+			"know: check the settings against the provider's documentation."
 		return v, true
 	case found.means == meansSettings && found.code == "forbidden":
 		return forbidden(r), true
@@ -168,7 +168,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 	case found.means == meansSettings:
 		// This refresh token has worked with these settings, so the refusal may also mean
 		// that the token is dead.
-		return verdict{class: exchange.Misconfigured, hint: found.hint, unsure: r.Kind == RefreshGrant}, true
+		return verdict{class: exchange.Misconfigured, hint: found.hint,
+			unsure: r.Kind == RefreshGrant}, true
 	}
 	return verdict{}, false
 }
@@ -194,16 +195,16 @@ func byStatus(status int, s said, r Refusal) verdict {
 	case status >= 300 && status <= 399:
 		return verdict{class: exchange.Misconfigured, unsure: true,
 			hint: "The URL answers with a redirect, and Evertoken never sends a credential after " +
-				"a redirect: check the URL."}
+				"a redirect: set the URL to the one that the provider documents."}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && r.DeadOn400:
 		return dead(r) // whatever the body says
 	case status == http.StatusUnsupportedMediaType && r.ClientAuth != "":
 		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
 			hint: "The provider does not read this form of request: set settings.request_format " +
-				"to json, or remove it if it is json."}
+				"to json, or remove that setting if it is json already."}
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return verdict{class: exchange.Misconfigured, hint: "Check the URL: there is no " +
-			"such endpoint.", unsure: !r.password()}
+		return verdict{class: exchange.Misconfigured, unsure: !r.password(),
+			hint: "Check the URL in the connection's settings: there is no such endpoint."}
 	case r.password():
 		v := dead(r) // any other 4xx: sending the password again may lock the user
 		if page {
@@ -216,15 +217,16 @@ func byStatus(status int, s said, r Refusal) verdict {
 		return verdict{class: exchange.Misconfigured, hint: hintHTML, unsure: true}
 	case status == http.StatusForbidden:
 		v := forbidden(r)
-		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0 // a firewall in front of the provider may answer this
+		// Without a code, a firewall in front of the provider may have answered.
+		v.unsure = r.Kind == RefreshGrant || len(s.codes) == 0
 		return v
 	case r.Kind == RefreshGrant && (status == http.StatusBadRequest ||
 		status == http.StatusConflict || status == http.StatusGone ||
 		status == http.StatusUnprocessableEntity):
 		v := dead(r)
 		v.unsure = true
-		v.hint = first(hintUnknown, v.hint) + " If it lasts, log in again and store the new " +
-			"refresh token."
+		v.hint = first(hintUnknown, v.hint) +
+			" If it lasts, log in again and store the new refresh token."
 		return v
 	}
 	return verdict{class: exchange.Misconfigured, hint: hintUnknown, unsure: true}
@@ -252,7 +254,9 @@ func dead(r Refusal) verdict {
 			hint: "The user name or the password is wrong, or the user is locked: a locked user " +
 				"gets the same answer."}
 	case Call:
-		return verdict{class: exchange.Misconfigured, hint: "The API refuses the access token."}
+		return verdict{class: exchange.Misconfigured,
+			hint: "The API refuses the access token: check that the URL is of the system that " +
+				"issued the token, and that the user or client has the rights for this call."}
 	}
 	if r.ClientAuth != "" {
 		return verdict{class: exchange.CredentialDead, hint: clientHint(r)}
@@ -294,7 +298,8 @@ func lookUp(s said) finding {
 		}
 	}
 	for _, w := range textWords {
-		if !slices.ContainsFunc(s.texts, func(s string) bool { return strings.Contains(" "+s+" ", w.part) }) {
+		has := func(text string) bool { return strings.Contains(" "+text+" ", w.part) }
+		if !slices.ContainsFunc(s.texts, has) {
 			continue
 		}
 		passes := w.means == meansThrottled || w.means == meansPassing

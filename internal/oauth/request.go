@@ -122,7 +122,8 @@ func (r Request) build(ctx context.Context, doing string) (*http.Request, []reda
 	if r.JSON {
 		contentType, body = "application/json", jsonBody(parameters)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.TokenURL, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.TokenURL,
+		strings.NewReader(body))
 	if err != nil { // quotes the URL
 		return nil, nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
 			Problem: "the URL cannot be used"}
@@ -174,9 +175,9 @@ func jsonBody(parameters url.Values) string {
 // split one request into two (RFC 9112 section 11.2).
 var ownHeaders = map[string]bool{
 	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
-	"Expect": true,
-	"Host":   true, "Keep-Alive": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Te": true,
-	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Expect": true, "Host": true, "Keep-Alive": true, "Proxy-Authorization": true,
+	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
+	"Upgrade": true,
 }
 
 // mayHeader reports whether a header from the settings may be sent.
@@ -203,8 +204,9 @@ func printableHeader(name string) string {
 // public are the parameters whose values are not secret: an error code that equals one
 // leaks nothing.
 var public = map[string]bool{
-	"grant_type": true, "scope": true, "audience": true, "resource": true, "client_assertion_type": true,
-	"requested_token_type": true, "subject_token_type": true, "actor_token_type": true,
+	"grant_type": true, "scope": true, "audience": true, "resource": true,
+	"client_assertion_type": true, "requested_token_type": true, "subject_token_type": true,
+	"actor_token_type": true,
 }
 
 // echoes reports whether a provider's text repeats part of what was sent.

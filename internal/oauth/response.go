@@ -72,8 +72,8 @@ func (c *Client) saysNo(a Answer, g *reading, found bool) *exchange.Error {
 // brokeOff returns the error for an answer that is cut off.
 func (g *reading) brokeOff() (exchange.Issued, error) {
 	kept := !g.kept.RefreshToken.IsZero()
-	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status, Lost: !kept,
-		Unusable: kept, Problem: "the answer broke off"}
+	return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status,
+		Lost: !kept, Unusable: kept, Problem: "the answer broke off"}
 }
 
 // unusable returns the error for a grant that cannot be published. blind is set if not even
@@ -160,12 +160,17 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		access = strings.TrimSpace(token) // the server puts the scheme in front of the token
 	}
 	if !visible(access) {
-		return g.unusable(`the answer's "access_token" has characters that no header can carry`, "", false)
+		return g.unusable(`the answer's "access_token" has characters that no header can carry`,
+			"Check that the URL is the provider's token endpoint."+
+				g.ifSettings(" If it is, settings.answer must name the place of the access token "+
+					"in the answer."), false)
 	}
 	if g.handsBack(access) {
-		return g.unusable(`the answer's "access_token" is a secret that was sent, or its refresh token`, "Applications read this value, and must not get a secret."+
-			g.ifSettings(" Correct settings.answer: it must name the place of the access token "+
-				"in the answer."), false)
+		return g.unusable(`the answer's "access_token" is a secret that was sent, `+
+			`or its refresh token`,
+			"Applications read this value, and must not get a secret."+
+				g.ifSettings(" Correct settings.answer: it must name the place of the access "+
+					"token in the answer."), false)
 	}
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
 		return g.unusable(`the answer's "token_type" is not Bearer`,
@@ -179,16 +184,15 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 		// Asking again costs nothing if no refresh token was spent.
 		spends := g.request.Kind == RefreshGrant || !g.kept.RefreshToken.IsZero()
 		return g.kept, &exchange.Error{Class: exchange.Transient, Doing: g.doing, Status: g.status,
-			Unusable: spends,
-			Problem:  "the provider gave a token that expires at once", Hint: hintAtItsEnd +
-				g.ifSettings(" If 0 means that the provider's tokens do not expire, set "+
-					"settings.token_life.")}
+			Unusable: spends, Problem: "the provider gave a token that expires at once",
+			Hint: hintAtItsEnd + g.ifSettings(" If 0 means that the provider's tokens do not "+
+				"expire, set settings.token_life.")}
 	case life.absurd:
-		return g.unusable("the token's lifetime is not plausible", "A token must live at least "+
-			"30 seconds and at most 400 days; "+
-			"the answer says otherwise in "+
-			"every reading."+g.ifSettings(" If the provider documents the lifetime, set "+
-			"settings.token_life to it."), false)
+		return g.unusable("the token's lifetime is not plausible",
+			"A token must live at least 30 seconds and at most 400 days; the answer says "+
+				"otherwise in every reading."+
+				g.ifSettings(" If the provider documents the lifetime, set settings.token_life to it."),
+			false)
 	}
 	out := g.kept
 	out.AccessToken, out.TokenType, out.ExpiresAt = redact.New(access), "Bearer", life.ends
@@ -198,7 +202,8 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	return out, nil
 }
 
-const hintAtItsEnd = "The provider returns the same token until it expires: Evertoken asks again."
+const hintAtItsEnd = "The provider returns the same token until it expires: Evertoken asks " +
+	"again after that, and you need to do nothing."
 
 // ifSettings returns a hint about settings that exist only for oauth2 and its presets, or
 // "" for other providers. Those connections always have a client authentication.
@@ -298,7 +303,8 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 	}
 	// Evertoken cannot parse the answer, but it may contain the only copy of a refresh
 	// token.
-	if found := refreshTokenRE().FindStringSubmatch(g.body.text); found != nil && g.body.form != formObject {
+	found := refreshTokenRE().FindStringSubmatch(g.body.text)
+	if found != nil && g.body.form != formObject {
 		if found[1] == "" {
 			found[1] = `"` + found[2] + `"`
 		}
@@ -307,7 +313,8 @@ func (g *reading) refreshToken(holder members) (where members, value json.RawMes
 	return nil, nil
 }
 
-var refreshTokenRE = lazyregexp.New(`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
+var refreshTokenRE = lazyregexp.New(
+	`(?i)["']refresh_?token["']\s*:\s*(?:("(?:[^"\\]|\\.)+")|'([^'"\\]+)')`)
 
 // names lists the members of the answer for the error, if their names are plain words.
 func (g *reading) names() string {

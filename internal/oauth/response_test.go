@@ -37,14 +37,14 @@ func parse(body string) (exchange.Issued, error) {
 
 const (
 	hintUnread  = "The token's lifetime in the answer cannot be read: Evertoken assumes 30m0s."
-	hintBare    = "The token's expiry in the answer has no time zone: Evertoken reads it as UTC."
-	hintMillis  = "The token's lifetime in the answer is in milliseconds: Evertoken reads it so."
+	hintBare    = "The token's expiry in the answer has no time zone: Evertoken reads it as UTC. If applications find expired tokens, raise min_remaining."
+	hintMillis  = "The token's lifetime in the answer is in milliseconds: Evertoken reads it as milliseconds, and you need to do nothing."
 	hintUntold  = "The answer does not state the token's lifetime: Evertoken assumes 30m0s."
-	hintFromJWT = "The answer does not state the token's lifetime: Evertoken takes it from the token itself."
-	hintEarlier = "The token itself expires earlier than the answer says: Evertoken uses the earlier time."
-	hintOther   = "The token itself states an expiry that is not plausible: Evertoken uses the answer's."
-	hintClock   = "The provider's clock and the function's differ by more than 5 minutes, or the token was issued earlier."
-	hintDate    = `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date.`
+	hintFromJWT = "The answer does not state the token's lifetime: Evertoken takes it from the token itself, and you need to do nothing."
+	hintEarlier = "The token itself expires earlier than the answer says: Evertoken uses the earlier time, and you need to do nothing."
+	hintOther   = "The token itself states an expiry that is not plausible: Evertoken uses the answer's, and you need to do nothing."
+	hintClock   = "The provider's clock and the function's differ by more than 5 minutes, or the token was issued earlier. If applications find expired tokens, raise min_remaining."
+	hintDate    = `The answer's "expires_in" is a date, not a number of seconds: Evertoken reads it as a date, and you need to do nothing.`
 	hintEmpty   = `The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`
 )
 
@@ -103,7 +103,7 @@ func TestLifetime(t *testing.T) {
 		{name: "ASP.NET's .expires", members: `".issued":"Sat, 21 Nov 2026 16:00:00 GMT",".expires":"Sat, 21 Nov 2026 17:00:00 GMT"`, want: hour},
 		{name: "zero, and a JWT that tells", members: `"expires_in":0`, access: jwt(fmt.Sprintf(`{"exp":%d}`, at(hour))), want: hour, hints: []string{hintFromJWT}},
 		{name: "in words", members: `"expires_in":"3600 seconds"`, want: hour},
-		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer states two expiry times of the token: Evertoken uses the earlier one."}},
+		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer states two expiry times of the token: Evertoken uses the earlier one, and you need to do nothing."}},
 		{name: "a date that is later than the seconds", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
 		{name: "a date without a zone beside the seconds", members: `"expires_in":3600,"expires_at":"2026-11-21T16:30:00"`, want: hour},
 		{name: "the least", members: `"expires_in":30`, want: 30 * time.Second},

@@ -59,7 +59,7 @@ func (b body) said() said {
 		s.texts = []string{plain(tags().ReplaceAllString(b.text[:min(len(b.text), maxPageText)], " "))}
 	case formText:
 		var list []json.RawMessage
-		if json.Unmarshal([]byte(b.text), &list) == nil { // Salesforce's APIs answer with a list of errors
+		if json.Unmarshal([]byte(b.text), &list) == nil { // a list of errors: Salesforce's APIs
 			s.value(list, 0)
 		} else {
 			s.texts = []string{plain(b.text[:min(len(b.text), maxPageText)])}
@@ -205,7 +205,8 @@ func (s *said) code(name string, rank int, value string) {
 }
 
 // headRE matches a code of several words followed by text.
-var headRE = lazyregexp.New(`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
+var headRE = lazyregexp.New(
+	`^([A-Za-z]+(?:[_.-][A-Za-z]+)+)\s*[:;,(]|^([A-Za-z]+(?:_[A-Za-z]+)+)\s`)
 
 var failed = map[string]bool{"error": true, "failure": true, "failed": true, "fail": true,
 	"ko": true, "nok": true}

@@ -56,18 +56,13 @@ var codeWords = []codeWord{
 	{"refresh_token_expired", meansToken, "", "SmartThings, Procore"},
 	{"refresh_token_invalid", meansToken, "", "Lark's errors 20026, 20037"},
 	{"refresh_token_revoked", meansToken, "", "Lark's error 20064"},
-	{"refresh_token_reused", meansToken,
-		"The refresh token was used before: something else uses it too, or an answer was lost.",
-		"Ory, Auth0's log types"},
+	{"refresh_token_reused", meansToken, hintReused, "Ory, Auth0's log types"},
 	{"refresh_token_not_found", meansToken, "", "supabase/auth, errorcode.go"},
-	{"refresh_token_already_used", meansToken,
-		"The refresh token was used before: something else uses it too, or an answer was lost.",
-		"supabase/auth, errorcode.go"},
+	{"refresh_token_already_used", meansToken, hintReused, "supabase/auth, errorcode.go"},
 	{"session_not_found", meansToken, "", "supabase/auth, errorcode.go"},
-	{"session_expired", meansToken, "The user's session has ended.", "supabase/auth, errorcode.go"},
-	{"invalid_session", meansToken, "The user's session has ended.",
-		"Salesforce: INVALID_SESSION_ID"},
-	{"invalid_session_id", meansToken, "The user's session has ended.", "Salesforce's API errors"},
+	{"session_expired", meansToken, hintSessionEnded, "supabase/auth, errorcode.go"},
+	{"invalid_session", meansToken, hintSessionEnded, "Salesforce: INVALID_SESSION_ID"},
+	{"invalid_session_id", meansToken, hintSessionEnded, "Salesforce's API errors"},
 	{"invalid_code", meansToken, "", "Zoho: schmorrison/Zoho#18"},
 	{"invalid_token", meansToken, "", "RFC 6750 section 3.1, answered by token endpoints too"},
 	{"expired_token", meansToken, "", "RFC 8628 section 3.5"},
@@ -78,24 +73,27 @@ var codeWords = []codeWord{
 	{"inactive_token", meansToken, "", "Fosite: ErrInactiveToken"},
 	{"bad_token", meansToken, "", "Entra's suberror"},
 	{"invalid_rapt", meansToken,
-		"The user must log in again: the organisation limits the length of Google sessions.",
+		"The user must log in again: the organisation limits the length of Google sessions. " +
+			storeNew + " To end this, have the administrator exempt the app from that limit.",
 		"Google's error_subtype"},
 	{"invalid_access_token", meansToken, "", "TikTok, Lark"},
 	{"access_token_revoked", meansToken, "", "Xero, Square"},
-	{"account_inactive", meansToken, "The user or the workspace is disabled.",
+	{"account_inactive", meansToken,
+		"The user or the workspace is disabled: have it enabled. " + logInAgain,
 		"Slack's oauth.v2.access"},
-	{"consent_required", meansToken,
-		"The user's consent to this client is gone: it must be given again.",
-		"Entra, OpenID Connect Core section 3.1.2.6"},
+	{"consent_required", meansToken, hintConsent, "Entra, OpenID Connect Core section 3.1.2.6"},
 	{"interaction_required", meansToken,
-		"The user must log in again: the provider wants a second factor or a new consent.",
+		"The user must log in again: the provider wants a second factor or a new consent. " +
+			storeNew,
 		"Entra, OpenID Connect Core section 3.1.2.6"},
-	{"login_required", meansToken, "The user must log in again.",
+	{"login_required", meansToken, "The user must log in again. " + storeNew,
 		"OpenID Connect Core section 3.1.2.6"},
 	{"admin_policy_enforced", meansToken,
 		"The organisation's policy bars this client: its administrator must allow it.", "Google"},
-	{"inactive_user", meansToken, "The user is disabled.", "Salesforce"},
-	{"inactive_org", meansToken, "The organisation is disabled.", "Salesforce"},
+	{"inactive_user", meansToken, hintUserDisabled, "Salesforce"},
+	{"inactive_org", meansToken,
+		"The organisation is disabled: ask its administrator, or the provider, to enable it.",
+		"Salesforce"},
 	{"oauth_app_blocked", meansToken,
 		"An administrator has blocked the app: unblock it, then log in again.", "Salesforce"},
 	{"mfa_required", meansPassword,
@@ -138,8 +136,8 @@ var codeWords = []codeWord{
 	{"account_locked", meansPassword, hintLocked, "UAA, ForgeRock"},
 	{"user_locked", meansPassword, hintLocked, "hand-made servers"},
 	{"too_many_attempts", meansPassword, hintLocked, "Auth0: the user is blocked"},
-	{"account_disabled", meansPassword, "The user is disabled.", "Keycloak's event"},
-	{"user_disabled", meansPassword, "The user is disabled.", "Firebase: USER_DISABLED"},
+	{"account_disabled", meansPassword, hintUserDisabled, "Keycloak's event"},
+	{"user_disabled", meansPassword, hintUserDisabled, "Firebase: USER_DISABLED"},
 	{"user_not_found", meansPassword, "", "Firebase: USER_NOT_FOUND"},
 
 	{"too_many_requests", meansThrottled, "", "RFC 6585 section 4 as a word; Goa"},
@@ -174,25 +172,17 @@ var codeWords = []codeWord{
 	{"request_already_being_processed", meansPassing, "", "Intuit"},
 
 	{"invalid_request", meansSettings, hintMissing, "RFC 6749 section 5.2"},
-	{"unsupported_grant_type", meansSettings,
-		"The provider does not support this grant: check the URL and the settings.",
-		"RFC 6749 section 5.2"},
-	{"invalid_grant_type", meansSettings,
-		"The provider does not support this grant: check the URL and the settings.",
-		"Slack's oauth.v2.access"},
-	{"invalid_scope", meansSettings,
-		"The provider does not grant the scope: check the settings, or the consent of the user.",
-		"RFC 6749 section 5.2"},
-	{"bad_scope", meansSettings, "The provider does not grant the scope: check the settings.",
-		"Zoho"},
-	{"insufficient_scope", meansSettings, "The provider does not grant the scope: check " +
-		"the settings.",
-		"RFC 6750 section 3.1"},
+	{"unsupported_grant_type", meansSettings, hintNoSuchGrant, "RFC 6749 section 5.2"},
+	{"invalid_grant_type", meansSettings, hintNoSuchGrant, "Slack's oauth.v2.access"},
+	{"invalid_scope", meansSettings, hintScope, "RFC 6749 section 5.2"},
+	{"bad_scope", meansSettings, hintScope, "Zoho"},
+	{"insufficient_scope", meansSettings, hintScope, "RFC 6750 section 3.1"},
 	{"invalid_target", meansSettings,
-		"The provider does not know the resource or audience: check the settings.",
+		"The provider does not know the resource or audience: check the settings, above all " +
+			"settings.resource and settings.audience.",
 		"RFC 8707 section 2"},
-	{"invalid_resource", meansSettings, "The provider does not know the resource: check " +
-		"the settings.",
+	{"invalid_resource", meansSettings,
+		"The provider does not know the resource: check the settings, above all settings.resource.",
 		"Entra"},
 	{"access_denied", meansSettings,
 		"The provider denies access: check that the client, the user and the realm are enabled.",
@@ -233,25 +223,39 @@ var vagueCodes = map[string]bool{
 var (
 	deadRefreshToken = lazyregexp.New(`\brefresh tokens?\b.{0,60}?\b(` + deadWords + `)\b|\b(` +
 		deadWords + `)\b.{0,30}?\brefresh tokens?\b`)
-	deadToken = lazyregexp.New(`\b(token|session|grant|authorization|login|consent|installation|connection)\b.{0,24}?\b(` + deadWords + `)\b|` +
-		`\b(` + deadWords + `)\b (\w+ ){0,2}?(token|session|grant)\b`)
+	deadToken = lazyregexp.New(
+		`\b(token|session|grant|authorization|login|consent|installation|connection)\b` +
+			`.{0,24}?\b(` + deadWords + `)\b|` +
+			`\b(` + deadWords + `)\b (\w+ ){0,2}?(token|session|grant)\b`)
 	// The text is about the form of the request, not the token.
-	notDeadToken = lazyregexp.New(`\bgrant type|\b(missing|required|must be (given|provided|present|set))\b|\b(header|endpoint|assertion|audience|signature)\b`)
+	notDeadToken = lazyregexp.New(`\bgrant type|` +
+		`\b(missing|required|must be (given|provided|present|set))\b|` +
+		`\b(header|endpoint|assertion|audience|signature)\b`)
 )
 
 // deadUser matches texts that refuse a user or what the user authenticates with.
-var deadUser = lazyregexp.New(`\b(user ?name|user|password|passwd|login|account|credentials?)\b.{0,40}?\b(` + deadWords + `)\b|\b(` +
-	deadWords + `)\b (\w+ ){0,2}?(user ?name|user|password|passwd|login|account|credentials?)\b`)
+var deadUser = lazyregexp.New(
+	`\b(` + userWords + `)\b.{0,40}?\b(` + deadWords + `)\b|` +
+		`\b(` + deadWords + `)\b (\w+ ){0,2}?(` + userWords + `)\b`)
+
+const userWords = `user ?name|user|password|passwd|login|account|credentials?`
 
 // deadClient matches texts that refuse a client or what the client authenticates with.
-var deadClient = lazyregexp.New(`\b(api ?key|client( id| secret)?|secret|credentials?|application|app( ?(id|secret|key))?|service account|developer|consumer( key)?|access licen[cs]e|certificate)\b.{0,40}?\b(` +
-	deadWords + `)\b|\b(` + deadWords +
-	`)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
+var deadClient = lazyregexp.New(
+	`\b(api ?key|client( id| secret)?|secret|credentials?|application|` +
+		`app( ?(id|secret|key))?|service account|developer|consumer( key)?|` +
+		`access licen[cs]e|certificate)\b.{0,40}?\b(` + deadWords + `)\b|` +
+		`\b(` + deadWords + `)\b (\w+ ){0,2}?(api ?key|client|secret|credentials?|application|` +
+		`app ?(id|secret|key)|service account|developer|consumer|access licen[cs]e|certificate)\b`)
 
-const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|unrecogni[sz]ed|no longer|already used|already been used|` +
-	`used already|been used|reused?|bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|refused|wrong|rotated|stale|old|` +
-	`does not exist|doesn t exist|do not exist|not exist|ended|terminated|deleted|removed|mismatch|not match|don t match|unable to find|unable to verify|` +
-	`cannot be (found|verified|used)|could not be (found|verified|validated|decoded|decrypted)|failed|has been used|not recogni[sz]ed|not authorized|no such|disabled|suspended|deactivated`
+const deadWords = `invalid|incorrect|expired?|expires|revoked|not valid|not found|unknown|` +
+	`unrecogni[sz]ed|no longer|already used|already been used|used already|been used|reused?|` +
+	`bad|malformed|inactive|not active|blacklisted|denylisted|blocked|consumed|rejected|` +
+	`refused|wrong|rotated|stale|old|does not exist|doesn t exist|do not exist|not exist|` +
+	`ended|terminated|deleted|removed|mismatch|not match|don t match|unable to find|` +
+	`unable to verify|cannot be (found|verified|used)|` +
+	`could not be (found|verified|validated|decoded|decrypted)|failed|has been used|` +
+	`not recogni[sz]ed|not authorized|no such|disabled|suspended|deactivated`
 
 var codesByWord = func() map[string]codeWord {
 	out := map[string]codeWord{}

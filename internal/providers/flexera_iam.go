@@ -36,8 +36,9 @@ func (p *flexera) iam(ctx context.Context, c credential.Credential, method, path
 
 // iamWith is iam with a body, sent as JSON unless it is nil. It returns the answer with its
 // headers.
-func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, path string, body any,
-	access redact.Secret, what string) (oauth.Answer, error) {
+func (p *flexera) iamWith(ctx context.Context, c credential.Credential, method, path string,
+	body any, access redact.Secret, what string,
+) (oauth.Answer, error) {
 	doing := oauth.Doing(what, p.apiURL)
 	var content []byte
 	if body != nil {

@@ -207,7 +207,8 @@ func (s *flexnetSession) call(ctx context.Context, method, path string, body any
 		}
 	}
 	content := bytes.TrimSuffix(payload.Bytes(), []byte("\n"))
-	r, err := http.NewRequestWithContext(ctx, method, s.baseURL+"/uar/v1"+path, bytes.NewReader(content))
+	r, err := http.NewRequestWithContext(ctx, method, s.baseURL+"/uar/v1"+path,
+		bytes.NewReader(content))
 	if err != nil { // quotes the URL
 		return nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
 			Problem: "the URL cannot be used"}
@@ -253,19 +254,23 @@ const flexnetPathHint = "Check the end of settings.base_url: some sites need /fl
 // refused classifies an error answer. Its body is not documented.
 func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 	e := s.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.PasswordGrant,
-		Sent: []redact.Secret{s.credential.Get(credential.Username), s.credential.Get(credential.Password)}})
+		Sent: []redact.Secret{s.credential.Get(credential.Username),
+			s.credential.Get(credential.Password)}})
 	page := strings.HasPrefix(strings.TrimSpace(a.Body.Reveal()), "<")
 	switch {
 	case e.Class == exchange.Throttled || e.Class == exchange.Transient:
-	case a.Status == http.StatusUnauthorized: // the body may be the application server's own HTML page
+	case a.Status == http.StatusUnauthorized: // the body may be the server's own HTML page
 		e.Class = exchange.CredentialDead
-		e.Hint = "The user name or the password is wrong, or the user is locked."
+		e.Hint = "The user name or the password is wrong, or the user is locked: unlock the user " +
+			"in FlexNet Operations before you try again."
 	case a.Status == http.StatusForbidden:
 		e.Class = exchange.Misconfigured
-		e.Hint = "The user may not do this."
+		e.Hint = "The user may not do this: give the user the permission in FlexNet Operations."
 		if s.tokenType == flexnetImpersonated {
 			// https://docs.revenera.com/fno_CURRENT/webservicesintegration/Content/helplibrary/TokenBasedAuthKeyInfo.htm
-			e.Hint = `The user needs the permission "Create Impersonated Token" and one of "View and Manage Users", "View and Manage Customer Users", "View and Manage Partner Users".`
+			e.Hint = `The user needs the permission "Create Impersonated Token" and one of ` +
+				`"View and Manage Users", "View and Manage Customer Users", ` +
+				`"View and Manage Partner Users".`
 		}
 	case a.Status == http.StatusNotFound, a.Status >= 300 && a.Status <= 399, page:
 		e.Class = exchange.Misconfigured

@@ -56,7 +56,9 @@ const (
 	authAssertion = ""
 )
 
-var authMethods = []string{authPost, authBasic, authPlainBasic, authKey, authTLS, authSelfTLS, authPublic}
+var authMethods = []string{
+	authPost, authBasic, authPlainBasic, authKey, authTLS, authSelfTLS, authPublic,
+}
 
 const (
 	grantClient   = "client_credentials"
@@ -206,8 +208,8 @@ func (p *oauth2) setParameters(s oauth2Settings) (err error) {
 		return err
 	}
 	if !slices.Contains(grants, p.grant) && p.auth == authPublic && len(p.fromMembers()) == 0 {
-		return p.wrong("extra", `must send a member of the credential, such as {"assertion": {"credential": "<member>"}}: the grant `+
-			"sends nothing else that is stored")
+		return p.wrong("extra", `must send a member of the credential, such as `+
+			`{"assertion": {"credential": "<member>"}}: the grant sends nothing else that is stored`)
 	}
 	return nil
 }

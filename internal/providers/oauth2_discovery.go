@@ -99,14 +99,14 @@ func (p *oauth2) discover(ctx context.Context, c credential.Credential, where st
 		e := p.client.Refused(a, oauth.Refusal{Doing: doing, Kind: oauth.Call})
 		if e.Class != exchange.Throttled && e.Class != exchange.Transient {
 			e.Class, e.Unsure, e.Hint = exchange.Misconfigured, false, "The issuer has no "+
-				"metadata there: check settings.issuer, or give settings.token_url."
+				"metadata there: correct settings.issuer, or set settings.token_url in its place."
 		}
 		return "", e
 	}
 	endpoint, problem := p.readMetadata(a.Body)
 	if problem != "" {
 		return "", &exchange.Error{Class: exchange.Misconfigured, Doing: doing, Problem: problem,
-			Hint: "Check settings.issuer, or give settings.token_url."}
+			Hint: "Correct settings.issuer, or set settings.token_url in its place."}
 	}
 	return endpoint, nil
 }

@@ -163,9 +163,11 @@ func (p *oauth2) purpose(member string) string {
 // fromCredential are parameters that a connection may send from the credential although
 // their values are secrets. The settings never contain these values.
 var fromCredential = map[string]bool{
-	"assertion": true, credential.SubjectToken: true, credential.ActorToken: true, "access_token": true,
-	credential.Username: true, credential.Password: true,
+	"assertion": true, credential.SubjectToken: true, credential.ActorToken: true,
+	"access_token": true, credential.Username: true, credential.Password: true,
 }
+
+const storeMember = `store it in the credential and write {"credential": "<member>"}`
 
 // setExtra checks the connection's own parameters.
 func (p *oauth2) setExtra(raw map[string]json.RawMessage) (err error) {
@@ -184,7 +186,7 @@ func (p *oauth2) setExtra(raw map[string]json.RawMessage) (err error) {
 		case name == "":
 			return p.wrong("extra", "has a parameter without a name")
 		case s.member == "" && fromCredential[name] && !p.sets(name):
-			return p.wrong(setting, `holds a secret, which must not be in a connection: store it in the credential and write {"credential": "<member>"}`)
+			return p.wrong(setting, "holds a secret, which must not be in a connection: "+storeMember)
 		case reserved[name] && !own[name]:
 			return p.wrong(setting, "must not be set: Evertoken sets it itself, or it is a secret")
 		case s.member == credential.Hosts, purpose != "" && purpose != name:
@@ -234,15 +236,18 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 			return p.wrong(setting, "must not be set: Evertoken or HTTP sets it itself")
 		case seen[lower]:
 			return p.wrong(setting, "is there twice: a header's name ignores upper and lower case")
-		case lower == "authorization" && (s.member == "" || p.auth == authBasic || p.auth == authPlainBasic):
-			return p.wrong(setting, `must come from the credential, as {"credential": "<member>"}, and needs a client_auth other than Basic`)
+		case lower == "authorization" &&
+			(s.member == "" || p.auth == authBasic || p.auth == authPlainBasic):
+			return p.wrong(setting, `must come from the credential, as {"credential": "<member>"}, `+
+				"and needs a client_auth other than Basic")
 		case s.member == credential.Hosts, p.purpose(s.member) != "":
 			return p.wrong(setting,
 				"must not send a member that holds a secret of another kind: store the "+
 					"header's value "+
 					"in a member of its own")
 		case s.member == "" && secretName(lower):
-			return p.wrong(setting, `looks like a secret, which must not be in a connection: store it in the credential and write {"credential": "<member>"}`)
+			return p.wrong(setting, "looks like a secret, which must not be in a connection: "+
+				storeMember)
 		case strings.ContainsFunc(s.text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return p.wrong(setting, "has a line break or another control character in its value")
 		}
@@ -306,8 +311,7 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		if kind == "" || strings.EqualFold(kind, "DPoP") || strings.EqualFold(kind, "mac") {
 			return p.wrong("token_types",
 				"has a type that is not a bearer token: DPoP and MAC tokens need a key for "+
-					"every call "+
-					"(RFC 9449)")
+					"every call (RFC 9449)")
 		}
 	}
 	return nil
@@ -316,17 +320,17 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 // tokenMembers are the members of the token document. A member of the answer must not
 // replace them.
 var tokenMembers = map[string]bool{
-	"access_token": true, "token_type": true, "authorization": true, "expires_at": true, "issued_at": true,
-	"renew_after": true, "look_after": true, "needs_person_at": true, "scope": true, "provider": true,
-	"connection": true, "api_url": true,
+	"access_token": true, "token_type": true, "authorization": true, "expires_at": true,
+	"issued_at": true, "renew_after": true, "look_after": true, "needs_person_at": true,
+	"scope": true, "provider": true, "connection": true, "api_url": true,
 }
 
 // secretName reports whether a member's name sounds like a secret's. It rather rejects a
 // harmless name than accepts a secret's.
 func secretName(path string) bool {
 	path = strings.ToLower(path)
-	return slices.ContainsFunc([]string{"token", "secret", "pass", "pwd", "key", "assertion", "credential",
-		"signature", "cookie", "jwt", "cert"},
+	return slices.ContainsFunc([]string{"token", "secret", "pass", "pwd", "key", "assertion",
+		"credential", "signature", "cookie", "jwt", "cert"},
 		func(part string) bool { return strings.Contains(path, part) }) ||
 		path == "code" || strings.HasSuffix(path, "_code") || strings.HasSuffix(path, ".code")
 }
