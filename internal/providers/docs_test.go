@@ -30,7 +30,7 @@ func TestDocumentedHints(t *testing.T) {
 		}
 	}
 	// A hint that is wrapped over several lines of code is one text.
-	texts := regexp.MustCompile(`" ?\+\n\t*"`).ReplaceAllString(code.String(), "")
+	texts := regexp.MustCompile("[\"`] ?\\+\n\t*[\"`]").ReplaceAllString(code.String(), "")
 	// bold, and names of hosts
 	page := strings.NewReplacer("**", "", "`*.", "`").Replace(readFile(t, "../../docs/providers.md"))
 	hints := regexp.MustCompile(`\*([^*\n]+)\*`).FindAllStringSubmatch(page, -1)
