@@ -66,6 +66,13 @@ func TestRenewAfter(t *testing.T) {
 		{"1h, min_remaining 1m", with(alive(h), func(f *Facts) { f.MinRemaining = m }), 44 * m},
 		{"24h, min_remaining 1h", with(alive(24*h), func(f *Facts) { f.MinRemaining = h }), 17 * h},
 		{"1h, min_remaining of 2h counts as half the life", with(alive(h), func(f *Facts) { f.MinRemaining = 2 * h }), 15 * m},
+		{"1h in a parameter, min_remaining of 2h counts as half the life",
+			with(alive(h), func(f *Facts) { f.MinRemaining, f.InParameter = 2*h, true }), 15 * m},
+		{"24h, min_remaining of 23h counts as half the life", with(alive(24*h), func(f *Facts) { f.MinRemaining = 23 * h }), 6 * h},
+		{"1h, renewed late: two heartbeats are left",
+			with(alive(h), func(f *Facts) { f.MinRemaining, f.Traits.RenewLate = m, true }), 50 * m},
+		{"1h, renewed late: min_remaining is left",
+			with(alive(h), func(f *Facts) { f.MinRemaining, f.Traits.RenewLate = 20*m, true }), 40 * m},
 		{"the spread is no part of it", with(alive(24*h), func(f *Facts) { f.Name = spreadMost }), 14 * h},
 	}
 	for _, tt := range tests {

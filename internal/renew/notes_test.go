@@ -23,7 +23,8 @@ func TestRecall(t *testing.T) {
 		secrets.Current, "EVERTOKEN_REJECTED_20261120_" + string(keyA), "EVERTOKEN_REJECTED_20261119_" + string(keyA),
 		unsureLabel(2, at, keyB), unsureLabel(1, at.Add(-h), keyB), answerLabel(answer{401, exchange.CredentialDead, "invalid.grant", "Do this. " + strings.Repeat("Or that. ", 40)}, keyA),
 		answerLabel(answer{0, exchange.Transient, "", ""}, keyB), "EVERTOKEN_REJECTED_20261121_password_0000000b", "EVERTOKEN_REJECTED_20261121",
-		"EVERTOKEN_UNSURE_x_" + string(keyA), "EVERTOKEN_UNSURE_0_20261121T160000Z_" + string(keyA), "EVERTOKEN_ANSWER_401", "EVERTOKEN_UNSURE_2_today_" + string(keyA),
+		"EVERTOKEN_UNSURE_x_" + string(keyA), "EVERTOKEN_UNSURE_0_20261121T160000Z_" + string(keyA), "EVERTOKEN_ANSWER_401", "7_20261121T170000Z_" + string(keyA), "401." + string(keyA) + ".credential_dead.own|",
+		"EVERTOKEN_UNSURE_2_today_" + string(keyA),
 	}
 	for k, want := range map[key]memory{
 		keyA:                  {rejected: "20261120", answer: &answer{401, exchange.CredentialDead, "invalid.grant", "Do this." + strings.Repeat(" Or that.", 19)}},
@@ -40,7 +41,7 @@ func TestRecall(t *testing.T) {
 		if len(label) > 256 {
 			t.Errorf("a label of %d characters", len(label))
 		}
-		if note := label != secrets.Current; IsNote(label) != note {
+		if note := strings.HasPrefix(label, "EVERTOKEN_"); IsNote(label) != note {
 			t.Errorf("IsNote(%s) = %t", label, !note)
 		}
 	}
