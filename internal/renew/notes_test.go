@@ -205,3 +205,18 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// A hint's sentences go into a label as long as they fit, up to AWS's 256 characters.
+func TestALabelHoldsWholeSentencesOfAHint(t *testing.T) {
+	t.Parallel()
+	prefix := len(answerLabel(answer{status: 401}, keyA))
+	for length, fits := range map[int]bool{longestLabel - prefix: true, longestLabel - prefix + 1: false} {
+		label := answerLabel(answer{status: 401, hint: strings.Repeat("x", length)}, keyA)
+		if got := strings.HasSuffix(label, "x"); got != fits || len(label) > longestLabel {
+			t.Errorf("a hint of %d characters: a label of %d", length, len(label))
+		}
+	}
+	if label := answerLabel(answer{status: 401, hint: "One. T\u0142o. Three."}, keyA); !strings.HasSuffix(label, "|One.") {
+		t.Errorf("a label that AWS does not take: %s", label)
+	}
+}
