@@ -13,9 +13,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestCheckBudget asks of a secret with so many versions younger than a day
+// TestNoVersionIsWrittenThatWouldUseUpTheLimit asks of a secret with so many versions younger than a day
 // whether one more may be written.
-func TestCheckBudget(t *testing.T) {
+func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	t.Parallel()
 	clock := t0
 	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestCredentialReappliedChangedRolledBack(t *testing.T) {
+func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax(name)
@@ -59,7 +59,7 @@ func TestCredentialReappliedChangedRolledBack(t *testing.T) {
 	}
 }
 
-func TestTrustedGoesOnWithTheOldSessionWhenANewPasswordIsWrong(t *testing.T) {
+func TestTheOldSessionServesWhileANewPasswordIsWrong(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Sharetribe(name, "trusted")
@@ -128,7 +128,7 @@ func TestWrongFirstPasswordIsNeverSentAgain(t *testing.T) {
 	want(t, w, "issued", "")
 }
 
-func TestForceAndIssuedAt(t *testing.T) {
+func TestAForcedRunLeavesANewerTokenAlone(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax(name)
@@ -161,7 +161,7 @@ func TestGateSparesOtherConnectionsOfTheHost(t *testing.T) {
 	}
 }
 
-func TestSharedCredentialOfAWrongConnection(t *testing.T) {
+func TestAWrongConnectionDoesNotBlockASharedCredential(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Flexera(name, true)

@@ -47,7 +47,7 @@ func within(d Decision) Decision {
 	return d
 }
 
-func TestRenewAfter(t *testing.T) {
+func TestRenewAfterLeavesTheLeadBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	parameter := func(f *Facts) { f.InParameter = true }
 	tests := []struct {
@@ -248,7 +248,7 @@ func TestDecideWhereARefreshEndsTheToken(t *testing.T) {
 	}
 }
 
-func TestLate(t *testing.T) {
+func TestATokenIsLateAFloorAfterItsTime(t *testing.T) {
 	t.Parallel()
 	for age, want := range map[time.Duration]bool{35 * m: false, 50 * m: false, 50*m + 1: true, 80 * m: true} {
 		f := alive(h)

@@ -22,7 +22,7 @@ func issuedFor(life time.Duration) exchange.Issued {
 	}
 }
 
-func TestToken(t *testing.T) {
+func TestATokenDocumentHoldsWhatReadersNeed(t *testing.T) {
 	t.Parallel()
 	secret := connection.Connection{Name: "c", Provider: "flexera"}
 	parameter := connection.Connection{Name: "c", Provider: "flexera", TokenParameter: "/evertoken/c"}
@@ -61,7 +61,7 @@ func credentialOf(t *testing.T, document string) credential.Credential {
 	return c
 }
 
-func TestNewSession(t *testing.T) {
+func TestASessionRecordsWhatOpenedIt(t *testing.T) {
 	t.Parallel()
 	cred := credentialOf(t, `{"client_id":"id","client_secret":"s","username":"u","password":"p","refresh_token":"seed-1"}`)
 	with := func(refresh string, end time.Duration) exchange.Issued {
@@ -105,7 +105,7 @@ func inForce() credential.Session {
 	}
 }
 
-func TestRefreshed(t *testing.T) {
+func TestARefreshKeepsTheSessionsStart(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -152,7 +152,7 @@ func TestRefreshed(t *testing.T) {
 	}
 }
 
-func TestEndMoved(t *testing.T) {
+func TestAnEndThatMovesByATenthIsStored(t *testing.T) {
 	t.Parallel()
 	untold := inForce()
 	untold.ExpiresAt = time.Time{}
@@ -178,7 +178,7 @@ func TestEndMoved(t *testing.T) {
 	}
 }
 
-func TestNextSession(t *testing.T) {
+func TestASessionIsStoredWhereItChanged(t *testing.T) {
 	t.Parallel()
 	cred := credentialOf(t, `{"username":"u","password":"p","refresh_token":"seed-1","client_id":"id","client_secret":"s"}`)
 	opened := func(token string, g exchange.Grant) credential.Session {

@@ -6,7 +6,7 @@ import (
 	"evertoken/internal/renew"
 )
 
-func TestSentences(t *testing.T) {
+func TestHintsAreJoinedAsSentences(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		hints []string

@@ -17,7 +17,7 @@ var (
 	reusable = exchange.Grant{Type: "reusable", Members: []string{"refresh_token"}, Seed: true, Reusable: true}
 )
 
-func TestLadder(t *testing.T) {
+func TestTheOrderInWhichGrantsAreSent(t *testing.T) {
 	t.Parallel()
 	// By what the session allows: "-" no refresh token, "r" one that may be
 	// sent; then whether the session fits the credential and whether it is at

@@ -98,7 +98,7 @@ func TestRotationLetsNoUnusedRefreshTokenDie(t *testing.T) {
 
 // A refresh token whose end no refresh moves is used once in its last third, and
 // the session is opened anew before it.
-func TestARefreshTokenWithAFixedEnd(t *testing.T) {
+func TestARefreshTokenWithAFixedEndIsReplacedBeforeIt(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
 		w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) {

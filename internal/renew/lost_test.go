@@ -179,10 +179,10 @@ func afterLoss(t *testing.T, connect func(*fakeworld.World), opening bool, lose 
 	return d.lines
 }
 
-// TestLostAnswers holds every line of docs/reliability.md, "When the answer never
+// TestEveryLostAnswerFollowsItsRule holds every line of docs/reliability.md, "When the answer never
 // comes". Each run is "outcome: what was sent: the labels on the session in
 // force"; the runs are a heartbeat apart, and equal ones in a row stand once.
-func TestLostAnswers(t *testing.T) {
+func TestEveryLostAnswerFollowsItsRule(t *testing.T) {
 	t.Parallel()
 	const opening, renewal = true, false
 	told := 0

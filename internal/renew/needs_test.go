@@ -19,7 +19,7 @@ type keeps struct {
 
 func (k keeps) Traits() exchange.Traits { return k.traits }
 
-func TestNeeds(t *testing.T) {
+func TestAnIdleRunReadsOnlyTheToken(t *testing.T) {
 	t.Parallel()
 	published := func(change func(*credential.Token)) secrets.Read {
 		token := credential.Token{AccessToken: redact.New("at"), Connection: "c", IssuedAt: t0, ExpiresAt: t0.Add(h), LookAfter: t0.Add(30 * m)}

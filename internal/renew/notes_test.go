@@ -16,7 +16,7 @@ import (
 
 const keyA, keyB = key("password_0000000a"), key("client_credentials_0000000b")
 
-func TestRecall(t *testing.T) {
+func TestLabelsTellWhatBecameOfAGrant(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	labels := []string{
@@ -48,7 +48,7 @@ func TestRecall(t *testing.T) {
 }
 
 // The notes alone say what an unforced run may try again, and when.
-func TestMemoryAllows(t *testing.T) {
+func TestNotesSayWhatMayBeSentAgainAndWhen(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	rejected := memory{rejected: "20261121"}
@@ -100,7 +100,7 @@ func TestPausesAreSixTriesADay(t *testing.T) {
 	}
 }
 
-func TestDestination(t *testing.T) {
+func TestAnotherDestinationOrSettingIsAnotherKey(t *testing.T) {
 	t.Parallel()
 	c := connection.Connection{Provider: "oauth2", Settings: []byte(`{"grant":"password","scope":"a"}`)}
 	same := destination(c, "example.com")
@@ -126,7 +126,7 @@ func TestDestination(t *testing.T) {
 
 // AWS allows 20 labels, of which at most eight are rejections: those of other
 // days go first, and a note on a password never.
-func TestSurplus(t *testing.T) {
+func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	t.Parallel()
 	var labels []string
 	for i := range 5 {
@@ -164,7 +164,7 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestWhatAFailureSaysOfWhatWasSent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string

@@ -39,7 +39,7 @@ func story(w *fakeworld.World, e issue.Event) []string {
 	return out
 }
 
-func TestOrderOfARenewal(t *testing.T) {
+func TestARenewalStoresTheSessionBeforeItPublishes(t *testing.T) {
 	t.Parallel()
 	renewal := []string{
 		"GetParametersByPath", "BatchGetSecretValue", "BatchGetSecretValue", "DescribeSecret token",

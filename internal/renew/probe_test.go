@@ -8,7 +8,7 @@ import (
 
 // In every period exactly one heartbeat probes, whenever in its heartbeat a run
 // happens, and the probes of a fleet are spread.
-func TestProbeDue(t *testing.T) {
+func TestOneHeartbeatOfEachPeriodProbes(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	for _, tt := range []struct{ every, heartbeat time.Duration }{
@@ -46,7 +46,7 @@ func TestProbeDue(t *testing.T) {
 	}
 }
 
-func TestProbeRenews(t *testing.T) {
+func TestAWrongProbeRenewsOncePerPeriod(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	for age, want := range map[time.Duration]bool{0: false, 14 * time.Minute: false, 15 * time.Minute: true, time.Hour: true} {

@@ -40,7 +40,7 @@ func TestAWrongPasswordInAnyWordsIsSentOnce(t *testing.T) {
 	}
 }
 
-func TestPasswordsIntoSilence(t *testing.T) {
+func TestAPasswordWithoutAnAnswerIsSentWithGrowingPauses(t *testing.T) {
 	t.Parallel()
 	for what, f := range map[string]fakeidp.Fault{"no answer": {Kind: fakeidp.DropAfter}, "504": {Kind: fakeidp.AnswerAfter, Status: 504}} {
 		worked := world(t, connects["apiax"])

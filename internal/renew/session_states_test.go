@@ -147,7 +147,7 @@ func TestOvertakenSessionIsKept(t *testing.T) {
 	}
 }
 
-func TestFlexeraRefreshTokenThatChanges(t *testing.T) {
+func TestAFlexeraRefreshTokenThatChangesIsStored(t *testing.T) {
 	t.Parallel()
 	for _, withSession := range []bool{true, false} {
 		w := fakeworld.New(t)

@@ -90,7 +90,7 @@ func TestThePlainCopyFollowsTheToken(t *testing.T) {
 	check("not written at first")
 }
 
-func TestTokenParameter(t *testing.T) {
+func TestATokenIsPublishedInAParameter(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.OAuth2(name, "client_credentials")
@@ -115,7 +115,7 @@ func TestTokenParameter(t *testing.T) {
 	}
 }
 
-func TestTooShortLivedForASecret(t *testing.T) {
+func TestATokenTooShortLivedForASecretIsRefused(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.OAuth2(name, "client_credentials")

@@ -112,7 +112,7 @@ func TestWhichSessionFits(t *testing.T) {
 
 // What an opening in doubt was made with is sent again a few times at most. Doubt about
 // a refresh token says nothing of the password.
-func TestAnOpeningInDoubt(t *testing.T) {
+func TestAnOpeningInDoubtIsRepeatedAFewTimesAtMost(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
 	if err != nil {

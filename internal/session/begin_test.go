@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestBegin(t *testing.T) {
+func TestBeginLeavesEachStateByItsStep(t *testing.T) {
 	t.Parallel()
 	const waits = "*session.Waiting"
 	urgent := Terms{Dying: true, Stronger: true}
@@ -62,7 +62,7 @@ func TestAWaitingRunSaysHowLong(t *testing.T) {
 	}
 }
 
-func TestBeginOpening(t *testing.T) {
+func TestAnOpeningIsClaimedUntilItsRunHasEnded(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		state string
@@ -95,8 +95,8 @@ func TestBeginOpening(t *testing.T) {
 	}
 }
 
-// TestTwoRunsAtOnce lets a second run act on what was true before the first.
-func TestTwoRunsAtOnce(t *testing.T) {
+// TestOfTwoRunsAtOnceOneClaims lets a second run act on what was true before the first.
+func TestOfTwoRunsAtOnceOneClaims(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, state, want string }{
 		{"nothing stored", "", "opening: CURRENT EXCHANGE"},
@@ -150,7 +150,7 @@ func TestANoteOfAnEndedClaimIsTakenAway(t *testing.T) {
 	w.is("after it", "rt-1: CURRENT | holder: EXCHANGE HOLDER")
 }
 
-func TestBeginReadsAgain(t *testing.T) {
+func TestBeginReadsAgainWhatMoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT")
 	k := w.keeper()
@@ -174,7 +174,7 @@ func TestBeginReadsAgain(t *testing.T) {
 	}
 }
 
-func TestBeginEnds(t *testing.T) {
+func TestBeginEndsWithTheFirstError(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("stopped")
 	w := newWorld(t, "rt-1: PREVIOUS EXCHANGE | rt-2: CURRENT")

@@ -16,7 +16,7 @@ const (
 	orphan = "rt-1: CURRENT EXCHANGE SEEN_1_155600"
 )
 
-func TestRelease(t *testing.T) {
+func TestReleaseGivesTheClaimBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state string
@@ -81,7 +81,7 @@ func (w *world) keeperCanClaim() bool {
 	return k.Begin(w.t.Context(), run(Terms{})) == nil && k.Claimed()
 }
 
-func TestLose(t *testing.T) {
+func TestLoseNotesThatTheAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state string
@@ -152,8 +152,8 @@ func TestSendingCountsWhatIsInDoubt(t *testing.T) {
 	}
 }
 
-// TestANoteWhoseAnswerIsLost repeats it: AWS then says that the label is there.
-func TestANoteWhoseAnswerIsLost(t *testing.T) {
+// TestANoteWhoseAnswerIsLostCountsOnce repeats it: AWS then says that the label is there.
+func TestANoteWhoseAnswerIsLostCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
 	k := w.claimed()
@@ -246,7 +246,7 @@ func TestAStaleReaderCannotClaimAfterALostAnswer(t *testing.T) {
 	}
 }
 
-func TestAPlaceThatIsGone(t *testing.T) {
+func TestAClaimIsGivenBackWhereItsVersionIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: CURRENT | holder: HOLDER EXCHANGE")
 	k := w.claimed()

@@ -8,7 +8,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestDrop(t *testing.T) {
+func TestALabelIsRemovedFromItsVersionOnly(t *testing.T) {
 	t.Parallel()
 	label := seenLabel(1, now)
 	for _, tt := range []struct {
@@ -93,7 +93,7 @@ func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 
 // What AWSCURRENT is moved back to by hand is spent: what it was moved back from
 // comes forward again, with its claim or its doubt.
-func TestMovedBackFromWhatWasSent(t *testing.T) {
+func TestWhatWasMovedBackFromComesForwardAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ state, came, want string }{
 		{"rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE", "*session.Waiting", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000"},
@@ -115,7 +115,7 @@ func TestMovedBackFromWhatWasSent(t *testing.T) {
 }
 
 // An answer that leaves nothing to store ends the doubt, and the claim.
-func TestUnchanged(t *testing.T) {
+func TestAnAnswerThatChangesNothingEndsTheClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
 	k := w.claimed()
@@ -130,7 +130,7 @@ func TestUnchanged(t *testing.T) {
 }
 
 // A run that holds no claim leaves the note of another run alone.
-func TestUnchangedWithoutAClaim(t *testing.T) {
+func TestARunWithoutAClaimLeavesNotesAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
 	k := w.claimed()
@@ -144,7 +144,7 @@ func TestUnchangedWithoutAClaim(t *testing.T) {
 }
 
 // Where nothing was in doubt there is no note to take away.
-func TestUnchangedWithoutDoubt(t *testing.T) {
+func TestWithoutDoubtNoNoteIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
 	w.claimed().Unchanged(t.Context())

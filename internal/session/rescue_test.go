@@ -50,7 +50,7 @@ func TestWhatCannotBeStoredIsRescued(t *testing.T) {
 	}
 }
 
-func TestDeletingTheRescueParameter(t *testing.T) {
+func TestTheRescueParameterIsDeletedOnceTheSessionIsStored(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
@@ -77,7 +77,7 @@ func TestDeletingTheRescueParameter(t *testing.T) {
 	}
 }
 
-func TestElsewhere(t *testing.T) {
+func TestASessionStoredElsewhereIsFound(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state, rescue string
@@ -114,7 +114,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-func TestTheRescueParameterHoldsSomethingElse(t *testing.T) {
+func TestARescueParameterThatHoldsSomethingElseStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"not a document", `{"session": 1}`, `{"session": {}}`, `{"session": {"refresh_token": 1}}`} {
 		w := newWorld(t, lost)
@@ -131,8 +131,8 @@ func TestTheRescueParameterHoldsSomethingElse(t *testing.T) {
 	}
 }
 
-// TestARescuedSession is met by a run that claims what is in doubt.
-func TestARescuedSession(t *testing.T) {
+// TestARescuedSessionIsRestored is met by a run that claims what is in doubt.
+func TestARescuedSessionIsRestored(t *testing.T) {
 	t.Parallel()
 	const taken = "rt-1: CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER"
 	for _, tt := range []struct {
@@ -173,9 +173,9 @@ var ends = map[string]func(*Keeper, *testing.T){
 	"lost":     func(k *Keeper, t *testing.T) { k.Lose(t.Context()) },
 }
 
-// TestRescuedTwice cannot store the session that follows the restored one: what
+// TestASessionIsRescuedOverTheRestoredOne cannot store the session that follows the restored one: what
 // the parameter holds now is the only copy.
-func TestRescuedTwice(t *testing.T) {
+func TestASessionIsRescuedOverTheRestoredOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
 	w.rescue("rt-2", "rt-1")
@@ -188,7 +188,7 @@ func TestRescuedTwice(t *testing.T) {
 	}
 }
 
-func TestARescuedSessionThatCannotBeStored(t *testing.T) {
+func TestARescuedSessionThatCannotBeStoredStaysRescued(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"rt-1", "holder"} {
 		w := newWorld(t, lost)
@@ -219,7 +219,7 @@ func TestRestoredBesideAnOlderChild(t *testing.T) {
 	w.is("restored", "rt-1: PREVIOUS SENT_1_155000 | holder: HOLDER | rt-x: OTHER | rt-2: CURRENT EXCHANGE")
 }
 
-func TestRecover(t *testing.T) {
+func TestRecoverBringsTheNewestSessionForward(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state, rescue string

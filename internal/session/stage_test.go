@@ -22,7 +22,7 @@ func described(labels map[string][]string) secrets.Description {
 	return secrets.Description{Labels: labels, LastChanged: now.Add(-time.Hour)}
 }
 
-func TestStageOf(t *testing.T) {
+func TestEveryStateHasOneStage(t *testing.T) {
 	t.Parallel()
 	cur := func(labels ...string) []string { return append([]string{secrets.Current}, labels...) }
 	seen := func(ago time.Duration) string { return seenLabel(1, now.Add(-ago)) }
@@ -78,9 +78,9 @@ func allTerms() []Terms {
 	return out
 }
 
-// TestTheTable holds the code, the package comment and docs/reliability.md to
+// TestTheTableIsInCodeCommentAndDocs holds the code, the package comment and docs/reliability.md to
 // one table: which steps a stage can lead to.
-func TestTheTable(t *testing.T) {
+func TestTheTableIsInCodeCommentAndDocs(t *testing.T) {
 	t.Parallel()
 	code := map[Stage][]Step{}
 	for _, stage := range stages {
@@ -118,7 +118,7 @@ func TestTheTable(t *testing.T) {
 	}
 }
 
-func TestNext(t *testing.T) {
+func TestEachStageLeadsToItsStep(t *testing.T) {
 	t.Parallel()
 	for _, terms := range allTerms() {
 		passes := terms.Dying && terms.Stronger && terms.NotedFor >= time.Minute
@@ -143,7 +143,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-func TestMaySend(t *testing.T) {
+func TestWhatIsInDoubtMayBeSentOnTerms(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -172,7 +172,7 @@ func TestMaySend(t *testing.T) {
 	}
 }
 
-func TestNotes(t *testing.T) {
+func TestNotesOfAClaimAreReadFromLabels(t *testing.T) {
 	t.Parallel()
 	labels := []string{
 		secrets.Current, sentLabel(1, now), sentLabel(10, now.Add(-time.Hour)), sentLabel(10, now.Add(-2*time.Hour)), sentLabel(2, now),

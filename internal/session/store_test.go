@@ -10,7 +10,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestStore(t *testing.T) {
+func TestStoreEndsTheClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
 	k := w.claimed()
@@ -66,7 +66,7 @@ func TestStoreIsRepeated(t *testing.T) {
 	w.is("stored", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT")
 }
 
-func TestTwoStoredFromOneBase(t *testing.T) {
+func TestTwoSessionsFromOneBaseAreBothKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
 	first, second := w.claimed(), w.keeper()
@@ -89,7 +89,7 @@ func TestTwoStoredFromOneBase(t *testing.T) {
 	w.is("AWSCURRENT was moved back by hand", "rt-2: PREVIOUS EXCHANGE | rt-4: CURRENT")
 }
 
-func TestASecretThatIsNotThere(t *testing.T) {
+func TestASessionWithoutASecretIsRescued(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	k := w.keeper()
@@ -119,8 +119,8 @@ func TestASecretThatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestNewer has a session beside the one in force, where something is odd.
-func TestNewer(t *testing.T) {
+// TestANewerSessionComesForwardWhereAStateIsOdd has a session beside the one in force, where something is odd.
+func TestANewerSessionComesForwardWhereAStateIsOdd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state string
@@ -170,7 +170,7 @@ func (w *world) idBefore(state string) string {
 	return ""
 }
 
-func TestAfter(t *testing.T) {
+func TestAVersionStoredAfterAnotherIsNewer(t *testing.T) {
 	t.Parallel()
 	base := secrets.Version{ARN: "arn", ID: "id", Created: now}
 	k := &Keeper{version: base}
@@ -194,7 +194,7 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-func TestUseOfWhatIsNoSession(t *testing.T) {
+func TestADocumentThatIsNoSessionCountsAsEmpty(t *testing.T) {
 	t.Parallel()
 	k := &Keeper{doc: session("rt-1"), stored: true}
 	k.Use(secrets.Version{ID: "x", Value: redact.New(`{"started_at": 1, "refresh_token": "rt-2"}`)})
