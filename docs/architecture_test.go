@@ -96,9 +96,9 @@ func rows(t *testing.T, page, heading string) [][]string {
 	return all
 }
 
-// TestThePackageTable: docs/architecture.md lists every package, and for each
+// TestThePackageTableListsEveryPackage: docs/architecture.md lists every package, and for each
 // that is not a test's the packages of this module that it imports.
-func TestThePackageTable(t *testing.T) {
+func TestThePackageTableListsEveryPackage(t *testing.T) {
 	t.Parallel()
 	have := packages(t)
 	inTable := map[string]bool{}
@@ -158,10 +158,10 @@ func (p *pkg) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
-// TestTheImportRules: the rules in .golangci.yml name folders and packages that
+// TestTheImportRulesNameWhatExists: the rules in .golangci.yml name folders and packages that
 // exist, and a rule that lists what a package may import lists what it imports.
 // That no package breaks a rule is for the linter to say.
-func TestTheImportRules(t *testing.T) {
+func TestTheImportRulesNameWhatExists(t *testing.T) {
 	t.Parallel()
 	var config struct {
 		Linters struct {
@@ -209,8 +209,8 @@ func TestTheImportRules(t *testing.T) {
 	}
 }
 
-// TestTheFirstPage: what the first page names exists: files, folders, packages.
-func TestTheFirstPage(t *testing.T) {
+// TestTheFirstPageNamesPackagesThatExist: what the first page names exists: files, folders, packages.
+func TestTheFirstPageNamesPackagesThatExist(t *testing.T) {
 	t.Parallel()
 	page, _, _ := strings.Cut(read(t, "architecture.md"), "\n## Ten words\n")
 	paths := 0
@@ -239,9 +239,9 @@ func anchor(heading string) string {
 	return regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(heading, "")
 }
 
-// TestLinks: each link from one page to another leads to a page and a heading
+// TestEveryLinkLeadsToAPageAndAHeading: each link from one page to another leads to a page and a heading
 // that exist.
-func TestLinks(t *testing.T) {
+func TestEveryLinkLeadsToAPageAndAHeading(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")
 	if err != nil {

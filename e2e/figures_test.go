@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestFigures prints what the function costs: go test -run Figures -v ./e2e. The
+// TestFiguresStayWithinBounds prints what the function costs: go test -run Figures -v ./e2e. The
 // bounds are loose, to notice an accident, not a slow machine.
-func TestFigures(t *testing.T) {
+func TestFiguresStayWithinBounds(t *testing.T) {
 	t.Parallel()
 	var table strings.Builder
 	row := func(name, format string, args ...any) {

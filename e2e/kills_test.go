@@ -28,11 +28,11 @@ type killed struct {
 	single bool
 }
 
-// TestKill ends the process at each call of a renewal, before the call or after
+// TestAKilledRenewalLosesNothingAndSendsNothingTwice ends the process at each call of a renewal, before the call or after
 // it was applied, and runs again at once: nothing may be lost, and nothing sent
 // twice. How a claim that was left over is settled takes longer than any run,
 // and is the matter of internal/simulate, which has a clock of its own.
-func TestKill(t *testing.T) {
+func TestAKilledRenewalLosesNothingAndSendsNothingTwice(t *testing.T) {
 	t.Parallel()
 	apiax := func(w *world) { w.Apiax(subject) }
 	oauth2 := func(w *world) { w.OAuth2(subject, "refresh_token") }

@@ -61,7 +61,7 @@ func controls(v any) bool {
 	return false
 }
 
-func TestLeaksAreFound(t *testing.T) {
+func TestTheSearchForLeaksFindsOne(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		output string

@@ -52,10 +52,10 @@ func build(to, pkg string) error {
 	return nil
 }
 
-// TestScripts runs testdata/script. The first word of a script's name is what
+// TestScriptsOfTheFunctions runs testdata/script. The first word of a script's name is what
 // it is about: an outcome, or what is wrong. commands lists what a script can
 // say.
-func TestScripts(t *testing.T) {
+func TestScriptsOfTheFunctions(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),

@@ -52,9 +52,9 @@ var commandBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// TestOperatorScripts runs testdata/operator. The first word of a script's name is
+// TestScriptsOfTheCommand runs testdata/operator. The first word of a script's name is
 // a subcommand.
-func TestOperatorScripts(t *testing.T) {
+func TestScriptsOfTheCommand(t *testing.T) {
 	t.Parallel()
 	if _, err := commandBinary(); err != nil {
 		t.Fatal(err)

@@ -22,10 +22,10 @@ func strict(w *world) {
 	w.IDP.Sharetribe().Configure(func(o *fakeidp.SharetribeOptions) { o.ReuseKillsFamily = true })
 }
 
-// TestRace has several functions at once renew one connection whose refresh
+// TestConcurrentRunsSendARefreshTokenOnce has several functions at once renew one connection whose refresh
 // token works once, and whose reuse ends the session. Each round has a
 // connection of its own, and two races: for the first token, and for the next.
-func TestRace(t *testing.T) {
+func TestConcurrentRunsSendARefreshTokenOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		provider string

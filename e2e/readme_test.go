@@ -66,7 +66,7 @@ func documented(t *testing.T) string {
 	return read(t, "README.md") + read(t, "docs/reference.md")
 }
 
-func TestDocumentedExamples(t *testing.T) {
+func TestDocumentedExamplesAreAccepted(t *testing.T) {
 	t.Parallel()
 	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(documented(t), -1)
 	kinds := map[string]int{}
@@ -118,7 +118,7 @@ func checkExample(t *testing.T, text string) string {
 	return "event"
 }
 
-func TestReferenceTables(t *testing.T) {
+func TestReferenceTablesListEveryWord(t *testing.T) {
 	t.Parallel()
 	readme := read(t, "docs/reference.md")
 	for heading, want := range map[string][]string{
@@ -146,9 +146,9 @@ func alarms(t *testing.T) []string {
 	return names
 }
 
-// TestReferenceConnections asks the parser, by a member that it does not know, for
+// TestTheReferenceListsEveryConnectionMember asks the parser, by a member that it does not know, for
 // those it knows.
-func TestReferenceConnections(t *testing.T) {
+func TestTheReferenceListsEveryConnectionMember(t *testing.T) {
 	t.Parallel()
 	_, err := connection.Parse("x", []byte(`{"?":1}`), "/evertoken/")
 	if err == nil {
@@ -161,9 +161,9 @@ func TestReferenceConnections(t *testing.T) {
 	}
 }
 
-// TestReferenceSettings has every provider refuse a setting, and compares what it
+// TestTheReferenceListsEverySetting has every provider refuse a setting, and compares what it
 // says it knows.
-func TestReferenceSettings(t *testing.T) {
+func TestTheReferenceListsEverySetting(t *testing.T) {
 	t.Parallel()
 	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|[^|]+\\|[^|]+\\|$").FindAllStringSubmatch(read(t, "docs/reference.md"), -1)
 	if len(rows) != 5 {
@@ -186,7 +186,7 @@ func TestReferenceSettings(t *testing.T) {
 	}
 }
 
-func TestREADMELinks(t *testing.T) {
+func TestREADMELinksAndTargetsExist(t *testing.T) {
 	t.Parallel()
 	readme, makefile := read(t, "README.md"), read(t, "Makefile")
 	for _, link := range regexp.MustCompile(`\]\(([^):#]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(readme, -1) {

@@ -41,9 +41,9 @@ func squeezed(text string) string {
 	return regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
 }
 
-// TestRecording holds the recordings in docs/command.md against what the built
+// TestTheRecordingsAreUpToDate holds the recordings in docs/command.md against what the built
 // command shows on a terminal; with UPDATE_DOCS it writes them.
-func TestRecording(t *testing.T) {
+func TestTheRecordingsAreUpToDate(t *testing.T) {
 	t.Parallel()
 	binary, err := commandBinary()
 	if err != nil {
@@ -105,7 +105,7 @@ func TestRecording(t *testing.T) {
 		have, rest, _ := strings.Cut(want[i+1], "```")
 		if os.Getenv("UPDATE_DOCS") == "" {
 			if diff := cmp.Diff(squeezed(have), squeezed(text)); diff != "" {
-				t.Errorf("UPDATE_DOCS=1 go test ./e2e -run TestRecording writes it (-page +terminal):\n%s", diff)
+				t.Errorf("UPDATE_DOCS=1 go test ./e2e -run TestTheRecordingsAreUpToDate writes it (-page +terminal):\n%s", diff)
 			}
 		}
 		want[i+1] = text + "```" + rest

@@ -44,9 +44,9 @@ func rightsOf(t *testing.T) map[string]string {
 	return rows
 }
 
-// TestRightsAreDocumented runs each subcommand and looks for every call that it
+// TestEveryCallOfTheCommandIsInTheTableOfRights runs each subcommand and looks for every call that it
 // made in the table of rights.
-func TestRightsAreDocumented(t *testing.T) {
+func TestEveryCallOfTheCommandIsInTheTableOfRights(t *testing.T) {
 	t.Parallel()
 	binary, err := commandBinary()
 	if err != nil {

@@ -146,8 +146,8 @@ func (r *rotating) promoted(provider, secret, version string) {
 	}
 }
 
-// TestRotateEveryRole rotates what each provider lets be rotated.
-func TestRotateEveryRole(t *testing.T) {
+// TestEveryDocumentIsRotated rotates what each provider lets be rotated.
+func TestEveryDocumentIsRotated(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		connection, document, provider string
@@ -181,10 +181,10 @@ func TestRotateEveryRole(t *testing.T) {
 	}
 }
 
-// TestRotateKilled kills the function at each of its calls, applied and not yet
+// TestAKilledRotationIsCompletedByARetry kills the function at each of its calls, applied and not yet
 // answered, and has Secrets Manager try the rotation again. Package rotate tests by an
 // injected clock what waits until a claim or a pause ends.
-func TestRotateKilled(t *testing.T) {
+func TestAKilledRotationIsCompletedByARetry(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		document, provider string
@@ -283,8 +283,8 @@ func (r *rotating) killAt(n int64) *atomic.Int64 {
 	return calls
 }
 
-// TestRotateEvents invokes the function on the files of events/.
-func TestRotateEvents(t *testing.T) {
+// TestRotateAnswersTheEventFiles invokes the function on the files of events/.
+func TestRotateAnswersTheEventFiles(t *testing.T) {
 	t.Parallel()
 	r := newRotating(t)
 	r.Flexera("flexera-service", true)
@@ -309,8 +309,8 @@ func TestRotateEvents(t *testing.T) {
 	}
 }
 
-// TestRotateErrorsAreNamed: Lambda reports an error under its type.
-func TestRotateErrorsAreNamed(t *testing.T) {
+// TestLambdaReportsARotationErrorUnderItsType: Lambda reports an error under its type.
+func TestLambdaReportsARotationErrorUnderItsType(t *testing.T) {
 	t.Parallel()
 	r := newRotating(t)
 	r.AWS.CreateSecret("somebody/elses", aws.String("value"), nil)

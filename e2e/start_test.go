@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestTheStartIsLight counts what Evertoken's packages allocate before main: a
+// TestAColdStartLoadsLittle counts what Evertoken's packages allocate before main: a
 // regular expression or a table that is made at package level is paid for by
 // every start. What it takes in time is measured by e2e/bench.
-func TestTheStartIsLight(t *testing.T) {
+func TestAColdStartLoadsLittle(t *testing.T) {
 	t.Parallel()
 	const most = 64 << 10
 	w := newWorld(t, options{env: []string{"GODEBUG=inittrace=1"}})

@@ -6,9 +6,9 @@ import (
 	"evertoken/internal/issue"
 )
 
-// TestSpeakHere: a run from files never tells a command that would act on a real
+// TestARunFromFilesNamesNoCommandThatChangesAnAccount: a run from files never tells a command that would act on a real
 // account.
-func TestSpeakHere(t *testing.T) {
+func TestARunFromFilesNamesNoCommandThatChangesAnAccount(t *testing.T) {
 	t.Parallel()
 	r := &realRun{connections: "connections.json", credentialsFile: "credentials.json"}
 	tests := []struct{ reason, hint, wantReason, wantHint, class string }{

@@ -42,7 +42,7 @@ func testMain(m *testing.M) int {
 
 func noVariable(string) string { return "" }
 
-func TestDemo(t *testing.T) {
+func TestTheDemonstrationIssuesAndRotatesEveryProvider(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	if err := runDemo(t.Context(), testRoot, testBuilt, &out); err != nil {
@@ -75,8 +75,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestDemoFails gives the demonstration a rotation function that cannot rotate.
-func TestDemoFails(t *testing.T) {
+// TestTheDemonstrationReportsARotationThatFails gives the demonstration a rotation function that cannot rotate.
+func TestTheDemonstrationReportsARotationThatFails(t *testing.T) {
 	t.Parallel()
 	err := runDemo(t.Context(), testRoot, bootstraps{issue: testBuilt.issue, rotate: testBuilt.issue}, io.Discard)
 	if err == nil {
@@ -89,8 +89,8 @@ func TestDemoFails(t *testing.T) {
 	}
 }
 
-// TestExpect holds the demonstration's own check against reports that are wrong.
-func TestExpect(t *testing.T) {
+// TestTheDemonstrationNoticesAWrongReport holds the demonstration's own check against reports that are wrong.
+func TestTheDemonstrationNoticesAWrongReport(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		report issue.Report
@@ -114,7 +114,7 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-func TestParseFlags(t *testing.T) {
+func TestFlagsAndEnvironmentBecomeOptions(t *testing.T) {
 	t.Parallel()
 	credentials := func(name string) string { return map[string]string{"CREDENTIALS": "c.json"}[name] }
 	for _, test := range []struct {
@@ -150,8 +150,8 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
-// TestBuildFlags holds our build against what is deployed.
-func TestBuildFlags(t *testing.T) {
+// TestTheBuildIsTheDeployedOne holds our build against what is deployed.
+func TestTheBuildIsTheDeployedOne(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(testRoot, "Makefile"))
 	if err != nil {
@@ -166,7 +166,7 @@ func TestBuildFlags(t *testing.T) {
 	}
 }
 
-func TestWriteReport(t *testing.T) {
+func TestAReportIsPrintedAsATable(t *testing.T) {
 	t.Parallel()
 	n := func(v int64) *int64 { return &v }
 	report := issue.Report{Checked: 3, Issued: 1, Fresh: 1, Failed: 1, Connections: []issue.Entry{
@@ -189,7 +189,7 @@ func TestWriteReport(t *testing.T) {
 	}
 }
 
-func TestMask(t *testing.T) {
+func TestASecretIsPrintedAsItsHash(t *testing.T) {
 	t.Parallel()
 	want := "{\n      \"access_token\": \"<sha256:2bb80d53>\",\n      \"authorization\": \"Bearer <sha256:2bb80d53>\"\n    }"
 	if got := mask(`{"access_token":"secret","authorization":"Bearer secret"}`, "secret"); got != want {

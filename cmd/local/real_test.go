@@ -45,9 +45,9 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestReal runs twice: the refresh token that the first run gets is what the
+// TestASecondRunSendsTheRefreshTokenOfTheFirst runs twice: the refresh token that the first run gets is what the
 // second one sends.
-func TestReal(t *testing.T) {
+func TestASecondRunSendsTheRefreshTokenOfTheFirst(t *testing.T) {
 	t.Parallel()
 	idp, endpoint, certificate := provider(t)
 	id, secret := idp.OAuth2().AddClient(fakeidp.OAuth2Client{})
@@ -107,8 +107,8 @@ func variables(all map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) { value, ok := all[name]; return value, ok }
 }
 
-// TestRealTells what is wrong, and keeps sessions of earlier runs.
-func TestRealTells(t *testing.T) {
+// TestARunFromFilesReportsFaultsAndKeepsOtherSessions what is wrong, and keeps sessions of earlier runs.
+func TestARunFromFilesReportsFaultsAndKeepsOtherSessions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	o := options{connections: filepath.Join(dir, "connections.json"), sessions: filepath.Join(dir, "sessions.json")}
@@ -146,7 +146,7 @@ func TestRealTells(t *testing.T) {
 	}
 }
 
-func TestLoadReal(t *testing.T) {
+func TestAWrongFileIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ connections, credentials, sessions, err string }{
 		"no connections":     {connections: `{"connections":{}}`, err: `"connections" is empty`},

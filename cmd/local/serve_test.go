@@ -32,9 +32,9 @@ func startTestServing(t *testing.T) (*served, string, *bytes.Buffer) {
 	return s, filepath.Join(dir, envFile), &out
 }
 
-// TestServe invokes the built bootstraps as SAM would: with the environment of
+// TestServedFunctionsAnswerTheEventFiles invokes the built bootstraps as SAM would: with the environment of
 // env.local.json and the files of events/.
-func TestServe(t *testing.T) {
+func TestServedFunctionsAnswerTheEventFiles(t *testing.T) {
 	t.Parallel()
 	s, file, out := startTestServing(t)
 	text, err := os.ReadFile(file)
@@ -100,8 +100,8 @@ func (s *served) read(t *testing.T, id string) stored {
 	return stored{aws.ToString(out.VersionId), aws.ToString(out.SecretString)}
 }
 
-// TestServeCommands tries what the printed commands name.
-func TestServeCommands(t *testing.T) {
+// TestThePrintedCommandsNameWhatIsServed tries what the printed commands name.
+func TestThePrintedCommandsNameWhatIsServed(t *testing.T) {
 	t.Parallel()
 	s, _, out := startTestServing(t)
 	for _, want := range []string{
@@ -141,9 +141,9 @@ func TestServeCommands(t *testing.T) {
 	}
 }
 
-// TestServeEvertoken has the command evertoken work unchanged against what is
+// TestTheCommandWorksAgainstWhatIsServed has the command evertoken work unchanged against what is
 // served: from nothing to a token that the provider accepts, as a person does it.
-func TestServeEvertoken(t *testing.T) {
+func TestTheCommandWorksAgainstWhatIsServed(t *testing.T) {
 	t.Parallel()
 	s, _, out := startTestServing(t)
 	binary := filepath.Join(t.TempDir(), "evertoken")
@@ -197,8 +197,8 @@ func TestServeEvertoken(t *testing.T) {
 	evertoken(0, "", "rotate", "apiax", "session", "--every", "7d")
 }
 
-// TestServeTwice: the second says that the first is there.
-func TestServeTwice(t *testing.T) {
+// TestServingTwiceIsRefused: the second says that the first is there.
+func TestServingTwiceIsRefused(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

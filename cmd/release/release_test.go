@@ -12,7 +12,7 @@ import (
 // inRoot runs a test where `make release` runs.
 func inRoot(t *testing.T) { t.Chdir("../..") }
 
-func TestBundleTemplate(t *testing.T) {
+func TestABundlesTemplatePointsToItsArchives(t *testing.T) {
 	inRoot(t)
 	got, err := bundleTemplate("v1.2.3", "x86_64")
 	if err != nil {
@@ -34,7 +34,7 @@ func TestBundleTemplate(t *testing.T) {
 	}
 }
 
-func TestVersion(t *testing.T) {
+func TestAVersionThatIsNotSemanticIsRefused(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3 ", "v1.2.3;x", "../v1.2.3"} {
 		if err := release(t.Context(), version, t.TempDir()); err == nil || !strings.Contains(err.Error(), "v1.2.3") {
 			t.Errorf("%q: %v", version, err)
@@ -42,7 +42,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
+func TestTheNotesOfAReleaseAreItsChangelogSection(t *testing.T) {
 	t.Chdir(t.TempDir())
 	log := "# Changes\n\n## v1.1.0 (2026-12-01)\n\n- new\n\n## v1.0.0\n\n- first\n\n## Unreleased\n\n- later\n"
 	if err := os.WriteFile("CHANGELOG.md", []byte(log), 0o600); err != nil {
@@ -59,7 +59,7 @@ func TestChanges(t *testing.T) {
 }
 
 // An archive is the same whenever it is made, and keeps that a program can be run.
-func TestArchives(t *testing.T) {
+func TestAnArchiveIsReproducible(t *testing.T) {
 	files := map[string]file{"b": {[]byte("program"), true}, "a": {data: []byte("text")}}
 	for name, pack := range map[string]func(string, map[string]file) ([]byte, error){"zip": zipOf, "tar": tarOf} {
 		one, err := pack("folder", files)
@@ -86,7 +86,7 @@ func TestArchives(t *testing.T) {
 	}
 }
 
-func TestChecksums(t *testing.T) {
+func TestTheChecksumsCoverEveryFile(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"one": "1", "two": "2"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestRevision(t *testing.T) {
+func TestTheRevisionIsTheCommitThatWasBuilt(t *testing.T) {
 	t.Parallel()
 	const commit = "0123456789abcdef0123456789abcdef01234567"
 	for name, test := range map[string]struct {

@@ -29,7 +29,7 @@ func load(env map[string]string) (config.Config, error) {
 	})
 }
 
-func TestLoad(t *testing.T) {
+func TestSettingsHaveDefaultsAndEmptyMeansUnset(t *testing.T) {
 	t.Parallel()
 	empty := map[string]string{}
 	for _, name := range config.Names {
@@ -85,7 +85,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
+func TestAWrongSettingIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]string{
 		"EVERTOKEN_CONNECTIONS_PATH":   {"evertoken/", "/evertoken", "x"},
@@ -110,7 +110,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-func TestLoadTellsEveryProblemTogether(t *testing.T) {
+func TestEveryWrongSettingIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{}
 	for _, name := range config.Names {
@@ -132,7 +132,7 @@ func TestLoadTellsEveryProblemTogether(t *testing.T) {
 	}
 }
 
-func TestNamesAreAllThatLoadReads(t *testing.T) {
+func TestNamesListsEveryVariableThatLoadReads(t *testing.T) {
 	t.Parallel()
 	read := map[string]bool{}
 	_, err := config.Load(func(name string) string { read[name] = true; return "" })

@@ -17,7 +17,7 @@ const (
 	prefix = "/evertoken/"
 )
 
-func TestParseDefaults(t *testing.T) {
+func TestADeclarationNeedsOnlyItsProvider(t *testing.T) {
 	t.Parallel()
 	for _, declared := range []string{`{"provider":"apiax"}`,
 		`{"provider":"apiax","settings":null,"session":null,"min_remaining":null}`} {
@@ -37,7 +37,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
-func TestParseEveryMember(t *testing.T) {
+func TestEveryMemberOfADeclarationIsParsed(t *testing.T) {
 	t.Parallel()
 	got, err := connection.Parse("x", []byte(`{"provider":"flexera","credential":"team/cred","session":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/session-AbCdEf",
 		"token_parameter":"/evertoken/tokens/x","token_parameter_key":"alias/mine","plain_copy":"other/copy","min_remaining":"1d12h","renewed_by":"issue","probe":{"every":"1h","url":"https://api.example.com/me"},"settings":{"zone":"eu"}}`), prefix)
@@ -57,7 +57,7 @@ func TestParseEveryMember(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestAWrongDeclarationIsRefusedByMember(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, declared, member, problem string }{
 		{"not JSON", canary, "", "is not a JSON object"},
@@ -158,7 +158,7 @@ func checkError(t *testing.T, err error, name, member, problem string) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestAConnectionsNameHasAFixedForm(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"a": true, "0": true, "a-b-9": true, strings.Repeat("a", 63): true,
@@ -177,7 +177,7 @@ func TestNames(t *testing.T) {
 	checkError(t, err, "", "", "up to 62 letters, digits and hyphens")
 }
 
-func TestSecretNameAndRegion(t *testing.T) {
+func TestASecretsNameAndRegionAreThoseOfItsARN(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ id, name, region string }{
 		{"evertoken/a/token", "evertoken/a/token", ""},

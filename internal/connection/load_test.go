@@ -58,7 +58,7 @@ const (
 // whereRE is the part of a problem that says where connections are declared.
 var whereRE = regexp.MustCompile(` \(parameter [^)]*\)|, in the parameters? [^:]*`)
 
-func TestLoad(t *testing.T) {
+func TestEachDocumentHasOneOwner(t *testing.T) {
 	t.Parallel()
 	arn := func(region, name string) string {
 		return "arn:aws:secretsmanager:" + region + ":123456789012:secret:" + name + "-AbCdEf"
@@ -185,7 +185,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLoadKeepsTokensOutOfTheConnectionsPath(t *testing.T) {
+func TestATokenParameterInTheConnectionsPathIsRefused(t *testing.T) {
 	t.Parallel()
 	elsewhere := connection.Rules{Path: "/evertoken/fleet/", ParameterPrefix: prefix}
 	got := connection.Load([]connection.Parameter{{Name: "/evertoken/fleet/a", Value: `{"provider":"apiax","token_parameter":"/evertoken/fleet/` + canary + `"}`}}, elsewhere)
@@ -196,7 +196,7 @@ func TestLoadKeepsTokensOutOfTheConnectionsPath(t *testing.T) {
 }
 
 // What is refused names the other connection, both parameters and the command.
-func TestLoadNamesBothSides(t *testing.T) {
+func TestAConflictNamesBothConnectionsAndTheirParameters(t *testing.T) {
 	t.Parallel()
 	parameters := []connection.Parameter{
 		{Name: rules.Path + "own", Value: `{"provider":"apiax"}`},
@@ -224,7 +224,7 @@ func TestLoadNamesBothSides(t *testing.T) {
 }
 
 // With its account known, a name is the secret of that account alone.
-func TestLoadKnowsItsAccount(t *testing.T) {
+func TestASecretOfAnotherAccountIsAnotherSecret(t *testing.T) {
 	t.Parallel()
 	const own, foreign = "123456789012", "210987654321"
 	arn := func(account string) string {
@@ -259,7 +259,7 @@ func TestLoadKnowsItsAccount(t *testing.T) {
 	}
 }
 
-func TestLoadNamesTheDeclaringParameter(t *testing.T) {
+func TestAConnectionNamesTheParameterThatDeclaresIt(t *testing.T) {
 	t.Parallel()
 	got := connection.Load([]connection.Parameter{{Name: "/evertoken/connections/team/all", Value: `{"connections":{"a":{"provider":"apiax"}}}`}}, rules)
 	if len(got) != 1 || got[0].Parameter != "/evertoken/connections/team/all" {
@@ -304,8 +304,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// TestLoadRejectsASecureString: what cannot be read is not called bad JSON.
-func TestLoadRejectsASecureString(t *testing.T) {
+// TestADeclarationInASecureStringIsRefused: what cannot be read is not called bad JSON.
+func TestADeclarationInASecureStringIsRefused(t *testing.T) {
 	t.Parallel()
 	const path = "/evertoken/connections/"
 	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})

@@ -92,7 +92,7 @@ func (s *scene) store(document map[string]string) {
 }
 
 // A refresh ends the token before it: what is published always works.
-func TestRefreshEndsTheToken(t *testing.T) {
+func TestThePublishedTokenWorksThoughARefreshEndsTheOneBefore(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		s.connect(fakeidp.OAuth2Client{}, "refresh_token", map[string]any{"renew_late": true}, nil)
 		s.want("the first run", issue.Event{}, "issued", "", true)
@@ -117,7 +117,7 @@ func TestRefreshEndsTheToken(t *testing.T) {
 
 // Somebody else spends the refresh token: told as such, sent once, and mended
 // by a new one.
-func TestSpentElsewhere(t *testing.T) {
+func TestARefreshTokenThatSomebodyElseSpentIsSentOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		id, secret := s.connect(fakeidp.OAuth2Client{}, "refresh_token", nil, nil)
 		s.want("the first run", issue.Event{}, "issued", "", true)
@@ -143,7 +143,7 @@ func TestSpentElsewhere(t *testing.T) {
 
 // A scope that the server does not know: refused by name, or not published as
 // granted where the answer has none.
-func TestUnknownScope(t *testing.T) {
+func TestAScopeThatTheServerDoesNotKnowIsNotPublished(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		s.connect(fakeidp.OAuth2Client{Scopes: []string{"read"}}, "client_credentials", map[string]any{"scope": "read admin"}, nil)
 		got := fakeworld.Entry(s.Run(issue.Event{}), "c")
@@ -158,7 +158,7 @@ func TestUnknownScope(t *testing.T) {
 }
 
 // A wrong password goes out once, whatever the server calls it.
-func TestWrongPassword(t *testing.T) {
+func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		right := s.o.AddUser("robot@example.com", "")
 		id, secret := s.connect(fakeidp.OAuth2Client{}, "password", nil, map[string]string{"username": "robot@example.com", "password": "wrong-1"})
@@ -180,7 +180,7 @@ func TestWrongPassword(t *testing.T) {
 }
 
 // An unknown client, with whatever status, and a grant that is not there.
-func TestUnknownClientAndGrant(t *testing.T) {
+func TestAnUnknownClientOrGrantNeedsAPerson(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		id, _ := s.connect(fakeidp.OAuth2Client{}, "client_credentials", nil, nil)
 		s.o.RemoveClient(id)
@@ -202,7 +202,7 @@ func TestUnknownClientAndGrant(t *testing.T) {
 }
 
 // The assertion comes with client_id beside it, which Spring demands.
-func TestClientIDBesideTheAssertion(t *testing.T) {
+func TestAnAssertionComesWithItsClientID(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.WantClientID = true })

@@ -22,7 +22,7 @@ func parse(t *testing.T, document string) credential.Credential {
 	return c
 }
 
-func TestParseTrims(t *testing.T) {
+func TestMembersAreTrimmedAndPasswordsAreNot(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, member, document, want string }{
 		{"token with newline", credential.RefreshToken, `{"refresh_token":"abc\n"}`, "abc"},
@@ -61,7 +61,7 @@ func TestParseTrims(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestAnUnreadableCredentialIsRefusedWithoutItsValue(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, document, member, problem string }{
 		{"empty", "", "", "is empty"},
@@ -109,7 +109,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestErrorText(t *testing.T) {
+func TestAnErrorNamesTheDocumentAndTheMember(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
 		`the credential's "client_id" is missing`: &credential.Error{Document: "credential",
@@ -123,7 +123,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-func TestMissingAndRequire(t *testing.T) {
+func TestAMissingMemberIsNamedWithTheGrantThatNeedsIt(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `{"client_id":"id","client_secret":"","username":" "}`)
 	got := c.Missing(credential.ClientID, credential.ClientSecret, credential.Username, credential.Password)
@@ -140,7 +140,7 @@ func TestMissingAndRequire(t *testing.T) {
 	}
 }
 
-func TestWithPreservesUnknownMembers(t *testing.T) {
+func TestAChangedCredentialKeepsItsUnknownMembers(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `{"note":{"by":["us",1.50]},"client_id":"id","client_secret":"old","z":null}`)
 	changed := c.With(credential.ClientSecret, redact.New("new<&>"))
@@ -161,7 +161,7 @@ func TestWithPreservesUnknownMembers(t *testing.T) {
 }
 
 // The sums were made with printf 'name\0value\0…' | sha256sum.
-func TestFingerprint(t *testing.T) {
+func TestAFingerprintCoversExactlyTheNamedMembers(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, document string
@@ -206,7 +206,7 @@ func TestFingerprint(t *testing.T) {
 
 // A setting can name any member, one within an object with dots. A name that
 // stands above is not replaced by one within.
-func TestOtherMembers(t *testing.T) {
+func TestASettingCanNameAnyMember(t *testing.T) {
 	t.Parallel()
 	c, err := credential.Parse(redact.New(`{"client_id":" i ","api_key":" k ","n":1,"a.b":"above","a":{"b":"within","c":{"d":"deep","client_id":"x"}},"l":["x"],"z":null}`))
 	if err != nil {

@@ -23,7 +23,7 @@ func at(s string) time.Time {
 // secretText lets cmp compare secrets by value.
 var secretText = cmp.Comparer(redact.Secret.Equal)
 
-func TestTokenEncodeFollowsTheContract(t *testing.T) {
+func TestATokenDocumentHasTheDocumentedMembers(t *testing.T) {
 	t.Parallel()
 	token := credential.Token{
 		AccessToken: redact.New("at-1<&>"), TokenType: "Bearer",
@@ -80,7 +80,7 @@ func TestTokenEncodeFollowsTheContract(t *testing.T) {
 	}
 }
 
-func TestParseTokenRefuses(t *testing.T) {
+func TestATokenWithoutAValueOrAnEndIsRefused(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, document, member string }{
 		{"empty", "", ""},
@@ -122,7 +122,7 @@ func checkError(t *testing.T, err error, document, member string) {
 	}
 }
 
-func TestSessionRoundTrip(t *testing.T) {
+func TestAStoredSessionReadsBackTheSame(t *testing.T) {
 	t.Parallel()
 	whole := credential.Session{
 		RefreshToken: redact.New("rt<&>"), OpenedBy: "ab12",
@@ -164,7 +164,7 @@ func TestSessionRoundTrip(t *testing.T) {
 	}
 }
 
-func TestSessionTimesAreUTCSeconds(t *testing.T) {
+func TestSessionTimesAreWholeSecondsInUTC(t *testing.T) {
 	t.Parallel()
 	s := credential.Session{
 		StartedAt: at("2026-11-21T17:00:00.999999999+01:00"),
@@ -176,7 +176,7 @@ func TestSessionTimesAreUTCSeconds(t *testing.T) {
 	}
 }
 
-func TestParseSession(t *testing.T) {
+func TestASessionIsTrimmedAndAWrongOneIsRefused(t *testing.T) {
 	t.Parallel()
 	got, err := credential.ParseSession(redact.New(`{"refresh_token":" rt\n","opened_by":"x","unknown":1}`))
 	if err != nil || got.RefreshToken.Reveal() != "rt" || got.OpenedBy != "x" {
@@ -199,7 +199,7 @@ func TestParseSession(t *testing.T) {
 	}
 }
 
-func TestOpening(t *testing.T) {
+func TestASessionTellsWhetherItIsBeingOpened(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-21T16:00:00Z")
 	for _, tt := range []struct {

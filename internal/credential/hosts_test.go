@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestHosts(t *testing.T) {
+func TestACredentialNamesTheHostsItMayGoTo(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]string{
 		`{"client_id":"i"}`: "",

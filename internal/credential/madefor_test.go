@@ -7,7 +7,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestOwnsClient(t *testing.T) {
+func TestACredentialKnowsTheClientMadeForItsSecret(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/f/credential-AbCdEf"
 	parse := func(text string) credential.Credential {

@@ -7,7 +7,7 @@ import (
 	"evertoken/internal/exchange"
 )
 
-func TestErrorText(t *testing.T) {
+func TestAnErrorTellsWhatWasDoneAndTheAnswer(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		err  exchange.Error
@@ -29,7 +29,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-func TestCode(t *testing.T) {
+func TestAnErrorCodeIsCutToHarmlessCharacters(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"invalid_grant":                        "invalid_grant",
@@ -47,7 +47,7 @@ func TestCode(t *testing.T) {
 	}
 }
 
-func TestFromSession(t *testing.T) {
+func TestASeedIsNotTheSessions(t *testing.T) {
 	t.Parallel()
 	if !exchange.Refresh.FromSession() {
 		t.Error("the refresh grant sends the session's refresh token")

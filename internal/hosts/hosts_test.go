@@ -12,7 +12,7 @@ import (
 
 var vendor = hosts.Must("login.flexera.com", "*.apiax.io")
 
-func TestPolicy(t *testing.T) {
+func TestACredentialGoesOnlyToAllowedHosts(t *testing.T) {
 	t.Parallel()
 	list := func(entries ...string) hosts.List { return hosts.Must(entries...) }
 	open := hosts.Policy{Vendor: vendor}
@@ -105,7 +105,7 @@ func TestPolicy(t *testing.T) {
 
 // An address in any spelling is never a host that a credential goes to, whatever
 // is allowed, but for a loopback address in its usual one.
-func TestAddressesInEverySpelling(t *testing.T) {
+func TestAnIPAddressIsRefusedInEverySpelling(t *testing.T) {
 	t.Parallel()
 	policy := hosts.Policy{Vendor: hosts.Must("*.example.com"),
 		Allowed: hosts.Must("login.example.com"), Loopback: true}
@@ -132,7 +132,7 @@ func TestAddressesInEverySpelling(t *testing.T) {
 	}
 }
 
-func TestRemedies(t *testing.T) {
+func TestARefusedHostIsToldWithBothRemedies(t *testing.T) {
 	t.Parallel()
 	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("a.example.com"),
 		Secret: "evertoken/crm/credential"}
@@ -168,7 +168,7 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestAListOfHostsIsNormalized(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"":              "",
@@ -206,7 +206,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseMember(t *testing.T) {
+func TestTheMemberHostsIsAListOrOneString(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		`["a.example.com","*.example.org:8443"]`: "a.example.com,*.example.org:8443",
@@ -227,7 +227,7 @@ func TestParseMember(t *testing.T) {
 	}
 }
 
-func TestCheckAddress(t *testing.T) {
+func TestAPrivateAddressIsRefusedUnlessItsHostIsNamed(t *testing.T) {
 	t.Parallel()
 	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("fno.example.com", "localhost:8443"),
 		Loopback: true}

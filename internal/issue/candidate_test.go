@@ -26,7 +26,7 @@ func tried(t *testing.T, w *fakeworld.World, name, password string) issue.Entry 
 
 // A candidate that works is used for the session and the token, and leaves
 // AWSCURRENT to the caller.
-func TestCandidateThatWorks(t *testing.T) {
+func TestACandidateThatWorksIsUsed(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("apiax")
@@ -47,7 +47,7 @@ func TestCandidateThatWorks(t *testing.T) {
 }
 
 // A candidate that is refused changes nothing: the connection goes on.
-func TestCandidateThatIsRefused(t *testing.T) {
+func TestARefusedCandidateChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("apiax")
@@ -76,7 +76,7 @@ func TestCandidateThatIsRefused(t *testing.T) {
 	}
 }
 
-func TestNoCandidate(t *testing.T) {
+func TestARunWithoutACandidateNamesTheMissingLabel(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("apiax")

@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/issue"
 )
 
-func TestNamedConnections(t *testing.T) {
+func TestANamedRunTakesEachConnectionOnce(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Flexera("a", true)
@@ -46,7 +46,7 @@ func pack(t *testing.T, w *fakeworld.World, parameter string, names ...string) {
 	w.Declare(parameter, map[string]any{"connections": packed})
 }
 
-func TestSeveralConnectionsToAParameter(t *testing.T) {
+func TestAParameterMayHoldSeveralConnections(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	names := w.All()

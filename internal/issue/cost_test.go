@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestWhatARenewalCosts pins the calls to AWS that docs/architecture.md names.
-func TestWhatARenewalCosts(t *testing.T) {
+// TestARenewalMakesTheDocumentedCalls pins the calls to AWS that docs/architecture.md names.
+func TestARenewalMakesTheDocumentedCalls(t *testing.T) {
 	t.Parallel()
 	read := []string{"GetParametersByPath", "BatchGetSecretValue token"}
 	tests := []struct {
@@ -50,9 +50,9 @@ func TestWhatARenewalCosts(t *testing.T) {
 	}
 }
 
-// TestWhatANamedRunReads: one call reads the credential, and the session if the provider
+// TestANamedRunReadsTheCredentialInOneCall: one call reads the credential, and the session if the provider
 // has one.
-func TestWhatANamedRunReads(t *testing.T) {
+func TestANamedRunReadsTheCredentialInOneCall(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		connect func(*fakeworld.World)

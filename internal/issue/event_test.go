@@ -17,7 +17,7 @@ import (
 
 const canary = "cAnArY-93b7"
 
-func TestParseEvent(t *testing.T) {
+func TestEveryFormOfAnEventIsParsed(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	tests := []struct {
@@ -51,7 +51,7 @@ func TestParseEvent(t *testing.T) {
 	}
 }
 
-func TestParseEventRefuses(t *testing.T) {
+func TestAWrongEventIsRefusedByMember(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, event, problem string }{
 		{"not an object", `"` + canary + `"`, "is not a JSON object"},
@@ -85,7 +85,7 @@ func TestParseEventRefuses(t *testing.T) {
 	}
 }
 
-func TestTheEventsInTheRepositoryAreTaken(t *testing.T) {
+func TestTheEventFilesAreAccepted(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../events/issue-*.json")
 	if err != nil || len(files) == 0 {

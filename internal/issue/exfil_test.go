@@ -110,7 +110,7 @@ func TestAConnectionObtainsNoSecret(t *testing.T) {
 
 // A refusal says in a dry run and in a run what would allow the host, and
 // nothing is claimed or marked by it.
-func TestAHostThatIsNotAllowedIsTold(t *testing.T) {
+func TestAHostThatIsNotAllowedIsReportedWithItsRemedies(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("victim")
@@ -136,7 +136,7 @@ func TestAHostThatIsNotAllowedIsTold(t *testing.T) {
 
 // A session, a token or a copy is nobody's credential, and no other connection
 // writes over it: the intruder is refused and told, and the owner goes on.
-func TestDocumentsKeepTheirRole(t *testing.T) {
+func TestNoConnectionUsesAnothersDocument(t *testing.T) {
 	t.Parallel()
 	for name, declared := range map[string]map[string]any{
 		"the session as a credential":   {"provider": "flexera", "credential": "evertoken/victim/session", "settings": map[string]any{"zone": "eu", "login_url": "URL"}},
@@ -202,7 +202,7 @@ func TestDocumentsKeepTheirRole(t *testing.T) {
 // A run that is forced for a token that was seen to fail sends nothing that was
 // rejected before: whoever may ask for that locks nobody's account. An operator's
 // own force does.
-func TestAForceForAFailedTokenSendsNothingRejected(t *testing.T) {
+func TestARunForcedByIssuedAtSendsNothingRejected(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("victim")

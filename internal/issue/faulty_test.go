@@ -59,9 +59,9 @@ func TestABrokenDeclarationIsToldBeforeItsTokenDies(t *testing.T) {
 	}
 }
 
-// TestABrokenNewcomerBreaksNoPromise: what never had a token has none to lose,
+// TestABrokenNewConnectionBreaksNoPromise: what never had a token has none to lose,
 // and another connection's token is not its own.
-func TestABrokenNewcomerBreaksNoPromise(t *testing.T) {
+func TestABrokenNewConnectionBreaksNoPromise(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("a")

@@ -20,7 +20,7 @@ import (
 	"evertoken/internal/issue"
 )
 
-func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
+func TestAHostThatDoesNotAnswerThreeTimesIsSkippedInThatRun(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	for i := range 6 {
@@ -52,7 +52,7 @@ func TestThreeSilencesCloseTheGateForThatHost(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOpensTheGate(t *testing.T) {
+func TestAHostThatAnswersIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	// What the provider does with one request after the other: "." answers, "5"
 	// answers 503, "-" does not answer.
@@ -120,7 +120,7 @@ func sent(w *fakeworld.World, grant string) int {
 	return n
 }
 
-func TestOneConnectionsThrottleKeepsNoOtherFromItsToken(t *testing.T) {
+func TestAThrottledConnectionDelaysNoOtherToken(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.OAuth2("a", "client_credentials")
@@ -178,7 +178,7 @@ func TestASharedRevokedClientSecretIsSentOnceByARun(t *testing.T) {
 	}
 }
 
-func TestAPanicLeavesNobodyWaiting(t *testing.T) {
+func TestAPanicLeavesNoConnectionWaiting(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Config.Concurrency = 8
@@ -204,7 +204,7 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 
 // A connection with settings of its own says nothing of a password that others
 // share: its refusal is not taken for theirs, and marks nothing of theirs.
-func TestARefusalIsNoProofAgainstOtherSettings(t *testing.T) {
+func TestARefusalDoesNotCountAgainstOtherSettings(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]map[string]any{
 		"a client that is not there": {"client_id": "nobody"},

@@ -31,8 +31,8 @@ func logged(t *testing.T, least slog.Level, write func(*Runner)) []map[string]an
 	return lines
 }
 
-// TestALogLineTellsWhatIsKnownOfAConnection: it has no member for what is not known.
-func TestALogLineTellsWhatIsKnownOfAConnection(t *testing.T) {
+// TestALogLineHasWhatIsKnownOfAConnection: it has no member for what is not known.
+func TestALogLineHasWhatIsKnownOfAConnection(t *testing.T) {
 	t.Parallel()
 	members := func(level, outcome, reason string, more ...any) map[string]any {
 		out := map[string]any{"level": level, "msg": "connection", "connection": "c", "outcome": outcome, "reason": reason}

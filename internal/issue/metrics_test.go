@@ -34,7 +34,7 @@ func told(results []renew.Result, perConnection int) (fleet map[string]float64, 
 	return values(lines[0]), connections
 }
 
-func TestMetrics(t *testing.T) {
+func TestARunWritesTheDocumentedMetrics(t *testing.T) {
 	t.Parallel()
 	results := oneOfEach()
 	results[1].NeedsPersonAt = now.Add(40 * 24 * time.Hour)
@@ -60,7 +60,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestWhatHappensNext(t *testing.T) {
+func TestAConnectionsMetricsTellWhatHappensNext(t *testing.T) {
 	t.Parallel()
 	results := []renew.Result{{
 		Name: "a", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: time.Minute, RenewAfter: now.Add(30 * time.Minute),
@@ -88,9 +88,9 @@ func line(name string, trouble, promise float64, needsPerson ...float64) telemet
 	return l
 }
 
-// TestARunOverNothingIsNoHealthyFleet: an empty path, or one that was declared
+// TestARunWithoutConnectionsReportsNoHealthyFleet: an empty path, or one that was declared
 // wrong, must not look like a fleet whose tokens all live.
-func TestARunOverNothingIsNoHealthyFleet(t *testing.T) {
+func TestARunWithoutConnectionsReportsNoHealthyFleet(t *testing.T) {
 	t.Parallel()
 	for name, results := range map[string][]renew.Result{
 		"nothing is declared":           nil,
@@ -110,9 +110,9 @@ func TestARunOverNothingIsNoHealthyFleet(t *testing.T) {
 	}
 }
 
-// TestANewcomersTypoHidesNothing: a connection that never had a token has failed
+// TestATypingErrorInANewConnectionHidesNothing: a connection that never had a token has failed
 // and broken no promise, so that the fleet's minimum still tells of the others.
-func TestANewcomersTypoHidesNothing(t *testing.T) {
+func TestATypingErrorInANewConnectionHidesNothing(t *testing.T) {
 	t.Parallel()
 	good := renew.Result{Name: "good", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}
 	typo := misconfigured("typo", "r", "h")
@@ -129,9 +129,9 @@ func TestANewcomersTypoHidesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatEvertokenRenewsItselfNeedsNobody: fourteen days of a session that is
+// TestWhatEvertokenRenewsItselfNeedsNoPerson: fourteen days of a session that is
 // opened anew by itself do not mask the yearly end of a refresh token.
-func TestWhatEvertokenRenewsItselfNeedsNobody(t *testing.T) {
+func TestWhatEvertokenRenewsItselfNeedsNoPerson(t *testing.T) {
 	t.Parallel()
 	fleet, connections := told([]renew.Result{
 		{Name: "apiax", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: time.Minute, CredentialEnds: now.Add(2 * 24 * time.Hour)},
@@ -149,9 +149,9 @@ func TestWhatEvertokenRenewsItselfNeedsNobody(t *testing.T) {
 	}
 }
 
-// TestWhichConnectionsHaveMetrics: those that need somebody, whatever their number,
+// TestConnectionsInTroubleAlwaysHaveMetrics: those that need somebody, whatever their number,
 // and then always the same ones.
-func TestWhichConnectionsHaveMetrics(t *testing.T) {
+func TestConnectionsInTroubleAlwaysHaveMetrics(t *testing.T) {
 	t.Parallel()
 	fleet := func(edit func([]renew.Result)) []renew.Result {
 		var results []renew.Result
@@ -203,7 +203,7 @@ func TestWhichConnectionsHaveMetrics(t *testing.T) {
 	}
 }
 
-func TestRemainingOfPromise(t *testing.T) {
+func TestRemainingOfPromiseLooksTwoHeartbeatsAhead(t *testing.T) {
 	t.Parallel()
 	token := func(left, min time.Duration) renew.Result {
 		return renew.Result{ExpiresAt: now.Add(left), MinRemaining: min}

@@ -17,9 +17,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestOrderOfJobs has three tokens that live and three that are missing, and a
+// TestLivingTokensGoFirstAndMissingOnesTakeTurns has three tokens that live and three that are missing, and a
 // provider that fails them all, so that nothing changes but the time.
-func TestOrderOfJobs(t *testing.T) {
+func TestLivingTokensGoFirstAndMissingOnesTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	left := map[string]time.Duration{"m1": 2 * time.Hour, "m2": 80 * time.Minute, "m3": 100 * time.Minute}

@@ -13,7 +13,7 @@ import (
 	"evertoken/internal/renew"
 )
 
-func TestTheOrderOfTasks(t *testing.T) {
+func TestTheLivingTokenThatEndsFirstGoesFirst(t *testing.T) {
 	t.Parallel()
 	alive := func(left time.Duration, turn int) *task { return &task{ends: now.Add(left), turn: turn} }
 	dead := func(ago time.Duration, turn int) *task { return &task{ends: now.Add(-ago), dead: true, turn: turn} }
@@ -34,10 +34,10 @@ func TestTheOrderOfTasks(t *testing.T) {
 	}
 }
 
-// TestWhichTasksArePressing: a task is pressing if its token lives, but would have less
+// TestALivingTokenShortOfItsPromiseIsPressing: a task is pressing if its token lives, but would have less
 // than the promised life left two heartbeats from now. A task whose token has expired is
 // not: its promise is broken already.
-func TestWhichTasksArePressing(t *testing.T) {
+func TestALivingTokenShortOfItsPromiseIsPressing(t *testing.T) {
 	t.Parallel()
 	const promise = 10 * time.Minute // and two heartbeats of five minutes
 	for name, tt := range map[string]struct {

@@ -60,7 +60,7 @@ func answered(d time.Duration) func(*task) (time.Duration, *exchange.Error) {
 	return func(*task) (time.Duration, *exchange.Error) { return d, nil }
 }
 
-func TestAHostIsAskedAFewThingsAtATimeAtFirst(t *testing.T) {
+func TestAHostGetsAFewConcurrentRequestsAtFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorkbench(128, answered(time.Second))
@@ -95,9 +95,9 @@ type atHost struct {
 func (p atHost) Host() string            { return p.name }
 func (p atHost) Traits() exchange.Traits { return exchange.Traits{AtOnce: p.atOnce} }
 
-// TestAProvidersConnectionsShareItsBound: connections of one provider at one host
+// TestAProvidersConnectionsShareItsLimit: connections of one provider at one host
 // share the host's places: those that the provider asks for, or else the default.
-func TestAProvidersConnectionsShareItsBound(t *testing.T) {
+func TestAProvidersConnectionsShareItsLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorkbench(128, answered(time.Second))
@@ -131,7 +131,7 @@ func TestAProvidersConnectionsShareItsBound(t *testing.T) {
 	})
 }
 
-func TestAHangingHostTakesNothingFromTheOthers(t *testing.T) {
+func TestAHangingHostDelaysNoOtherHost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		with := func(hanging int) time.Duration {
@@ -170,7 +170,7 @@ func TestThePoolBeginsWithTheMostUrgent(t *testing.T) {
 	})
 }
 
-func TestAHostThatAsksForFewerRequestsIsLeftAloneForAMoment(t *testing.T) {
+func TestAHostThatThrottlesIsPaused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -192,7 +192,7 @@ func TestAHostThatAsksForFewerRequestsIsLeftAloneForAMoment(t *testing.T) {
 	})
 }
 
-func TestOnlyThePressingGoOnAtAHostThatKeepsAskingForFewerRequests(t *testing.T) {
+func TestOnlyPressingTasksContinueAtAHostThatKeepsThrottling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for asks, times := range map[time.Duration]int{0: 3, time.Second: 3, 10 * time.Second: 3, 10*time.Second + 1: 1, time.Minute: 1} {
@@ -218,9 +218,9 @@ func TestOnlyThePressingGoOnAtAHostThatKeepsAskingForFewerRequests(t *testing.T)
 	})
 }
 
-// TestAHostThatDoesNotKeepUpGetsHalfAsMuch: each request for fewer requests, and each
+// TestAHostThatDoesNotKeepUpGetsHalfTheRequests: each request for fewer requests, and each
 // missing answer, halves the requests at a time. One at a time always remains.
-func TestAHostThatDoesNotKeepUpGetsHalfAsMuch(t *testing.T) {
+func TestAHostThatDoesNotKeepUpGetsHalfTheRequests(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]*exchange.Error{
 		"it asks for fewer requests": {Class: exchange.Throttled, Status: 429},

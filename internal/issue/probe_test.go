@@ -169,7 +169,7 @@ func TestAWrongProbeIsBounded(t *testing.T) {
 }
 
 // A probe to a host that is not allowed is refused before anything is sent.
-func TestAProbeIsHeldToTheHosts(t *testing.T) {
+func TestAProbeIsSentOnlyToAllowedHosts(t *testing.T) {
 	t.Parallel()
 	w, a := probed(t)
 	host := strings.TrimPrefix(w.IDP.FlexNet().BaseURL(), "http://")

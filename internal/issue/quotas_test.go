@@ -15,10 +15,10 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestARunThatAWSThrottlesPublishesEveryToken runs under the quotas of AWS. For each of
+// TestARunPublishesEveryTokenThoughAWSThrottles runs under the quotas of AWS. For each of
 // the run's writes somebody else in the account makes one too, so that the two together
 // are over the quota of writes although the run alone is not.
-func TestARunThatAWSThrottlesPublishesEveryToken(t *testing.T) {
+func TestARunPublishesEveryTokenThoughAWSThrottles(t *testing.T) {
 	t.Parallel()
 	const connections = 240
 	w := fakeworld.New(t)

@@ -26,7 +26,7 @@ func oneOfEach() []renew.Result {
 	}
 }
 
-func TestReport(t *testing.T) {
+func TestAReportListsWhatIsNotFresh(t *testing.T) {
 	t.Parallel()
 	const head = `{"checked":6,"issued":1,"fresh":1,"failed":1,"blocked":1,"waiting":1,"deferred":1,"connections":[` +
 		`{"name":"apiax-prod","outcome":"issued","reason":"due","expires_at":"2026-11-21T16:29:50Z","seconds_left":1790,"credential_seconds_left":1036800},` +

@@ -160,7 +160,7 @@ func TestADryRunSpendsAndWritesNothing(t *testing.T) {
 	}
 }
 
-func TestManyReadersThatMetARefusalCauseOneRenewal(t *testing.T) {
+func TestManyReadersWithARefusedTokenCauseOneRenewal(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax("a")
@@ -186,7 +186,7 @@ func TestManyReadersThatMetARefusalCauseOneRenewal(t *testing.T) {
 	}
 }
 
-func TestATokenInAParameter(t *testing.T) {
+func TestATokenIsPublishedInAParameter(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	f := w.IDP.Flexera()
@@ -210,7 +210,7 @@ func TestATokenInAParameter(t *testing.T) {
 	wantOutcomes(t, w.Run(issue.Event{}), map[string]string{"p-03": "failed"})
 }
 
-func TestTheMetricsOfARun(t *testing.T) {
+func TestARunWritesFleetAndConnectionMetrics(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Config.ConnectionMetrics = 1

@@ -74,7 +74,7 @@ func TestASharedCredentialIsTriedByOneFirst(t *testing.T) {
 	}
 }
 
-func TestARefusalToOneIsNoProofAgainstAnother(t *testing.T) {
+func TestARefusalDoesNotCountAgainstAnotherConnection(t *testing.T) {
 	t.Parallel()
 	secret := exchange.Grant{Type: "client_credentials", Members: []string{"client_id"}}
 	s := newShared()

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAnAnswerIsCutToWhatLambdaTakes(t *testing.T) {
+func TestAnAnswerIsCutToLambdasLimit(t *testing.T) {
 	t.Parallel()
 	outcomes := []string{"issued", "deferred", "failed", "blocked", "waiting", "fresh"}
 	r := Report{Checked: 600}

@@ -106,7 +106,7 @@ func quoted(t testing.TB, s string) string {
 	return string(b)
 }
 
-func TestRead(t *testing.T) {
+func TestAKeyIsReadInEveryStoredForm(t *testing.T) {
 	t.Parallel()
 	rsaPair, ecPair, edPair, other := generate(t, "rsa"), generate(t, "p256"),
 		generate(t, "ed25519"), generate(t, "p384")
@@ -199,7 +199,7 @@ func mustParse(t *testing.T, der []byte) *x509.Certificate {
 	return c
 }
 
-func TestReadID(t *testing.T) {
+func TestAStoredKeyIDGoesBeforeTheKeysOwn(t *testing.T) {
 	t.Parallel()
 	key := generate(t, "p256").key
 	for _, tt := range []struct{ private, id, want string }{
@@ -215,7 +215,7 @@ func TestReadID(t *testing.T) {
 	}
 }
 
-func TestReadCertificate(t *testing.T) {
+func TestACertificateIsReadInEveryStoredForm(t *testing.T) {
 	t.Parallel()
 	own, other := generate(t, "rsa"), generate(t, "p256")
 	cert, authority := armour("CERTIFICATE", own.cert), armour("CERTIFICATE", other.cert)
@@ -261,7 +261,7 @@ func refused(t *testing.T, err error, member, problem string) {
 	}
 }
 
-func TestReadRefuses(t *testing.T) {
+func TestAnUnusableKeyIsRefusedWithoutItsText(t *testing.T) {
 	t.Parallel()
 	short, odd, ec := generate(t, "short"), generate(t, "p224"), generate(t, "p256")
 	for name, tt := range map[string]struct{ key, problem string }{

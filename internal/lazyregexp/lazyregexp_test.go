@@ -6,7 +6,7 @@ import (
 	"evertoken/internal/lazyregexp"
 )
 
-func TestNew(t *testing.T) {
+func TestAPatternIsCompiledOnceAtItsFirstUse(t *testing.T) {
 	t.Parallel()
 	re := lazyregexp.New(`^a+$`)
 	if !re().MatchString("aaa") || re().MatchString("b") {

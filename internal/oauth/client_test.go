@@ -91,7 +91,7 @@ func hangUp(w http.ResponseWriter) {
 
 // A server that closes kept-alive connections when they are used again is what
 // makes net/http send a request twice.
-func TestDoNeverSendsTwice(t *testing.T) {
+func TestARequestIsNeverSentTwice(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
 		t.Run(method, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestDoNeverSendsTwice(t *testing.T) {
 	}
 }
 
-func TestDoHangingUpServerSeesOneRequest(t *testing.T) {
+func TestAServerThatHangsUpSeesOneRequest(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -140,7 +140,7 @@ func TestDoHangingUpServerSeesOneRequest(t *testing.T) {
 	leaks(t, err)
 }
 
-func TestDoWithoutAnAnswer(t *testing.T) {
+func TestAMissingAnswerTellsWhetherTheRequestWasSent(t *testing.T) {
 	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -219,7 +219,7 @@ func TestDoWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-func TestDoDefaultLimit(t *testing.T) {
+func TestAnAnswerIsReadUpToALimit(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -233,7 +233,7 @@ func TestDoDefaultLimit(t *testing.T) {
 }
 
 // An answer that says no counts although its body cannot be read whole.
-func TestDoRefusalWithABrokenBody(t *testing.T) {
+func TestARefusalCountsThoughItsBodyIsBroken(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
@@ -246,7 +246,7 @@ func TestDoRefusalWithABrokenBody(t *testing.T) {
 	}
 }
 
-func TestDoFollowsNoRedirect(t *testing.T) {
+func TestNoRedirectIsFollowed(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int32
 	other := serve(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
@@ -262,7 +262,7 @@ func TestDoFollowsNoRedirect(t *testing.T) {
 	}
 }
 
-func TestDoTLS(t *testing.T) {
+func TestTLSIsVerified(t *testing.T) {
 	t.Parallel()
 	start := func(config *tls.Config) *httptest.Server {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
@@ -307,7 +307,7 @@ func TestDoTLS(t *testing.T) {
 	}
 }
 
-func TestUnanswered(t *testing.T) {
+func TestAConnectionErrorIsClassified(t *testing.T) {
 	t.Parallel()
 	e := unanswered(fmt.Errorf("dialing: %w", &net.DNSError{Name: canary + ".example.com",
 		IsNotFound: true}), false, "x")
@@ -324,7 +324,7 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
-func TestDoEndsWithItsContext(t *testing.T) {
+func TestARequestEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -338,7 +338,7 @@ func TestDoEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestDoing(t *testing.T) {
+func TestAnErrorNamesTheHostAlone(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
 		"https://login.example.com/oidc/token?x=" + canary: "trying at login.example.com",

@@ -73,7 +73,7 @@ func dnsAnswer(question []byte, addresses []string) []byte {
 
 // A host that is allowed may still have a name that points elsewhere: what it
 // resolves to is looked at before it is connected to.
-func TestDoLooksAtTheAddress(t *testing.T) {
+func TestARequestIsSentOnlyToAnAllowedAddress(t *testing.T) {
 	t.Parallel()
 	vendor := hosts.Policy{Vendor: hosts.Must("login.example.com"), Secret: "evertoken/x/credential"}
 	operator := hosts.Policy{Allowed: hosts.Must("login.example.com")}
@@ -109,7 +109,7 @@ func TestDoLooksAtTheAddress(t *testing.T) {
 
 // Where an operator named the host, a private address is one of theirs: an
 // on-premises server, or one in the VPC.
-func TestDoConnectsToAPrivateAddressThatWasNamed(t *testing.T) {
+func TestAPrivateAddressOfANamedHostIsAllowed(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
@@ -138,7 +138,7 @@ func TestDoConnectsToAPrivateAddressThatWasNamed(t *testing.T) {
 
 // Behind a proxy the proxy resolves the host's name, and its own address, which
 // is a private one as a rule, is the environment's business.
-func TestDoThroughAProxy(t *testing.T) {
+func TestAProxyResolvesTheHost(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 2)
 	proxy := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +171,7 @@ func TestDoThroughAProxy(t *testing.T) {
 }
 
 // Without a policy nothing is sent, by no method and under no other name.
-func TestDoNeedsAPolicy(t *testing.T) {
+func TestNothingIsSentWithoutAPolicy(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
 	s := serve(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
@@ -206,7 +206,7 @@ func TestDoNeedsAPolicy(t *testing.T) {
 }
 
 // The dialer itself refuses a connection that nothing was decided about.
-func TestDialWithoutADestination(t *testing.T) {
+func TestTheDialerRefusesAConnectionThatNoPolicyAllowed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 	answer, err := newClient().client().Get(s.URL)

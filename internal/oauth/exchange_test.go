@@ -53,7 +53,7 @@ func raw(t *testing.T) (url string, got func() string) {
 	}
 }
 
-func TestExchangeOnTheWire(t *testing.T) {
+func TestAnExchangeSendsTheDocumentedBytes(t *testing.T) {
 	t.Parallel()
 	const head = "POST /token HTTP/1.1\r\nHost: HOST\r\nUser-Agent: evertoken\r\nContent-Length: %d\r\nAccept: application/json\r\n"
 	const formType = "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n"
@@ -104,7 +104,7 @@ func TestExchangeOnTheWire(t *testing.T) {
 }
 
 // Evertoken sends the same request as golang.org/x/oauth2 wherever that can make it.
-func TestExchangeAgainstXOAuth2(t *testing.T) {
+func TestAnExchangeSendsWhatXOAuth2Sends(t *testing.T) {
 	t.Parallel()
 	const id, secret, user, password = "cl/ient", "s e:cret+ç", "us er@example.com", " p&ss=wörd "
 	const unbroken = "se:cret+ç~%2B"
@@ -203,7 +203,7 @@ func TestExchangeAgainstXOAuth2(t *testing.T) {
 	}
 }
 
-func TestExchangeUnusableURL(t *testing.T) {
+func TestAnUnusableURLIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: "http://[::" + canary,
 		Form: redact.ValuesOf(url.Values{"grant_type": {"password"}})})
@@ -215,7 +215,7 @@ func TestExchangeUnusableURL(t *testing.T) {
 	leaks(t, err)
 }
 
-func TestExchangeRefused(t *testing.T) {
+func TestARefusalDoesNotRepeatWhatWasSent(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -233,7 +233,7 @@ func TestExchangeRefused(t *testing.T) {
 
 // What was sent as a secret is not published as the token, wherever an answer
 // repeats it and whatever settings.answer names.
-func TestASecretThatComesBackIsNoToken(t *testing.T) {
+func TestASecretThatWasSentIsNeverPublishedAsAToken(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-secret"
 	for name, r := range map[string]Request{

@@ -163,7 +163,7 @@ func TestRefusalsAreRecognizedAnywhereInABody(t *testing.T) {
 
 // Words that nobody knows, pages, redirects and paths that are not there are
 // unsure; a password's 4xx never is.
-func TestUnsure(t *testing.T) {
+func TestARefusalOfUnclearMeaningIsUnsure(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		kind   Kind
@@ -209,7 +209,7 @@ func TestUnsure(t *testing.T) {
 }
 
 // A hint fits the grant and the code, and names the current setting.
-func TestHints(t *testing.T) {
+func TestAHintFitsTheGrantAndTheCode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		refusal Refusal
@@ -277,7 +277,7 @@ func TestRefusalsInHeadersAreRecognized(t *testing.T) {
 
 // Each word of the table stands there once, in the form that it is matched in,
 // with its source, and every hint is made of whole sentences.
-func TestWords(t *testing.T) {
+func TestEveryRecognizedWordHasItsSource(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, w := range codeWords {

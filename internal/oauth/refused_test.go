@@ -18,7 +18,7 @@ func refuse(status int, body string, r Refusal) *exchange.Error {
 		Body: redact.New(body)}, r)
 }
 
-func TestRefused(t *testing.T) {
+func TestEveryRefusalHasItsClass(t *testing.T) {
 	t.Parallel()
 	const (
 		goaUnauthorized = `{"name":"unauthorized","id":"Kp3x9Qa1","message":"access token is invalid ` + canaryOther + `","temporary":false,"timeout":false,"fault":false}`
@@ -146,7 +146,7 @@ func TestRefused(t *testing.T) {
 
 // Names of clients are words too: the codes of the RFC are shown even where
 // they contain one.
-func TestRefusedShowsKnownCodes(t *testing.T) {
+func TestAKnownCodeIsShownThoughAClientHasItsName(t *testing.T) {
 	t.Parallel()
 	e := refuse(401, `{"error":"invalid_client"}`, Refusal{Kind: ClientGrant,
 		Sent: []redact.Secret{redact.New("client"), redact.New("invalid_client")}})
@@ -160,7 +160,7 @@ func TestRefusedShowsKnownCodes(t *testing.T) {
 	}
 }
 
-func TestDescriptions(t *testing.T) {
+func TestADescriptionExplainsTheRefusal(t *testing.T) {
 	t.Parallel()
 	for description, part := range map[string]string{
 		"Token is not active":                          "expired",
@@ -200,7 +200,7 @@ func TestDescriptions(t *testing.T) {
 	leaks(t, e)
 }
 
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfterIsReadAsSecondsOrDate(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]time.Duration{
 		"":                              0,

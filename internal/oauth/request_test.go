@@ -24,7 +24,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestExchangeAsJSON(t *testing.T) {
+func TestAnExchangeCanBeSentAsJSON(t *testing.T) {
 	t.Parallel()
 	where, got := raw(t)
 	_, err := newClient().Exchange(t.Context(), loopback, Request{TokenURL: where, JSON: true, Auth: AuthBody,
@@ -46,7 +46,7 @@ func TestExchangeAsJSON(t *testing.T) {
 
 // A header of the settings can neither split the request nor take the place of
 // one that makes it.
-func TestExchangeHeadersThatCannotBeSent(t *testing.T) {
+func TestAHeaderThatWouldChangeTheRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, value string
@@ -76,7 +76,7 @@ func TestExchangeHeadersThatCannotBeSent(t *testing.T) {
 }
 
 // What came back may repeat a header's secret: it is no error code.
-func TestExchangeHeaderIsASecret(t *testing.T) {
+func TestAHeadersValueIsNeverShownAsACode(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -114,7 +114,7 @@ func issue(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-func TestExchangeByMutualTLS(t *testing.T) {
+func TestAnExchangePresentsItsCertificate(t *testing.T) {
 	t.Parallel()
 	certificate, trusted := issue(t)
 	stranger, _ := issue(t)
@@ -125,7 +125,7 @@ func TestExchangeByMutualTLS(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted,
 		// With TLS 1.3 the refusal comes after the handshake, and races with the
-		// request: TestUnanswered has its error.
+		// request: TestAConnectionErrorIsClassified has its error.
 		MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
 	s.StartTLS()
 	t.Cleanup(s.Close)

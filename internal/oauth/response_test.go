@@ -48,7 +48,7 @@ const (
 	hintEmpty   = `The answer's "refresh_token" is empty: Evertoken keeps the one that it sent.`
 )
 
-func TestLifetime(t *testing.T) {
+func TestALifetimeIsReadInEveryForm(t *testing.T) {
 	t.Parallel()
 	hour, half := time.Hour, 30*time.Minute
 	for _, tt := range []struct {
@@ -144,7 +144,7 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-func TestAbsurdLifetime(t *testing.T) {
+func TestAnAbsurdLifetimeIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, members := range []string{
 		`"expires_in":1e18`, `"expires_in":1e300`, `"expires_in":"99999999999999999999"`,
@@ -161,7 +161,7 @@ func TestAbsurdLifetime(t *testing.T) {
 
 // A token at its end is asked for again: it is never published for an hour, and
 // what stands beside it is kept.
-func TestTokenAtItsEnd(t *testing.T) {
+func TestATokenAtItsEndIsNotPublished(t *testing.T) {
 	t.Parallel()
 	for _, members := range []string{
 		`"expires_in":0`, `"expires_in":"0"`, `"expires_in":-1`, `"expires_in":29`, `"expires_in":0.001`, `"expires_in":11`,
@@ -192,7 +192,7 @@ func TestTokenAtItsEnd(t *testing.T) {
 }
 
 // The operator's setting counts if the provider states no plausible lifetime.
-func TestLifetimeFromTheSettings(t *testing.T) {
+func TestTheSettingsLifetimeCountsWhereTheAnswerHasNone(t *testing.T) {
 	t.Parallel()
 	for members, want := range map[string]time.Duration{
 		`"x":1`: 15 * time.Minute, `"expires_in":1800`: 30 * time.Minute, `"expires_in":1e18`: 15 * time.Minute, `"expires_in":"soon"`: 15 * time.Minute,
@@ -207,7 +207,7 @@ func TestLifetimeFromTheSettings(t *testing.T) {
 
 // Seconds count from when the request was sent: a slow answer's token is older
 // than the answer.
-func TestLifeCountsFromTheRequest(t *testing.T) {
+func TestALifetimeCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
 	sent := testNow.Add(-15 * time.Second)
 	got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"a","expires_in":600,"refresh_token":"r","refresh_expires_in":900}`)},
@@ -217,7 +217,7 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 	}
 }
 
-func TestIssued(t *testing.T) {
+func TestEveryMemberOfAnAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	hour := testNow.Add(time.Hour)
 	issued := func(change func(*exchange.Issued)) exchange.Issued {
@@ -283,7 +283,7 @@ func TestIssued(t *testing.T) {
 	}
 }
 
-func TestUnusableAnswers(t *testing.T) {
+func TestAnUnusableAnswerIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, problem string }{
 		{"nothing", ``, "the answer is not a JSON object"},
@@ -324,7 +324,7 @@ func TestACutOffAnswerIsReported(t *testing.T) {
 	}
 }
 
-func TestErrorWithStatus200(t *testing.T) {
+func TestAnErrorWithStatus200IsARefusal(t *testing.T) {
 	t.Parallel()
 	_, err := parse(`{"error":"invalid_grant","error_description":"` + canaryOther + `"}`)
 	if e := failure(t, err); e.Class != exchange.GrantDead || e.Code != "invalid_grant" || e.Lost {

@@ -59,7 +59,7 @@ func refresh(url string) Request {
 const goodBody = `{"access_token":"at","refresh_token":"the-only-copy","expires_in":3600,"token_type":"Bearer"}`
 
 // A complete answer is read even if its framing is broken.
-func TestWholeAnswerInBrokenFraming(t *testing.T) {
+func TestACompleteAnswerInBrokenFramingIsRead(t *testing.T) {
 	t.Parallel()
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(goodBody), goodBody)
 	for name, tt := range map[string]struct {
@@ -93,7 +93,7 @@ func TestWholeAnswerInBrokenFraming(t *testing.T) {
 }
 
 // Of an answer that is not whole, the refresh token is kept.
-func TestRefreshTokenInABrokenAnswer(t *testing.T) {
+func TestTheRefreshTokenOfABrokenAnswerIsKept(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		head, body, kept string
@@ -166,7 +166,7 @@ func utf16Text(text string, little bool) string {
 	return string(b)
 }
 
-func TestEncodedAnswers(t *testing.T) {
+func TestACompressedAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	zipped := compressed(t, "gzip", goodBody)
 	for name, tt := range map[string]struct{ encoding, body string }{
@@ -256,7 +256,7 @@ func TestAnswersOfOtherShapesAreRead(t *testing.T) {
 	}
 }
 
-func TestTokenTypes(t *testing.T) {
+func TestOnlyATokenTypeForABearerHeaderIsAccepted(t *testing.T) {
 	t.Parallel()
 	for kind, ok := range map[string]bool{
 		`"Bearer"`: true, `"bearer"`: true, `"BEARER "`: true, `"BearerToken"`: true, `"bearer_token"`: true, `"bot"`: true, `"user"`: true, `null`: true, `""`: true,
@@ -270,7 +270,7 @@ func TestTokenTypes(t *testing.T) {
 	}
 }
 
-func TestPublish(t *testing.T) {
+func TestPublishReturnsTheNamedMembersAndNoSecret(t *testing.T) {
 	t.Parallel()
 	body := `{"access_token":"at","refresh_token":"rt-secret","id_token":"idt","expires_in":3600,"instance_url":"https://a.example.com","n":12345678901234567890,
 		"yes":true,"user":{"id":"U1","token":"t"},"sneaky":"x rt-secret y","sent":"s3cr3t!","client":"id","list":[1],"null":null,"signature":"s","mySecret":"x"}`
@@ -292,7 +292,7 @@ func TestPublish(t *testing.T) {
 
 // A server that means harm is bounded by the one deadline and the sizes, and
 // costs no more than a lost answer.
-func TestMaliciousServers(t *testing.T) {
+func TestAMaliciousServerCostsNoMoreThanALostAnswer(t *testing.T) {
 	t.Parallel()
 	const head = "HTTP/1.1 200 OK\r\n"
 	endless := func(bytes string) func(io.Writer) {

@@ -7,7 +7,7 @@ import (
 )
 
 // The functions carry nothing that is the command's alone.
-func TestFunctionsCarryNoCommand(t *testing.T) {
+func TestTheFunctionsContainNothingOfTheCommand(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "evertoken/functions/issue",
 		"evertoken/functions/rotate").Output()

@@ -18,7 +18,7 @@ const (
 )
 
 // docs/command.md has every subcommand as its own help tells it.
-func TestDocumented(t *testing.T) {
+func TestTheCommandsPageIsItsHelp(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(docsPage)
 	if err != nil {
@@ -99,7 +99,7 @@ func flags(f *pflag.FlagSet) string {
 
 // Every subcommand that changes something has --dry-run, and every one has a
 // description of its own.
-func TestEverySubcommand(t *testing.T) {
+func TestEveryChangingSubcommandHasADryRun(t *testing.T) {
 	t.Parallel()
 	a := &app{Process: Process{Getenv: func(string) string { return "" }}}
 	for _, c := range a.root().Commands() {

@@ -19,7 +19,7 @@ var values = map[string]string{"base_url": "https://mysite.flexnetoperations.com
 
 // Every way that add offers is one that the functions' own parser and provider
 // take: with the settings and members asked for, and not without one of them.
-func TestOffersAreWhatProvidersNeed(t *testing.T) {
+func TestEveryOfferedWayIsOneThatItsProviderAccepts(t *testing.T) {
 	t.Parallel()
 	for _, o := range offers() {
 		for _, w := range o.ways {
@@ -89,7 +89,7 @@ func TestEveryProviderIsOffered(t *testing.T) {
 	}
 }
 
-func TestAssignments(t *testing.T) {
+func TestAssignmentsBecomeJSON(t *testing.T) {
 	t.Parallel()
 	got, err := assignments("--set", []string{"a=b=c", "n=12", "list=[1]", "text=12h", "true=true", "extra.x=1", "extra.y=z", "empty=", `quoted="12"`})
 	if want := `{"a":"b=c","empty":"","extra":{"x":"1","y":"z"},"list":[1],"n":12,"quoted":"12","text":"12h","true":true}`; err != nil || string(encoded(got)) != want {

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestNearest(t *testing.T) {
+func TestATypedNameFindsTheNearestConnection(t *testing.T) {
 	t.Parallel()
 	all := []string{"apiax-prod", "apiax-test", "flexera-prod", "crm"}
 	for name, want := range map[string]string{
@@ -27,7 +27,7 @@ func TestNearest(t *testing.T) {
 }
 
 // What is quoted is what a shell reads.
-func TestQuote(t *testing.T) {
+func TestAQuotedWordIsOneWordOfTheShell(t *testing.T) {
 	t.Parallel()
 	words := []string{"plain", "a b", "", `it's`, `{"a":"$HOME"}`, "`x`", "a\nb", "*", "~", "-x=1,2", "é", `\`}
 	var quoted []string
@@ -47,7 +47,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-func TestSpanAndBar(t *testing.T) {
+func TestATimeLeftIsShownAsASpanAndABar(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		-time.Hour: "0s", 45 * time.Second: "45s", 24*time.Minute + 29*time.Second: "24m", 29*time.Minute +
@@ -67,7 +67,7 @@ func TestSpanAndBar(t *testing.T) {
 	}
 }
 
-func TestPolicyReaders(t *testing.T) {
+func TestAPolicysReadersAreListed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		policy string
@@ -105,7 +105,7 @@ func failed(kind secrets.Kind) error {
 	return &secrets.Error{Kind: kind, Op: "GetSecretValue", Code: "X"}
 }
 
-func TestJudge(t *testing.T) {
+func TestEveryStateOfAConnectionHasItsVerdict(t *testing.T) {
 	t.Parallel()
 	c := connection.Connection{Name: "x", Provider: "apiax", Credential: "evertoken/x/credential",
 		Token: "evertoken/x/token"}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLocate(t *testing.T) {
+func TestAMemberIsLocatedByLineAndColumn(t *testing.T) {
 	t.Parallel()
 	const one = "\n{\n  \"provider\": \"flexera\",\n  \"settings\" : {\"a\": [1, {\"zone\": 2}], \"zone\": " +
 		"\"us\"}\n}"
@@ -32,7 +32,7 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-func TestSyntaxFault(t *testing.T) {
+func TestASyntaxErrorIsLocatedByLineAndColumn(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"{\n \"a\": 1,\n}": "3:1",

@@ -41,7 +41,7 @@ func (w *watched) shows() string {
 
 // What is typed as soon as the question appears is not shown, and a line that a terminal
 // would cut off is refused.
-func TestASecretIsNotShownNorCutOff(t *testing.T) {
+func TestATypedSecretIsNeitherShownNorCutOff(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, typed, want, problem string

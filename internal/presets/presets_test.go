@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write docs/presets.md from presets.json")
 
 // Every preset has what an operator needs to know, and its hosts can be allowed.
-func TestPresets(t *testing.T) {
+func TestEveryPresetTellsWhatAnOperatorNeeds(t *testing.T) {
 	t.Parallel()
 	if len(Names()) < 12 {
 		t.Errorf("only %d presets", len(Names()))
@@ -106,7 +106,7 @@ func checkTemplates(t *testing.T, name string, p Preset) {
 }
 
 // A member that the file's form does not have is refused, as a typing error.
-func TestParseRefusesUnknownMembers(t *testing.T) {
+func TestAnUnknownMemberOfAPresetIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{"x":{"titel":"X"}}`,
 		`{"x":{"grants":{"password":{"setting":{}}}}}`, `{"x":{"facts":[{"say":"x"}]}}`, `[]`} {
@@ -151,7 +151,7 @@ func FuzzVariables(f *testing.F) {
 }
 
 // The page of presets is what the data gives. Run with -update to write it.
-func TestDocumentation(t *testing.T) {
+func TestThePresetsPageIsUpToDate(t *testing.T) {
 	t.Parallel()
 	const page = "../../docs/presets.md"
 	want := document()
@@ -165,7 +165,7 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Error("docs/presets.md is not what presets.json gives: run go test ./internal/presets -run TestDocumentation -update")
+		t.Error("docs/presets.md is not what presets.json gives: run go test ./internal/presets -run TestThePresetsPageIsUpToDate -update")
 	}
 }
 
@@ -176,7 +176,7 @@ func document() string {
 This page lists the vendors that Evertoken knows as data. To add one, edit
 [presets.json](../internal/presets/presets.json) as
 [adding a provider](providers.md#a-preset-data-only) says, and run
-` + "`go test ./internal/presets -run TestDocumentation -update`" + `, which writes this page.
+` + "`go test ./internal/presets -run TestThePresetsPageIsUpToDate -update`" + `, which writes this page.
 
 A preset is the provider ` + "`oauth2`" + ` with the settings of one vendor. You may also give every setting of
 [oauth2](providers.md#any-other-oauth-2-provider); it replaces the preset's setting. Members of ` +

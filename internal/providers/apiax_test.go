@@ -14,7 +14,7 @@ import (
 const apiaxAnswer = `{"access_token":"at-2","expires_in":1800,"refresh_expires_in":0,"refresh_token":"rt-2","token_type":"bearer",
 "not-before-policy":0,"session_state":"5f0b8c1e-7d0a-4e7b-9a51-2f6f2e0c1d11","scope":"profile email"}`
 
-func TestApiaxOnTheWire(t *testing.T) {
+func TestApiaxSendsTheDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	c := creds("username", " us er+1@example.com", "password", " p&ss=wörd% ")
 	want := issuedFor("at-2", 30*time.Minute)
@@ -55,7 +55,7 @@ func TestApiaxOnTheWire(t *testing.T) {
 }
 
 // The page's refresh answer: expires_at in place of expires_in.
-func TestApiaxExpiresAt(t *testing.T) {
+func TestApiaxReadsExpiresAt(t *testing.T) {
 	t.Parallel()
 	w := newWire(t,
 		reply{status: 200, body: `{"access_token":"at","expires_at":1795280400000,"refresh_expires_in":0,"refresh_token":"rt","token_type":"bearer","not-before-policy":1795278600000}`},
@@ -73,7 +73,7 @@ func TestApiaxExpiresAt(t *testing.T) {
 	}
 }
 
-func TestApiaxRefused(t *testing.T) {
+func TestEveryRefusalOfApiaxHasItsClass(t *testing.T) {
 	t.Parallel()
 	const secret = "canaryPassword1"
 	c := creds("username", "canaryUser", "password", secret)
@@ -133,7 +133,7 @@ func TestApiaxRefused(t *testing.T) {
 	}
 }
 
-func TestApiaxTraits(t *testing.T) {
+func TestApiaxKeepsASingleUseSession(t *testing.T) {
 	t.Parallel()
 	traits := func(limit, before time.Duration) exchange.Traits {
 		return exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true,

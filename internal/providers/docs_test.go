@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDocumentedHints holds the hints that docs/providers.md prints, in italics,
+// TestEveryDocumentedHintIsInTheCode holds the hints that docs/providers.md prints, in italics,
 // against the code. Where a hint is put together, … stands for what lies between.
-func TestDocumentedHints(t *testing.T) {
+func TestEveryDocumentedHintIsInTheCode(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
 	for _, pattern := range []string{"*.go", "../oauth/*.go"} {
@@ -46,8 +46,8 @@ func TestDocumentedHints(t *testing.T) {
 	}
 }
 
-// TestDocumentedProviders has a section for every provider.
-func TestDocumentedProviders(t *testing.T) {
+// TestEveryProviderIsDocumented has a section for every provider.
+func TestEveryProviderIsDocumented(t *testing.T) {
 	t.Parallel()
 	page := readFile(t, "../../docs/providers.md")
 	sections := map[string]string{
@@ -70,9 +70,9 @@ func TestDocumentedProviders(t *testing.T) {
 	}
 }
 
-// TestDocumentedSettings has every setting of oauth2, each client authentication
+// TestEverySettingOfOAuth2IsDocumented has every setting of oauth2, each client authentication
 // and each grant.
-func TestDocumentedSettings(t *testing.T) {
+func TestEverySettingOfOAuth2IsDocumented(t *testing.T) {
 	t.Parallel()
 	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Any other OAuth 2 provider\n")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -87,9 +87,9 @@ func TestDocumentedSettings(t *testing.T) {
 	}
 }
 
-// TestDocumentedHosts has every host that a credential may go to without anybody
+// TestEveryVendorHostIsDocumented has every host that a credential may go to without anybody
 // naming it.
-func TestDocumentedHosts(t *testing.T) {
+func TestEveryVendorHostIsDocumented(t *testing.T) {
 	t.Parallel()
 	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Where a credential may go\n")
 	section, _, _ = strings.Cut(section, "\n## ")

@@ -85,7 +85,7 @@ func (s *issuers) turn(t *testing.T, name string, p exchange.Provider,
 	return second
 }
 
-func TestAgainstFakeApiax(t *testing.T) {
+func TestApiaxRenewsAgainstAServer(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	password := s.Apiax().SetPassword("user@example.com", "")
@@ -99,7 +99,7 @@ func TestAgainstFakeApiax(t *testing.T) {
 	s.refused(t, p, exchange.Request{Grant: only(t, p, wrong), Credential: wrong}, exchange.CredentialDead)
 }
 
-func TestAgainstFakeSharetribe(t *testing.T) {
+func TestSharetribeRenewsAgainstAServer(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	id, secret := s.Sharetribe().AddIntegrationApp()
@@ -133,7 +133,7 @@ func TestAgainstFakeSharetribe(t *testing.T) {
 	s.refused(t, p, exchange.Request{Grant: only(t, p, wrong), Credential: wrong}, exchange.CredentialDead)
 }
 
-func TestAgainstFakeFlexera(t *testing.T) {
+func TestFlexeraRenewsAgainstAServer(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	const org = 1105
@@ -206,7 +206,7 @@ func rotateFlexeraClient(t *testing.T, s *issuers, p exchange.Provider, clientID
 
 // Sixty days of a FlexNet connection: the token that readers have always works
 // when the next is made, and after.
-func TestAgainstFakeFlexNet(t *testing.T) {
+func TestFlexNetReadersAlwaysHaveALivingToken(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	password := s.FlexNet().AddUser("us##dom", " p wö")
@@ -240,7 +240,7 @@ func TestAgainstFakeFlexNet(t *testing.T) {
 }
 
 // A create whose answer is lost costs nothing but time.
-func TestAgainstFakeFlexNetLostAnswer(t *testing.T) {
+func TestALostAnswerOfFlexNetCostsOnlyTime(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	c := creds("username", "u", "password", s.FlexNet().AddUser("u", ""))
@@ -267,7 +267,7 @@ func TestAgainstFakeFlexNetLostAnswer(t *testing.T) {
 	}
 }
 
-func TestAgainstFakeOAuth2(t *testing.T) {
+func TestOAuth2RenewsAgainstAServer(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	o := s.OAuth2()
@@ -313,7 +313,7 @@ func TestAgainstFakeOAuth2(t *testing.T) {
 
 // Whatever goes wrong on the way, the error shows nothing and says what it may
 // have cost.
-func TestAgainstFakeFaults(t *testing.T) {
+func TestAFaultOnTheWayTellsWhatItMayHaveCost(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault fakeidp.Fault

@@ -23,7 +23,7 @@ func organization(t *testing.T, w *wire, settings string) *FlexeraOrganization {
 
 const organizationSettings = `{"zone":"nam","api_url":"SERVER"}`
 
-func TestFlexeraOrganizationOnTheWire(t *testing.T) {
+func TestFlexeraAdministrationSendsTheDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	access := redact.New("at")
 	const (
@@ -97,7 +97,7 @@ func TestFlexeraOrganizationOnTheWire(t *testing.T) {
 	}
 }
 
-func TestFlexeraOrganizationRefused(t *testing.T) {
+func TestEveryRefusalOfFlexerasAdministrationHasItsClass(t *testing.T) {
 	t.Parallel()
 	access := redact.New("canaryAccess")
 	accounts := func(ctx context.Context, o *FlexeraOrganization) error {
@@ -171,7 +171,7 @@ func TestFlexeraOrganizationRefused(t *testing.T) {
 	}
 }
 
-func TestFlexeraOrganizationOfProvider(t *testing.T) {
+func TestOnlyAFlexeraProviderHasAnOrganization(t *testing.T) {
 	t.Parallel()
 	organization(t, newWire(t), `{"zone":"nam","api_url":"SERVER","org_id":1,"service_account_id":2}`)
 	if _, ok := NewFlexeraOrganization(open(t, "apiax", `{}`, ""), credential.Credential{}, 1105); ok {

@@ -24,7 +24,7 @@ func flexeraIssued(refresh string) exchange.Issued {
 	return out
 }
 
-func TestFlexeraOnTheWire(t *testing.T) {
+func TestFlexeraSendsTheDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	seed := creds("refresh_token", "rt/1")
 	client := creds("client_id", "0oa9", "client_secret", "s+1")
@@ -65,7 +65,7 @@ func TestFlexeraOnTheWire(t *testing.T) {
 	}
 }
 
-func TestFlexeraHosts(t *testing.T) {
+func TestAFlexeraZoneHasItsHosts(t *testing.T) {
 	t.Parallel()
 	for zone, label := range map[string]string{"nam": "com", "eu": "eu", "apac": "au"} {
 		p, ok := open(t, "flexera", `{"zone":"`+zone+`"}`, "").(*flexera)
@@ -76,7 +76,7 @@ func TestFlexeraHosts(t *testing.T) {
 	}
 }
 
-func TestFlexeraGrants(t *testing.T) {
+func TestFlexeraUsesTheGrantThatItsCredentialHas(t *testing.T) {
 	t.Parallel()
 	p := open(t, "flexera", `{"zone":"nam"}`, "")
 	refresh := exchange.Grant{Type: "refresh_token", Members: []string{"refresh_token"}, Seed: true,
@@ -119,7 +119,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
+func TestFlexeraReportsTheEndOfItsRefreshToken(t *testing.T) {
 	t.Parallel()
 	const show = "GET /api/iam/v1/refresh-tokens/q7Wn2ZtLr0c1\nAuthorization: Bearer at-1"
 	seed, client := creds("refresh_token", "rt"), creds("client_id", "i", "client_secret", "s")
@@ -169,7 +169,7 @@ func TestFlexeraWatchesItsRefreshToken(t *testing.T) {
 	}
 }
 
-func TestFlexeraRefused(t *testing.T) {
+func TestEveryRefusalOfFlexeraHasItsClass(t *testing.T) {
 	t.Parallel()
 	seed, client := creds("refresh_token", "canaryRefresh"),
 		creds("client_id", "canaryID", "client_secret", "canarySecret")
@@ -222,7 +222,7 @@ func TestFlexeraRefused(t *testing.T) {
 	}
 }
 
-func TestFlexeraProve(t *testing.T) {
+func TestAFlexeraTokenIsProvenByACall(t *testing.T) {
 	t.Parallel()
 	for status, alive := range map[int]bool{200: true, 403: true, 401: false, 500: false,
 		404: false, 429: false} {
@@ -253,7 +253,7 @@ func manager(t *testing.T, w *wire) ClientManager {
 
 const clientsPath = "/iam/v1/orgs/1105/service-accounts/2263/clients"
 
-func TestFlexeraClients(t *testing.T) {
+func TestFlexeraClientsAreListedMadeAndDeleted(t *testing.T) {
 	t.Parallel()
 	// As printed in lists: the field is there, but no secret to be had.
 	const one = `{"clientId":"0oa9","clientSecret":"shown","createdAt":"2026-09-14T10:00:00Z","createdBy":40321,"kind":"iam#service-account-client"}`
@@ -294,7 +294,7 @@ func TestFlexeraClients(t *testing.T) {
 		"DELETE "+clientsPath+"/a%2Fb%20c\nAuthorization: Bearer at")
 }
 
-func TestFlexeraClientsRefused(t *testing.T) {
+func TestEveryRefusalOfFlexerasClientsHasItsClass(t *testing.T) {
 	t.Parallel()
 	list := func(m ClientManager) error {
 		_, err := m.ListClients(t.Context(), credential.Credential{}, redact.New("canaryAccess"))

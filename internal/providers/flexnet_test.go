@@ -65,7 +65,7 @@ func openFlexNet(t *testing.T, w *wire) exchange.Provider {
 }
 
 // The two names in turn, from every state that they can be in.
-func TestFlexNetNames(t *testing.T) {
+func TestFlexNetAlternatesBetweenTwoNames(t *testing.T) {
 	t.Parallel()
 	day := 24 * time.Hour
 	const a, b, value = "lambda-a", "lambda-b", "rna_0a1b2c3d"
@@ -172,7 +172,7 @@ func TestFlexNetNames(t *testing.T) {
 	}
 }
 
-func TestFlexNetImpersonated(t *testing.T) {
+func TestFlexNetMakesATokenForAnotherUser(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, ok(`[]`), with(200, flexnetTokenJSON("na-me-a", "rna_x", 0, 90*time.Minute)),
 		ok("[]"), flexnetRefusal(403))
@@ -192,7 +192,7 @@ func TestFlexNetImpersonated(t *testing.T) {
 	w.check(t, list, create, list, create)
 }
 
-func TestFlexNetAnswers(t *testing.T) {
+func TestEveryAnswerOfFlexNetIsRead(t *testing.T) {
 	t.Parallel()
 	const untold = "The answer does not state the token's expiry: Evertoken assumes the 1d that it asked for."
 	for _, tt := range []struct {
@@ -240,7 +240,7 @@ func TestFlexNetAnswers(t *testing.T) {
 	}
 }
 
-func TestFlexNetRefused(t *testing.T) {
+func TestEveryRefusalOfFlexNetHasItsClass(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -293,7 +293,7 @@ func TestFlexNetRefused(t *testing.T) {
 	}
 }
 
-func TestFlexNetProve(t *testing.T) {
+func TestAFlexNetTokenIsProvenByACall(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, ok(flexnetTokenJSON("lambda-a", "", 0, time.Hour)), flexnetRefusal(400))
 	p, isProver := openFlexNet(t, w).(exchange.Prover)
@@ -310,7 +310,7 @@ func TestFlexNetProve(t *testing.T) {
 	w.check(t, flexnetVerify, flexnetVerify)
 }
 
-func TestFlexNetExpiryText(t *testing.T) {
+func TestAnExpiryIsWrittenInFlexNetsUnits(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		time.Minute: "1m", time.Hour: "1h", 90 * time.Minute: "1h 30m", 24 * time.Hour: "1d",

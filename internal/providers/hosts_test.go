@@ -197,7 +197,7 @@ func misconfiguredUnsent(t *testing.T, err error, host string) {
 
 // No way leads to a host that the credential does not name, though loopback is
 // allowed to others.
-func TestEveryWayIsBoundToTheCredentialsHosts(t *testing.T) {
+func TestEveryRequestIsBoundToTheCredentialsHosts(t *testing.T) {
 	t.Parallel()
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -237,7 +237,7 @@ var spellings = []string{
 	"https://flex-api.sharetribe.com.evil.example", "https://sharetribe.com",
 }
 
-func TestEveryWayRefusesEverySpelling(t *testing.T) {
+func TestEveryRequestRefusesAnAddressInEverySpelling(t *testing.T) {
 	t.Parallel()
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestEveryWayRefusesEverySpelling(t *testing.T) {
 }
 
 // The providers' own hosts, and those that an operator named, are allowed.
-func TestAllowed(t *testing.T) {
+func TestVendorHostsAndNamedHostsAreAllowed(t *testing.T) {
 	t.Parallel()
 	for settings, provider := range map[string]string{
 		`{"zone":"nam"}`: "flexera", `{"zone":"eu"}`: "flexera", `{"zone":"apac"}`: "flexera", `{}`: "apiax",
@@ -310,7 +310,7 @@ func TestADiscoveredEndpointIsBound(t *testing.T) {
 }
 
 // A redirect from an allowed host leads nowhere, for every kind of request.
-func TestRedirectsLeadNowhere(t *testing.T) {
+func TestNoRequestFollowsARedirect(t *testing.T) {
 	t.Parallel()
 	for name, way := range ways {
 		if name == "flexera, api_url" { // published, and sent nothing by the exchange itself
@@ -335,7 +335,7 @@ func TestRedirectsLeadNowhere(t *testing.T) {
 }
 
 // A provider without its own row here would be tested by nothing above.
-func TestEveryProviderHasItsWays(t *testing.T) {
+func TestEveryProvidersRequestsAreChecked(t *testing.T) {
 	t.Parallel()
 	var have []string
 	for _, way := range ways {

@@ -66,7 +66,7 @@ func signed(t *testing.T, assertion string, algorithm jose.SignatureAlgorithm,
 	return parsed.Signatures[0].Header, claims
 }
 
-func TestOAuth2AssertionSettings(t *testing.T) {
+func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 	t.Parallel()
 	rsaKey, ecKey := generated(t, "rsa"), generated(t, "p256")
 	iat, exp := float64(testNow.Unix()), float64(testNow.Add(time.Minute).Unix())
@@ -160,7 +160,7 @@ func TestOAuth2AssertionSettings(t *testing.T) {
 
 // A certificate in the credential is named in the assertion's header, as Entra
 // and AD FS find the key by it.
-func TestOAuth2AssertionThumbprint(t *testing.T) {
+func TestAnAssertionNamesItsCertificate(t *testing.T) {
 	t.Parallel()
 	key := generated(t, "rsa")
 	text, der := pemCertificate(t, key)
@@ -188,7 +188,7 @@ func TestOAuth2AssertionThumbprint(t *testing.T) {
 	}
 }
 
-func TestOAuth2WrongCertificates(t *testing.T) {
+func TestAWrongCertificateIsRefused(t *testing.T) {
 	t.Parallel()
 	key := generated(t, "rsa")
 	other, _ := pemCertificate(t, generated(t, "p256"))
@@ -219,7 +219,7 @@ func TestOAuth2WrongCertificates(t *testing.T) {
 
 // A server that wants mutual TLS is shown the credential's certificate, and no
 // request is answered without it.
-func TestOAuth2MutualTLS(t *testing.T) {
+func TestMutualTLSPresentsTheCredentialsCertificate(t *testing.T) {
 	t.Parallel()
 	key := generated(t, "p256")
 	text, der := pemCertificate(t, key)
@@ -266,7 +266,7 @@ func TestOAuth2MutualTLS(t *testing.T) {
 }
 
 // A client that shows a certificate may have a token endpoint of its own.
-func TestOAuth2MutualTLSAlias(t *testing.T) {
+func TestMutualTLSUsesTheIssuersOwnEndpointForIt(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://as.example.com"
 	const whole = `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/t","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example.com/t"}}`

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestOAuth2WrongSettings(t *testing.T) {
+func TestAWrongSettingOfOAuth2IsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ settings, member, problem string }{
 		{`"grant":"client_credential"`, "grant", "is nearly client_credentials"},
@@ -116,7 +116,7 @@ func everything(t *testing.T, more ...string) credential.Credential {
 		"api_key", "k1"}, more...)...)
 }
 
-func TestOAuth2SettingsOnTheWire(t *testing.T) {
+func TestEverySettingOfOAuth2ChangesTheRequest(t *testing.T) {
 	t.Parallel()
 	const json = "Content-Type: application/json\n"
 	const basic = "Authorization: Basic aTpz\n" // i:s
@@ -192,7 +192,7 @@ func TestOAuth2SettingsOnTheWire(t *testing.T) {
 
 // A secret that has other names, as one of Secrets Manager's managed external
 // secrets has, is used as it is.
-func TestOAuth2CredentialMembers(t *testing.T) {
+func TestCredentialMembersMapsOtherNames(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`},
 		reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
@@ -232,7 +232,7 @@ func TestOAuth2CredentialMembers(t *testing.T) {
 	}
 }
 
-func TestOAuth2BasicWithoutFormEncoding(t *testing.T) {
+func TestRawBasicAuthenticationIsNotFormEncoded(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
 	p := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"client_secret_basic_raw"}`, w.URL)
@@ -244,7 +244,7 @@ func TestOAuth2BasicWithoutFormEncoding(t *testing.T) {
 	w.check(t, "POST /t\nAuthorization: Basic ZXhhbXBsZS9jbGllbnQ6ei90WitBPVE6MX4lMkI=\n"+formType+"\ngrant_type=client_credentials")
 }
 
-func TestOAuth2TraitsOfSettings(t *testing.T) {
+func TestSettingsOfOAuth2ChangeItsTraits(t *testing.T) {
 	t.Parallel()
 	session := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
 	graceful, late, optional := session, session, session
@@ -272,7 +272,7 @@ func TestOAuth2TraitsOfSettings(t *testing.T) {
 
 // What is sent beside a seed does not tell whether the seed is a new one: an API
 // key that changes must not send a spent seed again.
-func TestOAuth2GrantMembersOfSettings(t *testing.T) {
+func TestOnlyTheGrantsOwnMembersTellASeedFromANewOne(t *testing.T) {
 	t.Parallel()
 	all := everything(t)
 	for settings, want := range map[string]exchange.Grant{
@@ -306,7 +306,7 @@ func TestOAuth2GrantMembersOfSettings(t *testing.T) {
 
 // What an answer repeats of the credential is not published, whatever the
 // answer calls it.
-func TestOAuth2PublishesNoSecret(t *testing.T) {
+func TestOAuth2PublishesNoMemberOfTheCredential(t *testing.T) {
 	t.Parallel()
 	o, ok := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","headers":{"X-A":{"credential":"gateway"}}}`, "").(*oauth2)
 	if !ok {

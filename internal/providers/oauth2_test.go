@@ -23,7 +23,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestOAuth2OnTheWire(t *testing.T) {
+func TestOAuth2SendsTheDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	all := creds("client_id", "i:d", "client_secret", "s/1", "refresh_token", "seed", "username",
 		"u+1", "password", " p ")
@@ -75,7 +75,7 @@ func TestOAuth2OnTheWire(t *testing.T) {
 	}
 }
 
-func TestOAuth2IgnoresAClientsRefreshToken(t *testing.T) {
+func TestOAuth2IgnoresARefreshTokenOfClientCredentials(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200,
 		body: `{"access_token":"at","expires_in":600,"refresh_token":"rt","refresh_expires_in":1800}`})
@@ -92,7 +92,7 @@ func TestOAuth2IgnoresAClientsRefreshToken(t *testing.T) {
 	}
 }
 
-func TestOAuth2Grants(t *testing.T) {
+func TestOAuth2UsesTheGrantThatIsSet(t *testing.T) {
 	t.Parallel()
 	key := pemKey(t, generated(t, "ed25519"))
 	session := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
@@ -183,7 +183,7 @@ func pemKey(t *testing.T, key crypto.Signer) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-func TestOAuth2Assertion(t *testing.T) {
+func TestAClientAssertionIsSignedWithEachKindOfKey(t *testing.T) {
 	t.Parallel()
 	for kind, algorithm := range map[string]jose.SignatureAlgorithm{"rsa": jose.RS256,
 		"p256": jose.ES256, "p384": jose.ES384, "ed25519": jose.EdDSA} {
@@ -264,7 +264,7 @@ func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm
 	return id
 }
 
-func TestOAuth2UnusableKeys(t *testing.T) {
+func TestAnUnusableKeyIsRefusedBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt"}`, "")
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -288,7 +288,7 @@ func TestOAuth2UnusableKeys(t *testing.T) {
 	}
 }
 
-func TestOAuth2Discovery(t *testing.T) {
+func TestTheTokenEndpointIsDiscovered(t *testing.T) {
 	t.Parallel()
 	const rfc, oidc = "GET /.well-known/oauth-authorization-server/tenant/1",
 		"GET /tenant/1/.well-known/openid-configuration"
@@ -366,7 +366,7 @@ func TestOAuth2Discovery(t *testing.T) {
 	}
 }
 
-func TestWellKnown(t *testing.T) {
+func TestMetadataIsLookedForAtTheWellKnownAddresses(t *testing.T) {
 	t.Parallel()
 	for issuer, want := range map[string][]string{
 		"https://as.example.com":        {"https://as.example.com/.well-known/oauth-authorization-server", "https://as.example.com/.well-known/openid-configuration"},

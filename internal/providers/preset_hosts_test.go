@@ -110,9 +110,9 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 	}
 }
 
-// TestAPresetBoundsWhatItsHostGetsAtATime: a preset's own bound reaches the run, for
+// TestAPresetLimitsConcurrentRequestsToItsHost: a preset's own bound reaches the run, for
 // every grant, and so does the run's default where the preset has none.
-func TestAPresetBoundsWhatItsHostGetsAtATime(t *testing.T) {
+func TestAPresetLimitsConcurrentRequestsToItsHost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		preset, settings string

@@ -65,7 +65,7 @@ func transcripts(t *testing.T) map[string][]transcript {
 // Every preset, by every grant, makes the request that its provider documents,
 // sends it to the documented place, which is an allowed one, and understands the
 // answer.
-func TestPresetTranscripts(t *testing.T) {
+func TestEveryPresetSendsItsProvidersDocumentedRequest(t *testing.T) {
 	t.Parallel()
 	all := transcripts(t)
 	if diff := cmp.Diff(presets.Names(), slices.Sorted(maps.Keys(all))); diff != "" {
@@ -256,7 +256,7 @@ func (s transcript) checkRequest(t *testing.T, got *http.Request, body []byte, k
 }
 
 // A preset's own words for a refusal count, with their hints.
-func TestPresetRefusals(t *testing.T) {
+func TestEveryPresetRecognizesItsRefusals(t *testing.T) {
 	t.Parallel()
 	for name, list := range transcripts(t) {
 		preset, _ := presets.Find(name)
@@ -298,7 +298,7 @@ func TestPresetRefusals(t *testing.T) {
 }
 
 // No preset takes a setting that it does not know.
-func TestPresetsRefuseUnknownSettings(t *testing.T) {
+func TestEveryPresetRefusesAnUnknownSetting(t *testing.T) {
 	t.Parallel()
 	for name, list := range transcripts(t) {
 		for _, s := range list {
@@ -313,7 +313,7 @@ func TestPresetsRefuseUnknownSettings(t *testing.T) {
 	}
 }
 
-func TestPresetSettings(t *testing.T) {
+func TestAWrongPresetSettingIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ preset, settings, member, problem string }{
 		{"salesforce", `{}`, "settings.domain", "is missing: the My Domain name"},
@@ -350,7 +350,7 @@ func TestPresetSettings(t *testing.T) {
 // A setting replaces the preset's, and one that is an object adds to it. Another
 // endpoint is not the vendor's, whatever its host: what else is served there may
 // be anybody's.
-func TestPresetOverridden(t *testing.T) {
+func TestASettingReplacesThePresets(t *testing.T) {
 	t.Parallel()
 	o, ok := open(t, "box", `{"token_url":"https://api.box.com/elsewhere","extra":{"box_subject_type":"user","box_subject_id":"1"},"scope":"s"}`, "").(*oauth2)
 	if !ok || o.discovery.endpoint != "https://api.box.com/elsewhere" || o.scope != "s" {

@@ -21,7 +21,7 @@ func probing(provider, settings, url string) (exchange.Provider, error) {
 		AllowLoopbackHTTP: true})
 }
 
-func TestProbe(t *testing.T) {
+func TestAProbeSendsOneGETWithTheToken(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		provider, settings, url, request string
@@ -56,7 +56,7 @@ func TestProbe(t *testing.T) {
 }
 
 // A probe goes nowhere but where the credential may go, and says so before.
-func TestProbeIsBound(t *testing.T) {
+func TestAProbeGoesOnlyWhereTheCredentialMay(t *testing.T) {
 	t.Parallel()
 	evil := attacker(t)
 	for provider, settings := range map[string]string{
@@ -79,7 +79,7 @@ func TestProbeIsBound(t *testing.T) {
 	}
 }
 
-func TestProbeWithoutAnAnswer(t *testing.T) {
+func TestAProbeWithoutAnAnswerIsTransient(t *testing.T) {
 	t.Parallel()
 	w := newWire(t) // hangs up
 	p, err := probing("apiax", `{}`, w.URL)
@@ -97,7 +97,7 @@ func TestProbeWithoutAnAnswer(t *testing.T) {
 	leaks(t, err, "canary")
 }
 
-func TestProbeSettings(t *testing.T) {
+func TestAWrongProbeIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ provider, settings, url, problem string }{
 		{"apiax", `{}`, "", "is missing: only flexera"},

@@ -14,7 +14,7 @@ import (
 
 const oauth2Least = `"token_url":"https://as.example.com/t","grant":"password"`
 
-func TestSettings(t *testing.T) {
+func TestAWrongSettingIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ provider, settings, member, problem string }{
 		{"nobody", `{}`, "provider", "is unknown: name one of adobe, "},
@@ -114,7 +114,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestURLs(t *testing.T) {
+func TestAURLMustBeHTTPSUnlessItIsLoopback(t *testing.T) {
 	t.Parallel()
 	for raw, ok := range map[string][2]bool{ // without and with loopback http
 		"https://as.example.com/t":      {true, true},
@@ -146,7 +146,7 @@ func TestURLs(t *testing.T) {
 
 // Nothing is sent for a grant whose members are missing: nobody is there to
 // answer, and the error names the member.
-func TestMissingMembers(t *testing.T) {
+func TestAMissingMemberIsNamedBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	for provider, settings := range map[string]string{
 		"apiax": `{}`, "flexera": `{"zone":"nam"}`,
@@ -166,7 +166,7 @@ func TestMissingMembers(t *testing.T) {
 	}
 }
 
-func TestDefaultsOfOptions(t *testing.T) {
+func TestOptionsHaveDefaults(t *testing.T) {
 	t.Parallel()
 	p, err := New(connection.Connection{Name: "c", Provider: "apiax"}, Options{})
 	if err != nil {

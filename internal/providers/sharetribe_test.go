@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-func TestSharetribeOnTheWire(t *testing.T) {
+func TestSharetribeSendsTheDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	all := creds("client_id", "id-1", "client_secret", "s/1", "username", "u+1@example.com",
 		"password", " p ")
@@ -58,7 +58,7 @@ func TestSharetribeOnTheWire(t *testing.T) {
 	}
 }
 
-func TestSharetribeFinish(t *testing.T) {
+func TestSharetribeExchangesAUserTokenForATrustedOne(t *testing.T) {
 	t.Parallel()
 	c := creds("client_id", "id-1", "client_secret", "s1", "username", "u", "password", "p")
 	user := issuedFor("user/at", time.Hour)
@@ -103,7 +103,7 @@ func TestSharetribeFinish(t *testing.T) {
 	}
 }
 
-func TestSharetribeRefused(t *testing.T) {
+func TestEveryRefusalOfSharetribeHasItsClass(t *testing.T) {
 	t.Parallel()
 	c := creds("client_id", "id-1", "client_secret", "canarySecret", "username", "u", "password",
 		"canaryPassword")
@@ -141,7 +141,7 @@ func TestSharetribeRefused(t *testing.T) {
 	}
 }
 
-func TestSharetribeTraits(t *testing.T) {
+func TestSharetribeKeepsASessionWhereItsAccessNeedsOne(t *testing.T) {
 	t.Parallel()
 	single := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, AtOnce: 10}
 	replay := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}

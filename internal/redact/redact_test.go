@@ -56,7 +56,7 @@ func TestNoFormatterShowsTheValue(t *testing.T) {
 	}
 }
 
-func TestSecret(t *testing.T) {
+func TestASecretIsTrimmedAndComparedWithoutBeingShown(t *testing.T) {
 	t.Parallel()
 	if !redact.New("").IsZero() || redact.New("x").IsZero() {
 		t.Error("only the empty secret is zero")

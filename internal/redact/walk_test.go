@@ -46,7 +46,7 @@ import (
 // of is a type's entry in the list below.
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// exported are all exported types of all packages that are deployed. TestTheList
+// exported are all exported types of all packages that are deployed. TestTheListOfTypesIsComplete
 // holds the list against the source, so that none can be forgotten.
 var exported = []reflect.Type{
 	of[config.Config](),
@@ -119,8 +119,8 @@ var plain = map[string]string{
 	"presets.Variable.Values":                 "part of the program",
 }
 
-// TestTheList holds the list of types against the source.
-func TestTheList(t *testing.T) {
+// TestTheListOfTypesIsComplete holds the list of types against the source.
+func TestTheListOfTypesIsComplete(t *testing.T) {
 	t.Parallel()
 	var have []string
 	for _, e := range exported {

@@ -20,9 +20,9 @@ func (w *world) issue(e issue.Event) issue.Entry {
 	return fakeworld.Entry(w.World.Run(e), "c")
 }
 
-// TestIssueGoesOnWithTheNewSession: what rotation has promoted is what issue
+// TestIssueUsesThePromotedSession: what rotation has promoted is what issue
 // refreshes next.
-func TestIssueGoesOnWithTheNewSession(t *testing.T) {
+func TestIssueUsesThePromotedSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Apiax("c")
@@ -123,9 +123,9 @@ func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
 	check(t, "AWSCURRENT", refreshed.ID, current.ID)
 }
 
-// TestTwoClocksDoNotDecideWhichSessionIsNewer: issue opens a session a minute before or after
+// TestTheNewerSessionIsNotDecidedByTwoClocks: issue opens a session a minute before or after
 // the rotation opens its own, and the clock of issue is wrong by up to 90 seconds.
-func TestTwoClocksDoNotDecideWhichSessionIsNewer(t *testing.T) {
+func TestTheNewerSessionIsNotDecidedByTwoClocks(t *testing.T) {
 	t.Parallel()
 	for _, wrongBy := range []time.Duration{-90 * time.Second, 0, 90 * time.Second} {
 		for _, after := range []bool{false, true} {

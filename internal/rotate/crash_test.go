@@ -78,7 +78,7 @@ func (w *world) dieAfter(n int64) *atomic.Int64 {
 	return calls
 }
 
-func TestCrashAfterEachCall(t *testing.T) {
+func TestARotationThatCrashesAtAnyCallIsCompleted(t *testing.T) {
 	t.Parallel()
 	for name, test := range crashes {
 		t.Run(name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestOnlyARefusalThatStaysEndsAValue: Evertoken repeats a proof after a fault that passes
+// TestOnlyAPermanentRefusalEndsAValue: Evertoken repeats a proof after a fault that passes
 // or a refusal, and gives a value up only after a refusal.
-func TestOnlyARefusalThatStaysEndsAValue(t *testing.T) {
+func TestOnlyAPermanentRefusalEndsAValue(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		err                    error

@@ -43,8 +43,8 @@ func TestANewClientThatIsRefusedForAWhileIsPromoted(t *testing.T) {
 
 const settle = 15 * time.Minute
 
-// TestAVersionThatIsNotSeenAtOnceIsLookedForAgain: a version is not seen at once.
-func TestAVersionThatIsNotSeenAtOnceIsLookedForAgain(t *testing.T) {
+// TestAVersionThatIsNotVisibleAtOnceIsReadAgain: a version is not seen at once.
+func TestAVersionThatIsNotVisibleAtOnceIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -56,8 +56,8 @@ func TestAVersionThatIsNotSeenAtOnceIsLookedForAgain(t *testing.T) {
 	check(t, "exchanges", 1, w.Exchanges())
 }
 
-// TestAnErrorOfAWSIsNotTakenForNoValue: no error of AWS is taken for "no value yet".
-func TestAnErrorOfAWSIsNotTakenForNoValue(t *testing.T) {
+// TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored: no error of AWS is taken for "no value yet".
+func TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{
 		"ThrottlingException": "Throttled", "InternalServiceError": "Transient", "AccessDeniedException": "Misconfigured", "DecryptionFailure": "Misconfigured",
@@ -119,8 +119,8 @@ func TestATokenThatTheProviderDoesNotKnowIsNotPromoted(t *testing.T) {
 	check(t, "labels", "tok:CURRENT", w.labels(secret))
 }
 
-// TestAFailedTakeOffNamesTheCommand with which an operator removes the label.
-func TestAFailedTakeOffNamesTheCommand(t *testing.T) {
+// TestALabelThatCannotBeRemovedNamesTheCommand with which an operator removes the label.
+func TestALabelThatCannotBeRemovedNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")

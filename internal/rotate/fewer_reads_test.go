@@ -70,8 +70,8 @@ func TestAPromotedVersionIsReadOnce(t *testing.T) {
 	check(t, "reads", 1, w.calls("GetSecretValue", secret)-before)
 }
 
-// TestWhatIsNotThereIsLookedForAgain, with waits that give AWS time to show it everywhere.
-func TestWhatIsNotThereIsLookedForAgain(t *testing.T) {
+// TestAMissingVersionIsReadAgain, with waits that give AWS time to show it everywhere.
+func TestAMissingVersionIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")

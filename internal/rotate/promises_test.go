@@ -35,9 +35,9 @@ func (w *world) lastError() string {
 	return errs[len(errs)-1].Error()
 }
 
-// TestAStoredValueWithoutPendingIsNotTakenForOurs: AWSPENDING is gone after the put, and AWS
+// TestAStoredValueWithoutAWSPENDINGIsNotTheRotations: AWSPENDING is gone after the put, and AWS
 // denies putting it back.
-func TestAStoredValueWithoutPendingIsNotTakenForOurs(t *testing.T) {
+func TestAStoredValueWithoutAWSPENDINGIsNotTheRotations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
@@ -53,8 +53,8 @@ func TestAStoredValueWithoutPendingIsNotTakenForOurs(t *testing.T) {
 	check(t, "outcome", "Superseded", w.step("createSecret", secret, "tok"))
 }
 
-// TestARotationWithNothingToSayLogsNoHint, so that a hint is worth reading.
-func TestARotationWithNothingToSayLogsNoHint(t *testing.T) {
+// TestARotationWithoutAHintLogsNone, so that a hint is worth reading.
+func TestARotationWithoutAHintLogsNone(t *testing.T) {
 	t.Parallel()
 	for secret, connect := range map[string]func(*world){
 		"evertoken/c/token":   func(w *world) { w.OAuth2("c", "client_credentials") },
@@ -103,9 +103,9 @@ func TestATokenTooShortForRotationIsHinted(t *testing.T) {
 	}
 }
 
-// TestASetUpMayBeTestedBeforeACredentialIsStored: the log then says what is missing. A
+// TestARotationScheduleMayBeSetBeforeACredentialIsStored: the log then says what is missing. A
 // credential's secret that does not exist is an error.
-func TestASetUpMayBeTestedBeforeACredentialIsStored(t *testing.T) {
+func TestARotationScheduleMayBeSetBeforeACredentialIsStored(t *testing.T) {
 	t.Parallel()
 	later := func(in *secretsmanager.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) }
 	for _, exists := range []bool{true, false} {
@@ -123,9 +123,9 @@ func TestASetUpMayBeTestedBeforeACredentialIsStored(t *testing.T) {
 	}
 }
 
-// TestAVersionWithoutPendingIsRefusedWithTheNextCommand, as far as one
+// TestAVersionWithoutAWSPENDINGIsRefusedWithTheNextCommand, as far as one
 // exists.
-func TestAVersionWithoutPendingIsRefusedWithTheNextCommand(t *testing.T) {
+func TestAVersionWithoutAWSPENDINGIsRefusedWithTheNextCommand(t *testing.T) {
 	t.Parallel()
 	const begin, retried = "Begin a rotation: `aws secretsmanager rotate-secret", "Secrets Manager tries that rotation again"
 	for name, test := range map[string]struct {
@@ -187,9 +187,9 @@ func TestAPromotedVersionNeedsNoConnection(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeReadIsToldOnlyIfItMayNameTheSecret: a
+// TestAnUnreadableConnectionIsReportedOnlyIfItMayNameTheSecret: a
 // person then looks only at what matters.
-func TestWhatCannotBeReadIsToldOnlyIfItMayNameTheSecret(t *testing.T) {
+func TestAnUnreadableConnectionIsReportedOnlyIfItMayNameTheSecret(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		declare func(w *world)

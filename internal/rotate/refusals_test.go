@@ -117,9 +117,9 @@ func TestWhatCannotBeRotatedIsRefused(t *testing.T) {
 	check(t, "exchanges", 0, w.Exchanges())
 }
 
-// TestSessionWithoutRefreshToken rotates what the client credentials grant gives no refresh
+// TestASessionWithoutARefreshTokenIsRefused rotates what the client credentials grant gives no refresh
 // token for.
-func TestSessionWithoutRefreshToken(t *testing.T) {
+func TestASessionWithoutARefreshTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")

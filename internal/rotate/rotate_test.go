@@ -41,7 +41,7 @@ func credentialOf(t *testing.T, value string) credential.Credential {
 	return c
 }
 
-func TestRotateCredential(t *testing.T) {
+func TestACredentialsClientIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, first := w.flexera("f")
@@ -71,8 +71,8 @@ func TestRotateCredential(t *testing.T) {
 	check(t, "an unknown member", "kept", document["note"])
 }
 
-// TestRotateSharedCredential proves the new client for each connection.
-func TestRotateSharedCredential(t *testing.T) {
+// TestASharedCredentialsClientIsProvenForEachConnection proves the new client for each connection.
+func TestASharedCredentialsClientIsProvenForEachConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, first := w.flexera("f")
@@ -109,9 +109,9 @@ func reorder(labels string) []string {
 	return parts
 }
 
-// TestRotateEmptyThenFilled rotates a session and a token that have no value yet,
+// TestASecretIsRotatedWithAndWithoutAValue rotates a session and a token that have no value yet,
 // and then again.
-func TestRotateEmptyThenFilled(t *testing.T) {
+func TestASecretIsRotatedWithAndWithoutAValue(t *testing.T) {
 	t.Parallel()
 	for name, secret := range map[string]string{
 		"apiax": "session", "apiax token": "token", "oauth2": "token", "flexera": "token", "flexnet": "token", "sharetribe": "session", "sharetribe token": "token",
@@ -172,9 +172,9 @@ func TestRotateEmptyThenFilled(t *testing.T) {
 	}
 }
 
-// TestATestOfTheSetUpSpendsNothing: with RotateImmediately=false Secrets Manager sends
+// TestSettingARotationScheduleSpendsNothing: with RotateImmediately=false Secrets Manager sends
 // testSecret alone.
-func TestATestOfTheSetUpSpendsNothing(t *testing.T) {
+func TestSettingARotationScheduleSpendsNothing(t *testing.T) {
 	t.Parallel()
 	later := func(in *secretsmanager.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) }
 	for _, document := range []string{"credential", "session", "token"} {

@@ -45,9 +45,9 @@ func (x *puts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// TestRotationTokenIsPassedOn rotates each of the three documents, with an event
+// TestTheRotationTokenIsPassedOn rotates each of the three documents, with an event
 // that has a RotationToken and with one that has none.
-func TestRotationTokenIsPassedOn(t *testing.T) {
+func TestTheRotationTokenIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for document, connect := range map[string]func(*world){
 		"evertoken/f/credential": func(w *world) { w.flexera("f") },

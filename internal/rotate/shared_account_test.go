@@ -156,9 +156,9 @@ func TestALateCreateSecretDisturbsNoLaterRotation(t *testing.T) {
 	}
 }
 
-// TestPendingIsPutBack: AWS does not say whether AWSPENDING stays on a version
+// TestALostAWSPENDINGIsPutBack: AWS does not say whether AWSPENDING stays on a version
 // after a put that does not name it. If it is gone, Evertoken puts it back.
-func TestPendingIsPutBack(t *testing.T) {
+func TestALostAWSPENDINGIsPutBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.flexera("f")

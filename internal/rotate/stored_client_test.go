@@ -165,8 +165,8 @@ func TestOneCredentialOfTwoAccountsIsNotRotated(t *testing.T) {
 	check(t, "exchanges", 0, w.Exchanges())
 }
 
-// TestAForeignClientIsToldEarly: only of a client that a person stored and did not name.
-func TestAForeignClientIsToldEarly(t *testing.T) {
+// TestAForeignClientIsReportedEarly: only of a client that a person stored and did not name.
+func TestAForeignClientIsReportedEarly(t *testing.T) {
 	t.Parallel()
 	later := func(in *secretsmanager.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) }
 	for name, test := range map[string]struct {

@@ -50,9 +50,9 @@ func TestABatchNamesItsErrorsEitherWay(t *testing.T) {
 	}
 }
 
-// TestAnErrorTakesNoValueAway: a name that looks like another with the six
+// TestAnErrorInABatchLeavesTheOtherValues: a name that looks like another with the six
 // characters at its end.
-func TestAnErrorTakesNoValueAway(t *testing.T) {
+func TestAnErrorInABatchLeavesTheOtherValues(t *testing.T) {
 	t.Parallel()
 	api := batches{answer: func(*secretsmanager.BatchGetSecretValueInput) (*secretsmanager.BatchGetSecretValueOutput, error) {
 		return &secretsmanager.BatchGetSecretValueOutput{
@@ -65,7 +65,7 @@ func TestAnErrorTakesNoValueAway(t *testing.T) {
 	wantKind(t, read["a-AbCdEf"].Err, secrets.ErrNotFound)
 }
 
-func TestAThrottledSecretIsAskedForAgain(t *testing.T) {
+func TestAThrottledSecretIsReadAgain(t *testing.T) {
 	t.Parallel()
 	for times, kind := range map[int]error{2: nil, 3: secrets.ErrThrottled} {
 		w := newWorld(t)
@@ -79,7 +79,7 @@ func TestAThrottledSecretIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestBatchesAreReadSideBySide(t *testing.T) {
+func TestBatchesAreReadConcurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -145,7 +145,7 @@ func TestNoAnswerIsTransient(t *testing.T) {
 	}
 }
 
-func TestWhatIsRetried(t *testing.T) {
+func TestOnlyAPassingErrorIsRetried(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		fault *fakeaws.Fault
@@ -184,7 +184,7 @@ func TestOneRunNeverUsesUpItsRetries(t *testing.T) {
 	wantKind(t, w.store.Put(t.Context(), "a", secrets.FreshID(), redact.New("new")), nil)
 }
 
-func TestErrorKindOfOtherErrors(t *testing.T) {
+func TestOnlyNilIsNoError(t *testing.T) {
 	t.Parallel()
 	if secrets.ErrorKind(nil) != secrets.NoError || secrets.ErrorKind(context.Canceled) != secrets.ErrTransient {
 		t.Error("nil alone is no error")

@@ -37,7 +37,7 @@ func took(t *testing.T, p *secrets.Pace, n int) time.Duration {
 	return time.Since(began)
 }
 
-func TestAPaceLetsAFewPassAtOnceAndSpacesTheRest(t *testing.T) {
+func TestAPaceAllowsABurstAndSpacesTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(50) // begins with 25, of which 10 at once
@@ -181,7 +181,7 @@ func holder(w *world) string {
 	return ""
 }
 
-func TestAPacedCallGivesUpInTheEnd(t *testing.T) {
+func TestAPacedCallEndsAfterItsLastRetry(t *testing.T) {
 	t.Parallel()
 	for code, tries := range map[string]int{"ThrottlingException": 8, "InternalServiceError": 3, "LimitExceededException": 1, "AccessDeniedException": 1} {
 		w, _, _ := pacedWorld(t)

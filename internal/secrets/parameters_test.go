@@ -42,7 +42,7 @@ func TestByPathReadsEveryPage(t *testing.T) {
 	}
 }
 
-func TestParameterBatch(t *testing.T) {
+func TestABatchOfParametersIsReadInParts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var names []string
@@ -68,7 +68,7 @@ func TestParameterBatch(t *testing.T) {
 	}
 }
 
-func TestOneKeyThatRefusesDoesNotSpoilTheBatch(t *testing.T) {
+func TestOneDeniedKeyDoesNotFailTheBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	names := []string{"/a", "/b", "/c"}
@@ -83,7 +83,7 @@ func TestOneKeyThatRefusesDoesNotSpoilTheBatch(t *testing.T) {
 	wantKind(t, got["/absent"].Err, secrets.ErrNotFound)
 }
 
-func TestPutParameter(t *testing.T) {
+func TestAParameterIsStoredAsASecureString(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wantKind(t, w.parameters.Put(t.Context(), "/evertoken/a", "", redact.New("one")), nil)
@@ -105,7 +105,7 @@ func TestPutParameter(t *testing.T) {
 	wantKind(t, w.parameters.Put(t.Context(), "/evertoken/a", "alias/mine", redact.New("x")), secrets.ErrDenied)
 }
 
-func TestDeleteParameter(t *testing.T) {
+func TestADeletedParameterMayBeGoneAlready(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.PutParameter("/evertoken/a", "SecureString", "v")

@@ -16,7 +16,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestBatch(t *testing.T) {
+func TestABatchReadsEverySecretOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var ids []string
@@ -60,7 +60,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-func TestBatchFailsByTheCall(t *testing.T) {
+func TestAFailedCallFailsOnlyItsSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var ids []string
@@ -81,7 +81,7 @@ func TestBatchFailsByTheCall(t *testing.T) {
 	}
 }
 
-func TestGet(t *testing.T) {
+func TestAVersionIsReadByItsLabel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	arn := w.secret("a", "one")
@@ -111,7 +111,7 @@ func TestGet(t *testing.T) {
 	wantKind(t, err, secrets.ErrNotFound)
 }
 
-func TestBinaryIsRefused(t *testing.T) {
+func TestABinarySecretIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	if _, err := w.sm.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("b"), SecretBinary: []byte("canary")}); err != nil {
@@ -122,7 +122,7 @@ func TestBinaryIsRefused(t *testing.T) {
 	wantKind(t, w.store.Batch(t.Context(), []string{"b"})["b"].Err, secrets.ErrBinary)
 }
 
-func TestDescribe(t *testing.T) {
+func TestADescriptionHasLabelsTagsAndTimes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	value := "one"
@@ -159,7 +159,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-func TestADeletedSecret(t *testing.T) {
+func TestADeletedSecretIsReportedAsDeleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.secret("a", "v")
@@ -173,7 +173,7 @@ func TestADeletedSecret(t *testing.T) {
 	wantKind(t, w.store.Put(t.Context(), "a", secrets.FreshID(), redact.New("x")), secrets.ErrDeleted)
 }
 
-func TestPutTwiceIsOnePut(t *testing.T) {
+func TestAPutRepeatedWithItsIDChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	arn := w.secret("a", "one")
@@ -196,7 +196,7 @@ func TestPutTwiceIsOnePut(t *testing.T) {
 	}
 }
 
-func TestMoveLabelIsCompareAndSwap(t *testing.T) {
+func TestALabelMovesOnlyFromWhereItWas(t *testing.T) {
 	t.Parallel()
 	const label = "EVERTOKEN_EXCHANGE"
 	w := newWorld(t)
@@ -228,7 +228,7 @@ func TestMoveLabelIsCompareAndSwap(t *testing.T) {
 	}
 }
 
-func TestVersions(t *testing.T) {
+func TestVersionsAreListedFromTheNewest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.secret("a", "0")
@@ -269,7 +269,7 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 // The ids were made with printf 'arn\000base\000purpose' | sha256sum, the first 32
 // digits. They must never change: a retry after an update of the function must
 // find the version that the older one put.
-func TestDeriveIDIsStable(t *testing.T) {
+func TestADerivedIDNeverChanges(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 	tests := []struct{ arn, base, purpose, want string }{
@@ -288,7 +288,7 @@ func TestDeriveIDIsStable(t *testing.T) {
 	}
 }
 
-func TestFreshID(t *testing.T) {
+func TestAFreshIDIsUnique(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 1000 {

@@ -9,10 +9,10 @@ import (
 	"evertoken/internal/issue"
 )
 
-// TestWeeksOfApiax lets weeks pass, sixty days with EVERTOKEN_SOAK set. A session
+// TestWeeksOfApiaxExpireNoToken lets weeks pass, sixty days with EVERTOKEN_SOAK set. A session
 // ends 14 days after the password login, however often it is refreshed, so Evertoken
 // logs in every 13 days. No application ever reads an expired token.
-func TestWeeksOfApiax(t *testing.T) {
+func TestWeeksOfApiaxExpireNoToken(t *testing.T) {
 	t.Parallel()
 	days, realms := 16, []bool{true} // whether a refresh token dies by being used
 	if soak() {

@@ -152,8 +152,8 @@ func others(s scenario) []other {
 	return out
 }
 
-// TestTwoRunsAtOnce lets two runs begin from one state at the same time.
-func TestTwoRunsAtOnce(t *testing.T) {
+// TestTwoConcurrentRunsLoseNothing lets two runs begin from one state at the same time.
+func TestTwoConcurrentRunsLoseNothing(t *testing.T) {
 	t.Parallel()
 	for _, s := range pairs() {
 		for _, o := range []other{scheduled, forced} {
@@ -170,10 +170,10 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	}
 }
 
-// TestRunInTheMiddleOfAnother holds a run before each of its calls to AWS, and
+// TestARunInTheMiddleOfAnotherLosesNothing holds a run before each of its calls to AWS, and
 // after each exchange, for as long as a whole other run takes: two runs from one
 // state, in every order with one turn each way. It holds a rotation too, for a run.
-func TestRunInTheMiddleOfAnother(t *testing.T) {
+func TestARunInTheMiddleOfAnotherLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, s := range pairs() {
 		for _, o := range others(s) {

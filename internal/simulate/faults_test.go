@@ -246,9 +246,9 @@ func (s scenario) telling() []string {
 	return telling
 }
 
-// TestEveryFaultOfEveryCall breaks every call of every scenario, one at a time:
+// TestEveryFaultOfEveryCallIsRepaired breaks every call of every scenario, one at a time:
 // in every way with EVERTOKEN_SOAK set, otherwise in those of telling.
-func TestEveryFaultOfEveryCall(t *testing.T) {
+func TestEveryFaultOfEveryCallIsRepaired(t *testing.T) {
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

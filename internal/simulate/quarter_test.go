@@ -270,9 +270,9 @@ func (q *quarter) judge(r *application) {
 	}
 }
 
-// TestQuarter lets days pass in seconds, and with EVERTOKEN_SOAK set a quarter of
+// TestDaysOfFaultsBreakNoPromise lets days pass in seconds, and with EVERTOKEN_SOAK set a quarter of
 // a year. EVERTOKEN_SEED repeats a run.
-func TestQuarter(t *testing.T) {
+func TestDaysOfFaultsBreakNoPromise(t *testing.T) {
 	t.Parallel()
 	days := 3
 	if soak() {

@@ -7,10 +7,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSeveralFaults breaks two or three calls of up to three successive runs,
+// TestSeveralFaultsTogetherAreRepaired breaks two or three calls of up to three successive runs,
 // chosen at random. A failure prints the seed; repeat it with -rapid.seed, and
 // look further with -rapid.checks.
-func TestSeveralFaults(t *testing.T) {
+func TestSeveralFaultsTogetherAreRepaired(t *testing.T) {
 	t.Parallel()
 	all := scenarios()
 	aws, idp := awsFaults(), idpFaults()

@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// TestASessionIsRescuedTwiceInARow refuses every put of one run, so that its session goes
+// TestASessionIsRescuedTwiceInSuccession refuses every put of one run, so that its session goes
 // to the rescue parameter, and the puts of the next run from each of its calls on. Where
 // that run has restored the session and deleted the parameter, it rescues its own session
 // within the half minute for which Parameter Store keeps the name.
-func TestASessionIsRescuedTwiceInARow(t *testing.T) {
+func TestASessionIsRescuedTwiceInSuccession(t *testing.T) {
 	t.Parallel()
 	var noPut fault
 	for _, f := range awsFaults() {

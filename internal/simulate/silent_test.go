@@ -6,10 +6,10 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestProviderNeverAnswers lets a provider carry out everything, or nothing, and
+// TestAProviderThatNeverAnswersIsSentNothingTooOften lets a provider carry out everything, or nothing, and
 // answer nothing for an hour: no refresh token is sent more often than once and
 // the replay that docs/reliability.md allows.
-func TestProviderNeverAnswers(t *testing.T) {
+func TestAProviderThatNeverAnswersIsSentNothingTooOften(t *testing.T) {
 	t.Parallel()
 	for _, s := range scenarios() {
 		for name, kind := range map[string]fakeidp.FaultKind{"before": fakeidp.DropBefore, "after": fakeidp.DropAfter} {

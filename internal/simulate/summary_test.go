@@ -27,7 +27,7 @@ var tally struct {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.seed"); !soak() && f.Value.String() == f.DefValue {
-		_ = f.Value.Set("1") // as for TestQuarter
+		_ = f.Value.Set("1") // as for TestDaysOfFaultsBreakNoPromise
 	}
 	code := m.Run()
 	tally.Lock()

@@ -8,7 +8,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-func TestFault(t *testing.T) {
+func TestASyntaxErrorIsLocatedWithoutTheText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`{"a":"canary"}`:          "",

@@ -6,7 +6,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-func TestNearest(t *testing.T) {
+func TestATypingErrorFindsTheNearestWord(t *testing.T) {
 	t.Parallel()
 	known := []string{"client_credentials", "refresh_token", "password", "box"}
 	for word, want := range map[string]string{

@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-func TestParseDuration(t *testing.T) {
+func TestADurationMayHaveDays(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	good := map[string]time.Duration{
@@ -33,7 +33,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-func TestRepeatedAt(t *testing.T) {
+func TestARepeatedMemberIsFound(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]string{
 		`{"a":1,"b":2}`:                         "",
@@ -57,7 +57,7 @@ func TestRepeatedAt(t *testing.T) {
 	}
 }
 
-func TestDecodeRejectsRepeatedMembers(t *testing.T) {
+func TestARepeatedMemberIsRefused(t *testing.T) {
 	t.Parallel()
 	var v struct {
 		A map[string]string `json:"a"`

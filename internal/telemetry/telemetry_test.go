@@ -32,7 +32,7 @@ var one = telemetry.Line{
 	Properties: map[string]string{"expires_at": "2026-11-21T17:00:00Z"},
 }
 
-func TestMetricsLine(t *testing.T) {
+func TestMetricsAreOneLineInTheEmbeddedFormat(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	if err := telemetry.NewMetrics(&out, "evertoken-issue", now).Write(run, one); err != nil {
@@ -114,7 +114,7 @@ func keepsTheFormat(t *testing.T, line string) {
 	}
 }
 
-func TestMetricsKeepTheFormat(t *testing.T) {
+func TestMetricsMatchAWSsSchema(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	if err := telemetry.NewMetrics(&out, "", now).Write(run, one); err != nil {
@@ -129,8 +129,8 @@ func TestMetricsKeepTheFormat(t *testing.T) {
 	}
 }
 
-// TestTheSchemaRefuses: a schema that accepts everything would hold nothing.
-func TestTheSchemaRefuses(t *testing.T) {
+// TestAWSsSchemaRefusesAWrongLine: a schema that accepts everything would hold nothing.
+func TestAWSsSchemaRefusesAWrongLine(t *testing.T) {
 	t.Parallel()
 	schema := emfSchema(t)
 	for _, line := range []string{
@@ -152,7 +152,7 @@ func TestTheSchemaRefuses(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenWhereOneLineCannotBe(t *testing.T) {
+func TestNoLineIsWrittenIfOneCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	bad := telemetry.Line{Metrics: []telemetry.Metric{{Name: "N", Unit: telemetry.Count, Value: math.NaN()}}}
@@ -189,7 +189,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
-func TestMetricsErrors(t *testing.T) {
+func TestAMetricThatCannotBeWrittenIsAnError(t *testing.T) {
 	t.Parallel()
 	if err := telemetry.NewMetrics(full{}, "f", now).Write(run); err == nil || err.Error() != "writing metrics: no space" {
 		t.Errorf("error of a full device: %v", err)

@@ -13,8 +13,8 @@ import (
 // facts is the whole table.
 var facts = slices.Concat(labelFacts, putFacts, readFacts, lifeFacts, parameterFacts, openFacts)
 
-// TestConformanceFake holds the fake against the table.
-func TestConformanceFake(t *testing.T) {
+// TestTheFakeHasEveryFact holds the fake against the table.
+func TestTheFakeHasEveryFact(t *testing.T) {
 	t.Parallel()
 	for n, f := range facts {
 		t.Run(f.name, func(t *testing.T) {
@@ -39,9 +39,9 @@ func TestConformanceFake(t *testing.T) {
 	}
 }
 
-// TestRealAccountIsSpared: what a real account is asked stays a handful of calls
+// TestAFactCostsFewCalls: what a real account is asked stays a handful of calls
 // for each fact. A call costs 0.000005 dollars (aws.amazon.com/secrets-manager/pricing).
-func TestRealAccountIsSpared(t *testing.T) {
+func TestAFactCostsFewCalls(t *testing.T) {
 	t.Parallel()
 	server, err := fakeaws.New(fakeaws.Options{})
 	if err != nil {
@@ -61,8 +61,8 @@ func TestRealAccountIsSpared(t *testing.T) {
 	}
 }
 
-// TestFactsAreNamedOnce: the list of moto's differences goes by name.
-func TestFactsAreNamedOnce(t *testing.T) {
+// TestEveryFactHasItsOwnName: the list of moto's differences goes by name.
+func TestEveryFactHasItsOwnName(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, f := range facts {

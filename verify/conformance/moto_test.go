@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestConformanceMoto holds moto against the table. A difference that is not
+// TestMotoDiffersOnlyAsListed holds moto against the table. A difference that is not
 // listed fails, and so does a listed one that is no longer there.
-func TestConformanceMoto(t *testing.T) {
+func TestMotoDiffersOnlyAsListed(t *testing.T) {
 	t.Parallel()
 	url := os.Getenv("EVERTOKEN_MOTO_URL")
 	if url == "" {

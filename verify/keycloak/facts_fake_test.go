@@ -39,8 +39,8 @@ func (d double) limitSessions(n string) {
 	d.set(func(o *fakeidp.ApiaxOptions) { o.SessionLimit = limit })
 }
 
-// TestFactsOfTheFake holds the fake of Apiax against what real servers do.
-func TestFactsOfTheFake(t *testing.T) {
+// TestTheFakeOfApiaxHasEveryFact holds the fake of Apiax against what real servers do.
+func TestTheFakeOfApiaxHasEveryFact(t *testing.T) {
 	for status, older := range map[int]bool{http.StatusUnauthorized: true, http.StatusBadRequest: false} {
 		t.Run("wrong password "+strconv.Itoa(status), func(t *testing.T) {
 			hold(t, older, func(t *testing.T) realm {

@@ -23,13 +23,13 @@ func versions(t *testing.T) (older, newest string) {
 	return words[0], words[2]
 }
 
-func TestFactsOfTheOlderServer(t *testing.T) {
+func TestTheOlderServerHasEveryFact(t *testing.T) {
 	older, _ := versions(t)
 	s := start(t, older)
 	hold(t, true, func(t *testing.T) realm { return newRealm(t, s) })
 }
 
-func TestFactsOfTheServer(t *testing.T) {
+func TestTheNewestServerHasEveryFact(t *testing.T) {
 	_, newest := versions(t)
 	s := start(t, newest)
 	hold(t, false, func(t *testing.T) realm { return newRealm(t, s) })

@@ -42,9 +42,9 @@ func (r *real) sent(event string) int {
 	return n
 }
 
-// TestFunctions runs the built function against the newer server, whose event
+// TestTheFunctionKeepsSessionsAtARealServer runs the built function against the newer server, whose event
 // log judges what was sent and whose introspection judges what lives.
-func TestFunctions(t *testing.T) {
+func TestTheFunctionKeepsSessionsAtARealServer(t *testing.T) {
 	_, newest := versions(t)
 	s := start(t, newest)
 	for name, test := range map[string]func(*testing.T, *server){

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestBlocks(t *testing.T) {
+func TestConstantsAndCasesAreBlocksToo(t *testing.T) {
 	t.Parallel()
 	const source = `package x
 
@@ -30,8 +30,8 @@ func f(a, b int) int {
 	}
 }
 
-// TestStatus runs the go command on a module of its own.
-func TestStatus(t *testing.T) {
+// TestAMutantsStatusIsThatOfItsTests runs the go command on a module of its own.
+func TestAMutantsStatusIsThatOfItsTests(t *testing.T) {
 	for _, tt := range []struct {
 		name, code string
 		want       int

@@ -46,10 +46,10 @@ func serveWorld(t *testing.T, binary string) string {
 	return ""
 }
 
-// TestDryRunByTheAWSCLI has a shell and AWS's own command line do what --dry-run
+// TestTheAWSCLIRunsWhatADryRunPrints has a shell and AWS's own command line do what --dry-run
 // prints: a connection is added, gets another credential, another name, and is
 // removed, and the command itself finds each done.
-func TestDryRunByTheAWSCLI(t *testing.T) {
+func TestTheAWSCLIRunsWhatADryRunPrints(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"evertoken", "local"} {

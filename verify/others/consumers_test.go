@@ -98,8 +98,8 @@ func (r *reader) at(t *testing.T, when time.Time, how string) string {
 	return line[:len(line)-1]
 }
 
-// TestReaders runs the readers of the page over the life of a token.
-func TestReaders(t *testing.T) {
+// TestEveryDocumentedReaderFollowsTheToken runs the readers of the page over the life of a token.
+func TestEveryDocumentedReaderFollowsTheToken(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]func(*testing.T, string) *exec.Cmd{
 		"AWS CLI":                 bashReader,
@@ -258,9 +258,9 @@ func goReader(t *testing.T, heading string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), binary)
 }
 
-// TestAfter401 runs what the page advises after a 401: a reader reads the secret
+// TestADocumentedReaderGetsANewTokenAfterA401 runs what the page advises after a 401: a reader reads the secret
 // again until it has another token, and invokes nothing.
-func TestAfter401(t *testing.T) {
+func TestADocumentedReaderGetsANewTokenAfterA401(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	refused := w.read(t, "apiax", "token", "AWSCURRENT")
@@ -294,9 +294,9 @@ func (w *world) postdate(t *testing.T, token map[string]string) string {
 	return earlier
 }
 
-// TestECS takes the key that the page's task definition names, as ECS does:
+// TestTheDocumentedECSKeyIsTheTokens takes the key that the page's task definition names, as ECS does:
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
-func TestECS(t *testing.T) {
+func TestTheDocumentedECSKeyIsTheTokens(t *testing.T) {
 	t.Parallel()
 	idp := provider(t)
 	a, _ := fake(t)
@@ -314,9 +314,9 @@ func TestECS(t *testing.T) {
 	check(t, "the provider accepts "+definition.Secrets[0].Name, true, idp.Accepts(fakeidp.ProviderApiax, value))
 }
 
-// TestEKS: what the page configures for Kubernetes names members that a token
+// TestTheDocumentedKubernetesMembersAreTheTokens: what the page configures for Kubernetes names members that a token
 // has, of the token's secret.
-func TestEKS(t *testing.T) {
+func TestTheDocumentedKubernetesMembersAreTheTokens(t *testing.T) {
 	t.Parallel()
 	idp := provider(t)
 	a, _ := fake(t)

@@ -63,10 +63,10 @@ var (
 	pageRE      = regexp.MustCompile(`docs/[a-z]+\.md`)
 )
 
-// TestEveryHintNamesWhatThereIs: the AWS CLI's parser understands each command in
+// TestEveryHintNamesCommandsThatExist: the AWS CLI's parser understands each command in
 // what a troubled world says, issue each event, and each page and command of
 // Evertoken's own is there.
-func TestEveryHintNamesWhatThereIs(t *testing.T) {
+func TestEveryHintNamesCommandsThatExist(t *testing.T) {
 	t.Parallel()
 	seen, kinds := map[string]bool{}, map[string]int{}
 	for _, text := range troubled(t) {
@@ -122,9 +122,9 @@ func isCommand(t *testing.T, name string) bool {
 	return false
 }
 
-// TestTheRunbooksOwnCommands: each command of Evertoken's own that the runbook
+// TestTheRunbooksSubcommandsExist: each command of Evertoken's own that the runbook
 // names is there.
-func TestTheRunbooksOwnCommands(t *testing.T) {
+func TestTheRunbooksSubcommandsExist(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestIssueOnMoto runs the main job of the built function on moto: a first
+// TestIssueRenewsOnMoto runs the main job of the built function on moto: a first
 // token, nothing while it is fresh, another one on demand.
-func TestIssueOnMoto(t *testing.T) {
+func TestIssueRenewsOnMoto(t *testing.T) {
 	t.Parallel()
 	a := newAccount(setting(t, "EVERTOKEN_MOTO_URL"))
 	idp := provider(t)
@@ -61,11 +61,11 @@ func check(t *testing.T, what string, want, got any) {
 	}
 }
 
-// TestRotateOnMoto takes the built function through the four steps on moto.
+// TestRotateWorksOnMoto takes the built function through the four steps on moto.
 // moto's own RotateSecret can't be used: it refuses a function that it does not
 // know, but only after it has made just what the first step finds on AWS, a
 // version that has AWSPENDING and no value.
-func TestRotateOnMoto(t *testing.T) {
+func TestRotateWorksOnMoto(t *testing.T) {
 	t.Parallel()
 	a := newAccount(setting(t, "EVERTOKEN_MOTO_URL"))
 	idp := provider(t)

@@ -104,9 +104,9 @@ func client(auth string, grants []string, more map[string]any) map[string]any {
 	return c
 }
 
-// TestOIDCClientCredentials renews by the client's secret or key, found through
+// TestAClientOfAnOIDCServerGetsATokenByEachAuthentication renews by the client's secret or key, found through
 // the issuer's metadata.
-func TestOIDCClientCredentials(t *testing.T) {
+func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -143,10 +143,10 @@ func TestOIDCClientCredentials(t *testing.T) {
 	}
 }
 
-// TestOIDCRefresh renews by a refresh token that is replaced with every use,
+// TestARefreshTokenOfAnOIDCServerIsRenewed renews by a refresh token that is replaced with every use,
 // until somebody uses a spent one: the server then ends the whole grant
 // (RFC 9700 section 4.14.2).
-func TestOIDCRefresh(t *testing.T) {
+func TestARefreshTokenOfAnOIDCServerIsRenewed(t *testing.T) {
 	t.Parallel()
 	for auth, secret := range map[string]map[string]any{
 		"client_secret_basic": {"client_secret": clientSecret},

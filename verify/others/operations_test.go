@@ -115,9 +115,9 @@ settled() {
 }
 `
 
-// TestTheRunbookRuns runs every command of docs/operations.md in the order of the
+// TestTheRunbooksCommandsRun runs every command of docs/operations.md in the order of the
 // page, in one shell, against `make run SERVE=1`.
-func TestTheRunbookRuns(t *testing.T) {
+func TestTheRunbooksCommandsRun(t *testing.T) {
 	t.Parallel()
 	commands := commandsOf(t, "../../docs/operations.md")
 	world := serve(t)
@@ -155,9 +155,9 @@ func TestTheRunbookRuns(t *testing.T) {
 // tail is the end of an output.
 func tail(text string) string { return text[max(0, len(text)-3000):] }
 
-// TestTheRunbookParses has the AWS CLI's own parser read what is not run: each
+// TestTheRunbooksCommandsParse has the AWS CLI's own parser read what is not run: each
 // command gets as far as to call AWS, where nobody answers.
-func TestTheRunbookParses(t *testing.T) {
+func TestTheRunbooksCommandsParse(t *testing.T) {
 	t.Parallel()
 	for _, c := range commandsOf(t, "../../docs/operations.md") {
 		if c.notRun == "" {

@@ -18,11 +18,11 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestRelease deploys the bundle of a release with the AWS CLI alone, as far as
+// TestAReleaseDeploysWithTheAWSCLI deploys the bundle of a release with the AWS CLI alone, as far as
 // it goes here: `aws cloudformation package` uploads to moto's S3, SAM's own
 // translator does what the transform does in AWS, and what the template then
 // points to is run.
-func TestRelease(t *testing.T) {
+func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 	t.Parallel()
 	dist := setting(t, "EVERTOKEN_DIST")
 	sums := exec.CommandContext(t.Context(), "sha256sum", "--check", "--quiet", "SHA256SUMS")

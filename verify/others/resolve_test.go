@@ -60,10 +60,10 @@ func (a *account) valueFrom(t *testing.T, reference string) string {
 	return value
 }
 
-// TestEventPattern holds the page's pattern against AWS's own example of the
+// TestTheDocumentedPatternMatchesAWSsEvent holds the page's pattern against AWS's own example of the
 // event, with names of ours:
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/event-detail-secret-label-updated-secretsmanager.html
-func TestEventPattern(t *testing.T) {
+func TestTheDocumentedPatternMatchesAWSsEvent(t *testing.T) {
 	t.Parallel()
 	var pattern map[string]any
 	if err := json.Unmarshal([]byte(snippet(t, "Events of a new token", "json")), &pattern); err != nil {
@@ -117,9 +117,9 @@ func matchesOne(want any, text string) bool {
 	return want == text
 }
 
-// TestCacheSettings computes the page's table: what is safe is a sixth of the
+// TestTheDocumentedCacheTimesAreSafe computes the page's table: what is safe is a sixth of the
 // token's life, in the client's unit, and no more than the client allows.
-func TestCacheSettings(t *testing.T) {
+func TestTheDocumentedCacheTimesAreSafe(t *testing.T) {
 	t.Parallel()
 	text := readPage(t)
 	for client, unit := range map[string]struct{ perSecond, most int64 }{

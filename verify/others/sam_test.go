@@ -86,10 +86,10 @@ func samFunction(t *testing.T, a *account, function string) *fakelambda.Function
 	return f
 }
 
-// TestSAMEvents invokes what `sam build` made of both functions with the event
+// TestSAMsBuildAnswersTheEventFiles invokes what `sam build` made of both functions with the event
 // files, in the environment of `sam local invoke`. The rotation stands where
 // `make run SERVE=1` leaves it: createSecret is to come.
-func TestSAMEvents(t *testing.T) {
+func TestSAMsBuildAnswersTheEventFiles(t *testing.T) {
 	t.Parallel()
 	server, err := fakeaws.New(fakeaws.Options{
 		Suffix: func(string) string { return "AbCdEf" }, // as the events name the secret
@@ -156,9 +156,9 @@ func invoke(t *testing.T, f *fakelambda.Function, file string) []byte {
 	return result.Payload
 }
 
-// TestSAMRotate lets Secrets Manager rotate a credential by what `sam build`
+// TestSAMsBuildRotatesACredential lets Secrets Manager rotate a credential by what `sam build`
 // made: a Flexera service account's client is replaced.
-func TestSAMRotate(t *testing.T) {
+func TestSAMsBuildRotatesACredential(t *testing.T) {
 	t.Parallel()
 	var rotate *fakelambda.Function
 	server, err := fakeaws.New(fakeaws.Options{Invoke: func(ctx context.Context, _ string, payload []byte) ([]byte, error) {

@@ -79,9 +79,9 @@ func later(t *testing.T) (*fakeidp.Server, func(time.Duration)) {
 	return idp, func(d time.Duration) { ahead.Add(int64(d)) }
 }
 
-// TestSharetribeIntegrationSDK: the fake gives the Integration SDK what
+// TestSharetribesIntegrationSDKAcceptsTheFake: the fake gives the Integration SDK what
 // Sharetribe does, and takes what it sends.
-func TestSharetribeIntegrationSDK(t *testing.T) {
+func TestSharetribesIntegrationSDKAcceptsTheFake(t *testing.T) {
 	t.Parallel()
 	idp, pass := later(t)
 	id, secret := idp.Sharetribe().AddIntegrationApp()
@@ -98,8 +98,8 @@ func TestSharetribeIntegrationSDK(t *testing.T) {
 	check(t, "the refresh token lives after logout", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, second.Token.RefreshToken))
 }
 
-// TestSharetribeMarketplaceSDK: the same for anonymous, user and trusted access.
-func TestSharetribeMarketplaceSDK(t *testing.T) {
+// TestSharetribesMarketplaceSDKAcceptsTheFake: the same for anonymous, user and trusted access.
+func TestSharetribesMarketplaceSDKAcceptsTheFake(t *testing.T) {
 	t.Parallel()
 	idp, pass := later(t)
 	id, secret := idp.Sharetribe().AddMarketplaceApp()
@@ -120,9 +120,9 @@ func TestSharetribeMarketplaceSDK(t *testing.T) {
 	check(t, "the refresh token lives after logout", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, next.Token.RefreshToken))
 }
 
-// TestSharetribeSDKTakesOurToken: an application of the SDK uses what issue has
+// TestSharetribesSDKAcceptsAPublishedToken: an application of the SDK uses what issue has
 // published.
-func TestSharetribeSDKTakesOurToken(t *testing.T) {
+func TestSharetribesSDKAcceptsAPublishedToken(t *testing.T) {
 	t.Parallel()
 	for access, market := range map[string]bool{"integration": false, "trusted": true} {
 		t.Run(access, func(t *testing.T) {

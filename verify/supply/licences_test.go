@@ -55,9 +55,9 @@ func built(t *testing.T) map[string]bool {
 	return out
 }
 
-// TestLicencesAreListed: docs/licences.md names every module in what is given to
+// TestEveryModulesLicenceIsListed: docs/licences.md names every module in what is given to
 // others, no other, and each has a licence that asks for no more than to be named.
-func TestLicencesAreListed(t *testing.T) {
+func TestEveryModulesLicenceIsListed(t *testing.T) {
 	t.Parallel()
 	list := listed(t)
 	if licence := list["the Go standard library"]; licence != "BSD-3-Clause" {

@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLicences: the licences of docs/licences.md are those that a stock tool finds
+// TestAStockToolFindsTheListedLicences: the licences of docs/licences.md are those that a stock tool finds
 // in the modules' files.
-func TestLicences(t *testing.T) {
+func TestAStockToolFindsTheListedLicences(t *testing.T) {
 	t.Parallel()
 	found := map[string]string{}
 	for _, command := range commands {

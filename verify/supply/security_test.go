@@ -19,9 +19,9 @@ func page(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestNamedTestsExist: what docs/security.md says is held by a test is held by
+// TestTheTestsNamedInTheSecurityPageExist: what docs/security.md says is held by a test is held by
 // one that exists.
-func TestNamedTestsExist(t *testing.T) {
+func TestTheTestsNamedInTheSecurityPageExist(t *testing.T) {
 	t.Parallel()
 	text := page(t, "docs/security.md")
 	named := regexp.MustCompile("`([a-z0-9/]+) (Test[A-Za-z0-9]+)`").FindAllStringSubmatch(text, -1)
@@ -50,9 +50,9 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// TestNamedParametersExist: the command for a regulated account names parameters
+// TestTheParametersNamedInTheSecurityPageExist: the command for a regulated account names parameters
 // that the template has, and the outputs that the patterns need are there.
-func TestNamedParametersExist(t *testing.T) {
+func TestTheParametersNamedInTheSecurityPageExist(t *testing.T) {
 	t.Parallel()
 	text, template := page(t, "docs/security.md"), page(t, "template.yaml")
 	_, command, _ := strings.Cut(text, "sam deploy --parameter-overrides")
@@ -96,8 +96,8 @@ func event(t *testing.T, service, name, role, request, more string) any {
 	return out
 }
 
-// TestDetections holds the patterns of docs/security.md against events.
-func TestDetections(t *testing.T) {
+// TestTheDetectionPatternsMatchTheirEvents holds the patterns of docs/security.md against events.
+func TestTheDetectionPatternsMatchTheirEvents(t *testing.T) {
 	t.Parallel()
 	patterns := map[string]any{}
 	for _, m := range regexp.MustCompile("(?s)```json detection=([a-z]+)\n(.*?)```").FindAllStringSubmatch(page(t, "docs/security.md"), -1) {

@@ -80,9 +80,9 @@ func granted(statements []statement) []string {
 	return slices.Sorted(maps.Keys(out))
 }
 
-// TestActions: nothing is granted that no code calls, and nothing called that is
+// TestEveryActionIsGrantedAndCalled: nothing is granted that no code calls, and nothing called that is
 // not granted.
-func TestActions(t *testing.T) {
+func TestEveryActionIsGrantedAndCalled(t *testing.T) {
 	t.Parallel()
 	for id := range functions(t) {
 		want := called(t, strings.ToLower(strings.TrimSuffix(id, "Function")))
@@ -93,8 +93,8 @@ func TestActions(t *testing.T) {
 	check(t, "the heartbeat's role", []string{"kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"}, granted(statementsOf(t, "Heartbeat")))
 }
 
-// TestOperations: the interfaces over the SDK have what is called, no more.
-func TestOperations(t *testing.T) {
+// TestEveryOperationOfAnInterfaceIsCalled: the interfaces over the SDK have what is called, no more.
+func TestEveryOperationOfAnInterfaceIsCalled(t *testing.T) {
 	t.Parallel()
 	files := parsePackage(t, "internal/secrets")
 	for _, s := range services {
@@ -107,9 +107,9 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// TestStars: Resource "*" stands only where AWS knows no resource, in a
+// TestAStarIsUsedOnlyWhereAWSKnowsNoResource: Resource "*" stands only where AWS knows no resource, in a
 // statement of its own, and no action has a star.
-func TestStars(t *testing.T) {
+func TestAStarIsUsedOnlyWhereAWSKnowsNoResource(t *testing.T) {
 	t.Parallel()
 	starred := set{}
 	for id := range roles {

@@ -152,16 +152,16 @@ func (a alarm) of(name string) alarm {
 	return a
 }
 
-// TestTheCompositeAlarm: the model knows one composite alarm, and its rule.
-func TestTheCompositeAlarm(t *testing.T) {
+// TestTheModelKnowsTheCompositeAlarm: the model knows one composite alarm, and its rule.
+func TestTheModelKnowsTheCompositeAlarm(t *testing.T) {
 	t.Parallel()
 	r := stack(t, nil)
 	check(t, "the rule", `ALARM("SilenceAlarm") AND OK("HasRunAlarm")`, r.text(r.template.get("Resources", "NothingRanAlarm", "Properties", "AlarmRule").value))
 }
 
-// TestEveryAlarmTellsBothWays: what goes into alarm also tells that it is over,
+// TestEveryAlarmReportsItsStartAndItsEnd: what goes into alarm also tells that it is over,
 // and says what to do first and where to read on.
-func TestEveryAlarmTellsBothWays(t *testing.T) {
+func TestEveryAlarmReportsItsStartAndItsEnd(t *testing.T) {
 	t.Parallel()
 	r := stack(t, nil)
 	resources := r.template.get("Resources")

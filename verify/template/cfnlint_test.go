@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestReader holds our reader of the template against cfn-lint's.
-func TestReader(t *testing.T) {
+// TestTheTemplateReaderAgreesWithCfnLint holds our reader of the template against cfn-lint's.
+func TestTheTemplateReaderAgreesWithCfnLint(t *testing.T) {
 	t.Parallel()
 	bin := os.Getenv("EVERTOKEN_PYTHON_BIN")
 	if bin == "" {

@@ -185,10 +185,10 @@ func (a alarm) judge(points []float64, before state) state {
 	panic("no treatment of missing data " + a.missing)
 }
 
-// TestTheModel holds the model against the two tables of the user guide. There 0
+// TestTheModelOfAnAlarmFollowsCloudWatch holds the model against the two tables of the user guide. There 0
 // is a point that does not breach, X one that does, - a missing one; the newest
 // comes last, and five points are retrieved for N = 3.
-func TestTheModel(t *testing.T) {
+func TestTheModelOfAnAlarmFollowsCloudWatch(t *testing.T) {
 	t.Parallel()
 	const retain = state("retain current state")
 	tests := []struct {

@@ -49,8 +49,8 @@ func declared(t *testing.T, stack map[string]node) connection.Connection {
 	return got[0].Connection
 }
 
-// TestConnectionStack: what a stack declares is what it creates.
-func TestConnectionStack(t *testing.T) {
+// TestAConnectionsStackCreatesWhatItDeclares: what a stack declares is what it creates.
+func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 	t.Parallel()
 	key := "arn:aws:kms:eu-central-1:123456789012:key/1a2b"
 	for _, test := range []struct {
@@ -103,9 +103,9 @@ func TestConnectionStack(t *testing.T) {
 	}
 }
 
-// TestConnectionStackRotation: no schedule stands before it is asked for, and
+// TestARotationScheduleStartsNoRotation: no schedule stands before it is asked for, and
 // none begins a rotation by being set.
-func TestConnectionStackRotation(t *testing.T) {
+func TestARotationScheduleStartsNoRotation(t *testing.T) {
 	t.Parallel()
 	for id, r := range connectionStack(t, nil) {
 		if r.get("Type").text() == "AWS::SecretsManager::RotationSchedule" {
@@ -126,8 +126,8 @@ func TestConnectionStackRotation(t *testing.T) {
 	}
 }
 
-// TestConnectionStackReaders: a reader reads the token and nothing else.
-func TestConnectionStackReaders(t *testing.T) {
+// TestAConnectionsReaderReadsTheTokenAlone: a reader reads the token and nothing else.
+func TestAConnectionsReaderReadsTheTokenAlone(t *testing.T) {
 	t.Parallel()
 	resources := func(stack map[string]node) (out []any) {
 		for _, s := range stack["ReaderPolicy"].get("Properties", "PolicyDocument", "Statement").list() {

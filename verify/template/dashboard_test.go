@@ -73,10 +73,10 @@ var providedByAWS = []string{
 
 var searchRE = regexp.MustCompile(`^SEARCH\('\{Evertoken,FunctionName,Connection\} FunctionName="IssueFunction" MetricName="(\w+)"', 'Minimum', 300\)$`)
 
-// TestTheDashboardShowsWhatIsTold: each metric that it shows is one that the
+// TestTheDashboardShowsEveryMetric: each metric that it shows is one that the
 // function writes, each alarm is one of the template's, and every alarm that
 // tells somebody is there.
-func TestTheDashboardShowsWhatIsTold(t *testing.T) {
+func TestTheDashboardShowsEveryMetric(t *testing.T) {
 	t.Parallel()
 	metrics, _ := said(t)
 	shown := set{}
@@ -125,9 +125,9 @@ func checkMetric(t *testing.T, entry []any, metrics series) {
 	}
 }
 
-// TestTheQueriesAskForWhatIsLogged: a query names only fields that the functions'
+// TestTheDashboardsQueriesUseLoggedMembers: a query names only fields that the functions'
 // log lines have, or that it makes itself.
-func TestTheQueriesAskForWhatIsLogged(t *testing.T) {
+func TestTheDashboardsQueriesUseLoggedMembers(t *testing.T) {
 	t.Parallel()
 	_, fields := said(t)
 	for _, name := range []string{"grant_type", "hint", "error_class", "connection", "took_ms", "aws_calls", "aws_writes", "host", "status", "session_ends_at"} {
@@ -189,7 +189,7 @@ func unknown(query string, fields set) []string {
 	return out
 }
 
-func TestUnknownWords(t *testing.T) {
+func TestAQuerysUnknownWordsAreFound(t *testing.T) {
 	t.Parallel()
 	got := unknown(`filter message = "x y" and mesage like /z/ | stats latest(a) as b by c | sort b, @timestamp`, set{"message": true, "a": true})
 	check(t, "unknown words", []string{"mesage", "c"}, got)
@@ -218,9 +218,9 @@ func TestEveryMetricIsOneOfTheREADME(t *testing.T) {
 	check(t, "a connection's metrics", []string{"NeedsPersonSeconds", "RemainingOfPromise", "Trouble"}, slices.Sorted(maps.Keys(connection)))
 }
 
-// TestTheMetricsOfAWorldKeepTheFormat: what a run over one of each connection
+// TestTheMetricsOfARunMatchAWSsSchema: what a run over one of each connection
 // writes is what AWS's schema of the embedded metric format takes.
-func TestTheMetricsOfAWorldKeepTheFormat(t *testing.T) {
+func TestTheMetricsOfARunMatchAWSsSchema(t *testing.T) {
 	t.Parallel()
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft7)

@@ -140,7 +140,7 @@ func (e *expression) call(function string) []float64 {
 	return out
 }
 
-func TestExpressions(t *testing.T) {
+func TestMetricExpressionsAreComputedAsByCloudWatch(t *testing.T) {
 	t.Parallel()
 	r := readings()[0]
 	filling := reading{r.beyond, true}

@@ -193,9 +193,9 @@ func parse(t *testing.T, every string) time.Duration {
 	return d
 }
 
-// TestTheHeartbeats: the model goes through every heartbeat that the template
+// TestEveryAllowedHeartbeatIsPlayed: the model goes through every heartbeat that the template
 // has.
-func TestTheHeartbeats(t *testing.T) {
+func TestEveryAllowedHeartbeatIsPlayed(t *testing.T) {
 	t.Parallel()
 	allowed, ok := load(t).get("Parameters", "Every", "AllowedValues").value.([]any)
 	if !ok {
@@ -210,10 +210,10 @@ func TestTheHeartbeats(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the table of docs/operations.md")
 
-// TestToldBeforeItBreaks plays every incident at every heartbeat, holds that
+// TestEveryIncidentRaisesAnAlarmBeforeATokenExpires plays every incident at every heartbeat, holds that
 // somebody hears of it before the first token dies, and that nothing else fires,
 // and holds the runbook's table against it.
-func TestToldBeforeItBreaks(t *testing.T) {
+func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 	t.Parallel()
 	all := incidents()
 	outcomes := make([][]outcome, len(all))
@@ -261,7 +261,7 @@ func TestToldBeforeItBreaks(t *testing.T) {
 		}
 	}
 	table := tableOf(all, outcomes)
-	const begin, end = "<!-- The table is computed by verify/template: go test ./verify/template -run TestToldBeforeItBreaks -update -->\n", "<!-- end of the table -->"
+	const begin, end = "<!-- The table is computed by verify/template: go test ./verify/template -run TestEveryIncidentRaisesAnAlarmBeforeATokenExpires -update -->\n", "<!-- end of the table -->"
 	page := read(t, "docs/operations.md")
 	before, rest, found := strings.Cut(page, begin)
 	old, after, closed := strings.Cut(rest, end)
@@ -301,9 +301,9 @@ func tableOf(all []incident, outcomes [][]outcome) string {
 	return b.String()
 }
 
-// TestNoPageOnTheFirstDeploy: a stack without connections, and one whose first
+// TestTheFirstDeployRaisesNoAlarm: a stack without connections, and one whose first
 // run comes late, wake nobody.
-func TestNoPageOnTheFirstDeploy(t *testing.T) {
+func TestTheFirstDeployRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
 	for _, text := range everies {
 		every := parse(t, text)
@@ -324,10 +324,10 @@ func TestNoPageOnTheFirstDeploy(t *testing.T) {
 	}
 }
 
-// TestALateRunIsNoSilence: a run that begins a minute late and lasts four, after
+// TestALateRunRaisesNoAlarm: a run that begins a minute late and lasts four, after
 // a quick one, is no silence, and up to a heartbeat of five minutes neither is
 // one lost heartbeat.
-func TestALateRunIsNoSilence(t *testing.T) {
+func TestALateRunRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
 	for _, text := range everies {
 		every := parse(t, text)
@@ -350,9 +350,9 @@ func TestALateRunIsNoSilence(t *testing.T) {
 	}
 }
 
-// TestLeastConnections: with the parameter set, the alarm lasts as long as there
+// TestTooFewConnectionsRaiseAnAlarm: with the parameter set, the alarm lasts as long as there
 // are fewer.
-func TestLeastConnections(t *testing.T) {
+func TestTooFewConnectionsRaiseAnAlarm(t *testing.T) {
 	t.Parallel()
 	const every = 5 * time.Minute
 	points, k := series{}, key("Evertoken", "Checked", "IssueFunction")

@@ -15,9 +15,9 @@ const (
 	viaService   = "kms:ViaService"
 )
 
-// TestRoles asks for what each role must be able to do, and for what must be
+// TestEachRoleMayDoItsWorkAndNoMore asks for what each role must be able to do, and for what must be
 // refused to it though it looks much the same.
-func TestRoles(t *testing.T) {
+func TestEachRoleMayDoItsWorkAndNoMore(t *testing.T) {
 	t.Parallel()
 	credential, session, token, plain := secretARN+"evertoken/a/credential-AbCdEf", secretARN+"evertoken/a/session-AbCdEf",
 		secretARN+"evertoken/a/token-AbCdEf", secretARN+"evertoken/a/copy-AbCdEf"
@@ -101,8 +101,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestTrust: who may take on each role, and that every role can be bounded.
-func TestTrust(t *testing.T) {
+// TestOnlyItsServiceMayAssumeARole: who may take on each role, and that every role can be bounded.
+func TestOnlyItsServiceMayAssumeARole(t *testing.T) {
 	t.Parallel()
 	resources := load(t).get("Resources")
 	for id, service := range map[string]string{"IssueFunction": "lambda.amazonaws.com", "RotateFunction": "lambda.amazonaws.com", "Heartbeat": "scheduler.amazonaws.com"} {

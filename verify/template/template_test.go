@@ -95,8 +95,8 @@ func check(t *testing.T, what string, want, got any) {
 	}
 }
 
-// TestEnvironment: the template sets the variables that the code reads.
-func TestEnvironment(t *testing.T) {
+// TestTheTemplateSetsTheVariablesThatTheCodeReads: the template sets the variables that the code reads.
+func TestTheTemplateSetsTheVariablesThatTheCodeReads(t *testing.T) {
 	t.Parallel()
 	want := append(slices.Clone(config.Names), "AWS_ENDPOINT_URL")
 	slices.Sort(want)
@@ -115,9 +115,9 @@ func TestEnvironment(t *testing.T) {
 	check(t, "the variables that the code reads", names, slices.Sorted(maps.Keys(asked)))
 }
 
-// TestHandlers: each function of the template is built by a target of the
+// TestEachFunctionIsBuiltFromItsFolder: each function of the template is built by a target of the
 // Makefile from a folder in functions, and each folder is a function.
-func TestHandlers(t *testing.T) {
+func TestEachFunctionIsBuiltFromItsFolder(t *testing.T) {
 	t.Parallel()
 	globals := load(t).get("Globals", "Function")
 	check(t, "Runtime", "provided.al2023", globals.get("Runtime").text())
@@ -147,9 +147,9 @@ func TestHandlers(t *testing.T) {
 	check(t, "the functions that are built", folders, built)
 }
 
-// TestEvents: every event file is one that its function understands, every one
+// TestEveryEventFileIsAccepted: every event file is one that its function understands, every one
 // that is named somewhere is there, and the schedule sends what issue takes.
-func TestEvents(t *testing.T) {
+func TestEveryEventFileIsAccepted(t *testing.T) {
 	t.Parallel()
 	entries, err := os.ReadDir(filepath.Join(root, "events"))
 	if err != nil {

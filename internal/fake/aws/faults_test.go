@@ -16,9 +16,9 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestFaultKinds puts v2 over v1 under one fault and looks what was answered and
+// TestEachKindOfFaultAnswersAndAppliesAsItSays puts v2 over v1 under one fault and looks what was answered and
 // what was applied.
-func TestFaultKinds(t *testing.T) {
+func TestEachKindOfFaultAnswersAndAppliesAsItSays(t *testing.T) {
 	t.Parallel()
 	const without, with = "v1:AWSCURRENT", "v1:AWSPREVIOUS v2:AWSCURRENT"
 	tests := map[string]struct {
@@ -71,7 +71,7 @@ func TestFaultKinds(t *testing.T) {
 	}
 }
 
-func TestFaultCounts(t *testing.T) {
+func TestAFaultSkipsAndCountsItsCalls(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", aws.String("x"), nil)
@@ -91,7 +91,7 @@ func TestFaultCounts(t *testing.T) {
 	check(t, "cleared", "x", w.get(t.Context(), "s", "AWSCURRENT"))
 }
 
-func TestStale(t *testing.T) {
+func TestAStaleReadReturnsAnOlderState(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
@@ -130,8 +130,8 @@ func TestStale(t *testing.T) {
 	check(t, "a parameter just written", 0, len(out.Parameters))
 }
 
-// TestStaleIsBounded writes more often than states are kept.
-func TestStaleIsBounded(t *testing.T) {
+// TestOnlyTheLatestStatesAreKeptForStaleReads writes more often than states are kept.
+func TestOnlyTheLatestStatesAreKeptForStaleReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	for i := range 300 {
@@ -149,8 +149,8 @@ func TestStaleIsBounded(t *testing.T) {
 	check(t, "oldest state kept", "44", *out.Parameter.Value)
 }
 
-// TestHookHolds stops a request inside its hook while another one passes.
-func TestHookHolds(t *testing.T) {
+// TestAHookDelaysItsOwnRequestAlone stops a request inside its hook while another one passes.
+func TestAHookDelaysItsOwnRequestAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
@@ -165,9 +165,9 @@ func TestHookHolds(t *testing.T) {
 	check(t, "labels", "v2:AWSPREVIOUS v1:AWSCURRENT", w.labels("s"))
 }
 
-// TestDefaultRetries proves that the SDK's own retries survive a dropped answer:
+// TestTheSDKsRetryOfAPutChangesNothing proves that the SDK's own retries survive a dropped answer:
 // the put is repeated with its token and changes nothing the second time.
-func TestDefaultRetries(t *testing.T) {
+func TestTheSDKsRetryOfAPutChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")

@@ -94,7 +94,7 @@ func (r *rotator) rotate(ctx context.Context, token string, edit func(*secretsma
 
 var fourSteps = []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
 
-func TestRotation(t *testing.T) {
+func TestARotationRunsItsFourSteps(t *testing.T) {
 	t.Parallel()
 	r := newRotator(t, 1)
 	var prepared, read string
@@ -158,7 +158,7 @@ func TestRotateSecretAnswersAtOnce(t *testing.T) {
 	check(t, "labels", "v1:AWSPREVIOUS v2:AWSCURRENT", r.w.labels("s"))
 }
 
-func TestRotationRefused(t *testing.T) {
+func TestAWrongRotationRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	rules := func(r types.RotationRulesType) func(*secretsmanager.RotateSecretInput) {
 		return func(in *secretsmanager.RotateSecretInput) { in.RotationRules = &r }
@@ -211,7 +211,7 @@ func TestRotationRefused(t *testing.T) {
 	}
 }
 
-func TestSchedulesAccepted(t *testing.T) {
+func TestEveryDocumentedScheduleIsAccepted(t *testing.T) {
 	t.Parallel()
 	for _, expression := range []string{"rate(4 hours)", "rate(1 day)", "rate(10 days)", "cron(0 8/8 * * ? *)", "cron(0 0/4 * * ? *)", "cron(0 2 1 * ? *)", "cron(0 0 ? * SUN#1 *)", "cron(0 4,8 L * ? *)"} {
 		t.Run(expression, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestSchedulesAccepted(t *testing.T) {
 	}
 }
 
-func TestFailedRotation(t *testing.T) {
+func TestAFailedRotationIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	r := newRotator(t, 2)
 	broken := true
@@ -265,8 +265,8 @@ func TestFailedRotation(t *testing.T) {
 	}
 }
 
-// TestRotationThatPromotesNothing is a function that answers and does nothing.
-func TestRotationThatPromotesNothing(t *testing.T) {
+// TestARotationThatPromotesNothingFails is a function that answers and does nothing.
+func TestARotationThatPromotesNothingFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{Invoke: func(context.Context, string, []byte) ([]byte, error) { return nil, nil }})
 	r := &rotator{w: w}
@@ -279,7 +279,7 @@ func TestRotationThatPromotesNothing(t *testing.T) {
 	check(t, "a new rotation", "InvalidRequestException", code(r.rotate(t.Context(), "v3", nil)))
 }
 
-func TestPutAbandonsRotation(t *testing.T) {
+func TestAPutOfANewCurrentVersionAbandonsTheRotation(t *testing.T) {
 	t.Parallel()
 	r := newRotator(t, 3)
 	r.before = func(e event) error {
@@ -300,7 +300,7 @@ func TestPutAbandonsRotation(t *testing.T) {
 	check(t, "labels", "v1: v2: mine:AWSPREVIOUS v3:AWSCURRENT", r.w.labels("s"))
 }
 
-func TestCancelRotation(t *testing.T) {
+func TestACancelledRotationLeavesAWSPENDINGBehind(t *testing.T) {
 	t.Parallel()
 	r := newRotator(t, 1)
 	r.before = func(event) error { return errors.New("broken") }
@@ -326,7 +326,7 @@ func TestCancelRotation(t *testing.T) {
 	check(t, "labels", "v1:AWSPREVIOUS v2: v3:AWSCURRENT", r.w.labels("s"))
 }
 
-func TestRotateLater(t *testing.T) {
+func TestRotateImmediatelyFalseRunsOnlyTestSecret(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, value, want string }{
 		{"current value", "one", "one"},
@@ -357,8 +357,8 @@ func TestRotateLater(t *testing.T) {
 	}
 }
 
-// TestCloseEndsRotation closes the server under a function that waits for its context.
-func TestCloseEndsRotation(t *testing.T) {
+// TestCloseEndsARunningRotation closes the server under a function that waits for its context.
+func TestCloseEndsARunningRotation(t *testing.T) {
 	t.Parallel()
 	started, ended := make(chan struct{}), make(chan struct{})
 	w := newWorld(t, fakeaws.Options{RotationAttempts: 5, Invoke: func(ctx context.Context, _ string, _ []byte) ([]byte, error) {

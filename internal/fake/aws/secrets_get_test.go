@@ -14,7 +14,7 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-func TestGetSecretValue(t *testing.T) {
+func TestGetSecretValueFindsByStageAndVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("empty")
@@ -52,7 +52,7 @@ func TestGetSecretValue(t *testing.T) {
 	}
 }
 
-func TestBinaryValue(t *testing.T) {
+func TestABinaryValueIsReturnedAsStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	want := []byte("\x00\x01\x02\xff")
@@ -67,9 +67,9 @@ func TestBinaryValue(t *testing.T) {
 	check(t, "binary", want, out.SecretBinary)
 }
 
-// TestSecretIDs transcribes test_create_and_update_secret: a partial ARN works
+// TestAPartialARNFindsItsSecret transcribes test_create_and_update_secret: a partial ARN works
 // unless the name looks as if it had the six characters already.
-func TestSecretIDs(t *testing.T) {
+func TestAPartialARNFindsItsSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	tests := []struct {
@@ -105,7 +105,7 @@ func TestSecretIDs(t *testing.T) {
 	check(t, "resource of a call by ARN", "s-c64bdc03", last.Resource)
 }
 
-func TestDescribeAndVersions(t *testing.T) {
+func TestASecretAndItsVersionsAreDescribed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", nil, map[string]string{"a": "1", "b": "2"})
@@ -152,7 +152,7 @@ func TestDescribeAndVersions(t *testing.T) {
 	check(t, "101 results", "ValidationException", code(err))
 }
 
-func TestTags(t *testing.T) {
+func TestTagsAreSetAndRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", nil, map[string]string{"a": "1"})
@@ -170,7 +170,7 @@ func TestTags(t *testing.T) {
 	check(t, "tags", map[string]string{"b": "3"}, w.Secret("s").Tags)
 }
 
-func TestListSecrets(t *testing.T) {
+func TestListSecretsFiltersAndPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("app/one", nil, map[string]string{"team": "blue"})
@@ -216,7 +216,7 @@ func TestListSecrets(t *testing.T) {
 	}
 }
 
-func TestBatchGetSecretValue(t *testing.T) {
+func TestABatchReturnsValuesAndErrors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("a", aws.String("1"), map[string]string{"k": "v"})

@@ -14,9 +14,9 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestWrites is one fact per line: a write to a secret "s" whose version v1 holds
+// TestEveryWriteIsAnsweredAsByAWS is one fact per line: a write to a secret "s" whose version v1 holds
 // "one", and the answer.
-func TestWrites(t *testing.T) {
+func TestEveryWriteIsAnsweredAsByAWS(t *testing.T) {
 	t.Parallel()
 	put := func(in secretsmanager.PutSecretValueInput) func(context.Context, *world) error {
 		return func(ctx context.Context, w *world) error {
@@ -105,7 +105,7 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-func TestTokenTexts(t *testing.T) {
+func TestAUsedTokenIsRefusedWithAWSsText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	arn := w.CreateSecret("s", nil, nil)
@@ -127,7 +127,7 @@ func TestTokenTexts(t *testing.T) {
 	}
 }
 
-func TestCreateAgain(t *testing.T) {
+func TestCreatingASecretTwiceWithOneTokenIsOneSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	in := &secretsmanager.CreateSecretInput{Name: aws.String("s"), SecretString: aws.String("x"), ClientRequestToken: id("v1")}
@@ -143,9 +143,9 @@ func TestCreateAgain(t *testing.T) {
 	check(t, "labels", "v1:AWSCURRENT", w.labels("s"))
 }
 
-// TestVersionQuota keeps AWS's rule: the 100 newest versions and every one of the
+// TestAHundredVersionsOfOneDayAreTheQuota keeps AWS's rule: the 100 newest versions and every one of the
 // last 24 hours [botocore secretsmanager PutSecretValue].
-func TestVersionQuota(t *testing.T) {
+func TestAHundredVersionsOfOneDayAreTheQuota(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
@@ -177,7 +177,7 @@ func TestVersionQuota(t *testing.T) {
 	check(t, "the next one went", *id("v3"), w.Secret("s").Versions[1].ID)
 }
 
-func TestKMS(t *testing.T) {
+func TestADeniedKeyStopsReadsAndWrites(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
@@ -203,7 +203,7 @@ func TestKMS(t *testing.T) {
 	check(t, "whole server", "DecryptionFailure", w.get(t.Context(), "other", "AWSCURRENT"))
 }
 
-func TestReplica(t *testing.T) {
+func TestAReplicaCanBeReadAndNotWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", aws.String("x"), nil)
@@ -221,7 +221,7 @@ func TestReplica(t *testing.T) {
 	check(t, "label", "InvalidParameterException", code(w.stage(t.Context(), "s", "X", "", "v2")))
 }
 
-func TestDeletion(t *testing.T) {
+func TestASecretMarkedForDeletionCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")

@@ -19,7 +19,7 @@ func (w *world) putParameter(ctx context.Context, in ssm.PutParameterInput) erro
 	return err
 }
 
-func TestPutParameter(t *testing.T) {
+func TestEveryPutOfAParameterIsAnsweredAsByAWS(t *testing.T) {
 	t.Parallel()
 	sized := func(n int) *string { return aws.String(strings.Repeat("x", n)) }
 	tests := map[string]struct {
@@ -72,7 +72,7 @@ func TestPutParameter(t *testing.T) {
 	}
 }
 
-func TestOverwriteParameter(t *testing.T) {
+func TestAParameterIsOverwrittenOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	put := func(in ssm.PutParameterInput) string {
@@ -96,7 +96,7 @@ func TestOverwriteParameter(t *testing.T) {
 	check(t, "tier", "Advanced", p.Tier)
 }
 
-func TestParameterVersions(t *testing.T) {
+func TestAParameterKeepsItsLastHundredVersions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	for i := range 101 {
@@ -119,7 +119,7 @@ func TestParameterVersions(t *testing.T) {
 	check(t, "name without a slash, by ARN", "x", get("arn:aws:ssm:us-east-1:123456789012:parameter/plain"))
 }
 
-func TestSecureString(t *testing.T) {
+func TestASecureStringIsDecryptedOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.PutParameter("/p", "SecureString", "hunter2")
@@ -142,7 +142,7 @@ func TestSecureString(t *testing.T) {
 	check(t, "several", "AccessDeniedException", code(err))
 }
 
-func TestGetAndDeleteParameters(t *testing.T) {
+func TestParametersAreReadAndDeletedTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.PutParameter("/b", "String", "2")
@@ -168,7 +168,7 @@ func TestGetAndDeleteParameters(t *testing.T) {
 	check(t, "delete again", "ParameterNotFound", code(err))
 }
 
-func TestGetParametersByPath(t *testing.T) {
+func TestGetParametersByPathPagesAndFilters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	var below []string

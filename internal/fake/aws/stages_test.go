@@ -11,9 +11,9 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestLabels holds the moves of staging labels against the recorded answers of
+// TestEveryMoveOfALabelIsAnsweredAsByAWS holds the moves of staging labels against the recorded answers of
 // AWS [localstack test_secretsmanager.snapshot.json] and the service model.
-func TestLabels(t *testing.T) {
+func TestEveryMoveOfALabelIsAnsweredAsByAWS(t *testing.T) {
 	t.Parallel()
 	type call func(context.Context, *world) error
 	put := func(version string, stages ...string) call {
@@ -104,7 +104,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-func TestLabelQuota(t *testing.T) {
+func TestTheTwentyFirstLabelIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
@@ -141,8 +141,8 @@ func TestLabelMoveLeavesLastChangedDate(t *testing.T) {
 	check(t, "after a put", w.clock.Now(), w.Secret("s").LastChangedDate)
 }
 
-// TestPromotionRace lets many promote from the same base; the label moves once.
-func TestPromotionRace(t *testing.T) {
+// TestOnlyOneOfManyPromotionsSucceeds lets many promote from the same base; the label moves once.
+func TestOnlyOneOfManyPromotionsSucceeds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")

@@ -10,7 +10,7 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-func TestEnvelope(t *testing.T) {
+func TestARequestThatAWSWouldNotAcceptIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", aws.String("x"), nil)
@@ -87,7 +87,7 @@ func TestErrorsDoNotQuoteValues(t *testing.T) {
 	}
 }
 
-func TestCalls(t *testing.T) {
+func TestEveryCallIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", aws.String("x"), nil)

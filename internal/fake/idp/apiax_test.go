@@ -33,7 +33,7 @@ func wantGrantDead(t *testing.T, what string, a answer, text string) {
 	}
 }
 
-func TestApiaxPasswordGrant(t *testing.T) {
+func TestApiaxAnswersAPasswordGrantAsDocumented(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")
@@ -69,7 +69,7 @@ func TestApiaxPasswordGrant(t *testing.T) {
 	}
 }
 
-func TestApiaxPasswordGrantRefused(t *testing.T) {
+func TestApiaxRefusesAWrongPasswordGrant(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")
@@ -140,7 +140,7 @@ func TestApiaxSessionMaxIsNotExtended(t *testing.T) {
 	}
 }
 
-func TestApiaxIdle(t *testing.T) {
+func TestAnApiaxSessionEndsWhenIdle(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	s.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.SSOIdle = time.Hour })
@@ -158,7 +158,7 @@ func TestApiaxIdle(t *testing.T) {
 	wantGrantDead(t, "idle", apiaxRefresh(t, s, token), "Token is not active")
 }
 
-func TestApiaxRevokeRefreshToken(t *testing.T) {
+func TestAReusedApiaxRefreshTokenEndsTheSession(t *testing.T) {
 	t.Parallel()
 	setUp := func(t *testing.T, reuse int) (s *fakeidp.Server, first string) {
 		s, _ = start(t, fakeidp.Options{})
@@ -195,7 +195,7 @@ func TestApiaxRevokeRefreshToken(t *testing.T) {
 	})
 }
 
-func TestApiaxLockout(t *testing.T) {
+func TestApiaxLocksAnAccountAfterWrongPasswords(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")
@@ -223,7 +223,7 @@ func TestApiaxLockout(t *testing.T) {
 	wantStatus(t, "a new password lifts it", apiaxLogin(t, s, "ann", s.Apiax().SetPassword("ann", "")), 200)
 }
 
-func TestApiaxAnswerOptions(t *testing.T) {
+func TestApiaxOptionsChangeTheAnswer(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")
@@ -248,7 +248,7 @@ func TestApiaxAnswerOptions(t *testing.T) {
 	}
 }
 
-func TestApiaxEndsOfSessions(t *testing.T) {
+func TestApiaxSessionsEndByLogoutAndByRevocation(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")
@@ -275,7 +275,7 @@ func TestApiaxEndsOfSessions(t *testing.T) {
 	wantGrantDead(t, "ended", apiaxRefresh(t, s, four), "Session not active")
 }
 
-func TestApiaxDiscovery(t *testing.T) {
+func TestApiaxMetadataNamesItsEndpoints(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	a := do(t, http.MethodGet, s.Apiax().RealmURL()+"/.well-known/openid-configuration", "")
@@ -287,7 +287,7 @@ func TestApiaxDiscovery(t *testing.T) {
 }
 
 // An offline session has no end but idling, and its refresh token tells none.
-func TestApiaxOfflineSession(t *testing.T) {
+func TestAnApiaxOfflineSessionEndsOnlyWhenIdle(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	pw := s.Apiax().SetPassword("ann", "")

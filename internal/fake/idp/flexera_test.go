@@ -28,7 +28,7 @@ func iam(t *testing.T, s *fakeidp.Server, method, path, body, bearer string) ans
 	return do(t, method, s.Flexera().APIURL("nam")+path, body, "Authorization", "Bearer "+bearer)
 }
 
-func TestFlexeraRefreshGrant(t *testing.T) {
+func TestFlexeraAnswersARefreshGrantAsDocumented(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	_, token := s.Flexera().AddRefreshToken("eu", "ann", fakeidp.FlexeraTokenOptions{})
@@ -51,7 +51,7 @@ func TestFlexeraRefreshGrant(t *testing.T) {
 	}
 }
 
-func TestFlexeraTokenRequestsRefused(t *testing.T) {
+func TestFlexeraRefusesAWrongTokenRequest(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	_, token := s.Flexera().AddRefreshToken("nam", "ann", fakeidp.FlexeraTokenOptions{})
@@ -91,7 +91,7 @@ func TestFlexeraTokenRequestsRefused(t *testing.T) {
 	wantStatus(t, "JSON body", ok, 200)
 }
 
-func TestFlexeraDeadGrantForms(t *testing.T) {
+func TestFlexeraAnswersADeadGrantInEveryKnownForm(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	for form, want := range map[fakeidp.FlexeraDeadGrant]struct {
@@ -107,7 +107,7 @@ func TestFlexeraDeadGrantForms(t *testing.T) {
 	}
 }
 
-func TestFlexeraRefreshTokenLife(t *testing.T) {
+func TestAFlexeraRefreshTokenLivesByItsCreationDate(t *testing.T) {
 	t.Parallel()
 	cut := time.Date(2026, time.March, 18, 0, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -146,7 +146,7 @@ func TestFlexeraRefreshTokenLife(t *testing.T) {
 	}
 }
 
-func TestFlexeraRotatingRefreshTokens(t *testing.T) {
+func TestFlexeraCanReplaceARefreshTokenAtEachUse(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	s.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.RotateRefreshTokens, o.ExpiresInString = true, true })
@@ -162,9 +162,9 @@ func TestFlexeraRotatingRefreshTokens(t *testing.T) {
 	}
 }
 
-// TestFlexeraServiceAccount walks through the vendor's service account page,
+// TestAFlexeraServiceAccountIsMadeAndItsClientReplaced walks through the vendor's service account page,
 // then through a client rotation.
-func TestFlexeraServiceAccount(t *testing.T) {
+func TestAFlexeraServiceAccountIsMadeAndItsClientReplaced(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	_, rt := s.Flexera().AddAdminRefreshToken("nam", 1105, "ann")
@@ -237,7 +237,7 @@ func TestFlexeraClientManagerRoleIsEnough(t *testing.T) {
 		"Authorization", "Bearer "+bearer, "X-Recipient-Public-Key", "k"), 400, "bad_request")
 }
 
-func TestFlexeraServiceAccountLimit(t *testing.T) {
+func TestFlexeraLimitsTheServiceAccounts(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	_, rt := s.Flexera().AddAdminRefreshToken("nam", 3, "ann")
@@ -254,7 +254,7 @@ func TestFlexeraServiceAccountLimit(t *testing.T) {
 	}
 }
 
-func TestFlexeraBearer(t *testing.T) {
+func TestFlexeraChecksTheBearerToken(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	id, rt := s.Flexera().AddRefreshToken("nam", "ann", fakeidp.FlexeraTokenOptions{})
@@ -280,7 +280,7 @@ func TestFlexeraBearer(t *testing.T) {
 	wantError(t, "expired", iam(t, s, http.MethodGet, path, "", short), 401, "unauthorized")
 }
 
-func TestFlexeraClientPropagation(t *testing.T) {
+func TestANewFlexeraClientWorksAfterAWhile(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	s.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.ClientPropagation = 2 * time.Second })
@@ -292,7 +292,7 @@ func TestFlexeraClientPropagation(t *testing.T) {
 	wantStatus(t, "revoked", flexeraClient(t, s, id, secret), 401)
 }
 
-func TestFlexeraRateLimit(t *testing.T) {
+func TestFlexeraLimitsRequestsPerMinute(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	s.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.RequestsPerMinute = 2 })
@@ -317,7 +317,7 @@ func TestFlexeraRateLimit(t *testing.T) {
 	wantStatus(t, "next minute", flexeraRefresh(t, s, "nam", rt), 200)
 }
 
-func TestFlexeraAdministration(t *testing.T) {
+func TestFlexeraRefusesAWrongAdministrationRequest(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	id, rt := s.Flexera().AddAdminRefreshToken("nam", 9, "ann")

@@ -44,7 +44,7 @@ func flexnet(t *testing.T) (s *fakeidp.Server, clk *clock, ann, bob, eve fno) {
 	return s, clk, as("ann"), as("bob"), as("eve", fakeidp.CreateImpersonatedToken, fakeidp.ManageUsers)
 }
 
-func TestFlexNetLifeOfAToken(t *testing.T) {
+func TestAFlexNetTokenIsMadeUsedAndRevoked(t *testing.T) {
 	t.Parallel()
 	s, clk, ann, bob, _ := flexnet(t)
 	a := ann.create("lambda-a", "NORMAL", "1d 2h", "ann")
@@ -92,7 +92,7 @@ func TestFlexNetLifeOfAToken(t *testing.T) {
 	wantStatus(t, "details of a deleted token", ann.call(http.MethodGet, "/uar/v1/token/lambda-a", ""), 404)
 }
 
-func TestFlexNetNames(t *testing.T) {
+func TestFlexNetRefusesAWrongTokenName(t *testing.T) {
 	t.Parallel()
 	s, _, ann, _, _ := flexnet(t)
 	for name, want := range map[string]int{
@@ -112,7 +112,7 @@ func TestFlexNetNames(t *testing.T) {
 	wantStatus(t, "other case, status by option", ann.create("FIVE5", "NORMAL", "30d", "ann"), 200)
 }
 
-func TestFlexNetExpiryStr(t *testing.T) {
+func TestFlexNetReadsAnExpiryText(t *testing.T) {
 	t.Parallel()
 	s, clk, ann, _, _ := flexnet(t)
 	s.FlexNet().Configure(func(o *fakeidp.FlexNetOptions) { o.MaxLife = 800 * day })
@@ -134,7 +134,7 @@ func TestFlexNetExpiryStr(t *testing.T) {
 	}
 }
 
-func TestFlexNetImpersonation(t *testing.T) {
+func TestAFlexNetTokenForAnotherUserNeedsPermission(t *testing.T) {
 	t.Parallel()
 	_, _, ann, _, eve := flexnet(t)
 	wantStatus(t, "without permission", ann.create("token-1", "IMPERSONATED", "30d", "bob"), 403)
@@ -149,7 +149,7 @@ func TestFlexNetImpersonation(t *testing.T) {
 	wantStatus(t, "malformed", eve.call(http.MethodPost, "/uar/v1/token", "{"), 400)
 }
 
-func TestFlexNetUpdate(t *testing.T) {
+func TestAFlexNetTokensExpiryCanBeUpdated(t *testing.T) {
 	t.Parallel()
 	s, clk, ann, bob, eve := flexnet(t)
 	value := ann.create("token-1", "NORMAL", "1h", "ann").get("tokenValue")
@@ -175,7 +175,7 @@ func TestFlexNetUpdate(t *testing.T) {
 	}
 }
 
-func TestFlexNetLists(t *testing.T) {
+func TestFlexNetListsTheTokensThatAUserMaySee(t *testing.T) {
 	t.Parallel()
 	_, _, ann, _, eve := flexnet(t)
 	ann.create("ann-1", "NORMAL", "30d", "ann")
@@ -230,7 +230,7 @@ func TestFlexNetLists(t *testing.T) {
 	}
 }
 
-func TestFlexNetMasksForeignTokens(t *testing.T) {
+func TestFlexNetMasksTheNamesOfForeignTokens(t *testing.T) {
 	t.Parallel()
 	_, _, ann, bob, eve := flexnet(t)
 	body := `{"accessToken":"` + ann.create("ann-1", "NORMAL", "30d", "ann").get("tokenValue") + `"}`
@@ -241,7 +241,7 @@ func TestFlexNetMasksForeignTokens(t *testing.T) {
 	}
 }
 
-func TestFlexNetCredentials(t *testing.T) {
+func TestFlexNetChecksUserNameAndPassword(t *testing.T) {
 	t.Parallel()
 	s, _, ann, bob, _ := flexnet(t)
 	value := ann.create("ann-1", "NORMAL", "30d", "ann").get("tokenValue")
@@ -267,7 +267,7 @@ func TestFlexNetCredentials(t *testing.T) {
 	}
 }
 
-func TestFlexNetBasePaths(t *testing.T) {
+func TestFlexNetServesTheConfiguredBasePaths(t *testing.T) {
 	t.Parallel()
 	s, _, ann, _, _ := flexnet(t)
 	prefixed := fno{t, s.FlexNet().PrefixedBaseURL(), ann.user, ann.password}

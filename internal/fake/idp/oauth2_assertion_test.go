@@ -38,7 +38,7 @@ func assert(t *testing.T, s *fakeidp.Server, token string, more ...string) answe
 	}, more...)...)
 }
 
-func TestOAuth2Assertion(t *testing.T) {
+func TestAClientAssertionIsChecked(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -93,7 +93,7 @@ func TestOAuth2Assertion(t *testing.T) {
 		"client_assertion_type", "x"), 400, "invalid_request")
 }
 
-func TestOAuth2AssertionAlgorithms(t *testing.T) {
+func TestOnlyTheAllowedAssertionAlgorithmsAreAccepted(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -23,7 +23,7 @@ const (
 	saml2Bearer   = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 )
 
-func TestOAuth2JWTBearer(t *testing.T) {
+func TestAJWTBearerGrantIsChecked(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,7 +66,7 @@ func TestOAuth2JWTBearer(t *testing.T) {
 	}
 }
 
-func TestOAuth2OtherGrants(t *testing.T) {
+func TestOtherGrantsAreAnswered(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	o := s.OAuth2()
@@ -88,7 +88,7 @@ func TestOAuth2OtherGrants(t *testing.T) {
 	try("no account", 400, "grant_type", "account_credentials")
 }
 
-func TestOAuth2DemandingClients(t *testing.T) {
+func TestAClientCanDemandJSONAndHeaders(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	o := s.OAuth2()
@@ -136,7 +136,7 @@ func TestOAuth2DemandingClients(t *testing.T) {
 	}
 }
 
-func TestOAuth2ReuseGrace(t *testing.T) {
+func TestASpentRefreshTokenWorksWithinItsReuseGrace(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	o := s.OAuth2()

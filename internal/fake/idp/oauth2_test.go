@@ -23,8 +23,8 @@ func oauth2Refresh(t *testing.T, s *fakeidp.Server, id, secret, token string, mo
 	return post(t, s.OAuth2().TokenURL(), pairs...)
 }
 
-// TestOAuth2WithTheReferenceClient lets golang.org/x/oauth2 make the requests.
-func TestOAuth2WithTheReferenceClient(t *testing.T) {
+// TestTheReferenceClientObtainsTokens lets golang.org/x/oauth2 make the requests.
+func TestTheReferenceClientObtainsTokens(t *testing.T) {
 	t.Parallel()
 	for auth, style := range map[string]oauth2.AuthStyle{
 		fakeidp.ClientSecretPost: oauth2.AuthStyleInParams, fakeidp.ClientSecretBasic: oauth2.AuthStyleInHeader,
@@ -63,7 +63,7 @@ func TestOAuth2WithTheReferenceClient(t *testing.T) {
 	}
 }
 
-func TestOAuth2ClientAuthentication(t *testing.T) {
+func TestAClientAuthenticatesOnlyAsRegistered(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	o := s.OAuth2()
@@ -123,7 +123,7 @@ func TestOAuth2ClientAuthentication(t *testing.T) {
 	wantError(t, "removed", do(t, http.MethodPost, o.TokenURL(), body, "Content-Type", form), 401, "invalid_client")
 }
 
-func TestOAuth2RefreshTokens(t *testing.T) {
+func TestASpentRefreshTokenEndsItsFamily(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	id, secret := s.OAuth2().AddClient(fakeidp.OAuth2Client{})
@@ -159,7 +159,7 @@ func TestOAuth2RefreshTokens(t *testing.T) {
 	wantError(t, "expired", oauth2Refresh(t, s, id, secret, last), 400, "invalid_grant")
 }
 
-func TestOAuth2GrantsAndScopes(t *testing.T) {
+func TestAClientGetsOnlyItsGrantsAndScopes(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	o := s.OAuth2()
@@ -199,7 +199,7 @@ func TestOAuth2GrantsAndScopes(t *testing.T) {
 	}
 }
 
-func TestOAuth2AnswerFormats(t *testing.T) {
+func TestOptionsChangeTheFormOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	o := s.OAuth2()
@@ -250,7 +250,7 @@ func TestOAuth2AnswerFormats(t *testing.T) {
 	}
 }
 
-func TestOAuth2Discovery(t *testing.T) {
+func TestMetadataNamesTheEndpoints(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	rfc8414 := s.URL() + "/.well-known/oauth-authorization-server/oauth2"

@@ -67,7 +67,7 @@ func TestRequestsAreRecordedInOrder(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestEachKindOfFaultBreaksTheAnswerAsItSays(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name      string
@@ -159,7 +159,7 @@ func TestHangEndsWithClientOrServer(t *testing.T) {
 	}
 }
 
-func TestFaultSelection(t *testing.T) {
+func TestAFaultAppliesOnlyToTheRequestsItSelects(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	id, secret := s.OAuth2().AddClient(fakeidp.OAuth2Client{})
@@ -219,9 +219,9 @@ func TestHookMayCallTheServer(t *testing.T) {
 	}
 }
 
-// TestCanaries logs into every provider and holds all secrets that crossed the
+// TestEverySecretOnTheWireIsListed logs into every provider and holds all secrets that crossed the
 // wire against the list.
-func TestCanaries(t *testing.T) {
+func TestEverySecretOnTheWireIsListed(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	_, frt := s.Flexera().AddRefreshToken("nam", "u", fakeidp.FlexeraTokenOptions{})
@@ -261,7 +261,7 @@ func TestCanaries(t *testing.T) {
 	}
 }
 
-func TestErrorsEchoAndDisturb(t *testing.T) {
+func TestErrorTextsMayRepeatWhatWasSent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name          string

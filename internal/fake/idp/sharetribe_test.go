@@ -19,7 +19,7 @@ func shareRefresh(t *testing.T, url, id, token string) answer {
 	return post(t, url, "client_id", id, "grant_type", "refresh_token", "refresh_token", token)
 }
 
-func TestSharetribeIntegration(t *testing.T) {
+func TestSharetribeIntegrationTokensAreRefreshed(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	id, secret := s.Sharetribe().AddIntegrationApp()
@@ -45,7 +45,7 @@ func TestSharetribeIntegration(t *testing.T) {
 	wantStatus(t, "after 180 days", shareRefresh(t, url, id, b.get("refresh_token")), 401)
 }
 
-func TestSharetribeRefreshTokenOptions(t *testing.T) {
+func TestSharetribeOptionsDecideOnTheReuseOfARefreshToken(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name        string
@@ -83,7 +83,7 @@ func TestSharetribeRefreshTokenOptions(t *testing.T) {
 	}
 }
 
-func TestSharetribeUserAndTrusted(t *testing.T) {
+func TestASharetribeUserTokenIsExchangedForATrustedOne(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	id, secret := s.Sharetribe().AddMarketplaceApp()
@@ -118,7 +118,7 @@ func TestSharetribeUserAndTrusted(t *testing.T) {
 	wantStatus(t, "exchange after it", exchange(id, secret, again.get("access_token")), 200)
 }
 
-func TestSharetribeRequestsRefused(t *testing.T) {
+func TestSharetribeRefusesAWrongRequest(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	st := s.Sharetribe()
@@ -163,7 +163,7 @@ func TestSharetribeRequestsRefused(t *testing.T) {
 	wantStatus(t, "deprecated host", do(t, http.MethodPost, st.MarketAuthURL(), body, "Content-Type", form), 200)
 }
 
-func TestSharetribeRevoke(t *testing.T) {
+func TestSharetribeRevokesARefreshToken(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	id, secret := s.Sharetribe().AddIntegrationApp()
@@ -182,7 +182,7 @@ func TestSharetribeRevoke(t *testing.T) {
 	wantStatus(t, "removed application", integLogin(t, s, id, secret), 401)
 }
 
-func TestSharetribeProbe(t *testing.T) {
+func TestSharetribesAPIChecksTheToken(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	s.Sharetribe().Configure(func(o *fakeidp.SharetribeOptions) { o.AccessLife = 5 * time.Minute })

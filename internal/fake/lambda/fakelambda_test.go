@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestInvokeAnswers(t *testing.T) {
+func TestOneProcessAnswersOneInvocationAfterAnother(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{Env: []string{"COLOUR=blue", "AWS_REGION=eu-west-1"}})
 
@@ -89,7 +89,7 @@ func TestEnvironmentIsLambdasAndTheOptions(t *testing.T) {
 	}
 }
 
-func TestInvokeFails(t *testing.T) {
+func TestAFailedInvocationIsReportedAsByLambda(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		do, text string
@@ -199,7 +199,7 @@ func TestTimeoutKillsTheProcess(t *testing.T) {
 	}
 }
 
-func TestInitFails(t *testing.T) {
+func TestAFailedStartIsReportedAsByLambda(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		init    string
@@ -290,7 +290,7 @@ func TestWritersReceiveTheirStream(t *testing.T) {
 	}
 }
 
-func TestRuntimeAPIRefusesWhatIsOutOfTurn(t *testing.T) {
+func TestTheRuntimeAPIRefusesARequestOutOfTurn(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{})
 
@@ -304,7 +304,7 @@ func TestRuntimeAPIRefusesWhatIsOutOfTurn(t *testing.T) {
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestAWrongOptionIsRefusedAtTheStart(t *testing.T) {
 	t.Parallel()
 	plain := filepath.Join(t.TempDir(), "bootstrap")
 	if err := os.WriteFile(plain, []byte("not executable"), 0o600); err != nil {

@@ -31,7 +31,7 @@ func barrier(t *testing.T, n int) (url string, arrived <-chan struct{}) {
 	return server.URL, arrivals
 }
 
-func TestConcurrency(t *testing.T) {
+func TestConcurrentInvocationsHaveTheirOwnProcesses(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{Concurrency: 2})
 	url, _ := barrier(t, 2)
@@ -52,7 +52,7 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-func TestInvocationsQueue(t *testing.T) {
+func TestInvocationsBeyondTheConcurrencyWait(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{})
 	var mu sync.Mutex
@@ -72,7 +72,7 @@ func TestInvocationsQueue(t *testing.T) {
 	}
 }
 
-func TestKill(t *testing.T) {
+func TestAKilledProcessIsReplaced(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{})
 	before, _ := describe(t, f, "")
@@ -101,7 +101,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func TestInvokeIsGivenUp(t *testing.T) {
+func TestAnInvocationEndsWithItsContextOrTheFunction(t *testing.T) {
 	t.Parallel()
 	t.Run("by its context", func(t *testing.T) {
 		t.Parallel()

@@ -55,7 +55,7 @@ func post(t *testing.T, s *Server, name, body string, header map[string]string) 
 	return reply{resp.StatusCode, resp.Header, string(got)}
 }
 
-func TestServerInvokes(t *testing.T) {
+func TestTheServerInvokesAsTheAPIDoes(t *testing.T) {
 	t.Parallel()
 	s := serve(t, start(t, Options{}))
 	const logEvent = `{"do":"log"}`

@@ -34,7 +34,7 @@ func code(err error) string {
 	return ""
 }
 
-func TestDescribeStacks(t *testing.T) {
+func TestStacksAreDescribedByNameAndPage(t *testing.T) {
 	t.Parallel()
 	s, config := start(t)
 	for _, name := range []string{"a", "b", "c"} {
@@ -76,7 +76,7 @@ func TestDescribeStacks(t *testing.T) {
 	}
 }
 
-func TestCallerIdentity(t *testing.T) {
+func TestTheCallersAccountIsTold(t *testing.T) {
 	t.Parallel()
 	_, config := start(t)
 	out, err := sts.NewFromConfig(config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
@@ -90,7 +90,7 @@ func TestCallerIdentity(t *testing.T) {
 	}
 }
 
-func TestRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestAnUnknownRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	_, config := start(t)
 	for body, want := range map[string]string{

@@ -76,7 +76,7 @@ var breakages = []breakage{
 
 // Whatever call a run is broken at, the function goes on issuing tokens, and
 // another run ends on one service account with at most two clients.
-func TestBrokenAtEachCall(t *testing.T) {
+func TestAMoveThatBreaksAtAnyCallCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	for _, b := range breakages {
 		t.Run(b.name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func brokenAt(t *testing.T, b breakage, n int) (reached bool) {
 
 // A secret that cannot be stored is of no use to anybody: the client is deleted
 // again, or named if that fails too.
-func TestClientNotStored(t *testing.T) {
+func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 	t.Parallel()
 	down := func(w *world) {
 		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Skip: 1, Code: "InternalServiceError"})
@@ -163,7 +163,7 @@ func TestClientNotStored(t *testing.T) {
 }
 
 // A credential that somebody stores meanwhile is not overwritten.
-func TestStoredMeanwhile(t *testing.T) {
+func TestACredentialStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Times: 1, Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) {
@@ -180,7 +180,7 @@ func TestStoredMeanwhile(t *testing.T) {
 }
 
 // A label that cannot be taken off is told, and the next run takes it off.
-func TestLabelLeft(t *testing.T) {
+func TestALabelThatCannotBeRemovedIsRemovedByTheNextRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := &fakeaws.Fault{Operation: "UpdateSecretVersionStage", Skip: 1, Code: "AccessDeniedException"}
@@ -195,7 +195,7 @@ func TestLabelLeft(t *testing.T) {
 }
 
 // AWSCURRENT that was moved back can be moved again.
-func TestMovedBack(t *testing.T) {
+func TestACredentialThatWasMovedBackCanBeMovedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.check(w.run(standard...), exitDone, "", "")
@@ -214,7 +214,7 @@ func TestMovedBack(t *testing.T) {
 
 // An interrupt while the client is being made ends the run after its secret is
 // stored.
-func TestInterrupted(t *testing.T) {
+func TestAnInterruptedMoveEndsAfterItsSecretIsStored(t *testing.T) {
 	t.Parallel()
 	for path, wantClients := range map[string]int{"/clients": 1, "/access-rules/grant": 0} {
 		w := newWorld(t)

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestMove(t *testing.T) {
+func TestAConnectionMovesOntoAServiceAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Run(issue.Event{}) // a session exists, opened by the refresh token
@@ -64,7 +64,7 @@ func TestMove(t *testing.T) {
 
 // A second run makes nothing and writes nothing, whether the user's token still
 // lives or not.
-func TestMoveAgain(t *testing.T) {
+func TestASecondMoveChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.check(w.run(standard...), exitDone, "", "")
@@ -104,7 +104,7 @@ func refreshTokenIDs(w *world) []string {
 	return listRefreshTokens(w.t, w.IDP.Flexera().APIURL("eu"), access)
 }
 
-func TestNo(t *testing.T) {
+func TestAnOperatorWhoDeclinesChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.answer("n", standard...)
@@ -118,7 +118,7 @@ func TestNo(t *testing.T) {
 
 // A client that needs a while until the token endpoint knows it is waited for;
 // until it is proven, no function meets it.
-func TestPropagation(t *testing.T) {
+func TestAMoveWaitsUntilTheNewClientWorks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.IDP.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.ClientPropagation = 20 * time.Second })
@@ -141,7 +141,7 @@ func TestPropagation(t *testing.T) {
 
 // Should Flexera begin to rotate refresh tokens, the one that comes back is
 // kept, even if the operator then says no.
-func TestRotatedRefreshToken(t *testing.T) {
+func TestARefreshTokenThatComesBackIsStoredEvenAfterANo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.IDP.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.RotateRefreshTokens = true })
@@ -155,7 +155,7 @@ func TestRotatedRefreshToken(t *testing.T) {
 }
 
 // A question that was open for an hour needs a new access token.
-func TestLongQuestion(t *testing.T) {
+func TestAnAnswerAfterAnHourGetsANewAccessToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.IDP.Inject(&fakeidp.Fault{Path: "/roles", Times: 1, Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(50 * time.Minute) }})
@@ -164,7 +164,7 @@ func TestLongQuestion(t *testing.T) {
 }
 
 // The credential serves another connection too, which is told and moves with it.
-func TestSharedCredential(t *testing.T) {
+func TestAConnectionThatSharesTheCredentialIsNamedAndMovesToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Declare("flexera-two", map[string]any{"provider": "flexera", "credential": secretName, "settings": w.settings})
@@ -173,7 +173,7 @@ func TestSharedCredential(t *testing.T) {
 }
 
 // A dry run shows the plan and the commands, and changes nothing.
-func TestDryRun(t *testing.T) {
+func TestADryRunShowsThePlanAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var out bytes.Buffer

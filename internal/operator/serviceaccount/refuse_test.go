@@ -51,7 +51,7 @@ func listRefreshTokens(t *testing.T, api string, access redact.Secret) []string 
 }
 
 // Each of these is refused before anything is changed.
-func TestRefused(t *testing.T) {
+func TestEveryRefusalComesBeforeAnyChange(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestNothingStored(t *testing.T) {
+func TestAnEmptyCredentialIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.AWS.CreateSecret("evertoken/empty/credential", nil, nil)
@@ -142,7 +142,7 @@ func TestNothingStored(t *testing.T) {
 
 // A client in the credential that is not the account's: one that lives is left
 // alone, one that is dead gives way.
-func TestForeignClient(t *testing.T) {
+func TestAForeignClientIsReplacedOnlyIfDead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.IDP.Flexera()
@@ -156,7 +156,7 @@ func TestForeignClient(t *testing.T) {
 
 // A client of the account beside the refresh token is used, and the refresh
 // token, which would go before it, is taken out.
-func TestClientBesideRefreshToken(t *testing.T) {
+func TestAClientStoredWithARefreshTokenIsUsed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.IDP.Flexera()
@@ -177,7 +177,7 @@ func TestClientBesideRefreshToken(t *testing.T) {
 }
 
 // A wrong secret of a client that exists: it is named.
-func TestWrongSecret(t *testing.T) {
+func TestAClientWithAWrongSecretIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.IDP.Flexera()
@@ -190,7 +190,7 @@ func TestWrongSecret(t *testing.T) {
 }
 
 // Each privilege that is missing is named.
-func TestPrivileges(t *testing.T) {
+func TestEveryMissingPrivilegeIsNamed(t *testing.T) {
 	t.Parallel()
 	for path, privilege := range map[string]string{
 		"GET /service-accounts":      "iam:service_account:index",
