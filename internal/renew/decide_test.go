@@ -161,6 +161,8 @@ func TestDecideByTheSession(t *testing.T) {
 		{"refresh token of 25m, before its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15*m - 1, fresh},
 		{"refresh token of 25m, in its last two heartbeats", with(alive(24*h), refresh(0, 25*m)), 15 * m, ending},
 		{"refresh token ending within the floor", with(alive(24*h), refresh(0, 12*m)), 3 * m, within(Decision{Reason: reasonFloor})},
+		{"used by an earlier renewal, in its last third", with(alive(24*h), refresh(-m, 6*h)), 4*h - m, ending},
+		{"used by an earlier renewal, before its last third", with(alive(24*h), refresh(-m, 6*h)), 4*h - m - 1, fresh},
 		{"end of the refresh token not told", with(alive(24*h), func(f *Facts) { f.RefreshedAt = t0 }), 13 * h, fresh},
 		{"session two weeks less a day old", with(alive(24*h), session(-312*h)), 20 * m, remint},
 		{"session not yet so old", with(alive(24*h), session(-311*h)), 20 * m, fresh},
@@ -370,6 +372,28 @@ func TestRenewAfterIsWithinTheTokensLife(t *testing.T) {
 			t.Fatalf("renew_after %s is after expires_at %s", at, f.Token.ExpiresAt)
 		}
 	})
+}
+
+// In the first two heartbeats after a token's death every run tries, whatever the
+// connection's name chooses afterwards.
+func TestBackOffBeginsAfterTwoHeartbeats(t *testing.T) {
+	t.Parallel()
+	waits := 0
+	for i := range 20 {
+		f := alive(h)
+		f.Name = fmt.Sprint("connection-", i)
+		for _, after := range []time.Duration{0, 5 * m, 10*m - 1} {
+			if f.Now = t0.Add(h + after); !f.backOffOver() {
+				t.Errorf("%s waits %s after the end", f.Name, after)
+			}
+		}
+		if f.Now = t0.Add(h + 10*m); !f.backOffOver() {
+			waits++
+		}
+	}
+	if waits == 0 {
+		t.Error("no connection waits at the third heartbeat")
+	}
 }
 
 // A token that has died is tried in the first two heartbeats and then in every

@@ -216,7 +216,10 @@ func TestALabelHoldsWholeSentencesOfAHint(t *testing.T) {
 			t.Errorf("a hint of %d characters: a label of %d", length, len(label))
 		}
 	}
-	if label := answerLabel(answer{status: 401, hint: "One. T\u0142o. Three."}, keyA); !strings.HasSuffix(label, "|One.") {
-		t.Errorf("a label that AWS does not take: %s", label)
+	for second, taken := range map[string]bool{"Two ~.": true, "Two\n.": false, "Two\x1f.": false, "Two\x7f.": false, "Tw\u00f3.": false} {
+		label := answerLabel(answer{status: 401, hint: "One. " + second}, keyA)
+		if got := strings.HasSuffix(label, second); got != taken || !taken && !strings.HasSuffix(label, "|One.") {
+			t.Errorf("%q: %q", second, label)
+		}
 	}
 }
