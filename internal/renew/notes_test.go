@@ -72,6 +72,9 @@ func TestNotesSayWhatMayBeSentAgainAndWhen(t *testing.T) {
 		{"a password unsure three times that worked", memory{unsure: 3, last: at}, 39 * m, true, true, true, false},
 		{"a client unsure three times", memory{unsure: 3, last: at}, 39 * m, false, false, true, false},
 		{"unsure six times", memory{unsure: 6, last: at}, 16*h - m - 1, false, false, false, false},
+		{"unsure seven times, a moment earlier", memory{unsure: 7, last: at}, 4*h + m - 1, false, false, false, false},
+		{"refused today and unsure since", memory{rejected: "20261121", unsure: 1, last: at}, 8*h - 1, false, false, false, false},
+		{"refused yesterday and unsure six times", memory{rejected: "20261120", unsure: 6, last: at}, 16*h - m - 1, false, false, false, false},
 		{"unsure seven times", memory{unsure: 7, last: at}, 4*h + m, false, false, true, false},
 	} {
 		now := trial{now: at.Add(tt.after), password: tt.password, worked: tt.worked}
@@ -80,6 +83,27 @@ func TestNotesSayWhatMayBeSentAgainAndWhen(t *testing.T) {
 		}
 		if got := tt.m.over(now); got != tt.over {
 			t.Errorf("%s: over = %t", tt.name, got)
+		}
+	}
+}
+
+// What two versions tell of one grant is told as one: the later day, the later count, and
+// the first answer that there is.
+func TestWhatTwoVersionsTellIsMerged(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+	one, two := &answer{status: 400}, &answer{status: 500}
+	early := memory{rejected: "20261120", unsure: 5, last: at, answer: one}
+	late := memory{rejected: "20261121", unsure: 2, last: at.Add(h), answer: two}
+	for _, tt := range []struct{ a, b, want memory }{
+		{early, late, memory{"20261121", 2, at.Add(h), one}},
+		{late, early, memory{"20261121", 2, at.Add(h), two}},
+		{memory{}, early, early},
+		{early, memory{}, early},
+		{memory{rejected: "20261120"}, memory{answer: two}, memory{rejected: "20261120", answer: two}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.a.merge(tt.b), cmp.AllowUnexported(memory{}, answer{})); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 }
@@ -138,6 +162,12 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rejections that go (-want +got):\n%s", diff)
 	}
+	for range labels { // in whatever order AWS lists them
+		labels = append(labels[1:], labels[0])
+		if diff := cmp.Diff(want, surplus(labels, keyB, "20261121")); diff != "" {
+			t.Errorf("rejections that go, of %q (-want +got):\n%s", labels, diff)
+		}
+	}
 	var passwords []string
 	for i := range 9 {
 		passwords = append(passwords, fmt.Sprintf("EVERTOKEN_REJECTED_2026112%d_password_0000000%d", i, i))
@@ -155,6 +185,17 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	slices.Sort(got)
 	if len(got) != 2 || !strings.HasSuffix(got[1], "_refresh_token_00000000") || !strings.Contains(got[0], ".refresh_token_00000000.") {
 		t.Errorf("of what is unsure %q go", got)
+	}
+	mixed := []string{unsureLabel(1, at, "password_0000000a"), unsureLabel(1, at.Add(2*m), "token_0000000a")}
+	for i := range 3 {
+		mixed = append(mixed, unsureLabel(1, at.Add(time.Duration(i+3)*m), key(fmt.Sprintf("refresh_token_0000000%d", i))))
+	}
+	for range mixed {
+		mixed = append(mixed[1:], mixed[0])
+		got := surplus(mixed, keyA, "20261121")
+		if len(got) != 2 || !strings.HasSuffix(got[0], "_refresh_token_00000000") || !strings.HasSuffix(got[1], "_refresh_token_00000001") {
+			t.Errorf("of %q %q go", mixed, got)
+		}
 	}
 	for i := range passwords {
 		passwords[i] = unsureLabel(1, at, key(fmt.Sprintf("token_0000000%d", i)))
