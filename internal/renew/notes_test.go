@@ -221,6 +221,11 @@ func TestWhatAFailureSaysOfWhatWasSent(t *testing.T) {
 		{"a password, 429", password, exchange.Error{Class: exchange.Misconfigured, Status: 429}, false, passing},
 		{"a password, throttled in a 400", password, exchange.Error{Class: exchange.Throttled, Status: 400}, false, passing},
 		{"a password, a passing cause in a 400", password, exchange.Error{Class: exchange.Transient, Status: 400}, false, passing},
+		{"a password, 500", password, exchange.Error{Class: exchange.Transient, Status: 500}, true, unsure},
+		{"a password, 499", password, exchange.Error{Class: exchange.Transient, Status: 499}, true, passing},
+		{"a password, 400 in unknown words", password, exchange.Error{Class: exchange.Misconfigured, Status: 400, Unsure: true}, true, refused},
+		{"a password, 399", password, exchange.Error{Class: exchange.Misconfigured, Status: 399}, true, unsure},
+		{"a password, dead in a 429", password, exchange.Error{Class: exchange.CredentialDead, Status: 429}, false, refused},
 		{"a password, 503", password, exchange.Error{Class: exchange.Transient, Status: 503}, true, unsure},
 		{"a password, dead in a 503", password, exchange.Error{Class: exchange.CredentialDead, Status: 503}, true, unsure},
 		{"a password, dead in a 200", password, exchange.Error{Class: exchange.CredentialDead, Status: 200}, false, refused},
@@ -239,6 +244,10 @@ func TestWhatAFailureSaysOfWhatWasSent(t *testing.T) {
 		{"a refresh token that never worked, unknown words", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 400, Unsure: true}, false, unsure},
 		{"a seed, its client refused", seed, exchange.Error{Class: exchange.CredentialDead, Status: 401}, false, refused},
 		{"a seed that survives, unknown words", reusable, exchange.Error{Class: exchange.Misconfigured, Status: 401, Unsure: true}, true, refused},
+		{"a refresh token, unknown words in a 410", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 410, Unsure: true}, true, refused},
+		{"a refresh token, unknown words in a 422", exchange.Refresh, exchange.Error{Class: exchange.Misconfigured, Status: 422, Unsure: true}, true, refused},
+		{"a refresh token, dead in a 429", exchange.Refresh, exchange.Error{Class: exchange.GrantDead, Status: 429}, false, refused},
+		{"a client that was lost", client, exchange.Error{Class: exchange.Transient, Lost: true}, true, passing},
 		{"an answer that cannot be used", client, exchange.Error{Class: exchange.Misconfigured, Status: 200, Unusable: true}, true, unsure},
 	} {
 		if got := judge(tt.grant, &tt.x, tt.worked); got != tt.want {

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +49,9 @@ func newStored(t *testing.T, s credential.Session) *stored {
 	w.Secrets = secrets.NewStore(secretsmanager.NewFromConfig(c), nil)
 	w.Parameters = secrets.NewParameters(ssm.NewFromConfig(c))
 	w.Sleep = func(context.Context, time.Duration) error { return nil }
+	w.Log = slog.New(slog.DiscardHandler)
 	w.conn.Credential, w.conn.Session, w.conn.Token = credentialID, sessionID, tokenID
+	w.session.Secrets, w.session.Parameters, w.session.Wait, w.session.ID = w.Secrets, w.Parameters, w.Sleep, sessionID
 	w.now = at
 	old, session := both, s.Encode().Reveal()
 	server.CreateSecret(credentialID, &old, nil)
