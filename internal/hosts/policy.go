@@ -28,6 +28,8 @@ type Policy struct {
 	Loopback bool
 	// Secret is the name of the credential's secret, for [Refused.Remedy].
 	Secret string
+	// Connection is the name of the connection, for [Refused.Remedy].
+	Connection string
 }
 
 // Refused says why Evertoken does not send a credential to a host, and how to allow it.
@@ -145,19 +147,23 @@ func (p Policy) refuse(t target) *Refused {
 	if secret == "" {
 		secret = "<credential>"
 	}
-	command := "aws secretsmanager put-secret-value " +
-		"--secret-id " + secret + " --secret-string file://credential.json"
+	store := "`aws secretsmanager put-secret-value --secret-id " + secret +
+		" --secret-string file://credential.json`"
+	if p.Connection != "" {
+		store = "`evertoken credential " + p.Connection + " --credential credential.json`, or " + store
+	}
 	if len(p.Bound) > 0 {
-		r.Problem = `the credential may not be sent to ` + entry + `: its own member "hosts" does not name it`
-		r.Remedy = "If " + entry + ` is right, add it to "hosts" in the credential's document ("hosts":"` +
-			p.Bound.With(entry).String() + `") and store that: ` + command + "."
+		r.Problem = `the credential may not be sent to ` + entry +
+			`: its own member "hosts" does not name it`
+		r.Remedy = "If " + entry + ` is right, add it to "hosts" in the credential's document (` +
+			`"hosts":"` + p.Bound.With(entry).String() + `") and store that: ` + store + "."
 		return r
 	}
 	r.Problem = "the credential may not be sent to " + entry + ", which is neither the " +
 		"provider's own host nor allowed"
-	r.Remedy = "If " + entry + ` is right, allow it in one of two ways. For this credential alone, add "hosts":["` + entry +
-		`"] to its document and store that: ` + command +
-		". For every credential without \"hosts\", deploy the stack with " +
+	r.Remedy = "If " + entry + ` is right, allow it in one of two ways. ` +
+		`For this credential alone, add "hosts":["` + entry + `"] to its document and store that: ` +
+		store + `. For every credential without "hosts", deploy the stack with ` +
 		`--parameter-overrides "AllowedHosts=` + p.Allowed.With(entry).String() + `".`
 	return r
 }

@@ -151,7 +151,7 @@ func newBase(c connection.Connection, o Options) base {
 	return base{name: c.Name, client: o.Client, now: o.Now, http: o.AllowLoopbackHTTP,
 		destinations: hosts.Policy{
 			Vendor: vendorHosts[c.Provider], Allowed: o.AllowedHosts, Loopback: o.AllowLoopbackHTTP,
-			Secret: c.SecretName(c.Credential),
+			Secret: c.SecretName(c.Credential), Connection: c.Name,
 		}, probeURL: c.Probe.URL}
 }
 

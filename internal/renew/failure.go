@@ -98,15 +98,15 @@ func awsFailure(document, name string, err error) *Stopped {
 		s.Hint = "Allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document +
 			", and check that the key is enabled."
 	case secrets.ErrDeleted:
-		s.Hint = "If it is marked for deletion, restore it: `aws secretsmanager restore-secret --secret-id " + name + "`."
+		s.Hint = "If it is marked for deletion, restore it: `aws secretsmanager restore-secret --secret-id " + name + "`. The next run then goes on by itself."
 	case secrets.ErrBinary:
-		s.Hint = "Store it again with --secret-string."
+		s.Hint = "Store the same document again as text: `aws secretsmanager put-secret-value --secret-id " + name + " --secret-string file://" + strings.ReplaceAll(document, " ", "-") + ".json`."
 	case secrets.ErrVersionLimit:
-		s.Hint = "The secret has 100 versions younger than 24 hours, or 20 labels. Wait until the oldest are a day old."
+		s.Hint = "The " + document + " " + name + " has 100 versions younger than 24 hours, or 20 labels on its versions. Evertoken tries again when the oldest version is a day old. See what writes it: `aws secretsmanager list-secret-version-ids --secret-id " + name + " --include-deprecated`."
 	case secrets.ErrThrottled:
-		s.Class = exchange.Throttled
+		s.Class, s.Hint = exchange.Throttled, "AWS limits the account's requests, and Evertoken tries again in the next run. If this lasts, look for what else calls Secrets Manager in this account and Region."
 	case secrets.ErrTransient, secrets.ErrConflict, secrets.ErrLabelMoved:
-		s.Class = exchange.Transient
+		s.Class, s.Hint = exchange.Transient, "Evertoken tries again in the next run, and you need to do nothing unless this lasts."
 	}
 	return s
 }
@@ -196,13 +196,13 @@ func asExchange(err error) *exchange.Error {
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: err.Error()}
 }
 
-// putCommand is the command, in backticks, with which a person stores a value
-// without leaving it in the shell's history.
+// putCommand are the commands, in backticks, with which a person stores the
+// connection's credential.
 func putCommand(c connection.Connection) string {
-	return "`aws secretsmanager put-secret-value --secret-id " + c.SecretName(c.Credential) + " --secret-string file://credential.json`"
+	return connection.StoreCommands(c.Name, c.SecretName(c.Credential))
 }
 
 // forceHint says how an operator makes a run try a connection at once.
 func (r *renewal) forceHint() string {
-	return `invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
+	return "run `evertoken renew " + r.conn.Name + "`" + ` or invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
 }

@@ -173,7 +173,7 @@ func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 		}
 		for _, label := range labels {
 			if err := k.drop(ctx, label, id); err != nil {
-				k.Hint("The label of an earlier version could not be removed: " + err.Error())
+				k.Hint("A label on an earlier version of the session could not be removed, which does no harm and which a later run tries again: " + err.Error())
 			}
 		}
 	}
@@ -229,7 +229,7 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 			return err
 		}
 	}
-	k.Hint("The answer to an earlier exchange was lost.")
+	k.Hint("The answer to an earlier exchange was lost. Evertoken looks for a session that was stored elsewhere, and else follows the provider's rule for a lost answer (docs/reliability.md). You need to do nothing unless this connection fails.")
 	return nil
 }
 
@@ -243,7 +243,7 @@ func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 		return err
 	}
 	k.beside = true
-	k.Hint("Another run has the claim, or left it. Evertoken opens a new session, because the token is about to die.")
+	k.Hint("Another run has the claim, or left it. Evertoken opens a new session, because the token is about to die, and you need to do nothing.")
 	return nil
 }
 

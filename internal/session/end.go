@@ -46,7 +46,7 @@ func (k *Keeper) Sending(ctx context.Context) error {
 func (k *Keeper) Unchanged(ctx context.Context) {
 	if k.claimed && k.doubt.n > 0 {
 		if err := k.drop(ctx, k.doubt.label, k.version.ID); err != nil {
-			k.Hint("Evertoken could not remove the note of an earlier lost answer: " + err.Error() + ".")
+			k.Hint("Evertoken could not remove the note of an earlier lost answer, and the next renewal removes it: " + err.Error() + ".")
 		}
 		k.doubt, k.bumped = note{}, false
 	}

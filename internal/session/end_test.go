@@ -48,7 +48,7 @@ func TestReleaseGivesTheClaimBack(t *testing.T) {
 		if k.Claimed() {
 			t.Errorf("%s: still claimed", tt.name)
 		}
-		if len(w.hints) > 0 && w.hints[0] != "The answer to an earlier exchange was lost." {
+		if len(w.hints) > 0 && !strings.HasPrefix(w.hints[0], "The answer to an earlier exchange was lost. Evertoken looks for ") {
 			t.Errorf("%s: %s", tt.name, w.hints)
 		}
 		if !w.keeperCanClaim() {

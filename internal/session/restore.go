@@ -89,7 +89,7 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 		return false, unsent(err)
 	}
 	k.stands(doc, id, value)
-	k.Hint("Evertoken restored the session from the rescue parameter.")
+	k.Hint("Evertoken restored the session from the rescue parameter " + k.Rescue + ", and you need to do nothing.")
 	k.rescued = true
 	return true, nil
 }
@@ -170,7 +170,7 @@ func (k *Keeper) deleteRescue(ctx context.Context) {
 	k.rescued = false
 	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) })
 	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
-		k.Hint("Evertoken stored the session from the rescue parameter, but could not delete the parameter: " + err.Error())
+		k.Hint("Evertoken stored the session from the rescue parameter, but could not delete the parameter " + k.Rescue + ", which does no harm: " + err.Error())
 	}
 }
 
@@ -205,7 +205,7 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from .
 	if err := k.exclusive(k.move(ctx, secrets.Current, v.ID, k.version.ID)); err != nil {
 		return false, err
 	}
-	k.Hint("Evertoken found a newer session under " + label + " and made it current.")
+	k.Hint("Evertoken found a newer session under " + label + " and made it current, and you need to do nothing.")
 	v.Labels = append(slices.Clone(d.Labels[v.ID]), secrets.Current)
 	claimed := k.claimed
 	k.Use(v)
