@@ -98,6 +98,9 @@ type addition struct {
 	waysDoc   way
 }
 
+// correctFlags is what to do about a declaration that the flags make.
+const correctFlags = "Nothing was stored. Correct it with --set or --member, then run this again."
+
 func (a *app) add(ctx context.Context, name string, o addOptions) error {
 	if !connection.ValidName(name) {
 		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits "+
@@ -105,7 +108,7 @@ func (a *app) add(ctx context.Context, name string, o addOptions) error {
 			"%q cannot be a connection's name", name)
 	}
 	if o.language != "" && readers[o.language] == "" {
-		return usage("", "--reader must be one of %s", strings.Join(languages(), ", "))
+		return usage("Give one of "+strings.Join(languages(), ", ")+".", "--reader has no such language")
 	}
 	x := &addition{app: a, o: o, name: name, states: map[string]held{}}
 	for _, step := range []func(context.Context) error{x.find, x.declare, x.examine, x.obtain} {
@@ -162,7 +165,7 @@ func (x *addition) declare(context.Context) error {
 		for _, d := range connection.Load(all, x.rules(x.path, x.aws.region)) {
 			if d.Name == x.name {
 				if d.Err != nil {
-					return usage("", "%w", d.Err)
+					return usage(correctFlags, "%w", d.Err)
 				}
 				x.conn = d.Connection
 			}
@@ -170,7 +173,7 @@ func (x *addition) declare(context.Context) error {
 	}
 	p, err := x.provider(x.conn)
 	if err != nil {
-		return usage("", "%w", err)
+		return usage(correctFlags, "%w", err)
 	}
 	x.session = p.Traits().Session == exchange.RequiredSession
 	x.hosts = hostsOf(x.conn, p.Host())
@@ -217,7 +220,8 @@ func (x *addition) examine(ctx context.Context) error {
 // shares reports whether another connection has the same credential.
 func (x *addition) shares(doc document) bool {
 	for _, d := range x.all.declared {
-		if d.Err == nil && d.Name != x.name && connection.SecretName(d.Connection.Credential) == doc.name() {
+		uses := connection.SecretName(d.Connection.Credential) == doc.name()
+		if d.Err == nil && d.Name != x.name && uses {
 			return true
 		}
 	}
@@ -311,7 +315,8 @@ func (x *addition) provide(ctx context.Context, ch changes, d document) error {
 	}
 	store := d.role == "credential" && x.given
 	if !h.exists {
-		s := newSecret{name: d.name(), keyARN: x.stack.keyARN, tags: map[string]string{parameterTag: x.parameter}}
+		s := newSecret{name: d.name(), keyARN: x.stack.keyARN,
+			tags: map[string]string{parameterTag: x.parameter}}
 		if store {
 			s.value = x.content()
 		}

@@ -65,7 +65,8 @@ func (a *app) askCredential(w way, getIt string) (credential.Credential, error) 
 			value = value.Trim()
 		}
 		if value.IsZero() {
-			return doc, usage("", "the credential's %s is missing: nothing was changed", m)
+			return doc, usage("Run this again and give it.",
+				"the credential's %s is missing: nothing was changed", m)
 		}
 		doc = doc.With(m, value)
 	}
@@ -80,7 +81,8 @@ func (p *prompter) fromFile(member string) (redact.Secret, error) {
 	}
 	text, err := os.ReadFile(strings.TrimSpace(name))
 	if err != nil {
-		return redact.Secret{}, usage("", "the file of the %s cannot be read", member)
+		return redact.Secret{}, usage("Check the file's name and your rights to it, then run this again.",
+			"the file of the %s cannot be read", member)
 	}
 	return redact.New(string(text)), nil
 }
@@ -112,7 +114,9 @@ func hostsOf(c connection.Connection, endpoint string) []string {
 	add(endpoint)
 	var settings map[string]json.RawMessage
 	if json.Unmarshal(c.Settings, &settings) == nil {
-		for _, name := range []string{"login_url", "api_url", "token_url", "issuer", "base_url", "auth_url"} {
+		for _, name := range []string{
+			"login_url", "api_url", "token_url", "issuer", "base_url", "auth_url",
+		} {
 			var raw string
 			if json.Unmarshal(settings[name], &raw) != nil {
 				continue

@@ -96,7 +96,8 @@ func (x *addition) differs(d connection.Declared) string {
 		return "provider"
 	}
 	var declared struct{ Settings map[string]json.RawMessage }
-	members, text := map[string]json.RawMessage{}, []byte(declarationIn(x.all.parameters[d.Parameter], d.Name))
+	members := map[string]json.RawMessage{}
+	text := []byte(declarationIn(x.all.parameters[d.Parameter], d.Name))
 	if json.Unmarshal(text, &members) != nil || json.Unmarshal(text, &declared) != nil {
 		return "declaration"
 	}
@@ -145,17 +146,19 @@ func assignments(flag string, all []string) (map[string]json.RawMessage, error) 
 	for _, one := range all {
 		name, value, ok := strings.Cut(one, "=")
 		if !ok || name == "" {
-			return nil, usage("", "%s must be NAME=VALUE, such as %s zone=eu", flag, flag)
+			return nil, usage("Write it as in "+flag+" zone=eu.", "%s must be NAME=VALUE", flag)
 		}
 		if setting(out, name) != nil {
-			return nil, usage("", "%s %s is given twice", flag, name)
+			return nil, usage("Give it once.", "%s %s is given twice", flag, name)
 		}
 		v := quoted(value)
-		if value != "" && !strings.Contains(name, ".") && strings.ContainsRune(`{["0123456789tf`, rune(value[0])) && json.Valid([]byte(value)) {
+		looksLikeJSON := value != "" && strings.ContainsRune(`{["0123456789tf`, rune(value[0]))
+		if looksLikeJSON && !strings.Contains(name, ".") && json.Valid([]byte(value)) {
 			v = json.RawMessage(value)
 		}
 		if !assign(out, name, v) {
-			return nil, usage("", "%s %s leads into a value that is not an object", flag, name)
+			return nil, usage("Give the member before the dot as an object, or leave it out.",
+				"%s %s leads into a value that is not an object", flag, name)
 		}
 	}
 	return out, nil
@@ -209,7 +212,8 @@ func (x *addition) chooseProvider() (offer, error) {
 	}
 	p, err := x.prompter()
 	if err != nil {
-		return offer{}, usage("`evertoken add --list` shows every provider and preset.", "--provider is missing")
+		return offer{}, usage("`evertoken add --list` shows every provider and preset.",
+			"--provider is missing")
 	}
 	all := offers()
 	var known []string
@@ -269,8 +273,8 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 		}
 		p, err := x.prompter()
 		if err != nil {
-			return usage("Give --set "+n.name+"=…: "+n.about+".", "the setting %s of %s is missing", n.name,
-				o.provider)
+			return usage("Give --set "+n.name+"=…: "+n.about+".", "the setting %s of %s is missing",
+				n.name, o.provider)
 		}
 		var answer string
 		if len(n.values) > 0 {
@@ -282,10 +286,12 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 			return err
 		}
 		if answer = strings.TrimSpace(answer); answer == "" {
-			return usage("", "the setting %s of %s is missing", n.name, o.provider)
+			return usage("Run this again and give it: "+n.about+".", "the setting %s of %s is missing",
+				n.name, o.provider)
 		}
 		if !assign(settings, n.name, quoted(answer)) {
-			return usage("", "the setting %s of %s is not an object", n.name, o.provider)
+			return usage("Leave out the --set before it, which gives it another value.",
+				"the setting %s of %s is not an object", n.name, o.provider)
 		}
 	}
 	return nil

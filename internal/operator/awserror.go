@@ -40,22 +40,37 @@ func refused(err error, action, resource string) error {
 		return &failure{exitAWS, fmt.Errorf("AWS did not answer %s: %s", on, network(err)),
 			"Check the network, the proxy and the Region's name, then run this again."}
 	case expired[code]:
-		return &failure{exitAWS, fmt.Errorf("AWS does not accept these "+
-			"credentials (%s: %s)", on, code),
-			"They may have expired, or belong to another partition. Sign in again (aws sso " +
-				"login), or give --profile."}
+		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
+			"They may have expired, or belong to another partition. Sign in again (`aws sso " +
+				"login`), or give --profile."}
 	case denied(code):
 		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code), keyToo(action)}
 	case throttles[code]:
 		return &failure{exitAWS, fmt.Errorf("AWS asks for fewer requests (%s: %s)", on, code),
 			"Run this again in a minute."}
 	}
-	next := ""
-	if action == "ssm:PutParameter" && awsCode(err) == "InternalServerError" {
-		next = "Parameter Store accepts a deleted name again after half a minute. If this " +
+	return &failure{exitAWS, fmt.Errorf("AWS refused %s: %s", on, awsCode(err)),
+		afterCode(awsCode(err), action)}
+}
+
+// afterCode says what to do about an error code that has no case of its own.
+func afterCode(code, action string) string {
+	switch {
+	case action == "ssm:PutParameter" && code == "InternalServerError":
+		return "Parameter Store accepts a deleted name again after half a minute. If this " +
 			"parameter was deleted a moment ago, wait half a minute and run this again."
+	case code == "ResourceNotFoundException", code == "ParameterNotFound":
+		return "It does not exist in this Region and account. Check --region and --profile."
+	case strings.HasPrefix(code, "Internal"), strings.HasPrefix(code, "ServiceUnavailable"):
+		return "Run this again in a minute. If it lasts, see https://health.aws.amazon.com."
+	case code == "InvalidRequestException":
+		return "The secret may be marked for deletion, or managed by another service: " +
+			"`aws secretsmanager describe-secret` shows it."
+	case code == "LimitExceededException", code == "ParameterLimitExceeded":
+		return "The account has reached a quota of AWS: see the console, Service Quotas."
 	}
-	return &failure{exitAWS, fmt.Errorf("%s failed: %s", on, awsCode(err)), next}
+	service, call, _ := strings.Cut(action, ":")
+	return "Look this code up in the AWS documentation of " + call + " (" + service + ")."
 }
 
 // keyToo names the right to ask for. AWS answers with the same code where only the
@@ -73,14 +88,16 @@ func keyToo(action string) string {
 }
 
 var expired = map[string]bool{
-	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "UnrecognizedClientException": true,
-	"InvalidClientTokenId": true, "InvalidSignatureException": true, "SignatureDoesNotMatch": true,
-	"MissingAuthenticationToken": true, "MissingAuthenticationTokenException": true, "IncompleteSignature": true,
+	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true,
+	"UnrecognizedClientException": true, "InvalidClientTokenId": true,
+	"InvalidSignatureException": true, "SignatureDoesNotMatch": true,
+	"MissingAuthenticationToken": true, "MissingAuthenticationTokenException": true,
+	"IncompleteSignature": true,
 }
 
 var throttles = map[string]bool{
-	"ThrottlingException": true, "Throttling": true, "ThrottledException": true, "TooManyRequestsException": true,
-	"RequestLimitExceeded": true, "TooManyUpdates": true,
+	"ThrottlingException": true, "Throttling": true, "ThrottledException": true,
+	"TooManyRequestsException": true, "RequestLimitExceeded": true, "TooManyUpdates": true,
 }
 
 // denied reports whether a right is missing, of the call or of the KMS key.

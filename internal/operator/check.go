@@ -104,7 +104,8 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 	for _, file := range files {
 		text, err := os.ReadFile(file) //nolint:gosec // the operator names it
 		if err != nil {
-			return nil, usage("", "%s cannot be read: %w", file, errors.Unwrap(err))
+			return nil, usage("Check the file's name and your rights to it.", "%s cannot be read: %w", file,
+				errors.Unwrap(err))
 		}
 		text = trimMark(text)
 		if at, broken := syntaxFault(text); broken {

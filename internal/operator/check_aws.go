@@ -95,7 +95,7 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 		}
 	}
 	if err != nil {
-		x.add(weightFault, "Correct it in the parameter "+x.d.Parameter+".", "%s", problem(err))
+		x.add(weightFault, connection.Correct(x.d.Parameter), "%s", problem(err))
 		return
 	}
 	x.add(weightOK, "", "declared in %s, provider %s", x.d.Parameter, x.d.Connection.Provider)
@@ -141,7 +141,8 @@ func (x *examination) secret(ctx context.Context, doc document) {
 	x.key(doc, d)
 	x.rotation(doc, d)
 	if doc.role == "credential" && !hasLabel(d.VersionIdsToStages, secrets.Current) {
-		x.add(weightFault, "evertoken credential "+x.d.Name, "no credential is stored in %s yet", doc.name())
+		x.add(weightFault, "evertoken credential "+x.d.Name, "no credential is stored in %s yet",
+			doc.name())
 	}
 	x.policy(ctx, doc)
 	if len(x.findings) == before {
@@ -161,16 +162,17 @@ func hasLabel(labels map[string][]string, label string) bool {
 // place checks Region and name: the functions' roles reach no other secret.
 func (x *examination) place(doc document, d *secretsmanager.DescribeSecretOutput) {
 	if primary := aws.ToString(d.PrimaryRegion); primary != "" && primary != x.aws.region {
-		x.add(weightFault, "", "the secret %s is a replica: Evertoken writes in its primary "+
-			"Region, %s",
-			doc.name(), primary)
+		x.add(weightFault, "Deploy the stack and declare the connection in "+primary+".",
+			"the secret %s is a replica: Evertoken writes in its primary Region, %s", doc.name(), primary)
 	}
 	if x.stack.name == "" {
 		return
 	}
-	if !strings.HasPrefix(doc.name(), x.stack.secretPrefix) || !strings.HasSuffix(doc.name(), "/"+doc.role) {
-		x.add(weightFault, "", "the functions may not use %s: their roles reach "+
-			"only %s…/%s", doc.name(),
+	name := doc.name()
+	if !strings.HasPrefix(name, x.stack.secretPrefix) || !strings.HasSuffix(name, "/"+doc.role) {
+		x.add(weightFault, "Create the secret under such a name, and name it as "+doc.member()+
+			" in the parameter "+x.d.Parameter+".",
+			"the functions may not use %s: their roles reach only %s…/%s", name,
 			x.stack.secretPrefix, doc.role)
 	}
 }
@@ -188,12 +190,11 @@ func (x *examination) tag(doc document, d *secretsmanager.DescribeSecretOutput) 
 	case have == x.d.Parameter:
 	case have == "":
 		x.add(weightWarning, next, "the secret %s has no tag %s: without it, a rotation must "+
-			"search all connections",
-			doc.name(), parameterTag)
+			"search all connections", doc.name(), parameterTag)
 	case doc.role == "credential" && x.serves(doc, have): // a shared one has one tag
 	default:
-		x.add(weightFault, next, "the tag %s of %s names another "+
-			"parameter, %s", parameterTag, doc.name(), have)
+		x.add(weightFault, next, "the tag %s of %s names another parameter, %s", parameterTag,
+			doc.name(), have)
 	}
 }
 
@@ -249,8 +250,9 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	current := holder(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
-		x.add(weightWarning, "", "a rotation of %s is in progress or stopped half-way: "+
-			"AWSPENDING is not on AWSCURRENT", doc.name())
+		x.add(weightWarning, "Secrets Manager retries it. If this lasts: evertoken explain "+x.d.Name,
+			"a rotation of %s is in progress or stopped half-way: AWSPENDING is not on AWSCURRENT",
+			doc.name())
 	}
 }
 
@@ -267,8 +269,9 @@ func holder(labels map[string][]string, label string) string {
 func (x *examination) shared() {
 	var others []string
 	for _, d := range x.all.declared {
-		if d.Err == nil && d.Name != x.d.Name &&
-			connection.SecretName(d.Connection.Credential) == connection.SecretName(x.d.Connection.Credential) {
+		same := connection.SecretName(d.Connection.Credential) ==
+			connection.SecretName(x.d.Connection.Credential)
+		if d.Err == nil && d.Name != x.d.Name && same {
 			others = append(others, d.Name)
 		}
 	}
@@ -299,7 +302,7 @@ func (x *examination) life(ctx context.Context) {
 	}
 	t, err := credential.ParseToken(value)
 	if err != nil {
-		x.add(weightFault, "", "%s: %v", tokenName(c), err)
+		x.add(weightFault, "evertoken renew "+c.Name, "%s: %v", tokenName(c), err)
 		return
 	}
 	life := t.ExpiresAt.Sub(t.IssuedAt)
@@ -344,7 +347,7 @@ func (x *examination) dryRun(ctx context.Context) {
 		if e.Hint != "" { // something is wrong that the living token does not show yet
 			weight = weightWarning
 		}
-		x.add(weight, e.Hint, "the function issue can read everything, and "+
-			"says %s: %s", e.Outcome, orDash(e.Reason))
+		x.add(weight, e.Hint, "the function issue can read everything, and says %s: %s", e.Outcome,
+			orDash(e.Reason))
 	}
 }

@@ -22,13 +22,14 @@ func (x *examination) policy(ctx context.Context, doc document) {
 	switch {
 	case len(who) == 0:
 	case slices.Contains(who, "*"):
-		x.add(weightFault, "Name the readers in the resource policy.",
+		x.add(weightFault, "Name the readers in the resource policy: "+x.cli("secretsmanager",
+			"put-resource-policy", "--secret-id", doc.name(), "--resource-policy", "file://policy.json"),
 			"the resource policy of %s allows anybody to read it", doc.name())
 	case doc.role == "token" || doc.role == roleCopy:
 		x.add(weightOK, "", "the resource policy of %s allows these to read it: %s",
 			doc.name(), strings.Join(who, ", "))
 	default:
-		x.add(weightWarning, "Applications need the token alone.", "the resource policy of %s "+
+		x.add(weightWarning, "Applications need the token alone: remove these readers from the policy.", "the resource policy of %s "+
 			"allows these to read it: %s", doc.name(), strings.Join(who, ", "))
 	}
 }

@@ -45,8 +45,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	}
 	c, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil { // its text may name files and accounts
-		return nil, &failure{exitAWS, errConfiguration, "Check --profile, AWS_PROFILE and ~/.aws/config. " +
-			"`aws configure list-profiles` lists the profiles."}
+		return nil, &failure{exitAWS, errConfiguration, "Check --profile, AWS_PROFILE and " +
+			"~/.aws/config. `aws configure list-profiles` lists the profiles."}
 	}
 	if a.endpoint != "" {
 		c.BaseEndpoint = &a.endpoint
@@ -56,7 +56,7 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 			"profile that has a Region."}
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
-		return nil, &failure{exitAWS, errCredentials, "Sign in (aws sso login), give " +
+		return nil, &failure{exitAWS, errCredentials, "Sign in (`aws sso login`), give " +
 			"--profile, or set AWS_PROFILE."}
 	}
 	// An invocation may take as long as the function: it has no such time-out.
@@ -67,7 +67,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	a.aws = &cloud{
 		region: c.Region, endpoint: aws.ToString(c.BaseEndpoint),
 		secrets: secretsmanager.NewFromConfig(quick), parameters: ssm.NewFromConfig(quick),
-		lambda: lambda.NewFromConfig(slow), stacks: cloudformation.NewFromConfig(quick), sts: sts.NewFromConfig(quick),
+		lambda: lambda.NewFromConfig(slow), stacks: cloudformation.NewFromConfig(quick),
+		sts: sts.NewFromConfig(quick),
 	}
 	a.aws.store = secrets.NewStore(a.aws.secrets, nil)
 	a.aws.values = secrets.NewParameters(a.aws.parameters)

@@ -69,7 +69,8 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 	left := holder(x.secret.labels, issue.LabelCandidate)
 	switch {
 	case resume && left == "":
-		return usage("", "%s has no candidate of an earlier run", x.shown)
+		return usage("Run it without --resume: evertoken credential "+x.Name,
+			"%s has no candidate of an earlier run", x.shown)
 	case resume:
 		x.version = left
 	default:
@@ -96,7 +97,8 @@ func (x *replacement) ready() error {
 	case !x.secret.exists:
 		return person("Create it with: evertoken add "+x.Name, "the secret %s does not exist", x.shown)
 	case x.secret.deleted:
-		return person(x.cli("secretsmanager", "restore-secret", "--secret-id", x.shown),
+		return person("Restore it, then run this again:\n"+
+			x.cli("secretsmanager", "restore-secret", "--secret-id", x.shown),
 			"the secret %s is marked for deletion", x.shown)
 	case pending != "" && pending != x.secret.current():
 		return person("Wait until it ends. `evertoken explain "+x.Name+"` shows its result.",
@@ -164,12 +166,12 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 	defer end()
 	e, err := x.awaited(ctx, ch, x.stack, event{Connections: []string{x.Name}, Candidate: true})
 	again := "Continue with the stored candidate: evertoken credential " + x.Name + " --resume"
+	stored := "the candidate is stored in " + x.shown + " with the label " + issue.LabelCandidate
 	switch {
 	case err != nil:
-		return half(err, "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate+", and the result of its trial is unknown", again)
+		return half(err, stored+", and the result of its trial is unknown", again)
 	case e.Outcome != "issued" && notYet(e):
-		return half(refusal(e), "the candidate is stored in "+x.shown+" with the label "+issue.LabelCandidate,
-			again)
+		return half(refusal(e), stored, again)
 	case e.Outcome != "issued":
 		why := refusal(e)
 		if err := ch.moveLabel(context.WithoutCancel(ctx), x.id, issue.LabelCandidate, "",
@@ -178,9 +180,9 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 				"The label "+issue.LabelCandidate+" harms nothing; the next run of this command "+
 					"replaces it.")
 		}
-		return &failure{exitPerson, fmt.Errorf("the new credential does not work, and nothing "+
-			"was changed: %w",
-			why), ""}
+		return &failure{exitPerson,
+			fmt.Errorf("the new credential does not work, and nothing was changed: %w", why),
+			"Correct the credential, then run this again."}
 	}
 	return x.promote(ctx, ch, e)
 }
@@ -190,13 +192,12 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 func (x *replacement) promote(ctx context.Context, ch changes, e issue.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := ch.moveLabel(ctx, x.id, secrets.Current, x.version, x.secret.current()); err != nil {
-		return half(err, "the candidate works and its token is published, but it is not "+
-			"AWSCURRENT of "+x.shown+" yet",
-			"Continue with: evertoken credential "+x.Name+" --resume")
+		return half(err, "the candidate works and its token is published, but it is not AWSCURRENT of "+
+			x.shown+" yet", "Continue with: evertoken credential "+x.Name+" --resume")
 	}
 	if err := ch.moveLabel(ctx, x.id, issue.LabelCandidate, "", x.version); err != nil {
-		return half(err, "the new credential is AWSCURRENT", "The label "+issue.LabelCandidate+" is still "+
-			"there. It harms nothing; the next run of this command replaces it.")
+		return half(err, "the new credential is AWSCURRENT", "The label "+issue.LabelCandidate+
+			" is still there. It harms nothing; the next run of this command replaces it.")
 	}
 	if x.dryRun {
 		return nil

@@ -101,7 +101,7 @@ func (f fleet) find(name string) (connection.Declared, error) {
 func (f fleet) connection(name string) (connection.Declared, error) {
 	d, err := f.find(name)
 	if err == nil && d.Err != nil {
-		return d, person("Correct it in the parameter "+d.Parameter+".", "%w", d.Err)
+		return d, person(connection.Correct(d.Parameter), "%w", d.Err)
 	}
 	return d, err
 }

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,46 +42,47 @@ const (
 func (a *app) invoke(ctx context.Context, s stack, e event) (issue.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, invokeLasts)
 	defer cancel()
-	payload := []byte(e.json())
+	payload, function := []byte(e.json()), "the function "+functionName(s.issue)
 	var report issue.Report
 	for end, told := a.Now().Add(busyFor), false; ; {
-		out, err := a.aws.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: &s.issue, Payload: payload})
+		out, err := a.aws.lambda.Invoke(ctx,
+			&lambda.InvokeInput{FunctionName: &s.issue, Payload: payload})
 		if awsCode(err) == "TooManyRequestsException" && a.Now().Before(end) {
 			if !told {
 				a.errorf("A run is in progress; waiting until it ends.\n")
 				told = true
 			}
 			if a.Sleep(ctx, busyWait) != nil {
-				return report, refused(ctx.Err(), "lambda:InvokeFunction", "the function "+functionName(s.issue))
+				return report, refused(ctx.Err(), "lambda:InvokeFunction", function)
 			}
 			continue
 		}
 		if err != nil {
-			return report, refused(err, "lambda:InvokeFunction", "the function "+functionName(s.issue))
+			return report, refused(err, "lambda:InvokeFunction", function)
 		}
 		if out.FunctionError != nil {
-			return report, functionFailed(s.name, out.Payload)
+			return report, a.functionFailed(s.name, out.Payload)
 		}
 		if json.Unmarshal(out.Payload, &report) != nil {
-			return report, &failure{exitAWS, fmt.Errorf("the function issue gave an answer that " +
-				"this command cannot read"), oldFunction}
+			return report, &failure{exitAWS,
+				errors.New("the function issue gave an answer that this command cannot read"), oldFunction}
 		}
 		return report, nil
 	}
 }
 
-const oldFunction = "Deploy the functions of this command's release."
+const oldFunction = "The functions are of another release: deploy those of this command's release."
 
 // functionName is a function's name from its ARN: no error shows an ARN.
 func functionName(arn string) string { return arn[strings.LastIndex(arn, ":")+1:] }
 
 // functionFailed turns an error of the whole run into a failure.
-func functionFailed(stackName string, payload []byte) error {
+func (a *app) functionFailed(stackName string, payload []byte) error {
 	var e struct{ ErrorType, ErrorMessage string }
 	if json.Unmarshal(payload, &e) != nil {
 		e.ErrorMessage = "it gave no reason"
 	}
-	next := "Its log says more: aws logs tail /aws/lambda/" + stackName + "-issue"
+	next := "Its log says more: " + a.cli("logs", "tail", "/aws/lambda/"+stackName+"-issue")
 	if e.ErrorType == "InvalidEvent" && strings.Contains(e.ErrorMessage, "is not known here") {
 		next = oldFunction
 	}
@@ -94,6 +96,6 @@ func outcomeOf(r issue.Report, name string) issue.Entry {
 			return e
 		}
 	}
-	return issue.Entry{Name: name, Outcome: "failed", Reason: "the function's answer does " +
-		"not name it"}
+	return issue.Entry{Name: name, Outcome: "failed",
+		Reason: "the function's answer does not name it", Hint: oldFunction}
 }

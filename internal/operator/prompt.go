@@ -41,8 +41,10 @@ func (a *app) prompter() (*prompter, error) {
 }
 
 var (
-	errNoAnswer          = &failure{exitInterrupted, errors.New("no answer was given: nothing was changed"), ""}
-	errInterruptedAnswer = &failure{exitInterrupted, errors.New("interrupted: nothing was changed"), ""}
+	errNoAnswer = &failure{exitInterrupted,
+		errors.New("no answer was given: nothing was changed"), ""}
+	errInterruptedAnswer = &failure{exitInterrupted,
+		errors.New("interrupted: nothing was changed"), ""}
 )
 
 // line asks for a line that may be seen.
@@ -80,7 +82,7 @@ func (p *prompter) secret(question string) (redact.Secret, error) {
 		return redact.Secret{}, errInterruptedAnswer
 	}
 	if utf8.RuneCountInString(text) >= longestLine {
-		return redact.Secret{}, usage("Give it with --credential FILE.",
+		return redact.Secret{}, usage("Give the credential with --credential FILE.",
 			"this is longer than a line on a terminal can be, %d characters", longestLine)
 	}
 	return redact.New(text), nil
@@ -141,22 +143,23 @@ func (a *app) readDocument(file string) (credential.Credential, error) {
 	if file != "-" {
 		f, err := os.Open(file) //nolint:gosec // the operator names it
 		if err != nil {
-			return credential.Credential{}, usage("", "%s cannot be read: %w", file, errors.Unwrap(err))
+			return credential.Credential{}, usage("Check the file's name and your rights to it.",
+				"%s cannot be read: %w", file, errors.Unwrap(err))
 		}
 		defer func() { _ = f.Close() }()
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
 	if err != nil {
-		return credential.Credential{}, usage("", "the credential cannot be read")
+		return credential.Credential{}, usage("Run this again.", "the credential cannot be read")
 	}
 	if len(text) > maxDocument {
-		return credential.Credential{}, usage("", "the credential is larger than a secret can "+
-			"be, 64 KiB")
+		return credential.Credential{}, usage("Check that this is the credential's document.",
+			"the credential is larger than a secret can be, 64 KiB")
 	}
 	doc, err := credential.Parse(redact.New(string(text)))
 	if err != nil {
-		return doc, usage("", "%w", err)
+		return doc, usage("Nothing was stored. Correct the document and run this again.", "%w", err)
 	}
 	return doc, nil
 }

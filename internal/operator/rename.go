@@ -169,7 +169,8 @@ func (x *renaming) secretName(name, role string) string {
 func (x *renaming) compose(context.Context) error {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(declarationIn(x.text, x.old)), &members) != nil {
-		return person("", "the declaration of %s in %s cannot be read", x.old, x.parameter)
+		return person("Correct it first: evertoken check "+x.old,
+			"the declaration of %s in %s cannot be read", x.old, x.parameter)
 	}
 	all := documents(x.from)
 	for _, d := range append(all[1:], all[0]) { // the credential last: its label names the session's secret

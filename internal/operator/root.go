@@ -94,12 +94,14 @@ func (a *app) asking(c *cobra.Command) *cobra.Command {
 func (a *app) checkFlags() error {
 	switch {
 	case !slices.Contains([]string{"table", "json"}, a.output):
-		return usage("", "--output must be table or json")
+		return usage("Give --output table or --output json.", "--output must be table or json")
 	case a.path != "" && (!strings.HasPrefix(a.path, "/") || !strings.HasSuffix(a.path, "/")):
-		return usage("", "--connections-path must begin and end with a slash, as "+defaultPath)
+		return usage("Give it as in --connections-path "+defaultPath+".",
+			"--connections-path must begin and end with a slash")
 	case a.endpoint != "" && !strings.HasPrefix(a.endpoint, "http://") &&
 		!strings.HasPrefix(a.endpoint, "https://"):
-		return usage("", "--endpoint-url must be a URL, as http://127.0.0.1:8766")
+		return usage("Give it as in --endpoint-url http://127.0.0.1:8766.",
+			"--endpoint-url must be a URL")
 	}
 	return nil
 }

@@ -66,14 +66,16 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 	}
 	pending := holder(d.VersionIdsToStages, secrets.Pending)
 	if pending != "" && pending != holder(d.VersionIdsToStages, secrets.Current) {
-		return person("Secrets Manager retries it. `evertoken explain "+name+"` shows its result.",
+		return person("Secrets Manager retries it, and `evertoken explain "+name+"` shows its "+
+			"result. The log of the function rotate says why it stopped: "+
+			a.cli("logs", "tail", "/aws/lambda/"+t.stack.name+"-rotate"),
 			"a rotation of %s is in progress, or stopped half-way", doc.name())
 	}
 	return a.change(func(ch changes) error {
 		if err := ch.rotateSecret(ctx, doc.id, t.stack.rotate, schedule); err != nil || a.dryRun {
 			return err
 		}
-		return a.awaitRotation(ctx, doc, holder(d.VersionIdsToStages, secrets.Current))
+		return a.awaitRotation(ctx, t, doc, holder(d.VersionIdsToStages, secrets.Current))
 	})
 }
 
@@ -86,7 +88,8 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 		if role != "" && doc.role != role {
 			continue
 		}
-		d, err := a.aws.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &doc.id})
+		d, err := a.aws.secrets.DescribeSecret(ctx,
+			&secretsmanager.DescribeSecretInput{SecretId: &doc.id})
 		if missing(err) && role == "" {
 			continue
 		}
@@ -104,9 +107,8 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 			"evertoken rotate "+t.Name+" session --every 7d",
 			"no secret of %s has a rotation", t.Name)
 	case len(found) == 0:
-		return document{}, nil, usage("", "a secret is a credential, a session or a token; "+
-			"%s has no %q", t.Name,
-			role)
+		return document{}, nil, usage("Say which: evertoken rotate "+t.Name+" credential|session|token",
+			"a secret is a credential, a session or a token; %s has no %q", t.Name, role)
 	case len(found) > 1:
 		var roles []string
 		for _, f := range found {
@@ -117,8 +119,8 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 	}
 	d := described[found[0].role]
 	if !aws.ToBool(d.RotationEnabled) && schedule == "" {
-		return found[0], d, usage("Give --every, as: evertoken rotate "+t.Name+" "+found[0].role+" --every 30d",
-			"%s has no rotation schedule yet", found[0].name())
+		return found[0], d, usage("Give --every, as: evertoken rotate "+t.Name+" "+found[0].role+
+			" --every 30d", "%s has no rotation schedule yet", found[0].name())
 	}
 	return found[0], d, nil
 }
@@ -133,7 +135,8 @@ func scheduleOf(every string) (string, error) {
 	const day = 24 * time.Hour
 	switch {
 	case err != nil || d%time.Hour != 0 || d < 4*time.Hour || d > 999*day:
-		return "", usage("", "--every must be whole hours or days from 4h on, as 12h or 30d")
+		return "", usage("Give --every again, as --every 12h or --every 30d.",
+			"--every must be whole hours or days from 4h on")
 	case d == day:
 		return "rate(1 day)", nil
 	case d%day == 0:
@@ -151,8 +154,8 @@ const (
 )
 
 // awaitRotation waits until AWSCURRENT has moved, or until the rotation has ended otherwise.
-func (a *app) awaitRotation(ctx context.Context, doc document, before string) error {
-	gone := 0
+func (a *app) awaitRotation(ctx context.Context, t target, doc document, before string) error {
+	gone, name, log := 0, t.Name, a.cli("logs", "tail", "/aws/lambda/"+t.stack.name+"-rotate")
 	for end := a.Now().Add(rotationLasts); a.Now().Before(end); {
 		h, err := a.look(ctx, doc.id)
 		if err != nil {
@@ -169,17 +172,16 @@ func (a *app) awaitRotation(ctx context.Context, doc document, before string) er
 			gone = 0
 		}
 		if gone == rotationGone {
-			return person("The log of the function rotate says why. Then run the same "+
-				"command again.",
-				"the rotation of %s ended without a new version; the version in force "+
-					"is unchanged", doc.name())
+			return person("The log of the function rotate says why: "+log+"\n"+
+				"Correct that, then run the same command again.",
+				"the rotation of %s ended without a new version; the version in force is unchanged",
+				doc.name())
 		}
 		if err := a.Sleep(ctx, rotationEvery); err != nil {
 			return &failure{exitHalf, fmt.Errorf("interrupted: Secrets Manager continues the "+
-				"rotation of %s", doc.name()),
-				""}
+				"rotation of %s", doc.name()), "To see how it goes: evertoken explain " + name}
 		}
 	}
-	return person("Secrets Manager retries it. The log of the function rotate says why it failed.",
-		"the rotation of %s is not complete after %s", doc.name(), span(rotationLasts))
+	return person("Secrets Manager retries it. The log of the function rotate says why it failed: "+
+		log, "the rotation of %s is not complete after %s", doc.name(), span(rotationLasts))
 }

@@ -44,11 +44,13 @@ func (a *app) serviceAccount(ctx context.Context, o serviceaccount.Options) erro
 	o.Name = strings.TrimSpace(o.Name)
 	switch {
 	case o.Name == "":
-		return usage("", "--name is missing")
+		return usage("Give the service account's name: --name evertoken.", "--name is missing")
 	case len(o.Roles) == 0:
-		return usage("", "--role is missing: a service account without a role may do nothing")
+		return usage("Give at least one --role, with as few rights as the applications need.",
+			"--role is missing: a service account without a role may do nothing")
 	case o.Org < 0:
-		return usage("", "--org must be at least 1")
+		return usage("Give the organization's number as Flexera One shows it.",
+			"--org must be at least 1")
 	}
 	c, err := a.cloud(ctx)
 	if err != nil {

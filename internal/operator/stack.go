@@ -69,7 +69,9 @@ func (a *app) findStack(ctx context.Context) (stack, error) {
 }
 
 // choose takes Evertoken's stack out of those found.
-func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name string) (stack, error) {
+func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name string) (
+	stack, error,
+) {
 	var ours []stack
 	var old []string
 	for _, s := range found {
@@ -92,9 +94,8 @@ func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name st
 			all = append(all, s.name)
 		}
 		slices.Sort(all)
-		return stack{}, &failure{exitUsage, fmt.Errorf("there are %d stacks of "+
-			"Evertoken here: %s", len(ours),
-			strings.Join(all, ", ")),
+		return stack{}, &failure{exitUsage,
+			fmt.Errorf("there are %d stacks of Evertoken here: %s", len(ours), strings.Join(all, ", ")),
 			"Say which with --stack NAME, or set EVERTOKEN_STACK."}
 	case len(old) > 0:
 		return stack{}, &failure{exitAWS, fmt.Errorf("the stack %s was deployed from a template "+
@@ -133,7 +134,8 @@ func readStack(s types.Stack) (out stack, complete bool) {
 		every = 5 * time.Minute
 	}
 	out = stack{
-		name: aws.ToString(s.StackName), issue: outputs["IssueFunctionArn"], rotate: outputs["RotateFunctionArn"],
+		name: aws.ToString(s.StackName), issue: outputs["IssueFunctionArn"],
+		rotate:          outputs["RotateFunctionArn"],
 		connectionsPath: cmp.Or(parameters["ConnectionsPath"], defaultPath),
 		parameterPrefix: cmp.Or(parameters["ParameterPrefix"], "/evertoken/"),
 		secretPrefix:    cmp.Or(parameters["SecretPrefix"], defaultPrefix),

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -94,7 +95,8 @@ func (a *app) status(ctx context.Context, names []string) error {
 	case slices.ContainsFunc(entries, func(e entry) bool { return e.NeedsPerson }):
 		return errPerson
 	case slices.ContainsFunc(entries, func(e entry) bool { return len(e.Unread) > 0 }):
-		return &failure{exitAWS, fmt.Errorf("not everything could be read"), ""}
+		return &failure{exitAWS, errors.New("not everything could be read"),
+			"The lines above say what is missing. Correct that, then run this again."}
 	}
 	return nil
 }
@@ -171,7 +173,9 @@ func judge(c connection.Connection, s seen, now time.Time) entry {
 			what = "is marked for deletion"
 		}
 		e.State, e.NeedsPerson = stateWrong, true
-		e.Reason, e.Next = "its secret "+credentialName+" "+what, "`evertoken check "+c.Name+"` names all that is missing. `evertoken add "+c.Name+"` creates it."
+		e.Reason = "its secret " + credentialName + " " + what
+		e.Next = "`evertoken check " + c.Name + "` names all that is missing. `evertoken add " +
+			c.Name + "` creates it."
 		return e
 	default:
 		e.Unread = append(e.Unread, fmt.Sprintf("%s: %v", credentialName, s.credentialErr))

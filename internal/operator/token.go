@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +39,8 @@ func (a *app) token(ctx context.Context, name string) error {
 	}
 	t, err := credential.ParseToken(value)
 	if err != nil {
-		return person("", "%s: %w", tokenName(d.Connection), err)
+		return person("Something else wrote it. Evertoken replaces it: evertoken renew "+name,
+			"%s: %w", tokenName(d.Connection), err)
 	}
 	if !t.ExpiresAt.After(a.Now()) {
 		return person("`evertoken explain "+name+"` says why. Renew it now with: evertoken renew "+name,
@@ -78,7 +78,8 @@ func (a *app) published(ctx context.Context, c connection.Connection) (redact.Se
 		value = v.Value
 	}
 	if missing(err) || err == nil && value.IsZero() {
-		return value, person(fmt.Sprintf("`evertoken explain %s` says why. Ask for a token now with: evertoken renew %s", c.Name, c.Name),
+		return value, person("`evertoken explain "+c.Name+"` says why. Ask for a token now with: "+
+			"evertoken renew "+c.Name,
 			"no token of %s is published yet", c.Name)
 	}
 	return value, refused(err, action, tokenName(c))

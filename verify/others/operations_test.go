@@ -205,8 +205,7 @@ func TestTheAlarmsFirstCommandsParse(t *testing.T) {
 	for _, d := range descriptions {
 		words := strings.Join(strings.Fields(d[1]), " ")
 		_, line, found := strings.Cut(words[strings.Index(words, "First"):], ": ")
-		line, _, closed := strings.Cut(line, " Runbook: ")
-		if !found || !closed {
+		if !found {
 			t.Errorf("no first command in %s", words)
 		}
 		line = regexp.MustCompile(`\$\{[A-Za-z]+\}`).ReplaceAllString(strings.TrimSuffix(line, "."), "/evertoken/x/")

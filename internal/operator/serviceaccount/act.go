@@ -48,8 +48,8 @@ func (m *migration) act(ctx context.Context) error {
 	if err != nil {
 		return m.unproven(next, err)
 	}
-	m.printf("proved the client: Flexera issued it a "+
-		"token for %v\n", issued.ExpiresAt.Sub(m.Now()).Round(time.Second))
+	m.printf("proved the client: Flexera issued it a token for %v\n",
+		issued.ExpiresAt.Sub(m.Now()).Round(time.Second))
 	if next.id != m.current.id {
 		if err := m.promote(context.WithoutCancel(ctx), next); err != nil {
 			return err
@@ -89,7 +89,8 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 		return m.current, nil
 	}
 	if m.use != nil {
-		next := m.next(m.use.doc.Get(credential.ClientID), m.use.doc.Get(credential.ClientSecret), m.use.doc.OwnsClient(m.secret.ARN))
+		next := m.next(m.use.doc.Get(credential.ClientID), m.use.doc.Get(credential.ClientSecret),
+			m.use.doc.OwnsClient(m.secret.ARN))
 		if err := m.keep(ctx, next); err != nil {
 			return version{}, stop(runAgain, fmt.Errorf("storing the client %s: %w", next.client(), err))
 		}
@@ -119,7 +120,8 @@ const deleteTries = 4
 func (m *migration) undo(ctx context.Context, client string, why error) error {
 	var err error
 	for n := range deleteTries {
-		if err = m.iam.Clients(m.account.ID).DeleteClient(ctx, m.current.doc, m.access, client); err == nil {
+		clients := m.iam.Clients(m.account.ID)
+		if err = clients.DeleteClient(ctx, m.current.doc, m.access, client); err == nil {
 			return stop(runAgain, fmt.Errorf("the client %s was created, its secret could not be "+
 				"stored, and it was deleted again: %w", client, why))
 		}
@@ -179,8 +181,8 @@ func (m *migration) unproven(v version, err error) error {
 
 // showNext says what is left to do by hand.
 func (m *migration) showNext() {
-	m.printf("\nConnection %s now uses the service account "+
-		"%q (%d).\n", m.conn.Name, m.Name, m.account.ID)
+	m.printf("\nConnection %s now uses the service account %q (%d).\n", m.conn.Name, m.Name,
+		m.account.ID)
 	if m.settings.ServiceAccountID == 0 {
 		m.printf("\nAdd this to the settings of the connection, in the parameter %s, so that its client "+
 			"can be rotated:\n  \"org_id\": %d, \"service_account_id\": %d\n",

@@ -73,7 +73,9 @@ func (m *migration) run(ctx context.Context) error {
 	return begun(m.act(ctx))
 }
 
-func (m *migration) printf(format string, args ...any) { _, _ = fmt.Fprintf(m.Out, format, args...) }
+func (m *migration) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(m.Out, format, args...)
+}
 
 // errNoRefreshToken: no version of the credential has one.
 var errNoRefreshToken = errors.New("no refresh token of a user is stored")
@@ -97,7 +99,7 @@ func (m *migration) userToken(ctx context.Context) error {
 		source = v
 	}
 	if !source.doc.Has(credential.RefreshToken) {
-		return stop("Store one: "+m.putCommand(), errNoRefreshToken)
+		return stop("Store one: "+m.storeCommand(), errNoRefreshToken)
 	}
 	sent := source.doc.Get(credential.RefreshToken)
 	issued, err := m.exchange(ctx, source.doc.Only(credential.RefreshToken))
@@ -114,7 +116,9 @@ func (m *migration) userToken(ctx context.Context) error {
 }
 
 // exchange makes the one exchange that the members allow.
-func (m *migration) exchange(ctx context.Context, members credential.Credential) (exchange.Issued, error) {
+func (m *migration) exchange(ctx context.Context, members credential.Credential) (
+	exchange.Issued, error,
+) {
 	grants, err := m.provider.Grants(members)
 	if err != nil {
 		return exchange.Issued{}, err
@@ -139,8 +143,8 @@ func (m *migration) proveOnly(ctx context.Context) error {
 		"not check the service account and its roles.\n",
 		m.credentialName(), m.current.client())
 	if _, err := m.prove(ctx, m.current); err != nil {
-		return stop("Make a new refresh token in Flexera One, store it, and run "+
-			"this again: "+m.putCommand(), err)
+		return stop("Make a new refresh token in Flexera One, store it, and run this again: "+
+			m.storeCommand(), err)
 	}
 	m.printf("The client works: Flexera issued it a token.\n")
 	m.unlabel(ctx)

@@ -36,7 +36,8 @@ func (m *migration) look(ctx context.Context) error {
 			ids = append(ids, fmt.Sprint(a.ID))
 		}
 		return refuse("Delete or rename all but one, or choose another --name.",
-			"organization %d has %d service accounts named %q: %s", m.Org, len(named), m.Name, strings.Join(ids, ", "))
+			"organization %d has %d service accounts named %q: %s", m.Org, len(named), m.Name,
+			strings.Join(ids, ", "))
 	case len(named) == 1:
 		m.account = named[0]
 	}
@@ -64,7 +65,8 @@ func (m *migration) checkRoles(ctx context.Context) error {
 	for _, role := range m.Roles {
 		if !slices.Contains(have, role) {
 			slices.Sort(have)
-			return refuse(fmt.Sprintf("It has these: %q", have), "organization %d has no role %q", m.Org, role)
+			return refuse(fmt.Sprintf("Give one of these with --role: %q", have),
+				"organization %d has no role %q", m.Org, role)
 		}
 	}
 	return nil
@@ -72,7 +74,8 @@ func (m *migration) checkRoles(ctx context.Context) error {
 
 // listed reports whether the account has the client of a version.
 func (m *migration) listed(v version) bool {
-	return v.hasClient() && slices.ContainsFunc(m.clients, func(c providers.Client) bool { return c.ID == v.client() })
+	return v.hasClient() &&
+		slices.ContainsFunc(m.clients, func(c providers.Client) bool { return c.ID == v.client() })
 }
 
 // choose finds the client to use: one whose secret is stored already, or else a
@@ -89,11 +92,12 @@ func (m *migration) choose(ctx context.Context) error {
 			return err
 		}
 	}
-	if pending := m.secret.Holder(secrets.Pending); m.mustStore() && pending != "" && pending != m.current.id {
+	pending := m.secret.Holder(secrets.Pending)
+	if m.mustStore() && pending != "" && pending != m.current.id {
 		return refuse("Wait until it ends, or remove AWSPENDING: aws secretsmanager "+
 			"update-secret-version-stage --secret-id "+m.credentialName()+
-			" --version-stage AWSPENDING "+
-			"--remove-from-version-id "+pending, "a rotation of %s is in progress", m.credentialName())
+			" --version-stage AWSPENDING --remove-from-version-id "+pending,
+			"a rotation of %s is in progress", m.credentialName())
 	}
 	if m.use != nil || len(m.clients) < maxClients {
 		return nil
@@ -115,8 +119,8 @@ func (m *migration) checkForeign(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return refuse("Give that one's name, or store a credential with a refresh token alone.",
-			"%s already holds a client that works, %s, of another service "+
-				"account than %q", m.credentialName(), m.current.client(), m.Name)
+			"%s already holds a client that works, %s, of another service account than %q",
+			m.credentialName(), m.current.client(), m.Name)
 	case dead(err):
 		return nil
 	}
@@ -154,11 +158,10 @@ func (m *migration) describeClients(clients []providers.Client) string {
 
 // showPlan says what is about to be done.
 func (m *migration) showPlan() {
-	m.printf("Connection %s: flexera, zone %s, organization %d, "+
-		"credential %s.\n", m.conn.Name, m.settings.Zone, m.Org, m.credentialName())
+	m.printf("Connection %s: flexera, zone %s, organization %d, credential %s.\n", m.conn.Name,
+		m.settings.Zone, m.Org, m.credentialName())
 	if len(m.others) > 0 {
-		m.printf("The credential also serves %s, which move "+
-			"with it.\n", strings.Join(m.others, ", "))
+		m.printf("The credential also serves %s, which move with it.\n", strings.Join(m.others, ", "))
 	}
 	m.printf("\nThis command will\n")
 	step := 0
@@ -180,8 +183,8 @@ func (m *migration) showPlan() {
 	item("prove the client by requesting a token with it")
 	if m.mustStore() {
 		item("make it the credential in place of the refresh token: AWSCURRENT of %s moves, "+
-			"other members are kept,\n     and the present version stays as "+
-			"AWSPREVIOUS", m.credentialName())
+			"other members are kept,\n     and the present version stays as AWSPREVIOUS",
+			m.credentialName())
 	}
 	m.warnOfStrangers()
 	m.printf("\n")
@@ -200,12 +203,15 @@ func (m *migration) showCommands() {
 		m.printf("# Store the client. The value comes from standard input: paste the "+
 			"credential's document with client_id and client_secret in place of refresh_token, "+
 			"then press Ctrl-D.\n%s\n",
-			m.CLI("secretsmanager", "put-secret-value", "--secret-id", name, "--client-request-token", next, "--secret-string", "file:///dev/stdin", "--version-stages", labelProving))
+			m.CLI("secretsmanager", "put-secret-value", "--secret-id", name, "--client-request-token",
+				next, "--secret-string", "file:///dev/stdin", "--version-stages", labelProving))
 	}
 	m.printf("# Once it is proven, make it the credential.\n%s\n",
-		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", secrets.Current, "--move-to-version-id", next, "--remove-from-version-id", m.current.id))
+		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage",
+			secrets.Current, "--move-to-version-id", next, "--remove-from-version-id", m.current.id))
 	m.printf("# Remove the label.\n%s\n",
-		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage", labelProving, "--remove-from-version-id", next))
+		m.CLI("secretsmanager", "update-secret-version-stage", "--secret-id", name, "--version-stage",
+			labelProving, "--remove-from-version-id", next))
 }
 
 func (m *migration) warnOfStrangers() {

@@ -44,9 +44,12 @@ func (m *migration) readConnection(ctx context.Context) error {
 	}
 	var parameters []connection.Parameter
 	for name, p := range values {
-		parameters = append(parameters, connection.Parameter{Name: name, Value: p.Value, Secure: p.Secure})
+		parameters = append(parameters,
+			connection.Parameter{Name: name, Value: p.Value, Secure: p.Secure})
 	}
-	declared := connection.Load(parameters, connection.Rules{Path: path, ParameterPrefix: m.Config.ParameterPrefix, Region: m.Config.Region})
+	declared := connection.Load(parameters, connection.Rules{
+		Path: path, ParameterPrefix: m.Config.ParameterPrefix, Region: m.Config.Region,
+	})
 	found := false
 	for _, d := range declared {
 		if d.Name != m.Connection {
@@ -61,11 +64,12 @@ func (m *migration) readConnection(ctx context.Context) error {
 	case !found:
 		return fmt.Errorf("no connection %q is declared below %s", m.Connection, path)
 	case m.conn.Provider != "flexera":
-		return fmt.Errorf("connection %s has the provider %[2]s: "+
-			"this command moves only connections of flexera", m.conn.Name, m.conn.Provider)
+		return fmt.Errorf("connection %s has the provider %[2]s: this command moves only "+
+			"connections of flexera", m.conn.Name, m.conn.Provider)
 	}
 	for _, d := range declared {
-		if d.Err == nil && d.Name != m.conn.Name && connection.SecretName(d.Connection.Credential) == m.credentialName() {
+		same := connection.SecretName(d.Connection.Credential) == m.credentialName()
+		if d.Err == nil && d.Name != m.conn.Name && same {
 			m.others = append(m.others, d.Name)
 		}
 	}
@@ -82,7 +86,7 @@ func (m *migration) openProvider() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(m.conn.Settings, &m.settings); err != nil { // the provider has read them already
+	if err := json.Unmarshal(m.conn.Settings, &m.settings); err != nil { // the provider read them
 		return fmt.Errorf("connection %s: its settings cannot be read", m.conn.Name)
 	}
 	switch {
@@ -111,13 +115,14 @@ func (m *migration) readCredential(ctx context.Context) error {
 		return fail(err)
 	}
 	if m.secret.PrimaryRegion != "" {
-		return fmt.Errorf("%s is a replica: run this in its primary "+
-			"Region, %s", m.credentialName(), m.secret.PrimaryRegion)
+		return fmt.Errorf("%s is a replica: run this in its primary Region, %s", m.credentialName(),
+			m.secret.PrimaryRegion)
 	}
 	current, err := m.Secrets.Get(ctx, id, secrets.Current)
 	switch {
 	case errors.Is(err, secrets.ErrNotFound):
-		return refuse("Store the user's refresh token first: "+m.putCommand(), "%s has no value yet", m.credentialName())
+		return refuse("Store the user's refresh token first: "+m.storeCommand(),
+			"%s has no value yet", m.credentialName())
 	case err != nil:
 		return fail(err)
 	}
@@ -151,9 +156,8 @@ func (m *migration) readCredential(ctx context.Context) error {
 	return nil
 }
 
-func (m *migration) putCommand() string {
-	return "aws secretsmanager put-secret-value " +
-		"--secret-id " + m.credentialName() + " --secret-string file://credential.json"
+func (m *migration) storeCommand() string {
+	return "evertoken credential " + m.conn.Name
 }
 
 // deletions are the requests by which clients are deleted: no page of Flexera
@@ -161,7 +165,8 @@ func (m *migration) putCommand() string {
 func (m *migration) deletions(ids ...string) string {
 	var out []string
 	for _, id := range ids {
-		out = append(out, fmt.Sprintf("DELETE %s/iam/v1/orgs/%d/service-accounts/%d/clients/%s", m.apiURL, m.Org, m.account.ID, id))
+		out = append(out, fmt.Sprintf("DELETE %s/iam/v1/orgs/%d/service-accounts/%d/clients/%s",
+			m.apiURL, m.Org, m.account.ID, id))
 	}
 	return strings.Join(out, " or ")
 }

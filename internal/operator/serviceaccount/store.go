@@ -33,7 +33,8 @@ func (m *migration) next(clientID, clientSecret redact.Secret, own bool) version
 	if own {
 		doc = doc.WithOwnClient(m.secret.ARN, clientID.Reveal(), clientSecret)
 	}
-	return version{secrets.DeriveID(m.secret.ARN, m.current.id, "service account client "+clientID.Reveal()), doc}
+	of := "service account client " + clientID.Reveal()
+	return version{secrets.DeriveID(m.secret.ARN, m.current.id, of), doc}
 }
 
 // without is a document less one member.
@@ -58,8 +59,7 @@ func without(doc credential.Credential, member string) credential.Credential {
 // be stored.
 func (m *migration) proveWritable(ctx context.Context) error {
 	if err := m.Secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
-		return fmt.Errorf("%s cannot be written, so nothing was "+
-			"changed: %w", m.credentialName(), err)
+		return fmt.Errorf("%s cannot be written, so nothing was changed: %w", m.credentialName(), err)
 	}
 	return nil
 }
@@ -71,7 +71,8 @@ func (m *migration) keep(ctx context.Context, v version) error {
 	})
 	if err != nil {
 		// An answer may have been lost.
-		if stored, getErr := m.Secrets.GetVersion(ctx, m.conn.Credential, v.id); getErr != nil || !stored.Value.Equal(v.doc.Encode()) {
+		stored, getErr := m.Secrets.GetVersion(ctx, m.conn.Credential, v.id)
+		if getErr != nil || !stored.Value.Equal(v.doc.Encode()) {
 			return err
 		}
 	}
@@ -84,9 +85,11 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 	ctx = context.WithoutCancel(ctx)
 	doc := m.current.doc.With(credential.RefreshToken, token)
 	id := secrets.FreshID()
-	err := m.write(ctx, func() error { return m.Secrets.Put(ctx, m.conn.Credential, id, doc.Encode()) })
+	err := m.write(ctx, func() error {
+		return m.Secrets.Put(ctx, m.conn.Credential, id, doc.Encode())
+	})
 	if err != nil {
-		return stop("Make a new one in Flexera One and store it: "+m.putCommand(),
+		return stop("Make a new one in Flexera One and store it: "+m.storeCommand(),
 			fmt.Errorf("another refresh token came back and could not be stored, and the old one "+
 				"may be dead: %w", err))
 	}
@@ -101,7 +104,9 @@ func (m *migration) write(ctx context.Context, write func() error) error {
 	end := m.Now().Add(keepFor)
 	for wait := time.Second; ; wait = min(2*wait, maxWait) {
 		err := write()
-		if kind := secrets.ErrorKind(err); !errors.Is(kind, secrets.ErrTransient) && !errors.Is(kind, secrets.ErrThrottled) {
+		switch secrets.ErrorKind(err) {
+		case secrets.ErrTransient, secrets.ErrThrottled:
+		default:
 			return err // nil too
 		}
 		if m.Now().Add(wait).After(end) || m.Sleep(ctx, wait) != nil {
@@ -124,13 +129,13 @@ func (m *migration) promote(ctx context.Context, v version) error {
 		case now.Holder(secrets.Current) == v.id:
 			return nil
 		default:
-			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s in "+
-				"the meantime", m.credentialName()))
+			return stop(runAgain, fmt.Errorf("somebody stored another credential in %s in the meantime",
+				m.credentialName()))
 		}
 	}
 	if err != nil {
-		return stop(runAgain, fmt.Errorf("moving AWSCURRENT of %s to the client's "+
-			"version: %w", m.credentialName(), err))
+		return stop(runAgain, fmt.Errorf("moving AWSCURRENT of %s to the client's version: %w",
+			m.credentialName(), err))
 	}
 	return nil
 }
