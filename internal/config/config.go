@@ -113,8 +113,8 @@ func Load(getenv func(string) string) (Config, error) {
 	}
 	c.RescueKey = getenv("EVERTOKEN_RESCUE_KEY")
 	if len(c.RescueKey) > 256 || strings.ContainsFunc(c.RescueKey, notInKeyID) {
-		problems = append(problems, errors.New("EVERTOKEN_RESCUE_KEY must be a KMS key's ARN, id "+
-			"or alias, such as alias/rescue"))
+		problems = append(problems, errors.New("EVERTOKEN_RESCUE_KEY must be a KMS key's ARN, "+
+			"id or alias, such as alias/rescue"))
 	}
 	switch getenv("EVERTOKEN_ALLOW_LOOPBACK_HTTP") {
 	case "", "0":

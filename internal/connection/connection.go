@@ -160,21 +160,21 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 			continue
 		}
 		if !validSecretID(*s.from) {
-			return fail(s.member, "must be a secret's name or ARN: 1 to 512 letters, digits "+
-				"and /_+=.@!-")
+			return fail(s.member, "must be a secret's name or ARN: "+
+				"1 to 512 letters, digits and /_+=.@!-")
 		}
 		*s.to = *s.from
 	}
 	c.SessionDeclared = w.Session != nil
 	if w.TokenParameter != nil {
 		if w.Token != nil {
-			return fail("token_parameter", "is set together with \"token\": declare only one "+
-				"of the two")
+			return fail("token_parameter", "is set together with \"token\": "+
+				"declare only one of the two")
 		}
 		if !validParameter(*w.TokenParameter, parameterPrefix) {
 			return fail("token_parameter", "must be a parameter's name "+
-				"beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, 15 "+
-				"levels deep, and not one of Evertoken's own (connections/, rescue/)")
+				"beginning with "+parameterPrefix+", at most 1011 letters, digits and _.-/, "+
+				"15 levels deep, and not one of Evertoken's own (connections/, rescue/)")
 		}
 		c.TokenParameter, c.Token = *w.TokenParameter, ""
 	}
@@ -190,8 +190,8 @@ func Parse(name string, declared []byte, parameterPrefix string) (Connection, er
 			return fail("renewed_by", "must be issue or rotation")
 		}
 		if c.RenewedBy == ByRotation && c.TokenParameter != "" {
-			return fail("renewed_by", "cannot be rotation for a parameter: Secrets Manager "+
-				"rotates secrets only")
+			return fail("renewed_by", "cannot be rotation for a parameter: "+
+				"Secrets Manager rotates secrets only")
 		}
 	}
 	if w.MinRemaining != nil {

@@ -79,8 +79,8 @@ func declaredTwice(name string, parameters []string) error {
 	if len(parameters) == 1 {
 		where = "in the parameter " + parameters[0]
 	}
-	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. Delete " +
-		"one of the two: " +
+	return &Error{name, "", "is declared twice, " + where + ": Evertoken uses neither. " +
+		"Delete one of the two: " +
 		putCommand(parameters[len(parameters)-1])}
 }
 
@@ -99,9 +99,10 @@ type declaration struct {
 func split(p Parameter, path string) map[string]declaration {
 	name := strictjson.Printable(strings.TrimPrefix(p.Name, path))
 	if p.Secure {
-		return map[string]declaration{name: {err: &Error{name, "", "is in a SecureString: a " +
-			"connection holds no secret, and Evertoken reads it from a String only. " +
-			"AWS cannot change a parameter's type, so delete the parameter and create it again: `aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
+		return map[string]declaration{name: {err: &Error{name, "", "is in a SecureString: " +
+			"a connection holds no secret, and Evertoken reads it from a String only. " +
+			"AWS cannot change a parameter's type, so delete the parameter and create it again: " +
+			"`aws ssm delete-parameter --name " + p.Name + "`, then " + putCommand(p.Name)}}}
 	}
 	p.Value = strings.TrimPrefix(p.Value, "\ufeff") // a byte order mark, as PowerShell writes it
 	var members map[string]json.RawMessage

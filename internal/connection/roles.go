@@ -187,8 +187,8 @@ func (c Connection) misnamed(parameter string) error {
 		if name := SecretName(d.id); contradicts(d.member, name) {
 			return &Error{c.Name, d.member, "has the name of a " +
 				name[strings.LastIndexByte(name, '/')+1:] + " of connection " + defaultOf(name) +
-				": a session, a token or a copy cannot serve as a credential. Name another " +
-				"secret in the parameter " + parameter + ": " + putCommand(parameter)}
+				": a session, a token or a copy cannot serve as a credential. " +
+				"Name another secret in the parameter " + parameter + ": " + putCommand(parameter)}
 		}
 	}
 	return nil

@@ -77,8 +77,8 @@ func Parse(document redact.Secret) (Credential, error) {
 		var s string
 		if json.Unmarshal(value, &s) != nil {
 			if name != PrivateKey || value[0] != '{' {
-				return Credential{}, &Error{"credential", name, "is not a JSON string: write " +
-					"it in quotes"}
+				return Credential{}, &Error{"credential", name, "is not a JSON string: " +
+					"write it in quotes"}
 			}
 			s = string(value) // a JSON Web Key, stored as an object
 		}

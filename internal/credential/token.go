@@ -69,8 +69,8 @@ func ParseToken(document redact.Secret) (Token, error) {
 	}
 	var w tokenWire
 	if err := json.Unmarshal([]byte(document.Reveal()), &w); err != nil {
-		return Token{}, &Error{"token", wrongMember(err), "has the wrong type. Only Evertoken " +
-			"writes this document"}
+		return Token{}, &Error{"token", wrongMember(err), "has the wrong type. " +
+			"Only Evertoken writes this document"}
 	}
 	t := Token{
 		AccessToken: redact.New(w.AccessToken), TokenType: w.TokenType,

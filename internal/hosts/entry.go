@@ -114,8 +114,8 @@ func ParseMember(value []byte) (List, error) {
 		return nil, fmt.Errorf("%s", form)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("is empty, which would allow no host at all: name a host, or " +
-			"leave the member out")
+		return nil, fmt.Errorf("is empty, which would allow no host at all: " +
+			"name a host, or leave the member out")
 	}
 	return parseAll(list)
 }
@@ -140,8 +140,8 @@ func parseEntry(text string) (e Entry, problem string) {
 	case text == "":
 		return Entry{}, "is empty: remove it, or the extra comma"
 	case strings.ContainsAny(text, "/?#@\\"):
-		return Entry{}, "must be a host alone: write login.example.com, without https://, user " +
-			"name or path"
+		return Entry{}, "must be a host alone: write login.example.com, without https://, " +
+			"user name or path"
 	}
 	name, port, problem := splitPort(text)
 	if problem != "" {
@@ -156,8 +156,8 @@ func parseEntry(text string) (e Entry, problem string) {
 	case problem != "":
 		return Entry{}, problem
 	case below && t.literal:
-		return Entry{}, "has a star before an address: a star matches names below a domain, such " +
-			"as *.example.com"
+		return Entry{}, "has a star before an address: a star matches names below a domain, " +
+			"such as *.example.com"
 	case below && !strings.Contains(t.name, "."):
 		return Entry{}, "allows a whole top-level domain: name at least two labels after the " +
 			"star, such as *.example.com"
@@ -180,8 +180,8 @@ func splitPort(text string) (host, port, problem string) {
 			"address [::1]:8443"
 	}
 	if !validPort(port) {
-		return "", "", "has a wrong port: it must be a number from 1 to 65535, without " +
-			"leading zeros"
+		return "", "", "has a wrong port: it must be a number from 1 to 65535, " +
+			"without leading zeros"
 	}
 	return host, port, ""
 }
@@ -216,9 +216,8 @@ func parseHost(host string) (t target, problem string) {
 	}
 	for i := range len(host) {
 		if host[i] >= 0x80 {
-			return target{}, "must be ASCII: with look-alike letters, one host can look " +
-				"like another. " +
-				"If the host is right, write its xn-- form"
+			return target{}, "must be ASCII: with look-alike letters, one host can look like " +
+				"another. If the host is right, write its xn-- form"
 		}
 	}
 	name := strings.ToLower(host)

@@ -82,8 +82,8 @@ func (p Policy) judge(u *url.URL) (grounds, error) {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && p.Loopback && t.loopback():
 	default:
-		return never("the URL must be https (http is allowed to a loopback host only, with " +
-			"EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
+		return never("the URL must be https (http is allowed to a loopback host only, " +
+			"with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)")
 	}
 	switch {
 	case len(p.Bound) > 0:

@@ -36,13 +36,13 @@ func parseJSON(text, id string) (Key, string) {
 	case object.KeyType == "":
 		return Key{}, "is not a JSON Web Key: its member kty is missing"
 	case object.KeyType == "oct":
-		return Key{}, "is a symmetric JSON Web Key: store the private key of a pair, of kty " +
-			"RSA, EC or OKP"
+		return Key{}, "is a symmetric JSON Web Key: store the private key of a pair, of kty RSA, " +
+			"EC or OKP"
 	case object.D == "":
 		return Key{}, "is a public JSON Web Key: store the private one, which has the member d"
 	case object.KeyType == "RSA" && object.P == "":
-		return Key{}, "is an RSA JSON Web Key without its primes: store one with the members p " +
-			"and q, or PEM"
+		return Key{}, "is an RSA JSON Web Key without its primes: " +
+			"store one with the members p and q, or PEM"
 	}
 	var jwk jose.JSONWebKey
 	if jwk.UnmarshalJSON([]byte(text)) != nil {
@@ -71,8 +71,8 @@ func oneOf(set []json.RawMessage, id string) (Key, string) {
 		set = fitting
 	}
 	if len(set) != 1 {
-		return Key{}, "is a set of JSON Web Keys, and key_id does not select exactly one: store " +
-			"one key alone, or set key_id to its kid"
+		return Key{}, "is a set of JSON Web Keys, and key_id does not select exactly one: " +
+			"store one key alone, or set key_id to its kid"
 	}
 	if text := strings.TrimSpace(string(set[0])); strings.HasPrefix(text, "{") &&
 		!strings.Contains(text, `"keys"`) {

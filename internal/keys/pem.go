@@ -131,8 +131,8 @@ func parseDER(der []byte) (Key, string) {
 	case ok:
 		return Key{signer: redact.Wrap(&signer)}, ""
 	case key != nil: // X25519, which can agree on keys but not sign
-		return Key{}, "is of a kind that Evertoken cannot sign with: use RSA, EC (P-256, P-384, " +
-			"P-521) or Ed25519"
+		return Key{}, "is of a kind that Evertoken cannot sign with: " +
+			"use RSA, EC (P-256, P-384, P-521) or Ed25519"
 	case pkcs12(der):
 		return Key{}, "is a PKCS #12 file (.p12, .pfx): extract the key with openssl pkcs12 -in " +
 			"FILE -nodes"

@@ -221,8 +221,8 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 		e.Class = exchange.Misconfigured
 		e.Lost = false
 		e.Problem = "the server's certificate is not trusted"
-		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, or the " +
-			"certificate has expired: check the URL first, then look at the certificate."
+		e.Hint = "The host in the URL is wrong, a proxy on the way intercepts TLS, " +
+			"or the certificate has expired: check the URL first, then look at the certificate."
 	case notTLS(err):
 		e.Class = exchange.Misconfigured
 		e.Lost = false
@@ -243,8 +243,8 @@ func unanswered(err error, connected bool, doing string) *exchange.Error {
 			"NAT gateway)."
 	default:
 		e.Problem = "no connection"
-		e.Hint = "If this lasts, check the host and the port in the URL, and look at the " +
-			"provider's status page."
+		e.Hint = "If this lasts, check the host and the port in the URL, " +
+			"and look at the provider's status page."
 	}
 	return e
 }

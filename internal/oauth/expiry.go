@@ -171,8 +171,8 @@ func (g *reading) earlier(s stated, m members) stated {
 		date := g.read(m, value, name)
 		sooner := s.ends.Sub(date.ends) > differs
 		if date.told && date.hint == "" && believable(date.ends, g.now) && sooner {
-			date.hint = "The answer states two expiry times of the token: Evertoken uses the " +
-				"earlier one, and you need to do nothing."
+			date.hint = "The answer states two expiry times of the token: " +
+				"Evertoken uses the earlier one, and you need to do nothing."
 			return date
 		}
 	}
@@ -228,7 +228,8 @@ func (g *reading) read(beside members, value json.RawMessage, name string) state
 		return stated{odd: true} // probably a date in another zone
 	}
 	return stated{told: true, ends: ends, hint: "The token's expiry in the answer has no time " +
-		"zone: Evertoken reads it as UTC. If applications find expired tokens, raise min_remaining."}
+		"zone: Evertoken reads it as UTC. If applications find expired tokens, " +
+		"raise min_remaining."}
 }
 
 // dotNetDate matches how ASP.NET's JavaScriptSerializer writes a date: the digits are
@@ -279,11 +280,11 @@ func (g *reading) readNumber(s float64, name string) stated {
 	return stated{told: true, ends: g.from.Add(2 * maxLife)}
 }
 
-const hintMilliseconds = "The token's lifetime in the answer is in milliseconds: Evertoken " +
-	"reads it as milliseconds, and you need to do nothing."
+const hintMilliseconds = "The token's lifetime in the answer is in milliseconds: " +
+	"Evertoken reads it as milliseconds, and you need to do nothing."
 
-const hintFromToken = "The answer does not state the token's lifetime: Evertoken takes it " +
-	"from the token itself, and you need to do nothing."
+const hintFromToken = "The answer does not state the token's lifetime: " +
+	"Evertoken takes it from the token itself, and you need to do nothing."
 
 // milliseconds reports whether a number is milliseconds although it could be seconds: it is
 // whole minutes in milliseconds, and an odd lifetime in seconds. Zoho's 3600000 is an

@@ -162,8 +162,8 @@ func byWord(status int, s said, r Refusal, found finding) (verdict, bool) {
 		// Providers also say this of dead refresh tokens, and this token has worked before.
 		v := dead(r)
 		v.unsure = true
-		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: if it " +
-			"lasts, log in again and store the new one."
+		v.hint = found.hint + " Or the refresh token is expired, revoked or already used: " +
+			"if it lasts, log in again and store the new one."
 		return v, true
 	case found.means == meansSettings:
 		// This refresh token has worked with these settings, so the refusal may also mean
@@ -236,12 +236,12 @@ func byStatus(status int, s said, r Refusal) verdict {
 func forbidden(r Refusal) verdict {
 	if r.Kind == ClientGrant || r.Kind == PasswordGrant {
 		return verdict{class: exchange.CredentialDead,
-			hint: "The provider knows the credential but forbids its use: check its rights, and " +
-				"which addresses may use it."}
+			hint: "The provider knows the credential but forbids its use: " +
+				"check its rights, and which addresses may use it."}
 	}
 	return verdict{class: exchange.Misconfigured,
-		hint: "The provider forbids this: check the rights of the user or client, and which " +
-			"addresses may use it."}
+		hint: "The provider forbids this: check the rights of the user or client, " +
+			"and which addresses may use it."}
 }
 
 // dead returns the verdict for a refused credential.
@@ -251,8 +251,8 @@ func dead(r Refusal) verdict {
 		return verdict{class: exchange.GrantDead, hint: hintDeadToken}
 	case PasswordGrant:
 		return verdict{class: exchange.CredentialDead,
-			hint: "The user name or the password is wrong, or the user is locked: a locked user " +
-				"gets the same answer."}
+			hint: "The user name or the password is wrong, or the user is locked: " +
+				"a locked user gets the same answer."}
 	case Call:
 		return verdict{class: exchange.Misconfigured,
 			hint: "The API refuses the access token: check that the URL is of the system that " +

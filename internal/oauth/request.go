@@ -132,8 +132,8 @@ func (r Request) build(ctx context.Context, doing string) (*http.Request, []reda
 		if !r.mayHeader(name, r.Headers[name].Reveal()) {
 			return nil, nil, &exchange.Error{Class: exchange.Misconfigured, Doing: doing,
 				Problem: "a header in the settings cannot be sent: " + printableHeader(name),
-				Hint: "Correct settings.headers: a header needs a name of letters, digits and " +
-					"hyphens that is not one of HTTP's own, " +
+				Hint: "Correct settings.headers: a header needs a name of letters, " +
+					"digits and hyphens that is not one of HTTP's own, " +
 					"and a value without a line break."}
 		}
 		request.Header.Set(name, r.Headers[name].Reveal())

@@ -175,8 +175,8 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	if kind, told := holder.folded("tokentype"); told && !g.bearer(kind) {
 		return g.unusable(`the answer's "token_type" is not Bearer`,
 			"Evertoken supports bearer tokens only (RFC 6750)."+
-				g.ifSettings(" If this provider's APIs take its tokens as bearer tokens, name "+
-					"the type in settings.token_types."), false)
+				g.ifSettings(" If this provider's APIs take its tokens as bearer tokens, "+
+					"name the type in settings.token_types."), false)
 	}
 	life := g.lifetime(holder, access)
 	switch {
@@ -189,8 +189,8 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 				"expire, set settings.token_life.")}
 	case life.absurd:
 		return g.unusable("the token's lifetime is not plausible",
-			"A token must live at least 30 seconds and at most 400 days; the answer says "+
-				"otherwise in every reading."+
+			"A token must live at least 30 seconds and at most 400 days; "+
+				"the answer says otherwise in every reading."+
 				g.ifSettings(" If the provider documents the lifetime, set settings.token_life to it."),
 			false)
 	}
@@ -202,8 +202,8 @@ func (g *reading) token(holder members, access string) (exchange.Issued, error) 
 	return out, nil
 }
 
-const hintAtItsEnd = "The provider returns the same token until it expires: Evertoken asks " +
-	"again after that, and you need to do nothing."
+const hintAtItsEnd = "The provider returns the same token until it expires: " +
+	"Evertoken asks again after that, and you need to do nothing."
 
 // ifSettings returns a hint about settings that exist only for oauth2 and its presets, or
 // "" for other providers. Those connections always have a client authentication.

@@ -60,8 +60,8 @@ stored in Secrets Manager and nowhere else.`,
 	f.StringArrayVar(&o.set, "set", nil, "a setting, as zone=eu; may be repeated")
 	f.StringArrayVar(&o.member, "member", nil, "a member of the declaration, as "+
 		"min_remaining=10m; may be repeated")
-	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; - for "+
-		"standard input")
+	f.StringVar(&o.file, "credential", "", "file of the credential's JSON document; "+
+		"- for standard input")
 	f.StringVar(&o.language, "reader", "", "language to show how to read "+
 		"the token: "+strings.Join(languages(),
 		", "))
@@ -103,8 +103,8 @@ const correctFlags = "Nothing was stored. Correct it with --set or --member, the
 
 func (a *app) add(ctx context.Context, name string, o addOptions) error {
 	if !connection.ValidName(name) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits "+
-			"and hyphens.",
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, "+
+			"digits and hyphens.",
 			"%q cannot be a connection's name", name)
 	}
 	if o.language != "" && readers[o.language] == "" {
@@ -340,13 +340,13 @@ func (x *addition) content() content {
 func (x *addition) stored(e issue.Entry) string {
 	switch {
 	case e.Outcome == string(renew.Blocked) || e.ErrorClass == string(exchange.CredentialDead):
-		return "The connection is declared and its credential is stored, but the provider " +
-			"refuses that credential. Store another: evertoken credential " +
+		return "The connection is declared and its credential is stored, " +
+			"but the provider refuses that credential. Store another: evertoken credential " +
 			x.name
 	case e.Outcome == string(renew.Waiting):
 		return "" // the refusal says it
 	}
-	return "The connection is declared and its credential is stored. Every scheduled run tries " +
-		"again; to see how it goes: evertoken explain " +
+	return "The connection is declared and its credential is stored. " +
+		"Every scheduled run tries again; to see how it goes: evertoken explain " +
 		x.name
 }

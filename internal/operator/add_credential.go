@@ -38,8 +38,8 @@ func (a *app) askCredential(w way, getIt string) (credential.Credential, error) 
 	}
 	members := w.members
 	if len(members) == 0 {
-		answer, err := p.line("Members of the credential, separated by blanks, such as client_id " +
-			"client_secret: ")
+		answer, err := p.line("Members of the credential, separated by blanks, " +
+			"such as client_id client_secret: ")
 		if err != nil {
 			return credential.Credential{}, err
 		}

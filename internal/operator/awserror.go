@@ -41,8 +41,8 @@ func refused(err error, action, resource string) error {
 			"Check the network, the proxy and the Region's name, then run this again."}
 	case expired[code]:
 		return &failure{exitAWS, fmt.Errorf("AWS does not accept these credentials (%s: %s)", on, code),
-			"They may have expired, or belong to another partition. Sign in again (`aws sso " +
-				"login`), or give --profile."}
+			"They may have expired, or belong to another partition. " +
+				"Sign in again (`aws sso login`), or give --profile."}
 	case denied(code):
 		return &failure{exitAWS, fmt.Errorf("you lack the right %s (%s)", on, code), keyToo(action)}
 	case throttles[code]:
@@ -57,8 +57,8 @@ func refused(err error, action, resource string) error {
 func afterCode(code, action string) string {
 	switch {
 	case action == "ssm:PutParameter" && code == "InternalServerError":
-		return "Parameter Store accepts a deleted name again after half a minute. If this " +
-			"parameter was deleted a moment ago, wait half a minute and run this again."
+		return "Parameter Store accepts a deleted name again after half a minute. " +
+			"If this parameter was deleted a moment ago, wait half a minute and run this again."
 	case code == "ResourceNotFoundException", code == "ParameterNotFound":
 		return "It does not exist in this Region and account. Check --region and --profile."
 	case strings.HasPrefix(code, "Internal"), strings.HasPrefix(code, "ServiceUnavailable"):

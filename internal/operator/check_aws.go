@@ -189,8 +189,8 @@ func (x *examination) tag(doc document, d *secretsmanager.DescribeSecretOutput) 
 	switch {
 	case have == x.d.Parameter:
 	case have == "":
-		x.add(weightWarning, next, "the secret %s has no tag %s: without it, a rotation must "+
-			"search all connections", doc.name(), parameterTag)
+		x.add(weightWarning, next, "the secret %s has no tag %s: without it, "+
+			"a rotation must search all connections", doc.name(), parameterTag)
 	case doc.role == "credential" && x.serves(doc, have): // a shared one has one tag
 	default:
 		x.add(weightFault, next, "the tag %s of %s names another parameter, %s", parameterTag,
@@ -216,8 +216,8 @@ func (x *examination) key(doc document, d *secretsmanager.DescribeSecretOutput) 
 		return
 	}
 	if x.stack.keyARN == "" {
-		x.add(weightFault, "Deploy the stack with that key as KmsKeyArn, or give the secret "+
-			"AWS's own key.",
+		x.add(weightFault, "Deploy the stack with that key as KmsKeyArn, "+
+			"or give the secret AWS's own key.",
 			"the secret %s has a KMS key that the functions may not use", doc.name())
 		return
 	}
@@ -313,13 +313,13 @@ func (x *examination) life(ctx context.Context) {
 	switch {
 	case promised > life/2:
 		x.add(weightWarning, "Lower it in the parameter "+x.d.Parameter+".",
-			"min_remaining is %s, more than half of the token's life of %s: Evertoken promises "+
-				"half of its life", span(promised), span(life))
+			"min_remaining is %s, more than half of the token's life of %s: "+
+				"Evertoken promises half of its life", span(promised), span(life))
 	case c.Token != "" && life-promised < secretTakes:
 		x.add(weightFault, "Declare token_parameter in place of token, in the "+
 			"parameter "+x.d.Parameter+".",
-			"a token that lives %s needs more versions than a secret may get, which is one "+
-				"every 15 minutes", span(life))
+			"a token that lives %s needs more versions than a secret may get, "+
+				"which is one every 15 minutes", span(life))
 	case x.stack.name != "" && max(leadTime, life/4) < 2*x.stack.every:
 		x.add(weightWarning, "Deploy the stack with a shorter Every.",
 			"the function runs every %s: one failed run leaves applications a token with less "+

@@ -29,8 +29,9 @@ func (x *examination) policy(ctx context.Context, doc document) {
 		x.add(weightOK, "", "the resource policy of %s allows these to read it: %s",
 			doc.name(), strings.Join(who, ", "))
 	default:
-		x.add(weightWarning, "Applications need the token alone: remove these readers from the policy.", "the resource policy of %s "+
-			"allows these to read it: %s", doc.name(), strings.Join(who, ", "))
+		x.add(weightWarning, "Applications need the token alone: remove these readers from the policy.", "the "+
+			"resource policy of %s allows these to read it: "+
+			"%s", doc.name(), strings.Join(who, ", "))
 	}
 }
 

@@ -52,8 +52,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 		c.BaseEndpoint = &a.endpoint
 	}
 	if c.Region == "" {
-		return nil, &failure{exitAWS, errRegion, "Give --region, set AWS_REGION, or use a " +
-			"profile that has a Region."}
+		return nil, &failure{exitAWS, errRegion, "Give --region, set AWS_REGION, " +
+			"or use a profile that has a Region."}
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
 		return nil, &failure{exitAWS, errCredentials, "Sign in (`aws sso login`), give " +

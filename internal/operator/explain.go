@@ -18,8 +18,8 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain NAME", Short: "Say in words what state a connection is in, and what " +
-			"happens next", Args: names(1),
+		Use: "explain NAME", Short: "Say in words what state a connection is in, " +
+			"and what happens next", Args: names(1),
 		Long: `Explain says what the labels on a connection's secrets mean, names what is half
 done and who finishes it, and has the function say, by a dry run, what its next
 run would do and why. It changes nothing.`,
@@ -147,9 +147,9 @@ func rotationRemarks(c connection.Connection, doc document, d secrets.Descriptio
 	if pending == "" || pending == d.Holder(secrets.Current) {
 		return nil
 	}
-	return []remark{{doc.role, "A rotation is in progress or stopped half-way: AWSPENDING " +
-		"is not on AWSCURRENT. Until the rotation ends, runs write this secret only in an " +
-		"emergency. Secrets Manager retries the rotation.",
+	return []remark{{doc.role, "A rotation is in progress or stopped half-way: " +
+		"AWSPENDING is not on AWSCURRENT. Until the rotation ends, " +
+		"runs write this secret only in an emergency. Secrets Manager retries the rotation.",
 		"evertoken rotate " + c.Name + " " + doc.role + "   (once AWSPENDING is gone)"}}
 }
 
@@ -171,8 +171,9 @@ func credentialRemarks(c connection.Connection, d secrets.Description) []remark 
 			"evertoken credential " + c.Name + " --resume"})
 	}
 	if d.Holder("EVERTOKEN_SERVICE_ACCOUNT") != "" {
-		out = append(out, remark{"credential", "A move onto a service account is half done: its client is " +
-			"stored, but has not got a token yet. The current credential is unchanged.",
+		out = append(out, remark{"credential", "A move onto a service account is half done: " +
+			"its client is stored, but has not got a token yet. " +
+			"The current credential is unchanged.",
 			"evertoken service-account " + c.Name + " …   (the same command again)"})
 	}
 	return out
@@ -196,8 +197,8 @@ func noteInWords(label, name string) (text, do string) {
 		if parts := strings.Split(label, "_"); len(parts) > 4 {
 			grant = strings.Join(parts[3:len(parts)-1], "_")
 			if renew.AboutPassword(label) {
-				again = "Evertoken retries a password that has worked before once a " +
-					"day; it never retries one that has not."
+				again = "Evertoken retries a password that has worked before once a day; " +
+					"it never retries one that has not."
 			}
 			grant = " (" + grant + ")"
 		}
@@ -211,8 +212,8 @@ func noteInWords(label, name string) (text, do string) {
 		}
 		return "It was sent, and no clear answer came. " + again, "Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):
-		return "Its refresh token was spent to open a session, which Evertoken renews. Evertoken " +
-			"does not send it again.", ""
+		return "Its refresh token was spent to open a session, which Evertoken renews. " +
+			"Evertoken does not send it again.", ""
 	}
 	return "", ""
 }
@@ -233,8 +234,9 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d sec
 		}
 	}
 	if d.Holder(session.LabelKept) != "" {
-		out = append(out, remark{"session", "Another run received a session that could not become the current one. " +
-			"Evertoken keeps it (" + session.LabelKept + ") and uses it if the current one fails.", ""})
+		out = append(out, remark{"session", "Another run received a session that could not " +
+			"become the current one. Evertoken keeps it " +
+			"(" + session.LabelKept + ") and uses it if the current one fails.", ""})
 	}
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch value, err := a.aws.values.Get(ctx, rescue); {
@@ -256,13 +258,13 @@ var stageInWords = map[session.Stage]string{
 		"has sessions.",
 	session.Unlabelled: "A session is open, and no run has used it yet.",
 	session.Idle:       "No run is using the session at this moment.",
-	session.Lost: "A session is open. Its refresh token was sent before, and no answer " +
-		"was stored; the provider may have ended the session.",
-	session.Busy: "A run has claimed the session and has not stored an answer yet. It " +
-		"may still be " +
-		"running, or have died. Other runs wait until the claim is older than a run can last.",
-	session.Orphaned: "A run claimed the session and died before it stored an answer. The next " +
-		"run takes the claim over and recovers what can be recovered.",
+	session.Lost: "A session is open. Its refresh token was sent before, " +
+		"and no answer was stored; the provider may have ended the session.",
+	session.Busy: "A run has claimed the session and has not stored an answer yet. " +
+		"It may still be running, or have died. Other runs wait until the claim is older than a " +
+		"run can last.",
+	session.Orphaned: "A run claimed the session and died before it stored an answer. " +
+		"The next run takes the claim over and recovers what can be recovered.",
 }
 
 // stageAdvice is what a person can do in a stage; mostly nothing.

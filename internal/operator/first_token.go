@@ -120,8 +120,8 @@ func (x *addition) tellReader() {
 	for line := range strings.Lines(text) {
 		x.printf("  %s\n", strings.TrimRight(line, "\n"))
 	}
-	x.printf("An application needs secretsmanager:GetSecretValue on %s alone, and may "+
-		"cache the token until renew_after.\n", tokenName(x.conn))
+	x.printf("An application needs secretsmanager:GetSecretValue on %s alone, "+
+		"and may cache the token until renew_after.\n", tokenName(x.conn))
 	if x.o.language == "" {
 		x.printf("Other languages: evertoken add --reader %s; docs/consumers.md has the whole code.\n",
 			strings.Join(slices.DeleteFunc(languages(), func(l string) bool { return l == "cli" }), "|"))

@@ -90,8 +90,8 @@ func (f fleet) find(name string) (connection.Declared, error) {
 		next = "Did you mean " + near + "? `evertoken status` lists them all."
 	}
 	if !connection.ValidName(name) {
-		next = "A name is one lower-case letter or digit, then up to 62 letters, digits " +
-			"and hyphens. " + next
+		next = "A name is one lower-case letter or digit, then up to 62 letters, " +
+			"digits and hyphens. " + next
 	}
 	return connection.Declared{}, &failure{exitPerson, fmt.Errorf("no connection %q is declared below %s",
 		name, f.path), next}

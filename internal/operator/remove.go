@@ -104,8 +104,8 @@ func (a *app) removable(ctx context.Context, name string) (target, error) {
 			return t, lookErr
 		}
 		if h.exists && !h.deleted && h.tag == parameter {
-			a.say("The declaration of %s is deleted already. This command continues "+
-				"from there.\n", name)
+			a.say("The declaration of %s is deleted already. "+
+				"This command continues from there.\n", name)
 			t.Declared = connection.Declared{Name: name, Parameter: parameter, Connection: c}
 			return t, nil
 		}

@@ -75,8 +75,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 		if err == nil || !x.resumed || ok && f.code == exitPerson {
 			return err
 		}
-		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: Evertoken "+
-			"does not renew the token until this is finished", old, name)
+		done := fmt.Sprintf("%s is no longer declared, and %s is not declared yet: "+
+			"Evertoken does not renew the token until this is finished", old, name)
 		if x.declared {
 			done = fmt.Sprintf("%s is declared in place of %s", name, old)
 		}
@@ -88,8 +88,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 // that was begun, in the version of the parameter that the new secrets name.
 func (x *renaming) find(ctx context.Context) (err error) {
 	if !connection.ValidName(x.new) {
-		return usage("A name is one lower-case letter or digit, then up to 62 letters, digits "+
-			"and hyphens.",
+		return usage("A name is one lower-case letter or digit, then up to 62 letters, "+
+			"digits and hyphens.",
 			"%q cannot be a connection's name", x.new)
 	}
 	if _, err = x.cloud(ctx); err != nil {
@@ -138,8 +138,8 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 		for _, d := range connection.Load([]connection.Parameter{{Name: x.parameter, Value: x.text}},
 			x.rules(x.path, x.aws.region)) {
 			if d.Name == x.old && d.Err == nil {
-				x.say("An earlier run began to rename %s to %s. This command "+
-					"continues from there.\n", x.old, x.new)
+				x.say("An earlier run began to rename %s to %s. "+
+					"This command continues from there.\n", x.old, x.new)
 				x.from = d.Connection
 				return nil
 			}
@@ -299,8 +299,8 @@ func (x *renaming) act(ctx context.Context, ch changes) error {
 	if err := x.tellIssued(e); err != nil || x.output == "json" {
 		return err
 	}
-	x.printf("Applications read it in %s now. The secrets of %s are kept; mark them for "+
-		"deletion with: evertoken remove %s\n", tokenName(x.to), x.old, x.old)
+	x.printf("Applications read it in %s now. The secrets of %s are kept; "+
+		"mark them for deletion with: evertoken remove %s\n", tokenName(x.to), x.old, x.old)
 	return nil
 }
 

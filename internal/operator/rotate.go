@@ -18,14 +18,14 @@ func (a *app) rotateCommand() *cobra.Command {
 	var every string
 	c := a.changing(&cobra.Command{
 		Use: "rotate NAME " +
-			"[credential|session|token]", Short: "Have Secrets Manager rotate a secret now, and " +
-			"wait for its end",
+			"[credential|session|token]", Short: "Have Secrets Manager rotate a secret now, " +
+			"and wait for its end",
 		Long: `Rotate has Secrets Manager rotate one secret of a connection: a credential (the
 client of a Flexera service account), a session or a token. If only one of
 them has a rotation, you need not name it. --every sets the schedule, four hours
 or more; a secret without a rotation needs it.`,
-		Example: "  evertoken rotate flexera-prod credential --every 30d\n  evertoken rotate " +
-			"apiax-prod session",
+		Example: "  evertoken rotate flexera-prod credential --every 30d\n " +
+			" evertoken rotate apiax-prod session",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usage("Usage: "+c.UseLine(), "evertoken rotate needs a name")

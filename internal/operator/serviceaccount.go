@@ -30,13 +30,13 @@ it again: it finishes what is half done.`,
 		},
 	})
 	f := c.Flags()
-	f.StringVar(&o.Name, "name", "", "name of the service account; created if it does not exist "+
-		"(required)")
+	f.StringVar(&o.Name, "name", "", "name of the service account; "+
+		"created if it does not exist (required)")
 	f.StringArrayVar(&o.Roles, "role", nil,
 		"a role to grant to it; grant as few as possible; may be repeated (required)")
 	f.StringVar(&o.Description, "description", "", "description of a new service account")
-	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: the connection's "+
-		"settings.org_id)")
+	f.Int64Var(&o.Org, "org", 0, "the organization's number (default: "+
+		"the connection's settings.org_id)")
 	return c
 }
 

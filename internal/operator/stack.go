@@ -100,8 +100,8 @@ func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name st
 	case len(old) > 0:
 		return stack{}, &failure{exitAWS, fmt.Errorf("the stack %s was deployed from a template "+
 			"that is too old for this command", old[0]),
-			"Deploy the template of this release over it. Nothing is lost: the secrets are not " +
-				"part of the stack."}
+			"Deploy the template of this release over it. Nothing is lost: " +
+				"the secrets are not part of the stack."}
 	case name != "":
 		return stack{}, a.noStack(ctx, c, "the stack "+name+" is not Evertoken's")
 	}
@@ -110,8 +110,8 @@ func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name st
 
 func (a *app) noStack(ctx context.Context, c *cloud, what string) error {
 	return &failure{exitAWS, fmt.Errorf("%s in %s, Region %s", what, c.account(ctx), c.region),
-		"Is it deployed in another Region or account? Give --region or --profile. If it is not " +
-			"deployed yet, see the README, \"Deploy\"."}
+		"Is it deployed in another Region or account? Give --region or --profile. " +
+			"If it is not deployed yet, see the README, \"Deploy\"."}
 }
 
 // isEvertoken knows a stack by the beginning of the template's description.

@@ -17,8 +17,8 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status [NAME…]", Short: "Show every connection: its token, what is next, what " +
-			"needs a person",
+		Use: "status [NAME…]", Short: "Show every connection: its token, what is next, " +
+			"what needs a person",
 		Long: `Status reads what is stored and changes nothing. The states:
 
   fresh     the token is valid and not yet due

@@ -14,8 +14,8 @@ var stateTones = map[string]string{
 // could not be read.
 func (a *app) printStatus(all fleet, entries []entry) {
 	if len(entries) == 0 {
-		a.printf("No connection is declared below %s in %s. Declare one with: evertoken "+
-			"add NAME\n", all.path,
+		a.printf("No connection is declared below %s in %s. Declare one with: "+
+			"evertoken add NAME\n", all.path,
 			a.aws.region)
 		return
 	}

@@ -13,8 +13,8 @@ import (
 
 func (a *app) tokenCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "token NAME", Short: "Print the Authorization header's " +
-			"value, for curl", Args: names(1),
+		Use: "token NAME", Short: "Print the Authorization header's value, " +
+			"for curl", Args: names(1),
 		Long: `Token prints the published token of a connection as the value of the header
 Authorization, and nothing else. It is the one subcommand that prints a secret.
 It does not print an expired token.`,

@@ -158,8 +158,8 @@ func (p Preset) Own(settings json.RawMessage) (
 		case len(v.Values) > 0 && !known:
 			return nil, nil, name, "must be one of " + strings.Join(slices.Sorted(maps.Keys(v.Values)), ", ")
 		case !variableRE().MatchString(value):
-			return nil, nil, name, "must be letters, digits and hyphens: it becomes one part of " +
-				"a host or path, such as " + v.Example
+			return nil, nil, name, "must be letters, digits and hyphens: " +
+				"it becomes one part of a host or path, such as " + v.Example
 		}
 		variables[name] = value
 	}

@@ -35,8 +35,8 @@ func (p *sharetribe) FixedCredential() Fixed {
 
 // FixedCredential implements [FixedCredential].
 func (p *oauth2) FixedCredential() Fixed {
-	return Fixed{Why: "no standard API changes a client's secret, a key, a password or a " +
-		"refresh token",
+	return Fixed{Why: "no standard API changes a client's secret, a key, " +
+		"a password or a refresh token",
 		Instead: "change it at the provider"}
 }
 

@@ -188,8 +188,8 @@ func (p *flexera) hinted(err error) error {
 		e.Hint += " Or it belongs to another zone: settings.zone is " + p.zone + "."
 	case e.Status == http.StatusForbidden:
 		// IP access control, the tag text of the IAM file.
-		e.Hint = "Check the roles, and the organization's IP allow-list: it must contain the " +
-			"functions' address."
+		e.Hint = "Check the roles, and the organization's IP allow-list: " +
+			"it must contain the functions' address."
 	}
 	return err
 }

@@ -100,8 +100,8 @@ func (o *FlexeraOrganization) CreateServiceAccount(ctx context.Context, access r
 		if e, ok := errors.AsType[*exchange.Error](err); ok &&
 			(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity ||
 				e.Status == http.StatusConflict) {
-			e.Hint = "Check the name and the description. An organization has at most 20 " +
-				"service accounts."
+			e.Hint = "Check the name and the description. " +
+				"An organization has at most 20 service accounts."
 		}
 		return 0, o.privilege(err, "iam:service_account:create")
 	}

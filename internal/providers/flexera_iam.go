@@ -180,8 +180,8 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 		if e, ok := errors.AsType[*exchange.Error](err); ok &&
 			(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity ||
 				e.Status == http.StatusConflict) {
-			e.Hint = "A service account has at most two clients at a time: delete one that is " +
-				"not in use."
+			e.Hint = "A service account has at most two clients at a time: " +
+				"delete one that is not in use."
 		}
 		return Client{}, p.privilege(err, "create")
 	}
@@ -189,8 +189,8 @@ func (p *flexeraAccount) CreateClient(ctx context.Context, c credential.Credenti
 	if json.Unmarshal([]byte(body.Reveal()), &w) != nil || w.ClientID == "" || w.ClientSecret == "" {
 		e := p.unreadable(what)
 		e.Lost = true
-		e.Hint = "A client may exist whose secret nobody has: it uses one of the two places " +
-			"until you delete it."
+		e.Hint = "A client may exist whose secret nobody has: " +
+			"it uses one of the two places until you delete it."
 		return Client{}, e
 	}
 	made := w.client()

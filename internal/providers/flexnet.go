@@ -248,8 +248,8 @@ func (s *flexnetSession) object(a oauth.Answer, doing string) (json.RawMessage, 
 
 // flexnetPathHint exists because the guide has two base paths: TokenBasedAuthKeyInfo.htm
 // without /flexnet and TokenBasedAuthManTokensGetCount.htm with it.
-const flexnetPathHint = "Check the end of settings.base_url: some sites need /flexnet there, " +
-	"others do not."
+const flexnetPathHint = "Check the end of settings.base_url: " +
+	"some sites need /flexnet there, others do not."
 
 // refused classifies an error answer. Its body is not documented.
 func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
@@ -261,8 +261,8 @@ func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 	case e.Class == exchange.Throttled || e.Class == exchange.Transient:
 	case a.Status == http.StatusUnauthorized: // the body may be the server's own HTML page
 		e.Class = exchange.CredentialDead
-		e.Hint = "The user name or the password is wrong, or the user is locked: unlock the user " +
-			"in FlexNet Operations before you try again."
+		e.Hint = "The user name or the password is wrong, or the user is locked: " +
+			"unlock the user in FlexNet Operations before you try again."
 	case a.Status == http.StatusForbidden:
 		e.Class = exchange.Misconfigured
 		e.Hint = "The user may not do this: give the user the permission in FlexNet Operations."
@@ -277,8 +277,8 @@ func (s *flexnetSession) refused(a oauth.Answer, doing string) *exchange.Error {
 		e.Hint = flexnetPathHint
 	default:
 		e.Class = exchange.Misconfigured
-		e.Hint = "Check settings.token_name, username, description and expiry, and the user's " +
-			"permissions."
+		e.Hint = "Check settings.token_name, username, description and expiry, " +
+			"and the user's permissions."
 	}
 	return e
 }
@@ -321,8 +321,8 @@ func (s *flexnetSession) remove(ctx context.Context, name string) error {
 		case http.StatusNotFound:
 			return nil
 		case http.StatusForbidden: // TokenBasedAuthManTokensDelete.htm
-			e.Hint = "Only its creator may delete a token: delete it by hand, or store the " +
-				"creator's credential."
+			e.Hint = "Only its creator may delete a token: " +
+				"delete it by hand, or store the creator's credential."
 		}
 	}
 	return err

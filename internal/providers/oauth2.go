@@ -132,8 +132,8 @@ func (p *oauth2) setGrant(s oauth2Settings) error {
 		return nil // WeChat's grant authenticates no client but has appid and secret
 	case interactive[p.grant]:
 		return p.wrong("grant",
-			"needs a person each time: log in once, store the refresh token that you get, and "+
-				"use refresh_token")
+			"needs a person each time: log in once, store the refresh token that you get, "+
+				"and use refresh_token")
 	case meant != "":
 		return p.wrong("grant", "is nearly "+meant+", but must be exact: name one of "+known)
 	case !grantRE().MatchString(p.grant):
@@ -177,8 +177,8 @@ func (p *oauth2) locate(s oauth2Settings) (err error) {
 			return err
 		}
 		if strings.Contains(*s.Issuer, "/.well-known/") {
-			return p.wrong("issuer", "is the URL of the metadata: set the issuer, which is the "+
-				"part before /.well-known/")
+			return p.wrong("issuer", "is the URL of the metadata: set the issuer, "+
+				"which is the part before /.well-known/")
 		}
 		p.discovery.issuer = *s.Issuer
 		return nil

@@ -66,9 +66,8 @@ func (p *oauth2) setAssertion(s oauth2Settings) (err error) {
 	for _, setting := range slices.Sorted(maps.Keys(given)) {
 		if given[setting] && p.grant != grantJWT && p.auth != authKey {
 			return p.wrong(setting,
-				"needs the grant jwt_bearer or the client_auth private_key_jwt: no "+
-					"assertion is made "+
-					"otherwise")
+				"needs the grant jwt_bearer or the client_auth private_key_jwt: "+
+					"no assertion is made otherwise")
 		}
 	}
 	switch {

@@ -145,9 +145,8 @@ func (p *oauth2) forReaders(out *exchange.Issued, r exchange.Request) {
 		if slices.ContainsFunc(secrets, func(s redact.Secret) bool {
 			return !s.IsZero() && strings.Contains(value, s.Reveal())
 		}) {
-			out.Hints = append(out.Hints, "The answer's "+path+" holds what the credential "+
-				"holds too: "+
-				"it is not published, although settings.publish names it.")
+			out.Hints = append(out.Hints, "The answer's "+path+" holds what the credential holds "+
+				"too: it is not published, although settings.publish names it.")
 			continue
 		}
 		if out.Publish == nil {

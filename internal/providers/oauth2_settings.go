@@ -127,8 +127,8 @@ func (p *oauth2) setNames(names map[string]string) error {
 		setting := "credential_members." + strictjson.Printable(standard)
 		switch {
 		case !slices.Contains(mappable, standard):
-			return p.wrong(setting, "must be a member that Evertoken uses: the names on "+
-				"the left are "+strings.Join(mappable, ", "))
+			return p.wrong(setting, "must be a member that Evertoken uses: "+
+				"the names on the left are "+strings.Join(mappable, ", "))
 		case own == "":
 			return p.wrong(setting, "is empty: give the credential's own name for it")
 		case own != standard && (slices.Contains(mappable, own) || own == credential.Hosts):
@@ -190,8 +190,8 @@ func (p *oauth2) setExtra(raw map[string]json.RawMessage) (err error) {
 		case reserved[name] && !own[name]:
 			return p.wrong(setting, "must not be set: Evertoken sets it itself, or it is a secret")
 		case s.member == credential.Hosts, purpose != "" && purpose != name:
-			return p.wrong(setting, "must not send that member of the credential: it has "+
-				"another purpose")
+			return p.wrong(setting, "must not send that member of the credential: "+
+				"it has another purpose")
 		}
 	}
 	return nil
@@ -242,9 +242,8 @@ func (p *oauth2) setHeaders(raw map[string]json.RawMessage) (err error) {
 				"and needs a client_auth other than Basic")
 		case s.member == credential.Hosts, p.purpose(s.member) != "":
 			return p.wrong(setting,
-				"must not send a member that holds a secret of another kind: store the "+
-					"header's value "+
-					"in a member of its own")
+				"must not send a member that holds a secret of another kind: "+
+					"store the header's value in a member of its own")
 		case s.member == "" && secretName(lower):
 			return p.wrong(setting, "looks like a secret, which must not be in a connection: "+
 				storeMember)
@@ -270,8 +269,8 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		"refresh_token": p.answer.RefreshToken, "expires_in": p.answer.ExpiresIn} {
 		if path != "" && !pathRE().MatchString(path) {
 			return p.wrong("answer."+setting,
-				"must be a place in the answer: write names separated by dots, such as "+
-					"data.accessToken")
+				"must be a place in the answer: write names separated by dots, "+
+					"such as data.accessToken")
 		}
 	}
 	// Applications read this member, and a refresh token is not for them.
@@ -280,8 +279,7 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 			strings.Contains(lower, "refresh") || strings.Contains(lower, "secret") ||
 			strings.Contains(lower, "password")) {
 		return p.wrong("answer.access_token",
-			"must not name a secret other than the access token: applications read what is "+
-				"there")
+			"must not name a secret other than the access token: applications read what is there")
 	}
 	names := map[string]bool{}
 	for _, path := range s.Publish {
@@ -289,9 +287,8 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		switch {
 		case !pathRE().MatchString(path):
 			return p.wrong("publish",
-				"has an entry that is not a place in the answer: write names separated by "+
-					"dots, such as "+
-					"data.instance_url")
+				"has an entry that is not a place in the answer: "+
+					"write names separated by dots, such as data.instance_url")
 		case names[name]:
 			return p.wrong("publish",
 				"has two members with the same last name, which becomes their name in the "+
@@ -310,8 +307,8 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 	for _, kind := range s.TokenTypes {
 		if kind == "" || strings.EqualFold(kind, "DPoP") || strings.EqualFold(kind, "mac") {
 			return p.wrong("token_types",
-				"has a type that is not a bearer token: DPoP and MAC tokens need a key for "+
-					"every call (RFC 9449)")
+				"has a type that is not a bearer token: "+
+					"DPoP and MAC tokens need a key for every call (RFC 9449)")
 		}
 	}
 	return nil

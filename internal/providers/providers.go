@@ -229,8 +229,8 @@ func parseURL(raw string, loopbackHTTP bool) (u *url.URL, problem string) {
 	case u.Scheme == "http" && loopbackHTTP && loopback(u.Hostname()):
 		return u, ""
 	}
-	return nil, "must be https (http is allowed to a loopback host only, with " +
-		"EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
+	return nil, "must be https (http is allowed to a loopback host only, " +
+		"with EVERTOKEN_ALLOW_LOOPBACK_HTTP=1)"
 }
 
 func loopback(host string) bool {
@@ -270,8 +270,8 @@ func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, befor
 		before = min(limit/10, 24*time.Hour)
 	}
 	if before >= limit {
-		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": Evertoken "+
-			"would open a new session at every renewal")
+		return 0, 0, b.wrong("remint_before", "must be less than \"session_max\": "+
+			"Evertoken would open a new session at every renewal")
 	}
 	return limit, before, nil
 }

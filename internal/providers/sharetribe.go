@@ -104,8 +104,8 @@ func newSharetribe(c connection.Connection, o Options) (exchange.Provider, error
 		}
 	}
 	if p.access.traits.Session == exchange.NoSession && (s.SessionMax != 0 || s.RemintBefore != 0) {
-		return nil, p.wrong("session_max", "has no meaning for anonymous access, which has "+
-			"no session")
+		return nil, p.wrong("session_max", "has no meaning for anonymous access, "+
+			"which has no session")
 	}
 	var err error
 	p.access.traits.SessionMax, p.access.traits.RemintBefore, err = p.window(s.SessionMax, s.RemintBefore)

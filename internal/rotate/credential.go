@@ -106,8 +106,10 @@ func (r *rotation) tellForeign(ctx context.Context, doc credential.Credential) {
 		return
 	}
 	r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "client_id", id,
-		"hint", "A person stored this client, so other systems may use it too. Evertoken does not delete it after it has replaced it. "+
-			"Delete it then, or confirm now that it is this secret's alone: "+nameCommand(r.name, append(r.named(), id)...)+".")
+		"hint", "A person stored this client, so other systems may use it too. "+
+			"Evertoken does not delete it after it has replaced it. "+
+			"Delete it then, or confirm now that it is this secret's "+
+			"alone: "+nameCommand(r.name, append(r.named(), id)...)+".")
 }
 
 // createCredential makes a new client and stores it before it uses it: the provider
@@ -185,8 +187,9 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 	x := asExchange(err)
 	hint := x.Hint
 	if x.Lost {
-		hint = renew.Sentences(hint, "The provider may have made a client whose secret is lost. If the service account has no place left, "+
-			"the next attempt names that client, and the command that lets Evertoken delete it.")
+		hint = renew.Sentences(hint, "The provider may have made a client whose secret is lost. "+
+			"If the service account has no place left, the next attempt names that client, "+
+			"and the command that lets Evertoken delete it.")
 	}
 	return providers.Client{}, r.classified(x.Class, x.Error(), hint)
 }

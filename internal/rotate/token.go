@@ -109,8 +109,9 @@ func (r *rotation) publishIfLiving(ctx context.Context, p exchange.Prover, ours 
 func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {
 	if life := t.ExpiresAt.Sub(t.IssuedAt); c.RenewedBy == connection.ByRotation && life < leastLife {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name,
-			"hint", "The token lives "+life.Round(time.Second).String()+", which is too short for renewed_by rotation: "+
-				"Secrets Manager rotates at most every 4 hours. Declare renewed_by issue.")
+			"hint", "The token lives "+life.Round(time.Second).String()+", which is too short "+
+				"for renewed_by rotation: Secrets Manager rotates at most every 4 hours. "+
+				"Declare renewed_by issue.")
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // session into the rescue parameter; if that fails too, a hint says so.
 func (k *Keeper) Store(ctx context.Context, next credential.Session) {
 	if !k.find(ctx) {
-		k.rescue(ctx, next, "The provider changed the refresh token, and no session secret exists to keep it. "+
-			"Create it: `aws secretsmanager create-secret --name "+k.ID+"`")
+		k.rescue(ctx, next, "The provider changed the refresh token, and no session secret "+
+			"exists to keep it. Create it: `aws secretsmanager create-secret --name "+k.ID+"`")
 		k.doc = next
 		return
 	}

@@ -43,16 +43,16 @@ func Fault(text []byte) string {
 	case c == '#', c == '/' && (at == 1 || text[at-2] != '\\'):
 		return fmt.Sprintf("byte %d begins a comment: JSON allows none", at)
 	case strings.Contains(syntax.Error(), "escape"):
-		return fmt.Sprintf("byte %d cannot follow a backslash: write a backslash "+
-			"itself as \\\\", at)
+		return fmt.Sprintf("byte %d cannot follow a backslash: "+
+			"write a backslash itself as \\\\", at)
 	case strings.Contains(syntax.Error(), "after top-level value"):
 		return fmt.Sprintf("byte %d follows the end of the document: store only one document", at)
 	case c == '"' && (strings.Contains(syntax.Error(), "after object key:value pair") ||
 		strings.Contains(syntax.Error(), "after array element")):
 		return fmt.Sprintf("a comma is missing before byte %d", at)
 	case strings.Contains(syntax.Error(), "after object key:value pair"):
-		return fmt.Sprintf("byte %d follows a value without a comma: write a quote inside a "+
-			"string as \\\"", at)
+		return fmt.Sprintf("byte %d follows a value without a comma: "+
+			"write a quote inside a string as \\\"", at)
 	case strings.Contains(syntax.Error(), "after object key"):
 		return fmt.Sprintf("a colon is missing before byte %d", at)
 	case strings.Contains(syntax.Error(), "beginning of object key"):

@@ -100,8 +100,8 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 	if err != nil {
 		hint := runAgain
 		if e, ok := errors.AsType[*exchange.Error](err); ok && e.Lost {
-			hint = "Flexera may have created a client whose secret nobody has: the next run " +
-				"names it. " + runAgain
+			hint = "Flexera may have created a client whose secret nobody has: " +
+				"the next run names it. " + runAgain
 		}
 		return version{}, stop(hint, err)
 	}
@@ -130,8 +130,8 @@ func (m *migration) undo(ctx context.Context, client string, why error) error {
 		}
 	}
 	return stop("Delete it, since nobody has its secret: "+m.deletions(client)+". "+runAgain,
-		fmt.Errorf("the client %s was created, its secret could not be stored, and it could not be "+
-			"deleted again: %w", client, errors.Join(why, err)))
+		fmt.Errorf("the client %s was created, its secret could not be stored, "+
+			"and it could not be deleted again: %w", client, errors.Join(why, err)))
 }
 
 // passing is how long to wait before a failed request is worth another try; 0
@@ -184,21 +184,21 @@ func (m *migration) showNext() {
 	m.printf("\nConnection %s now uses the service account %q (%d).\n", m.conn.Name, m.Name,
 		m.account.ID)
 	if m.settings.ServiceAccountID == 0 {
-		m.printf("\nAdd this to the settings of the connection, in the parameter %s, so that its client "+
-			"can be rotated:\n  \"org_id\": %d, \"service_account_id\": %d\n",
+		m.printf("\nAdd this to the settings of the connection, in the parameter %s, "+
+			"so that its client can be rotated:\n  \"org_id\": %d, \"service_account_id\": %d\n",
 			m.parameter, m.Org, m.account.ID)
-		m.printf("(a rotation needs a role with iam:service_account_client:index, create " +
-			"and delete)\n")
+		m.printf("(a rotation needs a role with iam:service_account_client:index, " +
+			"create and delete)\n")
 	}
 	where := "API Credentials, as the user who made it"
 	if id := m.settings.RefreshTokenID; id != "" {
 		where += "; its id is " + id
 		m.printf("\nRemove \"refresh_token_id\" from the settings.\n")
 	}
-	m.printf("\nThen delete the user's refresh token in Flexera One (%s). The version "+
-		"AWSPREVIOUS of %s\nstill holds it: until you delete it, you can move AWSCURRENT "+
-		"back.\n", where, m.credentialName())
+	m.printf("\nThen delete the user's refresh token in Flexera One (%s). "+
+		"The version AWSPREVIOUS of %s\nstill holds it: "+
+		"until you delete it, you can move AWSCURRENT back.\n", where, m.credentialName())
 	m.warnOfStrangers()
-	m.printf("\nThe ITAM data API accepts no service accounts: an application that calls it needs " +
-		"a user's refresh token, in a\nconnection of its own.\n")
+	m.printf("\nThe ITAM data API accepts no service accounts: " +
+		"an application that calls it needs a user's refresh token, in a\nconnection of its own.\n")
 }

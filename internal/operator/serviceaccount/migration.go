@@ -139,8 +139,8 @@ func dead(err error) bool {
 
 // proveOnly is all that can be done without a user.
 func (m *migration) proveOnly(ctx context.Context) error {
-	m.printf("%s already holds the client %s, and no refresh token that works: this command does "+
-		"not check the service account and its roles.\n",
+	m.printf("%s already holds the client %s, and no refresh token that works: "+
+		"this command does not check the service account and its roles.\n",
 		m.credentialName(), m.current.client())
 	if _, err := m.prove(ctx, m.current); err != nil {
 		return stop("Make a new refresh token in Flexera One, store it, and run this again: "+

@@ -94,8 +94,8 @@ func (m *migration) choose(ctx context.Context) error {
 	}
 	pending := m.secret.Holder(secrets.Pending)
 	if m.mustStore() && pending != "" && pending != m.current.id {
-		return refuse("Wait until it ends, or remove AWSPENDING: aws secretsmanager "+
-			"update-secret-version-stage --secret-id "+m.credentialName()+
+		return refuse("Wait until it ends, or remove AWSPENDING: "+
+			"aws secretsmanager update-secret-version-stage --secret-id "+m.credentialName()+
 			" --version-stage AWSPENDING --remove-from-version-id "+pending,
 			"a rotation of %s is in progress", m.credentialName())
 	}
@@ -107,8 +107,8 @@ func (m *migration) choose(ctx context.Context) error {
 		all = append(all, c.ID)
 	}
 	return refuse("Delete one that nothing uses, then run this again: "+m.deletions(all...),
-		"service account %q (%d) has two clients, as many as Flexera allows, and the secret of "+
-			"neither is stored in %s: %s",
+		"service account %q (%d) has two clients, as many as Flexera allows, "+
+			"and the secret of neither is stored in %s: %s",
 		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
 }
 
@@ -216,8 +216,8 @@ func (m *migration) showCommands() {
 
 func (m *migration) warnOfStrangers() {
 	for _, c := range m.strangers() {
-		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. If nothing "+
-			"else uses it, delete it: a rotation needs room for a client.\n  %s\n",
+		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. "+
+			"If nothing else uses it, delete it: a rotation needs room for a client.\n  %s\n",
 			m.describeClients([]providers.Client{c}), m.credentialName(), m.deletions(c.ID))
 	}
 }

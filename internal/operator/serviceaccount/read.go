@@ -64,8 +64,8 @@ func (m *migration) readConnection(ctx context.Context) error {
 	case !found:
 		return fmt.Errorf("no connection %q is declared below %s", m.Connection, path)
 	case m.conn.Provider != "flexera":
-		return fmt.Errorf("connection %s has the provider %[2]s: this command moves only "+
-			"connections of flexera", m.conn.Name, m.conn.Provider)
+		return fmt.Errorf("connection %s has the provider %[2]s: "+
+			"this command moves only connections of flexera", m.conn.Name, m.conn.Provider)
 	}
 	for _, d := range declared {
 		same := connection.SecretName(d.Connection.Credential) == m.credentialName()
@@ -91,13 +91,13 @@ func (m *migration) openProvider() error {
 	}
 	switch {
 	case m.Org == 0 && m.settings.OrgID == 0:
-		return errors.New("--org is missing: give the organization's number, since the " +
-			"connection's settings have no org_id")
+		return errors.New("--org is missing: give the organization's number, " +
+			"since the connection's settings have no org_id")
 	case m.Org == 0:
 		m.Org = m.settings.OrgID
 	case m.settings.OrgID != 0 && m.settings.OrgID != m.Org:
-		return fmt.Errorf("--org is %d, and the connection's settings.org_id is %d: one of "+
-			"them is wrong", m.Org, m.settings.OrgID)
+		return fmt.Errorf("--org is %d, and the connection's settings.org_id is %d: "+
+			"one of them is wrong", m.Org, m.settings.OrgID)
 	}
 	return nil
 }

@@ -90,8 +90,8 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 	})
 	if err != nil {
 		return stop("Make a new one in Flexera One and store it: "+m.storeCommand(),
-			fmt.Errorf("another refresh token came back and could not be stored, and the old one "+
-				"may be dead: %w", err))
+			fmt.Errorf("another refresh token came back and could not be stored, "+
+				"and the old one may be dead: %w", err))
 	}
 	m.current, m.currentValue = version{id, doc}, doc.Encode()
 	m.history = append([]version{m.current}, m.history...)
