@@ -15,7 +15,7 @@ import (
 	"evertoken/internal/presets"
 )
 
-// What a script can look at:
+// The commands with which a script checks something:
 //
 //	[!] answer PATH [VALUE]             the last answer; an element of "connections" goes by its name
 //	[!] stored SECRET PATH [VALUE]      a document that is AWSCURRENT
@@ -99,7 +99,7 @@ func cmdParameter(ts *testscript.TestScript, neg bool, args []string) {
 	p, ok := h.AWS.Parameter(args[0])
 	switch {
 	case len(args) == 1 && ok == neg:
-		ts.Fatalf("parameter %s is there: %t", args[0], ok)
+		ts.Fatalf("parameter %s exists: %t", args[0], ok)
 	case len(args) > 1:
 		check(ts, neg, args[0], []byte(p.Value), args[1:])
 	}
@@ -119,7 +119,7 @@ func cmdPublished(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	provider := token.Provider
 	if _, preset := presets.Find(provider); preset {
-		provider = fakeidp.ProviderOAuth2 // which stands for every vendor
+		provider = fakeidp.ProviderOAuth2 // the generic server, used for every vendor
 	}
 	if !h.IDP.Accepts(provider, token.AccessToken.Reveal()) {
 		ts.Fatalf("the provider refuses what %s published", args[0])
@@ -129,7 +129,7 @@ func cmdPublished(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sound holds a token document against what readers are promised of it.
+// sound checks a token document against what readers are promised.
 func sound(token credential.Token, document string) error {
 	var members map[string]string // flat, and text throughout
 	if err := json.Unmarshal([]byte(document), &members); err != nil {

@@ -21,8 +21,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// commands are what a script can say besides testscript's own. Those of
-// checks_test.go look, those here arrange and run:
+// commands are those of a script, in addition to testscript's own. Those of
+// checks_test.go check, those here arrange and run:
 //
 //	world [-timeout 60s] [-control] [-tls] [NAME=VALUE...]   start the world; the function's environment
 //	connect NAME KIND [MEMBER=JSON...]                a connection that works (see kinds), with a member or settings.member changed
@@ -33,7 +33,7 @@ import (
 //	option PROVIDER FIELD=VALUE...                    change how a provider behaves
 //	provider revoke|end-sessions|disable|enable|password NAME
 //	wrong NAME MEMBER                                 store a credential with one member that the provider refuses
-//	fault idp|aws KIND [KEY=VALUE...]                 break calls; "fault clear" mends all
+//	fault idp|aws KIND [KEY=VALUE...]                 break calls; "fault clear" ends all faults
 //	kms SECRET decrypt|encrypt|allow                  what the KMS key refuses
 //	replica SECRET REGION
 //	freed                                             the names of deleted parameters can be used again
@@ -68,8 +68,8 @@ func (scriptTB) Helper()                             {}
 func (s scriptTB) Fatalf(format string, args ...any) { s.ts.Fatalf(format, args...) }
 func (s scriptTB) Cleanup(f func())                  { s.ts.Defer(f) }
 
-// in is the script's state once "world" has been said. usage is told where the
-// command has fewer words than it needs, or is negated although it cannot be.
+// in returns the script's state, which the command "world" makes. It ends the script with
+// usage where the command has too few words, or is negated although it cannot be.
 func in(ts *testscript.TestScript, neg, mayNeg bool, args []string, least int, usage string) *holder {
 	if neg && !mayNeg || len(args) < least {
 		ts.Fatalf("usage: %s", usage)
@@ -196,7 +196,7 @@ func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
 		err = h.put(name, expanded(ts, last))
 	case "put-binary":
 		_, err = h.operator().PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretBinary: []byte(expanded(ts, last))})
-	case "rotate": // fails in its first step and stays under way
+	case "rotate": // fails in its first step and stays incomplete
 		h.BeginRotation(name)
 	case "delete":
 		_, err = h.operator().DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
@@ -281,7 +281,7 @@ func cmdReplica(ts *testscript.TestScript, neg bool, args []string) {
 	in(ts, neg, false, args, 2, "replica SECRET REGION").AWS.SetReplica(args[0], args[1])
 }
 
-// matches reports whether a value is what a script wants: the text itself, a
+// matches reports whether a value is the one that a script expects: the text itself, a
 // pattern after ~, or a number over or under one.
 func matches(value, want string) (bool, error) {
 	if pattern, ok := strings.CutPrefix(want, "~"); ok {

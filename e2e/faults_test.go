@@ -138,7 +138,7 @@ func cmdProvider(ts *testscript.TestScript, neg bool, args []string) {
 	h := in(ts, neg, false, args, 2, "provider revoke|end-sessions|disable|enable|password NAME")
 	name := args[1]
 	switch args[0] {
-	case "revoke": // the refresh token in force, of the generic server or Sharetribe
+	case "revoke": // the current refresh token, of the generic server or Sharetribe
 		session, ok := h.Session(name)
 		if !ok {
 			c, err := credential.Parse(redact.New(h.current("evertoken/" + name + "/credential")))

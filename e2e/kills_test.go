@@ -28,10 +28,10 @@ type killed struct {
 	single bool
 }
 
-// TestAKilledRenewalLosesNothingAndSendsNothingTwice ends the process at each call of a renewal, before the call or after
-// it was applied, and runs again at once: nothing may be lost, and nothing sent
-// twice. How a claim that was left over is settled takes longer than any run,
-// and is the matter of internal/simulate, which has a clock of its own.
+// TestAKilledRenewalLosesNothingAndSendsNothingTwice ends the process at each call of a
+// renewal, before the call or after it was applied, and runs again at once: nothing may
+// be lost, and nothing sent twice. To resolve a claim that was left over takes longer
+// than any run: internal/simulate tests that with a clock of its own.
 func TestAKilledRenewalLosesNothingAndSendsNothingTwice(t *testing.T) {
 	t.Parallel()
 	apiax := func(w *world) { w.Apiax(subject) }
@@ -169,8 +169,8 @@ func (x killed) sentOnce(t *testing.T, w *world) bool {
 	return len(refresh)+len(passwords) > 0
 }
 
-// claimed reports whether the session in force bears the claim, or says that it
-// is being opened.
+// claimed reports whether the current session has the claim's label, or says that it is
+// being opened.
 func claimed(w *world) bool {
 	secret := w.AWS.Secret("evertoken/" + subject + "/session")
 	current, _ := secret.Labelled(secrets.Current)

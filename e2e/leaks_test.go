@@ -12,9 +12,8 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// leaks returns what must not stand in a function's output: secrets, ARNs,
-// account ids, and control characters, also such as stand escaped in JSON. It
-// does not repeat the secrets.
+// leaks returns what must not be in a function's output: secrets, ARNs, account ids, and
+// control characters, escaped in JSON or not. It does not repeat the secrets.
 func leaks(output string, canaries []string) []string {
 	var found []string
 	for i, canary := range canaries {

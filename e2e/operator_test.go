@@ -28,21 +28,21 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// The command evertoken is run as built, against a world that is all of AWS at one
-// endpoint. Its scripts are in testdata/operator. They say, besides what other
-// scripts can:
+// These scripts run the built command evertoken against a world that serves all of AWS at
+// one endpoint. Its scripts are in testdata/operator. They have these commands in
+// addition to those of other scripts:
 //
 //	evertoken CODE ARG...                 run it; it must exit with CODE; stdin is a file named by -in FILE
 //	terminal FILE CODE ARG...             run it on a terminal; FILE is the dialogue: "< what is shown", "> what is typed"
 //	stack add NAME | old NAME | clear     what CloudFormation has
 //	stack owns SECRET STACK               a secret that a stack has created
 //	stack refuse ACTION CODE              an action that the operator has no right to
-//	lambda busy N | refuse CODE           the next N invocations meet a run that is under way; all are refused
+//	lambda busy N | refuse CODE           the next N invocations find a run in progress; all are refused
 //	account KIND NAME                     set up an account at a provider, and put what it needs into variables
 //	rotations [abandoned]                 Secrets Manager can invoke the built function rotate, or one that takes AWSPENDING off
 //	policy SECRET FILE                    a secret's resource policy
 
-// commandBinary is the built command, beside the function issue.
+// commandBinary is the built command, in the folder of the function issue.
 var commandBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(filepath.Dir(filepath.Dir(bootstrap)), "evertoken")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "evertoken/cmd/evertoken")
@@ -90,7 +90,7 @@ type others struct {
 	abandon atomic.Pointer[func(event []byte) error]
 
 	mu     sync.Mutex
-	busy   int    // invocations that are still to meet a run under way
+	busy   int    // further invocations that find a run in progress
 	refuse string // the error code of every invocation
 	shown  strings.Builder
 }

@@ -79,9 +79,9 @@ func TestConcurrentRunsSendARefreshTokenOnce(t *testing.T) {
 				}
 			}
 			if met == 0 {
-				t.Error("no run ever met another: this was no race")
+				t.Error("no run coincided with another, so nothing raced")
 			}
-			t.Logf("%d runs met another at work", met)
+			t.Logf("%d runs coincided with another", met)
 		})
 	}
 }
@@ -120,8 +120,8 @@ func race(t *testing.T, w *world, functions []*fakelambda.Function, event string
 	return issued, deferred
 }
 
-// checkRace looks at what is left: each refresh token sent at most once, and a
-// session and a token that work.
+// checkRace checks the result: each refresh token was sent at most once, and session and
+// token work.
 func checkRace(t *testing.T, w *world, subject, provider string) {
 	t.Helper()
 	refresh, _ := w.sent()

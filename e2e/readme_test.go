@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The README and the reference are held against the code: what they show must
-// work, and what they list must be all there is.
+// These tests compare the README and the reference with the code: what they show must
+// work, and their lists must be complete.
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -191,7 +191,7 @@ func TestREADMELinksAndTargetsExist(t *testing.T) {
 	readme, makefile := read(t, "README.md"), read(t, "Makefile")
 	for _, link := range regexp.MustCompile(`\]\(([^):#]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(readme, -1) {
 		if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(link[1]))); err != nil {
-			t.Errorf("a link leads nowhere: %v", err)
+			t.Errorf("a link's target does not exist: %v", err)
 		}
 	}
 	for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z-]*)").FindAllStringSubmatch(readme, -1) {

@@ -41,8 +41,8 @@ func squeezed(text string) string {
 	return regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
 }
 
-// TestTheRecordingsAreUpToDate holds the recordings in docs/command.md against what the built
-// command shows on a terminal; with UPDATE_DOCS it writes them.
+// TestTheRecordingsAreUpToDate compares the recordings in docs/command.md with what the
+// built command shows on a terminal. With UPDATE_DOCS it writes them.
 func TestTheRecordingsAreUpToDate(t *testing.T) {
 	t.Parallel()
 	binary, err := commandBinary()

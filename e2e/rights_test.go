@@ -70,7 +70,7 @@ func TestEveryCallOfTheCommandIsInTheTableOfRights(t *testing.T) {
 		w.AWS.ResetCalls()
 		c := exec.CommandContext(t.Context(), binary, args...)
 		c.Dir, c.Stdin = t.TempDir(), bytes.NewReader(document)
-		// Its calls are marked, so that they are not taken for the function's.
+		// Its calls are marked, to tell them from the function's.
 		c.Env = []string{"AWS_ENDPOINT_URL=" + w.AWS.URL(), "AWS_REGION=" + stackRegion, "AWS_ACCESS_KEY_ID=local",
 			"AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true", "HOME=" + c.Dir, "AWS_SDK_UA_APP_ID=" + commandID}
 		if args[0] == "rotate" { // the step fails: what is asked is what matters
@@ -100,5 +100,5 @@ func TestEveryCallOfTheCommandIsInTheTableOfRights(t *testing.T) {
 	}
 }
 
-// commandID stands in the User-Agent of the command's calls.
+// commandID is in the User-Agent of the command's calls.
 const commandID = "evertoken"

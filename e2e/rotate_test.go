@@ -28,7 +28,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// rotateBootstrap is the built function rotate, beside the function issue.
+// rotateBootstrap is the built function rotate, in the folder of the function issue.
 var rotateBootstrap = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(filepath.Dir(filepath.Dir(bootstrap)), "rotate", "bootstrap")
 	return path, build(path, "evertoken/functions/rotate")
@@ -116,7 +116,7 @@ func (r *rotating) rotate(secret, version string) {
 	r.AWS.WaitRotations()
 }
 
-// promoted fails the test unless the version is in force and works.
+// promoted fails the test unless the version is current and works.
 func (r *rotating) promoted(provider, secret, version string) {
 	r.t.Helper()
 	s := r.AWS.Secret(secret)
@@ -132,12 +132,12 @@ func (r *rotating) promoted(provider, secret, version string) {
 	case strings.HasSuffix(secret, "/token"):
 		token, err := credential.ParseToken(value)
 		if err != nil || !r.IDP.Accepts(provider, token.AccessToken.Reveal()) {
-			r.t.Errorf("the provider does not accept the token in force: %v", err)
+			r.t.Errorf("the provider does not accept the current token: %v", err)
 		}
 	case strings.HasSuffix(secret, "/session"):
 		session, err := credential.ParseSession(value)
 		if err != nil || !r.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
-			r.t.Errorf("the refresh token in force is not alive: %v", err)
+			r.t.Errorf("the current refresh token is not alive: %v", err)
 		}
 	default:
 		if n := len(r.IDP.Flexera().Clients(1105, 2263)); n > 2 {
@@ -222,7 +222,7 @@ func TestAKilledRotationIsCompletedByARetry(t *testing.T) {
 							r.promoted(test.provider, secret, current.ID)
 							return
 						}
-						r.nameClient(secret) // one that was made, and whose id nobody recorded
+						r.nameClient(secret) // one that was made, and whose id is not recorded
 						if err := r.AWS.RetryRotation(secret); err != nil {
 							t.Errorf("the last try: %v: %v", err, r.failures())
 						}

@@ -29,7 +29,7 @@ func TestAColdStartLoadsLittle(t *testing.T) {
 		}
 	}
 	if packages < 20 {
-		t.Fatalf("the runtime told of %d packages:\n%s", packages, result.Logs)
+		t.Fatalf("the runtime named %d packages:\n%s", packages, result.Logs)
 	}
 	if bytes > most {
 		t.Errorf("%d bytes before main, at most %d: make what is heavy when it is first used (internal/lazyregexp)\n%s", bytes, most, strings.Join(heavy, "\n"))

@@ -160,7 +160,7 @@ func (w *world) operator() *secretsmanager.Client {
 	})
 }
 
-// operatorID stands in the User-Agent of an operator's calls.
+// operatorID is in the User-Agent of an operator's calls.
 const operatorID = "operator"
 
 // calls are those of the function since the last run began.
@@ -189,8 +189,8 @@ func (w *world) current(name string) string {
 	return v.Value
 }
 
-// age makes documents of a connection older: every time in them moves back. The
-// provider knows nothing of that, so what they hold goes on working.
+// age makes documents of a connection older: it moves every time in them back. The
+// provider does not notice, so what they hold still works.
 func (w *world) age(name string, by time.Duration, documents ...string) error {
 	for _, document := range documents {
 		id := "evertoken/" + name + "/" + document

@@ -21,7 +21,7 @@ import (
 	"evertoken/internal/issue"
 )
 
-// demo shows what the functions do and holds it against what they should.
+// demo shows what the functions do and checks that they do what they should.
 type demo struct {
 	*world
 	out    io.Writer
@@ -98,7 +98,7 @@ func (d *demo) rows(o outcome, only ...string) []row {
 	return rows
 }
 
-// expect holds the outcomes of a run against those wanted.
+// expect compares the outcomes of a run with the expected ones.
 func (d *demo) expect(run string, report issue.Report, want func(member) string) {
 	got := map[string]string{}
 	for _, e := range report.Connections {

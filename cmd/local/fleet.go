@@ -18,7 +18,7 @@ import (
 // member is a connection of the demonstration.
 type member struct {
 	name string
-	// parameter is the last element of the SSM parameter it stands in.
+	// parameter is the last element of the SSM parameter that declares it.
 	parameter string
 	// declared is the connection as an operator writes it.
 	declared map[string]any
@@ -111,7 +111,7 @@ func apiaxMembers(a *fakeidp.Apiax) []member {
 		map[string]string{"username": "apiax-user", "password": a.SetPassword("apiax-user", "")}).withSession()}
 }
 
-// sharetribeMembers stand in one parameter.
+// sharetribeMembers are declared in one parameter.
 func sharetribeMembers(s *fakeidp.Sharetribe) []member {
 	access := func(name, url string, credential map[string]string) member {
 		m := newMember("sharetribe-"+name, "sharetribe", map[string]any{"access": name, "auth_url": url}, credential)

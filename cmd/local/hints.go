@@ -50,7 +50,7 @@ func (r *realRun) speakHere(e issue.Entry) issue.Entry {
 	return e
 }
 
-// aboutCredential reports whether a message is mended by another credential.
+// aboutCredential reports whether a message says that another credential is needed.
 func aboutCredential(text string) bool {
 	return strings.Contains(text, "credential") && !strings.Contains(text, "put-parameter")
 }

@@ -1,8 +1,7 @@
-// Command local is what `make run` runs: both functions as they are deployed,
-// and around them, on loopback sockets, what they would meet in AWS and at the
-// providers. Alone it is a demonstration that checks itself and ends. With
-// -serve it stays up, for the AWS CLI, an SDK or SAM. With -connections it does
-// one run against real providers.
+// Command local is what `make run` runs: both functions as they are deployed, and around
+// them, on loopback sockets, fakes of AWS and of the providers. Without a flag it is a
+// demonstration that checks itself and ends. With -serve it stays up, for the AWS CLI, an
+// SDK or SAM. With -connections it does one run against real providers.
 package main
 
 import (

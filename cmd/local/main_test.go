@@ -89,7 +89,8 @@ func TestTheDemonstrationReportsARotationThatFails(t *testing.T) {
 	}
 }
 
-// TestTheDemonstrationNoticesAWrongReport holds the demonstration's own check against reports that are wrong.
+// TestTheDemonstrationNoticesAWrongReport gives wrong reports to the demonstration's own
+// check.
 func TestTheDemonstrationNoticesAWrongReport(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -150,7 +151,7 @@ func TestFlagsAndEnvironmentBecomeOptions(t *testing.T) {
 	}
 }
 
-// TestTheBuildIsTheDeployedOne holds our build against what is deployed.
+// TestTheBuildIsTheDeployedOne compares the build of this command with the deployed one.
 func TestTheBuildIsTheDeployedOne(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(testRoot, "Makefile"))

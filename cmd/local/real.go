@@ -103,9 +103,9 @@ document into the session secret.
 	return nil
 }
 
-// event asks for every connection now. AWS is new in each run here, so nothing
-// was refused before; and nobody else is at work, though the session that an
-// earlier run kept may be only seconds old.
+// event asks for every connection now. Each run starts a new fake AWS, so nothing was
+// refused before, and no other run is in progress, though an earlier run may have stored
+// the session only seconds ago.
 func (r *realRun) event() ([]byte, error) {
 	return json.Marshal(map[string]any{"connections": slices.Sorted(maps.Keys(r.declared)), "force": true})
 }
@@ -184,9 +184,9 @@ func readDocuments(file string) (map[string]json.RawMessage, error) {
 	return documents, nil
 }
 
-// store puts everything into the fake AWS. A connection that cannot be read is
-// declared as it stands: the run tells what is wrong with it. missing are the
-// variables of the credentials that nobody gave.
+// store puts everything into the fake AWS. A connection that cannot be read is declared
+// unchanged, and the run reports what is wrong with it. missing are the variables that
+// the credentials name and that are not set.
 func (r *realRun) store(ctx context.Context, w *world) (rows []row, missing []string, err error) {
 	values := map[string]string{} // :: secret → value, "" for none
 	users := map[string]string{}  // :: variable → the credential it is for

@@ -82,7 +82,7 @@ func TestASecondRunSendsTheRefreshTokenOfTheFirst(t *testing.T) {
 		}
 		next := memberOf(string(documents["shop-eu"]), "refresh_token")
 		if next == sent || !idp.RefreshTokenAlive("oauth2", next) || idp.RefreshTokenAlive("oauth2", sent) {
-			t.Errorf("run %d: the refresh token kept is not the one in force", run)
+			t.Errorf("run %d: the stored refresh token is not the current one", run)
 		}
 		sent = next
 	}

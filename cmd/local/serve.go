@@ -152,7 +152,7 @@ func writeEnvironment(path, endpoint string) error {
 	return nil
 }
 
-// explain prints commands that work as they stand, from the folder of go.mod.
+// explain prints commands that work unchanged in the folder of go.mod.
 func (s *served) explain() {
 	const keys = "AWS_ACCESS_KEY_ID=" + localKey + " AWS_SECRET_ACCESS_KEY=" + localKey
 	command := keys + " AWS_REGION=" + region + " AWS_ENDPOINT_URL=" + s.aws.URL() + " go run ./cmd/evertoken "

@@ -197,7 +197,7 @@ func TestTheCommandWorksAgainstWhatIsServed(t *testing.T) {
 	evertoken(0, "", "rotate", "apiax", "session", "--every", "7d")
 }
 
-// TestServingTwiceIsRefused: the second says that the first is there.
+// TestServingTwiceIsRefused: the second server says that the first one is running.
 func TestServingTwiceIsRefused(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

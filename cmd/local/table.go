@@ -47,8 +47,8 @@ func (t table) write(out io.Writer) {
 // row is a connection that a report is about.
 type row struct{ name, provider, grant string }
 
-// writeReport writes a line for each connection: what became of it, how long its
-// token lives, and how long what is stored lasts. Below stands what somebody
+// writeReport writes a line for each connection: its outcome, how long its token lives,
+// and how long its credential or session lasts. Below the table it writes what a person
 // should do. A connection that is left out of a report is fresh.
 func writeReport(out io.Writer, rows []row, report issue.Report) {
 	entries := map[string]issue.Entry{}
@@ -112,8 +112,8 @@ func seconds(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// fingerprint stands for a secret that must not be shown: two are equal where
-// their fingerprints are.
+// fingerprint identifies a secret without showing it: equal secrets have equal
+// fingerprints.
 func fingerprint(secret string) string {
 	if secret == "" {
 		return "none"

@@ -132,8 +132,8 @@ func newWorld(ctx context.Context, s setup) (_ *world, err error) {
 	return w, nil
 }
 
-// rest is what a client of all of AWS finds besides secrets and parameters:
-// Invoke, and the stack as deployed by template.yaml.
+// rest serves what a client of AWS needs besides secrets and parameters: Invoke, and the
+// stack as deployed by template.yaml.
 func (w *world) rest() http.Handler {
 	stacks := &fakestack.Server{Region: region, Account: account}
 	stacks.Add(fakestack.Stack{
@@ -214,7 +214,7 @@ func (w *world) rotateCost() fakelambda.Result {
 	return w.rotated
 }
 
-// lastRotationError is what the last failing step of a rotation said.
+// lastRotationError is the error of the last rotation step that failed.
 func (w *world) lastRotationError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

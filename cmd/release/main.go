@@ -141,8 +141,8 @@ func read(path string) (file, error) {
 	return file{data: data}, err
 }
 
-// changes is the version's section of CHANGELOG.md, without its heading. What
-// is not released yet stands for a version before a release (v1.2.3-rc1).
+// changes is the version's section of CHANGELOG.md, without its heading. For a version
+// before a release (v1.2.3-rc1) it is the section of what is not released yet.
 func changes(version string) (string, error) {
 	log, err := os.ReadFile("CHANGELOG.md")
 	if err != nil {

@@ -21,16 +21,16 @@ func TestABundlesTemplatePointsToItsArchives(t *testing.T) {
 	text := string(got)
 	for _, want := range []string{"CodeUri: issue.zip", "CodeUri: rotate.zip", "SemanticVersion: 1.2.3", "AllowedValues: [x86_64]"} {
 		if strings.Count(text, want) != 1 {
-			t.Errorf("%q stands %d times, want once", want, strings.Count(text, want))
+			t.Errorf("%q occurs %d times, want once", want, strings.Count(text, want))
 		}
 	}
 	for _, gone := range []string{"BuildMethod", "CodeUri: .\n", "GOARCH_LAMBDA"} {
 		if strings.Contains(text, gone) {
-			t.Errorf("%q is left", gone)
+			t.Errorf("%q was not removed", gone)
 		}
 	}
 	if _, err := replaceOnce("aa", "a", "b"); err == nil {
-		t.Error("a text that stands twice was replaced")
+		t.Error("a text that occurs twice was replaced")
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 // functions are those that the template deploys, by their folder.
 var functions = []string{"issue", "rotate"}
 
-// bundleTemplate is template.yaml as a bundle has it: each function's code is a
-// finished zip beside the template, in place of a build from source; version and
-// processor are the bundle's.
+// bundleTemplate is template.yaml as a bundle has it: each function's code is a finished
+// archive in the template's folder, not a build from source; version and processor are
+// the bundle's.
 func bundleTemplate(version, architecture string) ([]byte, error) {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {

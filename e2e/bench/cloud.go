@@ -61,8 +61,8 @@ func (c *cloud) close() {
 	}
 }
 
-// begin sets latency and quotas, of writes a share of what AWS allows: others in
-// the account use the rest.
+// begin sets latency and quotas. Of AWS's quota of writes Evertoken gets a share; others
+// in the account use the rest.
 func (c *cloud) begin(writes float64) {
 	quotas := fakeaws.Quotas()
 	for i, q := range quotas {
@@ -90,7 +90,7 @@ const (
 	single kind = "refresh_token" // single-use, each opened from a seed
 )
 
-// packed is how many connections stand in one parameter.
+// packed is how many connections one parameter declares.
 const packed = 20
 
 func name(i int) string { return fmt.Sprintf("c-%05d", i) }
@@ -182,7 +182,7 @@ func (c *cloud) age(n int, by time.Duration) error {
 func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // of what stands above
+		panic(err) // of the types above
 	}
 	return string(b)
 }

@@ -1,5 +1,5 @@
-// Bench builds the functions, runs them as Lambda would against a stand-in for
-// AWS with latencies and quotas, and writes what it saw to docs/performance.md:
+// Bench builds the functions, runs them as Lambda would against a fake AWS with latencies
+// and quotas, and writes the measurements to docs/performance.md:
 //
 //	go run ./e2e/bench            everything, about 25 minutes
 //	go run ./e2e/bench -quick     up to 100 connections, about two minutes, nothing written
@@ -105,7 +105,7 @@ func (b *bench) setUpPython(ctx context.Context) {
 		} {
 			if output, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 				b.pythonProblem = fmt.Sprintf("%v: %v: %s", command, err, output)
-				_ = os.RemoveAll(venv) // half a set-up would be taken for a whole one
+				_ = os.RemoveAll(venv) // half a set-up would look complete
 				return
 			}
 		}

@@ -97,7 +97,7 @@ type fleet struct {
 	n      int
 	kind   kind
 	age    time.Duration // of the tokens; negative for none
-	hang   bool          // a tenth is at a provider that does not answer
+	hang   bool          // a tenth uses a provider that does not answer
 	writes float64       // share of the write quota; 1 for all
 	times  int           // repetitions
 }

@@ -11,9 +11,8 @@ import (
 	fakelambda "evertoken/internal/fake/lambda"
 )
 
-// starts measures how the functions start, beside the bare handler and the
-// Python template, one after the other in turn, so that a slow moment of the
-// machine meets them all.
+// starts measures how the functions start, compared with the bare handler and the Python
+// template. It starts them in turn, so that a slow moment of the machine slows them all.
 func (b *bench) starts(ctx context.Context, d *report) error {
 	c, err := newCloud(1)
 	if err != nil {

@@ -128,7 +128,7 @@ func TestEveryWrongSettingIsReportedAtOnce(t *testing.T) {
 	want := slices.Sorted(slices.Values(config.Names))
 	slices.Sort(told)
 	if diff := cmp.Diff(want, told); diff != "" {
-		t.Errorf("variables told (-want +got):\n%s", diff)
+		t.Errorf("variables named (-want +got):\n%s", diff)
 	}
 }
 

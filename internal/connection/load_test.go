@@ -275,7 +275,8 @@ func FuzzLoad(f *testing.F) {
 		f.Add("a", seed)
 	}
 	f.Fuzz(func(t *testing.T, name, value string) {
-		// A value that must never be repeated stands where secrets go astray.
+		// The fuzzer puts this value where an operator may put a secret by mistake: no
+		// error may repeat it.
 		secret := "SECRET" + strings.Repeat("9", 20)
 		astray := fmt.Sprintf(`{"provider":%q,"credential":[%q],"format":%q}`, secret, secret, secret)
 		got := connection.Load([]connection.Parameter{{Name: rules.Path + name, Value: value}, {Name: rules.Path + "astray", Value: astray}}, rules)
@@ -286,7 +287,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			seen[d.Name] = true
 			if d.Err == nil && !connection.ValidName(d.Name) {
-				t.Fatalf("%q was taken for a connection's name", d.Name)
+				t.Fatalf("%q was accepted as a connection's name", d.Name)
 			}
 			if d.Err == nil && (d.Connection.Provider == "" || d.Connection.MinRemaining < 0 || (d.Connection.Token == "") == (d.Connection.TokenParameter == "")) {
 				t.Fatalf("an incomplete connection was taken: %+v", d.Connection)

@@ -197,7 +197,7 @@ func (e entry) try(t *testing.T) (faults []string) {
 	return faults
 }
 
-// published holds what readers and the session have against what is right.
+// published compares the published token and the session with the expected ones.
 func (e entry) published(w *fakeworld.World) (faults []string) {
 	wrong := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if session, _ := w.Session(name); e.Want.Session != "" && session.RefreshToken.Reveal() != e.Want.Session {
@@ -275,7 +275,7 @@ func (e entry) connect(t *testing.T, w *fakeworld.World, s *server) {
 	w.AWS.CreateSecret("evertoken/"+name+"/token", nil, nil)
 }
 
-// document is the credential as it is stored.
+// document is the stored credential.
 func (e entry) document(t *testing.T) string {
 	t.Helper()
 	var text string

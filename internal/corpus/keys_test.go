@@ -56,7 +56,8 @@ func armour(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// storedKey is a key as somebody stored it: a string, or the object of a JWK.
+// storedKey is a key in one of the forms in which operators store it: a string, or the
+// object of a JWK.
 func storedKey(t *testing.T, kind, as string) any {
 	t.Helper()
 	k := made[kind]()
@@ -108,6 +109,6 @@ func storedKey(t *testing.T, kind, as string) any {
 	case "JWK set":
 		return `{"keys":[` + jwk() + `]}`
 	}
-	t.Fatalf("nobody stores a key as %q", as)
+	t.Fatalf("%q is not a form of a stored key", as)
 	return nil
 }

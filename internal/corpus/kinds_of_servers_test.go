@@ -52,7 +52,7 @@ func eachServer(t *testing.T, test func(t *testing.T, s *scene)) {
 	}
 }
 
-// want runs everything and holds the outcome, and that what is published works.
+// want makes one run and checks its outcome, and that the published token works.
 func (s *scene) want(what string, e issue.Event, outcome, class string, works bool) issue.Entry {
 	s.t.Helper()
 	got := fakeworld.Entry(s.Run(e), "c")
@@ -91,14 +91,14 @@ func (s *scene) store(document map[string]string) {
 	s.PutSecret("evertoken/c/credential", string(b))
 }
 
-// A refresh ends the token before it: what is published always works.
+// Where a refresh ends the previous token, the published token still always works.
 func TestThePublishedTokenWorksThoughARefreshEndsTheOneBefore(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		s.connect(fakeidp.OAuth2Client{}, "refresh_token", map[string]any{"renew_late": true}, nil)
 		s.want("the first run", issue.Event{}, "issued", "", true)
 		s.Clock.Advance(40 * time.Minute)
 		if token, _ := s.Token("c"); fakeworld.Entry(s.Run(issue.Event{}), "c").Outcome == "failed" || !s.IDP.Accepts(fakeidp.ProviderOAuth2, token.AccessToken.Reveal()) {
-			t.Error("renewed too early")
+			t.Error("Evertoken renewed too early")
 		}
 		for range 40 {
 			s.Clock.Advance(5 * time.Minute)
@@ -115,8 +115,8 @@ func TestThePublishedTokenWorksThoughARefreshEndsTheOneBefore(t *testing.T) {
 	})
 }
 
-// Somebody else spends the refresh token: told as such, sent once, and mended
-// by a new one.
+// Where somebody else has spent the refresh token, Evertoken sends it once, says so, and
+// recovers with a new one.
 func TestARefreshTokenThatSomebodyElseSpentIsSentOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		id, secret := s.connect(fakeidp.OAuth2Client{}, "refresh_token", nil, nil)
@@ -141,8 +141,8 @@ func TestARefreshTokenThatSomebodyElseSpentIsSentOnce(t *testing.T) {
 	})
 }
 
-// A scope that the server does not know: refused by name, or not published as
-// granted where the answer has none.
+// A scope that the server does not know is refused by name, or not published as granted
+// where the answer names none.
 func TestAScopeThatTheServerDoesNotKnowIsNotPublished(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		s.connect(fakeidp.OAuth2Client{Scopes: []string{"read"}}, "client_credentials", map[string]any{"scope": "read admin"}, nil)
@@ -157,7 +157,7 @@ func TestAScopeThatTheServerDoesNotKnowIsNotPublished(t *testing.T) {
 	})
 }
 
-// A wrong password goes out once, whatever the server calls it.
+// Evertoken sends a wrong password once, whatever error code the server answers.
 func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		right := s.o.AddUser("robot@example.com", "")
@@ -179,7 +179,7 @@ func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	})
 }
 
-// An unknown client, with whatever status, and a grant that is not there.
+// An unknown client, with any status, and a grant that the server does not have.
 func TestAnUnknownClientOrGrantNeedsAPerson(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		id, _ := s.connect(fakeidp.OAuth2Client{}, "client_credentials", nil, nil)
@@ -201,7 +201,7 @@ func TestAnUnknownClientOrGrantNeedsAPerson(t *testing.T) {
 	}
 }
 
-// The assertion comes with client_id beside it, which Spring demands.
+// An assertion is sent with client_id, as Spring demands.
 func TestAnAssertionComesWithItsClientID(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -210,7 +210,7 @@ func TestAnAssertionComesWithItsClientID(t *testing.T) {
 	(&scene{w, t, w.IDP.OAuth2()}).want("the first run", issue.Event{}, "issued", "", true)
 }
 
-// spend uses a refresh token as somebody else who has it.
+// spend uses a refresh token, as another holder of it would.
 func spend(t *testing.T, endpoint, id, secret, token string) {
 	t.Helper()
 	r, err := http.PostForm(endpoint, url.Values{"grant_type": {"refresh_token"}, "client_id": {id}, "client_secret": {secret}, "refresh_token": {token}})

@@ -22,7 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// answer is what a server said.
+// answer is the answer of a server.
 type answer struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
@@ -40,7 +40,7 @@ type server struct {
 
 	mu    sync.Mutex
 	count int
-	since time.Time // when the token in force was made, for servers that keep one
+	since time.Time // when the current token was made, for servers that keep one
 }
 
 func newServer(t *testing.T, now func() time.Time, e entry) *server {
@@ -186,7 +186,7 @@ var rules = map[string]func(*server, *http.Request, url.Values) answer{
 		}
 		return answer{Status: 200, Body: good}
 	},
-	// Hands out one token for its hour, with what is left of it.
+	// Answers with one token for an hour, and with the time that it still lives.
 	"cached for an hour": func(s *server, _ *http.Request, _ url.Values) answer {
 		s.mu.Lock()
 		defer s.mu.Unlock()

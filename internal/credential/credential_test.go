@@ -131,7 +131,7 @@ func TestAMissingMemberIsNamedWithTheGrantThatNeedsIt(t *testing.T) {
 		t.Errorf("Missing (-want +got):\n%s", diff)
 	}
 	if err := c.Require("the grant", credential.ClientID); err != nil {
-		t.Errorf("Require of what is there: %v", err)
+		t.Errorf("Require of existing members: %v", err)
 	}
 	err := c.Require("the password grant", credential.ClientID, credential.Username, credential.Password)
 	want := `the credential's "username" is missing or empty: the password grant needs client_id and username and password`
@@ -204,8 +204,8 @@ func TestAFingerprintCoversExactlyTheNamedMembers(t *testing.T) {
 	}
 }
 
-// A setting can name any member, one within an object with dots. A name that
-// stands above is not replaced by one within.
+// A setting can name any member, with dots for one within an object. A member of the
+// document itself has precedence over one within an object.
 func TestASettingCanNameAnyMember(t *testing.T) {
 	t.Parallel()
 	c, err := credential.Parse(redact.New(`{"client_id":" i ","api_key":" k ","n":1,"a.b":"above","a":{"b":"within","c":{"d":"deep","client_id":"x"}},"l":["x"],"z":null}`))

@@ -13,8 +13,8 @@ import (
 // fault is what strictjson.Fault says: its words, and a place.
 const fault = `[a-z ,:]*byte \d+[A-Za-z0-9 ,:\-\\"]*`
 
-// ownWords are all that an error may be made of: whatever else is in its text
-// came from the document.
+// ownWords are the only words that an error may have: any other text in it came from the
+// document.
 var ownWords = regexp.MustCompile(`^the (credential|session|token)('s "(client_id|client_secret|refresh_token|username|password|private_key|key_id|` +
 	`access_token|token_type|authorization|expires_at|issued_at|renew_after|scope|provider|connection|api_url|` +
 	`started_at|refreshed_at|opened_by|opening_at|nonce|needs_person_at|look_after|ends_at|opening_with)")? ` +

@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// A secret of the account that the function runs in is told by its name, however
-// it was given, and another account's by its ARN, which commands need.
+// A message names a secret of the function's own account by its name, in whichever form
+// it was declared, and another account's by its ARN, which commands need.
 func TestSecretsOfAnotherAccountAreToldByTheirARN(t *testing.T) {
 	t.Parallel()
 	const own, foreign = "123456789012", "210987654321"

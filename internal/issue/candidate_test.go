@@ -46,7 +46,7 @@ func TestACandidateThatWorksIsUsed(t *testing.T) {
 	}
 }
 
-// A candidate that is refused changes nothing: the connection goes on.
+// A candidate that is refused changes nothing: the connection continues.
 func TestARefusedCandidateChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

@@ -30,8 +30,7 @@ func TestANamedRunTakesEachConnectionOnce(t *testing.T) {
 	wantOutcomes(t, w.Run(issue.Event{Connections: []string{"a"}}), map[string]string{"a": "fresh"})
 }
 
-// pack declares connections anew, together in one parameter, and takes their
-// own parameters' place.
+// pack declares connections again, together in one parameter that replaces their own.
 func pack(t *testing.T, w *fakeworld.World, parameter string, names ...string) {
 	t.Helper()
 	packed := map[string]json.RawMessage{}
@@ -63,8 +62,8 @@ func TestAParameterMayHoldSeveralConnections(t *testing.T) {
 	}
 }
 
-// TestOneBadConnectionLeavesTheOthersAlone puts one of every kind of bad
-// connection beside good ones.
+// TestOneBadConnectionLeavesTheOthersAlone declares one of every kind of bad connection,
+// and good ones.
 func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// attacker is a server of somebody who may write connections and nothing else.
-// It must be sent nothing at all.
+// attacker is the server of a person who may write connections and nothing else. No
+// request may reach it.
 func attacker(t *testing.T) string {
 	t.Helper()
 	var mu sync.Mutex
@@ -56,7 +56,7 @@ func TestAConnectionObtainsNoSecret(t *testing.T) {
 	const credential = "evertoken/victim/credential"
 	for name, tt := range map[string]struct {
 		connection string
-		declared   map[string]any // URL stands for the attacker's
+		declared   map[string]any // URL is replaced by the attacker's
 	}{
 		"the same provider":        {"zz-report", map[string]any{"provider": "apiax", "credential": credential, "settings": map[string]any{"token_url": "URL"}}},
 		"another, first by name":   {"aaa", map[string]any{"provider": "flexnet", "credential": credential, "token_parameter": "/evertoken/tokens/aaa", "settings": map[string]any{"base_url": "URL", "token_name": "xxx"}}},
@@ -122,7 +122,7 @@ func TestAHostThatIsNotAllowedIsReportedWithItsRemedies(t *testing.T) {
 	for _, want := range []string{"login.example.com", `"hosts"`, "put-secret-value --secret-id evertoken/victim/credential"} {
 		for _, entry := range []issue.Entry{dry, e} {
 			if entry.Outcome != "failed" || !strings.Contains(entry.Reason+" "+entry.Hint, want) {
-				t.Errorf("%q is not told: %+v", want, entry)
+				t.Errorf("%q is not reported: %+v", want, entry)
 			}
 		}
 	}
@@ -134,8 +134,8 @@ func TestAHostThatIsNotAllowedIsReportedWithItsRemedies(t *testing.T) {
 	}
 }
 
-// A session, a token or a copy is nobody's credential, and no other connection
-// writes over it: the intruder is refused and told, and the owner goes on.
+// No connection may use another's session, token or copy as its credential, or overwrite
+// it: Evertoken refuses and reports the intruder, and the owner's connection continues.
 func TestNoConnectionUsesAnothersDocument(t *testing.T) {
 	t.Parallel()
 	for name, declared := range map[string]map[string]any{
@@ -187,7 +187,7 @@ func TestNoConnectionUsesAnothersDocument(t *testing.T) {
 				}
 				for _, want := range []string{"victim", "/evertoken/connections/victim", "/evertoken/connections/" + intruder, "aws ssm put-parameter --overwrite"} {
 					if !strings.Contains(e.Reason, want) {
-						t.Errorf("%q is not told: %s", want, e.Reason)
+						t.Errorf("%q is not reported: %s", want, e.Reason)
 					}
 				}
 				second, ok := w.Token("victim")
@@ -199,9 +199,8 @@ func TestNoConnectionUsesAnothersDocument(t *testing.T) {
 	}
 }
 
-// A run that is forced for a token that was seen to fail sends nothing that was
-// rejected before: whoever may ask for that locks nobody's account. An operator's
-// own force does.
+// A run that a reader forces with issued_at sends nothing that was rejected before, so
+// that it cannot lock an account. An operator's own force does.
 func TestARunForcedByIssuedAtSendsNothingRejected(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -240,9 +239,8 @@ func TestARunForcedByIssuedAtSendsNothingRejected(t *testing.T) {
 	}
 }
 
-// Whoever may invoke runs with force, which is an operator's right, cannot use up
-// a secret's versions at once: the schedule has room for hours in which somebody
-// sees it.
+// Forced runs, which are an operator's right, cannot use up a secret's versions at once:
+// the schedule can still write for hours, and meanwhile an alarm tells an operator.
 func TestForcedRunsLeaveRoomForTheSchedule(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

@@ -202,8 +202,8 @@ func TestAPanicLeavesNoConnectionWaiting(t *testing.T) {
 	}
 }
 
-// A connection with settings of its own says nothing of a password that others
-// share: its refusal is not taken for theirs, and marks nothing of theirs.
+// A refusal of a connection with other settings says nothing about a password that
+// several connections share: it does not count as theirs, and labels nothing of theirs.
 func TestARefusalDoesNotCountAgainstOtherSettings(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]map[string]any{

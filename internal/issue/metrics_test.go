@@ -23,8 +23,8 @@ func values(l telemetry.Line) map[string]float64 {
 	return out
 }
 
-// told are the metrics of a run over the results: the fleet's, and each
-// connection's by name.
+// told returns the metrics of a run over the results: the fleet's, and each connection's
+// by name.
 func told(results []renew.Result, perConnection int) (fleet map[string]float64, connections map[string]map[string]float64) {
 	lines := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond, perConnection)
 	connections = map[string]map[string]float64{}
@@ -105,7 +105,7 @@ func TestARunWithoutConnectionsReportsNoHealthyFleet(t *testing.T) {
 			t.Errorf("%s: Checked %v", name, got)
 		}
 		if _, ok := fleet["NeedsPersonSeconds"]; ok {
-			t.Errorf("%s: the end of nothing is told", name)
+			t.Errorf("%s: NeedsPersonSeconds is written without a connection", name)
 		}
 	}
 }
@@ -129,8 +129,8 @@ func TestATypingErrorInANewConnectionHidesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatEvertokenRenewsItselfNeedsNoPerson: fourteen days of a session that is
-// opened anew by itself do not mask the yearly end of a refresh token.
+// TestWhatEvertokenRenewsItselfNeedsNoPerson: a session that Evertoken opens again every
+// fourteen days does not mask the yearly end of a refresh token.
 func TestWhatEvertokenRenewsItselfNeedsNoPerson(t *testing.T) {
 	t.Parallel()
 	fleet, connections := told([]renew.Result{
@@ -141,7 +141,7 @@ func TestWhatEvertokenRenewsItselfNeedsNoPerson(t *testing.T) {
 		t.Errorf("NeedsPersonSeconds %v", got)
 	}
 	if _, ok := connections["apiax"]["NeedsPersonSeconds"]; ok {
-		t.Error("apiax needs nobody")
+		t.Error("apiax needs no person")
 	}
 	fleet, _ = told([]renew.Result{{NeedsPersonAt: now.Add(-time.Hour)}}, 100)
 	if got, ok := fleet["NeedsPersonSeconds"]; !ok || got != 0 {
@@ -149,8 +149,8 @@ func TestWhatEvertokenRenewsItselfNeedsNoPerson(t *testing.T) {
 	}
 }
 
-// TestConnectionsInTroubleAlwaysHaveMetrics: those that need somebody, whatever their number,
-// and then always the same ones.
+// TestConnectionsInTroubleAlwaysHaveMetrics: metrics cover all connections that need a
+// person, whatever their number, and then always the same ones.
 func TestConnectionsInTroubleAlwaysHaveMetrics(t *testing.T) {
 	t.Parallel()
 	fleet := func(edit func([]renew.Result)) []renew.Result {

@@ -146,7 +146,7 @@ func TestAHangingHostDelaysNoOtherHost(t *testing.T) {
 			return w.ended["a269"]
 		}
 		if alone, beside := with(0), with(30); alone != beside {
-			t.Errorf("done after %s, and beside a host that hangs after %s", alone, beside)
+			t.Errorf("done after %s, and with a host that hangs after %s", alone, beside)
 		}
 	})
 }
@@ -267,7 +267,7 @@ func TestAPauseEndsWithTheRun(t *testing.T) {
 		w.mu.Unlock()
 		w.wait()
 		if w.ended["a002"] > 2*time.Second {
-			t.Errorf("what waited was told of after %s", w.ended["a002"])
+			t.Errorf("the task that waited ended after %s", w.ended["a002"])
 		}
 	})
 }

@@ -98,7 +98,7 @@ func TestAProbeComesOnceInAPeriod(t *testing.T) {
 		t.Errorf("%d probes in %d periods", n, periods)
 	}
 	if now, _ := w.Token("victim"); !now.IssuedAt.Equal(first.IssuedAt) {
-		t.Error("a token was renewed that nobody revoked")
+		t.Error("a token was renewed that was not revoked")
 	}
 	a.answer(403)
 	named := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}}), "victim")
@@ -139,8 +139,8 @@ func TestAProbeFindsARevokedToken(t *testing.T) {
 	}
 }
 
-// A probe that answers 401 to every token, because it is wrong, costs one renewal
-// a period at most, and is told.
+// A probe that answers 401 to every token, because it is wrong, costs one renewal a
+// period at most, and the run reports it.
 func TestAWrongProbeIsBounded(t *testing.T) {
 	t.Parallel()
 	w, a := probed(t)

@@ -16,7 +16,7 @@ import (
 )
 
 // TestARunPublishesEveryTokenThoughAWSThrottles runs under the quotas of AWS. For each of
-// the run's writes somebody else in the account makes one too, so that the two together
+// the run's writes another writer in the account makes one too, so that the two together
 // are over the quota of writes although the run alone is not.
 func TestARunPublishesEveryTokenThoughAWSThrottles(t *testing.T) {
 	t.Parallel()

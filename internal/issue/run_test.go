@@ -88,7 +88,7 @@ func TestAPanicStaysWithItsConnection(t *testing.T) {
 		t.Fatalf("marshaling: %v", err)
 	}
 	if strings.Contains(log+string(all), canary) {
-		t.Error("what the panic said was shown")
+		t.Error("the panic's text was shown")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"evertoken/internal/exchange"
 )
 
-// entering counts who is at a shared credential at a time.
+// entering counts the tasks that use a shared credential at the same time.
 type entering struct {
 	shared    *shared
 	mu        sync.Mutex
@@ -82,7 +82,7 @@ func TestARefusalDoesNotCountAgainstAnotherConnection(t *testing.T) {
 	done(&exchange.Error{Class: exchange.CredentialDead})
 	_, x := s.enter(t.Context(), secret, "")
 	if x == nil || x.Class != exchange.Transient {
-		t.Fatalf("the next was told %v: its own settings may be right", x)
+		t.Fatalf("the next task got %v: its own settings may be right", x)
 	}
 	s = newShared()
 	done, _ = s.enter(t.Context(), secret, "")
@@ -107,7 +107,7 @@ func TestWaitingForATurnEndsWithTheRun(t *testing.T) {
 		defer cancel()
 		g := &gate{host: w.newHost(0), shared: s, pressing: func() bool { return false }}
 		if _, x := g.Enter(ctx, password); x != outOfTime || !g.late {
-			t.Errorf("told %v, late %t", x, g.late)
+			t.Errorf("got %v, late %t", x, g.late)
 		}
 	})
 }
@@ -135,7 +135,7 @@ func TestAConnectionThatWaitedAsksTheHostAgain(t *testing.T) {
 		waiting.Wait()
 		if next == nil || next.Class != exchange.Throttled || next.RetryAfter != time.Minute ||
 			next.Problem != "not tried, because another connection to this provider was just answered so" {
-			t.Errorf("the next was told %v", next)
+			t.Errorf("the next task got %v", next)
 		}
 		if _, x := s.enter(t.Context(), password, ""); x != nil {
 			t.Errorf("the turn after it: %v", x)

@@ -46,7 +46,7 @@ func TestAnAnswerIsCutToLambdasLimit(t *testing.T) {
 		}
 	}
 	if n["blocked"] != 100 || n["failed"] != 100 || n["issued"]+n["fresh"] > 0 {
-		t.Errorf("kept %v: those that need somebody come first", n)
+		t.Errorf("kept %v: those that need a person come first", n)
 	}
 	if want := int64(405 + 6*(n["deferred"]-1)); most != want { // every sixth, the last has 405 s
 		t.Errorf("of the deferred those up to %d s left were kept, want up to %d", most, want)

@@ -241,9 +241,9 @@ func TestACertificateIsReadInEveryStoredForm(t *testing.T) {
 		_, err := read(key, "", text)
 		refused(t, err, "certificate", problem)
 	}
-	// The one that is stored counts, not the one beside the key.
+	// The stored certificate counts, not the one in the key's text.
 	if _, err := read(key+cert, "", authority); err == nil {
-		t.Error("a stored certificate of another key was passed over")
+		t.Error("a stored certificate of another key was ignored")
 	}
 }
 

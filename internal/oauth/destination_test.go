@@ -71,8 +71,8 @@ func dnsAnswer(question []byte, addresses []string) []byte {
 	return append(append(out, question[12:end]...), records...)
 }
 
-// A host that is allowed may still have a name that points elsewhere: what it
-// resolves to is looked at before it is connected to.
+// The name of an allowed host may resolve to an address that is not allowed: Evertoken
+// checks the address before it connects.
 func TestARequestIsSentOnlyToAnAllowedAddress(t *testing.T) {
 	t.Parallel()
 	vendor := hosts.Policy{Vendor: hosts.Must("login.example.com"), Secret: "evertoken/x/credential"}
@@ -129,15 +129,15 @@ func TestAPrivateAddressOfANamedHostIsAllowed(t *testing.T) {
 	}
 	if _, err := c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must(where)},
 		post(t, "https://"+where), "x"); err == nil {
-		t.Error("a vendor's host was looked for on this machine")
+		t.Error("a vendor's host was allowed on this machine")
 	}
 	if reached.Load() != 2 {
 		t.Errorf("%d requests, want 2", reached.Load())
 	}
 }
 
-// Behind a proxy the proxy resolves the host's name, and its own address, which
-// is a private one as a rule, is the environment's business.
+// Behind a proxy the proxy resolves the host's name. The proxy's own address is usually
+// private; the environment sets it, and no policy applies to it.
 func TestAProxyResolvesTheHost(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 2)

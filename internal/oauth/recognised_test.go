@@ -161,8 +161,8 @@ func TestRefusalsAreRecognizedAnywhereInABody(t *testing.T) {
 	}
 }
 
-// Words that nobody knows, pages, redirects and paths that are not there are
-// unsure; a password's 4xx never is.
+// Unknown words, pages, redirects and missing paths are unsure; a 4xx to a password never
+// is.
 func TestARefusalOfUnclearMeaningIsUnsure(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -275,8 +275,8 @@ func TestRefusalsInHeadersAreRecognized(t *testing.T) {
 	}
 }
 
-// Each word of the table stands there once, in the form that it is matched in,
-// with its source, and every hint is made of whole sentences.
+// The table has each word once, in the form in which it is matched, with its source, and
+// every hint consists of whole sentences.
 func TestEveryRecognizedWordHasItsSource(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

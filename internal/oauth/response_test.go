@@ -159,8 +159,8 @@ func TestAnAbsurdLifetimeIsRefused(t *testing.T) {
 	}
 }
 
-// A token at its end is asked for again: it is never published for an hour, and
-// what stands beside it is kept.
+// A token at its end is requested again: it is never published for an hour, and the other
+// members of its answer are kept.
 func TestATokenAtItsEndIsNotPublished(t *testing.T) {
 	t.Parallel()
 	for _, members := range []string{

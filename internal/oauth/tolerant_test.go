@@ -290,8 +290,8 @@ func TestPublishReturnsTheNamedMembersAndNoSecret(t *testing.T) {
 	}
 }
 
-// A server that means harm is bounded by the one deadline and the sizes, and
-// costs no more than a lost answer.
+// One deadline and the limits on sizes bound a malicious server: it costs no more than a
+// lost answer.
 func TestAMaliciousServerCostsNoMoreThanALostAnswer(t *testing.T) {
 	t.Parallel()
 	const head = "HTTP/1.1 200 OK\r\n"
@@ -345,8 +345,8 @@ func TestAMaliciousServerCostsNoMoreThanALostAnswer(t *testing.T) {
 	}
 }
 
-// FuzzAnswer holds for every 2xx body: no panic, a refresh token that stands in
-// a whole object is never thrown away, and an error shows nothing of the body.
+// FuzzAnswer holds for every 2xx body: no panic, a refresh token in a complete object is
+// never dropped, and an error shows nothing of the body.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{goodBody, "\ufeff" + goodBody, "access_token=a&refresh_token=b", `"{\"access_token\":\"a\"}"`, "[" + goodBody + "]",
 		`<a><access_token>x</access_token></a>`, `<html>`, `{"data":{"refreshToken":"r"}}`, `{"error":{"code":"x"}}`, `{"errors":[{"code":1}]}`, `Warning {"access_token":"a"}`,
@@ -374,7 +374,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		e := failure(t, err)
 		if !e.Unusable && !got.RefreshToken.IsZero() {
-			t.Errorf("a refresh token came beside %+v", e)
+			t.Errorf("a refresh token was returned with %+v", e)
 		}
 	})
 }

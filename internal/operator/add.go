@@ -92,7 +92,7 @@ type addition struct {
 	conn      connection.Connection
 	session   bool // whether a session secret is needed
 	hosts     []string
-	states    map[string]held // :: secret → what is there
+	states    map[string]held // :: secret → what it holds
 	doc       credential.Credential
 	given     bool // whether doc is to be stored
 	waysDoc   way

@@ -102,8 +102,8 @@ func formOf(w way, hosts []string) string {
 	return string(encoded(members))
 }
 
-// hostsOf are the hosts that a connection's requests go to: those of the URLs in
-// its settings, the token endpoint's, and Flexera's API beside its login.
+// hostsOf are the hosts that a connection's requests go to: those of the URLs in its
+// settings, the token endpoint's, and for Flexera the login's and the API's.
 func hostsOf(c connection.Connection, endpoint string) []string {
 	var out []string
 	add := func(host string) {

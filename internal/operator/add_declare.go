@@ -76,7 +76,7 @@ func (x *addition) unknown(members, settings map[string]json.RawMessage) error {
 	}
 	found := unknownRE.FindStringSubmatch(err.Error())
 	if found == nil {
-		return nil // the whole declaration is looked at later
+		return nil // the whole declaration is checked later
 	}
 	next, flag := "", "--member"
 	if found[1] != "" {
@@ -311,7 +311,7 @@ func (x *addition) way(c connection.Connection) way {
 	return wayOf(c)
 }
 
-// wayOf is the way that a declaration means, as far as that can be told.
+// wayOf is the way that a declaration means, if it shows one.
 func wayOf(c connection.Connection) way {
 	o, err := findOffer(c.Provider)
 	if err != nil {

@@ -36,7 +36,7 @@ type changes interface {
 	// rotateSecret begins a rotation; schedule is a rate() or cron() and may be
 	// empty, which keeps that of the secret.
 	rotateSecret(ctx context.Context, secret, functionARN, schedule string) error
-	// putParameter writes a String parameter; overwrite says that it is there.
+	// putParameter writes a String parameter; overwrite says that it exists.
 	putParameter(ctx context.Context, name, value string, overwrite bool) error
 	deleteParameter(ctx context.Context, name string) error
 	// run invokes the function issue.

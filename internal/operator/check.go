@@ -149,7 +149,7 @@ func wayTo(text []byte, name, member string) []string {
 	return pathOf(member)
 }
 
-// trimMark takes off a byte order mark.
+// trimMark removes a byte order mark.
 func trimMark(text []byte) []byte {
 	return []byte(strings.TrimPrefix(string(text), "\ufeff"))
 }

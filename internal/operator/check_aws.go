@@ -117,7 +117,7 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 	x.dryRun(ctx)
 }
 
-// secret checks one secret: that it is there, and as it must be.
+// secret checks that one secret exists and is as it must be.
 func (x *examination) secret(ctx context.Context, doc document) {
 	d, err := x.aws.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &doc.id})
 	switch {
@@ -284,8 +284,8 @@ func (x *examination) shared() {
 // quota, and Evertoken keeps a margin.
 const secretTakes = 20 * time.Minute
 
-// leadTime is how long before the promise is at stake a renewal is due, at the
-// least (internal/renew decides).
+// leadTime is the least time by which a renewal is due before the promised life would be
+// broken (internal/renew decides).
 const leadTime = 15 * time.Minute
 
 // life compares the published token's life with the schedule and the promise.

@@ -107,7 +107,7 @@ func (x *replacement) ready() error {
 	return nil
 }
 
-// obtain gets the credential and holds it against what the provider needs.
+// obtain gets the credential and checks that it has what the provider needs.
 func (x *replacement) obtain(file string) error {
 	if x.dryRun {
 		return nil

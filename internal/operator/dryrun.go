@@ -130,8 +130,8 @@ func (t teller) deleteParameter(_ context.Context, name string) error {
 	return t.tell("Delete the parameter.", "ssm", "delete-parameter", "--name", name)
 }
 
-// run answers as if the function had done what it was asked, so that the caller
-// goes on to tell the rest.
+// run answers as if the function had done its work, so that the caller prints the
+// remaining steps too.
 func (t teller) run(_ context.Context, s stack, e event) (issue.Report, error) {
 	why := "Have the function issue renew the token. Continue only if its answer says issued."
 	if e.Candidate {
@@ -140,9 +140,9 @@ func (t teller) run(_ context.Context, s stack, e event) (issue.Report, error) {
 	if e.DryRun {
 		why = "Wait until no run is in progress: when this one answers, an earlier one has ended."
 	}
-	// Version 1 of the AWS CLI takes text here, version 2 base64; both read a file as
-	// it is. The CLI opens its output file anew: with standard output redirected to a
-	// file, /dev/stdout would truncate that file. Through a pipe it cannot.
+	// Version 1 of the AWS CLI takes text here, version 2 base64; both read a file
+	// unchanged. The CLI opens its output file itself: with standard output redirected to
+	// a file, /dev/stdout would truncate that file. Through a pipe it cannot.
 	t.printf("# %s\nprintf %%s %s | %s | cat\n", why, quote(e.json()),
 		t.cli("lambda", "invoke", "--function-name", s.issue, "--payload", "fileb:///dev/stdin", "/dev/stdout"))
 	report := issue.Report{Checked: len(e.Connections)}

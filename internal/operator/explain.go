@@ -28,7 +28,7 @@ run would do and why. It changes nothing.`,
 	}
 }
 
-// remark is one thing that is to be said of a connection.
+// remark is one statement about a connection.
 type remark struct {
 	// About is token, credential, session or next.
 	About string `json:"about"`

@@ -67,7 +67,7 @@ func (a *app) tell(err error) int {
 func hints(err error) string {
 	var out []string
 	for err != nil {
-		if f, ok := err.(*failure); ok && f.next != "" { //nolint:errorlint // each link of the chain is looked at
+		if f, ok := err.(*failure); ok && f.next != "" { //nolint:errorlint // each link of the chain is checked
 			out = append(out, f.next)
 		}
 		err = errors.Unwrap(err)

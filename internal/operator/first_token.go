@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// deferredFor is how long a deferred renewal is waited for: a run that is under
-	// way, or a rotation.
+	// deferredFor is how long the command waits for a deferred renewal: a run or a
+	// rotation is in progress.
 	deferredFor = 5 * time.Minute
 	// passingFor is how long a passing fault is waited out, and a new parameter that
 	// the function does not see yet (GetParametersByPath is eventually consistent).
@@ -33,8 +33,8 @@ func unseen(e issue.Entry) bool {
 	return e.Outcome == "failed" && strings.HasPrefix(e.Reason, "no connection has this name")
 }
 
-// awaited runs issue until it answers with a token, or with what only a person can
-// mend.
+// awaited runs issue until it answers with a token, or with a fault that only a person
+// can correct.
 func (a *app) awaited(ctx context.Context, ch changes, s stack, ev event) (issue.Entry, error) {
 	began, told := a.Now(), ""
 	for {

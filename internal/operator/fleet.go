@@ -132,8 +132,8 @@ func member(err error) (name, problem string) {
 	return "", err.Error()
 }
 
-// problem is an error of a declaration without the connection's name, for where
-// that stands beside it.
+// problem is an error of a declaration without the connection's name, for output that has
+// the name already.
 func problem(err error) string {
 	name, what := member(err)
 	if name == "" {

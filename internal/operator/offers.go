@@ -37,7 +37,7 @@ type way struct {
 }
 
 // builtIn are the providers that have code of their own. What each needs is what
-// internal/providers asks for: a test holds them against each other.
+// internal/providers asks for: a test compares them.
 var builtIn = []offer{
 	{
 		provider: "flexera", title: "Flexera One",

@@ -63,7 +63,7 @@ func TestEveryOfferedWayIsOneThatItsProviderAccepts(t *testing.T) {
 					_, err := p.Grants(doc)
 					if slices.Contains(w.members, credential.PrivateKey) && without != credential.PrivateKey &&
 						err != nil {
-						continue // what stands here is no key
+						continue // the value here is not a key
 					}
 					if (err == nil) != (without == "") {
 						t.Errorf("without %q: %v", without, err)

@@ -87,8 +87,8 @@ func shownSecrets(ids []string) string {
 	return strings.Join(out, ", ")
 }
 
-// removable finds a connection to remove. Where an earlier run has deleted the
-// declaration already, the secrets with its tag are what is left.
+// removable finds a connection to remove. Where an earlier run has already deleted the
+// declaration, only the secrets with its tag remain.
 func (a *app) removable(ctx context.Context, name string) (target, error) {
 	t, err := a.target(ctx, name)
 	if err == nil || t.stack.name == "" || t.Name != "" || !connection.ValidName(name) {
@@ -133,8 +133,8 @@ func (a *app) undeclare(ctx context.Context, ch changes, t target) error {
 	return ch.putParameter(ctx, t.Parameter, rest, true)
 }
 
-// without is a parameter of several connections less one; others is false where
-// none is left, or where it holds one alone.
+// without is a parameter of several connections less one; others is false where none
+// remains, or where the parameter holds only one.
 func without(text, name string) (rest string, others bool) {
 	var several map[string]map[string]json.RawMessage
 	if json.Unmarshal([]byte(text), &several) != nil || several["connections"] == nil {

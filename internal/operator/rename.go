@@ -49,7 +49,7 @@ type renaming struct {
 	json      string // the new declaration
 	to        connection.Connection
 	resumed   bool // the old declaration is out of force
-	declared  bool // the new one is there already
+	declared  bool // the new one exists already
 	moved     []copied
 }
 
@@ -84,8 +84,8 @@ func (a *app) rename(ctx context.Context, old, name string) error {
 	})
 }
 
-// find looks for the old declaration: where it is in force, or, for a renaming
-// that was begun, in the version of the parameter that the new secrets name.
+// find looks for the old declaration: as currently declared, or, for a renaming that was
+// begun, in the version of the parameter that the new secrets name.
 func (x *renaming) find(ctx context.Context) (err error) {
 	if !connection.ValidName(x.new) {
 		return usage("A name is one lower-case letter or digit, then up to 62 letters, "+
@@ -118,7 +118,7 @@ func (x *renaming) find(ctx context.Context) (err error) {
 	return err
 }
 
-// resume goes on with a renaming whose old declaration is gone.
+// resume continues a renaming whose old declaration is deleted.
 func (x *renaming) resume(ctx context.Context, notFound error) error {
 	for _, role := range []string{"token", "session", "credential"} {
 		h, err := x.look(ctx, x.secretName(x.new, role))
@@ -191,7 +191,7 @@ func (x *renaming) compose(context.Context) error {
 	return err
 }
 
-// read reads what is to be copied, and refuses what is not at rest.
+// read reads what it will copy, and refuses a session with an exchange in progress.
 func (x *renaming) read(ctx context.Context) error {
 	rescue := x.rules(x.path, x.aws.region).ParameterPrefix + "rescue/" + x.old
 	value, err := x.aws.values.Get(ctx, rescue)
@@ -251,7 +251,7 @@ func (x *renaming) dropAbsent(ctx context.Context) error {
 
 // readSource reads the value that is to be copied.
 func (x *renaming) readSource(ctx context.Context, m *copied) error {
-	if m.role != "credential" && m.role != "session" { // a token is issued anew
+	if m.role != "credential" && m.role != "session" { // a new token is issued
 		return nil
 	}
 	v, err := x.aws.store.Get(ctx, m.from, secrets.Current)

@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/renew"
 )
 
-// copySession copies the session in force. What a run that began before the old
-// declaration was gone has stored meanwhile is copied too.
+// copySession copies the current session, also one that a run has stored meanwhile which
+// began before the old declaration was deleted.
 func (x *renaming) copySession(ctx context.Context, ch changes) error {
 	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
 	if at < 0 {
@@ -32,8 +32,8 @@ func (x *renaming) copySession(ctx context.Context, ch changes) error {
 	return ch.copyValue(ctx, m.from, m.source.ID, m.source.Value, m.to, copyID(m.source))
 }
 
-// keepSeed labels the copied credential as the old one is, for the new session: a
-// seed that is spent is not taken for a fresh one.
+// keepSeed labels the copied credential as the old one is, for the new session: so
+// Evertoken does not send a spent seed again.
 func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version string) error {
 	at := slices.IndexFunc(x.moved, func(m copied) bool { return m.role == "session" })
 	spent := slices.ContainsFunc(m.source.Labels, func(l string) bool {
@@ -55,8 +55,8 @@ func (x *renaming) keepSeed(ctx context.Context, ch changes, m *copied, version 
 	return ch.moveLabel(ctx, m.to, renew.SeedLabel(h.arn), version, "")
 }
 
-// calm refuses a session that is not at rest: its refresh token may be on its way
-// to the provider, and only the connection that sent it can go on with it.
+// calm refuses a session with an exchange in progress: its refresh token may be on its
+// way to the provider, and only the connection that sent it can complete the exchange.
 func (x *renaming) calm(ctx context.Context) error {
 	d, err := x.aws.store.Describe(ctx, x.from.Session)
 	if missing(err) {

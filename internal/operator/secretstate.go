@@ -60,5 +60,5 @@ func (a *app) owned(h held, name string) error {
 }
 
 // renamedTag is on the secrets of a connection whose renaming is not finished: the
-// parameter and version in which the old declaration stands.
+// parameter and version that hold the old declaration.
 const renamedTag = "evertoken:renamed-from"

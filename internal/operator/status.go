@@ -157,7 +157,7 @@ func (a *app) judgeAll(ctx context.Context, declared []connection.Declared) []en
 // follows.
 const rejected = "EVERTOKEN_REJECTED_"
 
-// personSoon is how long before its end a credential is a person's business.
+// personSoon is how long before its end a credential needs a person.
 const personSoon = 14 * 24 * time.Hour
 
 // judge says what state a connection is in.
@@ -256,8 +256,8 @@ func refusedOn(d secrets.Description, version string) string {
 	return latest
 }
 
-// recent reports whether a day is today or yesterday: a refused credential is
-// tried once a day, so an older refusal beside a living token was overcome.
+// recent reports whether a day is today or yesterday: a refused credential is sent once a
+// day, so where the token lives, an older refusal was overcome.
 func recent(day string, now time.Time) bool {
 	return day >= now.UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 }

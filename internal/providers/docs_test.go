@@ -13,8 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestEveryDocumentedHintIsInTheCode holds the hints that docs/providers.md prints, in italics,
-// against the code. Where a hint is put together, … stands for what lies between.
+// TestEveryDocumentedHintIsInTheCode compares the hints that docs/providers.md prints, in
+// italics, with the code. Where the code joins a hint from parts, … replaces what is
+// between them.
 func TestEveryDocumentedHintIsInTheCode(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
@@ -87,8 +88,8 @@ func TestEverySettingOfOAuth2IsDocumented(t *testing.T) {
 	}
 }
 
-// TestEveryVendorHostIsDocumented has every host that a credential may go to without anybody
-// naming it.
+// TestEveryVendorHostIsDocumented compares the page with the hosts to which a credential
+// may go without being named.
 func TestEveryVendorHostIsDocumented(t *testing.T) {
 	t.Parallel()
 	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Where a credential may go\n")

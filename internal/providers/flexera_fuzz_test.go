@@ -120,7 +120,7 @@ func checkIAM(t *testing.T, url string) {
 	out := exchange.Issued{AccessToken: access}
 	p.watch(t.Context(), creds(), &out)
 	if out.CredentialExpiresAt.IsZero() == (len(out.Hints) == 0) {
-		t.Errorf("the refresh token's end is neither told nor missed: %+v", out.Hints)
+		t.Errorf("the refresh token's end is neither reported nor said to be unknown: %+v", out.Hints)
 	}
 }
 

@@ -255,7 +255,7 @@ const clientsPath = "/iam/v1/orgs/1105/service-accounts/2263/clients"
 
 func TestFlexeraClientsAreListedMadeAndDeleted(t *testing.T) {
 	t.Parallel()
-	// As printed in lists: the field is there, but no secret to be had.
+	// As in lists: the field exists, but it holds no secret.
 	const one = `{"clientId":"0oa9","clientSecret":"shown","createdAt":"2026-09-14T10:00:00Z","createdBy":40321,"kind":"iam#service-account-client"}`
 	listed := []Client{{ID: "0oa9", CreatedAt: time.Date(2026, 9, 14, 10, 0, 0, 0, time.UTC),
 		CreatedBy: 40321}}

@@ -22,8 +22,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// full is a document with every member that a provider may want, bound to hosts
-// where there are any.
+// full is a document with every member that a provider may need, bound to hosts where any
+// are given.
 func full(t *testing.T, hosts string) credential.Credential {
 	t.Helper()
 	document := `{"client_id":"canaryID","client_secret":"canarySecret","refresh_token":"canaryRefresh","username":"canaryUser","password":"canaryPassword"`
@@ -293,7 +293,7 @@ func TestVendorHostsAndNamedHostsAreAllowed(t *testing.T) {
 	}
 }
 
-// A token endpoint that an allowed issuer names is held to the rule as well.
+// The rule holds for a token endpoint that an allowed issuer names, too.
 func TestADiscoveredEndpointIsBound(t *testing.T) {
 	t.Parallel()
 	evil := attacker(t)
@@ -309,7 +309,7 @@ func TestADiscoveredEndpointIsBound(t *testing.T) {
 	w.check(t, "GET /.well-known/oauth-authorization-server")
 }
 
-// A redirect from an allowed host leads nowhere, for every kind of request.
+// No kind of request follows a redirect from an allowed host.
 func TestNoRequestFollowsARedirect(t *testing.T) {
 	t.Parallel()
 	for name, way := range ways {

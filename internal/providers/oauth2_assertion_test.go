@@ -217,8 +217,8 @@ func TestAWrongCertificateIsRefused(t *testing.T) {
 	}
 }
 
-// A server that wants mutual TLS is shown the credential's certificate, and no
-// request is answered without it.
+// Evertoken presents the credential's certificate to a server that demands mutual TLS,
+// which answers no request without it.
 func TestMutualTLSPresentsTheCredentialsCertificate(t *testing.T) {
 	t.Parallel()
 	key := generated(t, "p256")

@@ -107,7 +107,7 @@ func TestAWrongSettingOfOAuth2IsRefusedByName(t *testing.T) {
 	}
 }
 
-// everything is a credential that has what any grant could want, and more.
+// everything is a credential with the members of every grant, and more.
 func everything(t *testing.T, more ...string) credential.Credential {
 	t.Helper()
 	return creds(append([]string{"client_id", "i", "client_secret", "s", "refresh_token", "seed",
@@ -190,8 +190,8 @@ func TestEverySettingOfOAuth2ChangesTheRequest(t *testing.T) {
 	}
 }
 
-// A secret that has other names, as one of Secrets Manager's managed external
-// secrets has, is used as it is.
+// A secret with other member names, such as one of Secrets Manager's managed external
+// secrets, can be used unchanged.
 func TestCredentialMembersMapsOtherNames(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`},
@@ -270,9 +270,9 @@ func TestSettingsOfOAuth2ChangeItsTraits(t *testing.T) {
 	}
 }
 
-// What is sent beside a seed does not tell whether the seed is a new one: an API
-// key that changes must not send a spent seed again.
-func TestOnlyTheGrantsOwnMembersTellASeedFromANewOne(t *testing.T) {
+// The other members that are sent with a seed do not show whether the seed is new: a
+// changed API key must not send a spent seed again.
+func TestAChangedAPIKeyDoesNotMakeASeedANewOne(t *testing.T) {
 	t.Parallel()
 	all := everything(t)
 	for settings, want := range map[string]exchange.Grant{

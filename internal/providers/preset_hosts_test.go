@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// No setting of a preset leads its credential to another host than the
-// provider's own: not its URLs, and not the variables that its URL is made of.
+// No setting of a preset sends its credential to another host than the provider's own:
+// not its URLs, and not the variables in its URL.
 func TestNoPresetSendsToAnotherHost(t *testing.T) {
 	t.Parallel()
 	tried := 0
@@ -67,8 +67,8 @@ func TestNoPresetSendsToAnotherHost(t *testing.T) {
 	}
 }
 
-// A host that an operator allowed is not thereby one where a credential may be
-// posted to anybody's pipeline, channel or room.
+// An operator who allows a host does not allow a credential to be posted to any pipeline,
+// channel or room there.
 func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 	t.Parallel()
 	const oauth = `"grant":"refresh_token"`

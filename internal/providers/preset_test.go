@@ -177,8 +177,8 @@ func (s transcript) credential(t *testing.T, key *rsa.PrivateKey, hosts string) 
 	return c
 }
 
-// checkPlace holds the token endpoint against the documented one, and against
-// where the credential may go by itself or by its own hosts.
+// checkPlace compares the token endpoint with the documented one, and with the hosts to
+// which the credential may go, by the preset or by its own hosts.
 func (s transcript) checkPlace(t *testing.T, o *oauth2, key *rsa.PrivateKey) {
 	t.Helper()
 	if o.discovery.endpoint != s.URL {
@@ -186,9 +186,9 @@ func (s transcript) checkPlace(t *testing.T, o *oauth2, key *rsa.PrivateKey) {
 	}
 	switch err := o.Allowed(s.credential(t, key, "")); {
 	case s.Hosts == "" && err != nil:
-		t.Errorf("not allowed by itself: %v", err)
+		t.Errorf("the preset does not allow it: %v", err)
 	case s.Hosts != "" && err == nil:
-		t.Error("allowed by itself, although anybody can have a tenant there")
+		t.Error("the preset allows it, although anybody can have a tenant there")
 	}
 	if err := o.Allowed(s.credential(t, key, s.Hosts)); err != nil {
 		t.Errorf("not allowed by the credential's hosts: %v", err)
@@ -347,9 +347,8 @@ func TestAWrongPresetSettingIsRefusedByName(t *testing.T) {
 	}
 }
 
-// A setting replaces the preset's, and one that is an object adds to it. Another
-// endpoint is not the vendor's, whatever its host: what else is served there may
-// be anybody's.
+// A setting replaces the preset's, and one that is an object adds to it. Another endpoint
+// does not count as the vendor's, whatever its host: other parties may serve it there.
 func TestASettingReplacesThePresets(t *testing.T) {
 	t.Parallel()
 	o, ok := open(t, "box", `{"token_url":"https://api.box.com/elsewhere","extra":{"box_subject_type":"user","box_subject_id":"1"},"scope":"s"}`, "").(*oauth2)

@@ -55,7 +55,7 @@ func TestAProbeSendsOneGETWithTheToken(t *testing.T) {
 	}
 }
 
-// A probe goes nowhere but where the credential may go, and says so before.
+// A probe goes only where the credential may go, and is refused before it is sent.
 func TestAProbeGoesOnlyWhereTheCredentialMay(t *testing.T) {
 	t.Parallel()
 	evil := attacker(t)

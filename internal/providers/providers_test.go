@@ -144,8 +144,8 @@ func TestAURLMustBeHTTPSUnlessItIsLoopback(t *testing.T) {
 	}
 }
 
-// Nothing is sent for a grant whose members are missing: nobody is there to
-// answer, and the error names the member.
+// Evertoken sends nothing for a grant whose members are missing, and the error names the
+// member. The test has no server that could answer.
 func TestAMissingMemberIsNamedBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	for provider, settings := range map[string]string{

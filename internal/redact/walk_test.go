@@ -46,8 +46,8 @@ import (
 // of is a type's entry in the list below.
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// exported are all exported types of all packages that are deployed. TestTheListOfTypesIsComplete
-// holds the list against the source, so that none can be forgotten.
+// exported are all exported types of all packages that are deployed.
+// TestTheListOfTypesIsComplete compares the list with the source.
 var exported = []reflect.Type{
 	of[config.Config](),
 	of[connection.Connection](), of[connection.Declared](), of[connection.Error](), of[connection.Parameter](),
@@ -119,7 +119,7 @@ var plain = map[string]string{
 	"presets.Variable.Values":                 "part of the program",
 }
 
-// TestTheListOfTypesIsComplete holds the list of types against the source.
+// TestTheListOfTypesIsComplete compares the list of types with the source.
 func TestTheListOfTypesIsComplete(t *testing.T) {
 	t.Parallel()
 	var have []string
@@ -157,7 +157,7 @@ func TestTheListOfTypesIsComplete(t *testing.T) {
 	}
 	for _, name := range want {
 		if !slices.Contains(have, name) {
-			t.Errorf("%s is not in the list of this test: add it, so that what it prints is looked at", name)
+			t.Errorf("%s is not in the list of this test: add it, so that its output is checked", name)
 		}
 	}
 	for _, name := range have {

@@ -117,7 +117,7 @@ func TestASpentSessionIsNotPromotedAgain(t *testing.T) {
 	entry := w.issue(issue.Event{Connections: []string{"c"}, Force: true})
 	check(t, "a refresh", "issued", entry.Outcome)
 	refreshed, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
-	w.move(secret, secrets.Pending, "tok", "") // as it stands where the put left it
+	w.move(secret, secrets.Pending, "tok", "") // as the put left it
 	check(t, "finishSecret", "RotationStuck", w.step("finishSecret", secret, "tok"))
 	current, _ := w.AWS.Secret(secret).Labelled(secrets.Current)
 	check(t, "AWSCURRENT", refreshed.ID, current.ID)

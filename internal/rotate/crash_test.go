@@ -140,7 +140,7 @@ func (w *world) retryUntilDone(secret string) {
 	w.Errorf("the rotation was not completed: %s", w.labels(secret))
 }
 
-// works shows what is in force to the provider.
+// works sends the current credential, session or token to the provider.
 func (w *world) works(provider, secret string) {
 	w.Helper()
 	value := redact.New(w.value(secret, secrets.Current))
@@ -148,27 +148,27 @@ func (w *world) works(provider, secret string) {
 	case strings.HasSuffix(secret, "/token"):
 		token, err := credential.ParseToken(value)
 		if err != nil || token.ExpiresAt.After(w.Clock.Now()) && !w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
-			w.Errorf("the provider does not accept the token in force: %v", err)
+			w.Errorf("the provider does not accept the current token: %v", err)
 		}
 		if session, found := w.AWS.Secret("evertoken/c/session").Labelled(secrets.Current); found {
 			s, err := credential.ParseSession(redact.New(session.Value))
 			if err != nil || !w.IDP.RefreshTokenAlive(provider, s.RefreshToken.Reveal()) {
-				w.Errorf("the refresh token in force is not alive: %v", err)
+				w.Errorf("the current refresh token is not alive: %v", err)
 			}
 		}
 	case strings.HasSuffix(secret, "/session"):
 		session, err := credential.ParseSession(value)
 		if err != nil || !w.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
-			w.Errorf("the refresh token in force is not alive: %v", err)
+			w.Errorf("the current refresh token is not alive: %v", err)
 		}
 	default:
 		clients := w.IDP.Flexera().Clients(org, 2263)
 		check(w.T, "clients", 2, len(clients))
-		check(w.T, "proof of what is in force", "ok", w.rotateAgain(secret))
+		check(w.T, "proof of the current value", "ok", w.rotateAgain(secret))
 	}
 }
 
-// rotateAgain rotates once more, which takes a token made with what is in force.
+// rotateAgain rotates once more, which needs a token made with the current value.
 func (w *world) rotateAgain(secret string) string {
 	w.Helper()
 	w.Clock.Advance(2 * time.Hour)

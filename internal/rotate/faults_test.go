@@ -56,7 +56,8 @@ func TestAVersionThatIsNotVisibleAtOnceIsReadAgain(t *testing.T) {
 	check(t, "exchanges", 1, w.Exchanges())
 }
 
-// TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored: no error of AWS is taken for "no value yet".
+// TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored: no error of AWS counts as "no value
+// yet".
 func TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{

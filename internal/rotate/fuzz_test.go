@@ -67,7 +67,7 @@ func FuzzHandle(f *testing.F) {
 		}
 		for _, canary := range w.IDP.Canaries() {
 			if err != nil && strings.Contains(err.Error(), canary) {
-				t.Error("a secret is told in the error")
+				t.Error("the error contains a secret")
 			}
 		}
 		named := (secretID == secret || secretID == w.AWS.Secret(secret).ARN) && version == id("new")

@@ -54,7 +54,7 @@ func TestAnIntruderStopsNoRotation(t *testing.T) {
 	}
 	failures := w.errors()
 	if len(failures) == 0 {
-		t.Fatal("rotated for nobody")
+		t.Fatal("the rotation succeeded")
 	}
 	if m, ok := errors.AsType[rotate.Misconfigured](failures[0]); !ok || !strings.Contains(m.Error(), "connection b's session") {
 		t.Errorf("%v", failures[0])

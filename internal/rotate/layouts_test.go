@@ -74,9 +74,8 @@ var subjects = map[string]func(t *testing.T) subject{
 type layout struct {
 	name  string
 	build func(s subject)
-	// want is, for each step alone on that layout, the error's type, the
-	// exchanges made and the labels afterwards, by role; that of "" is for the
-	// roles not named.
+	// want has, for each step alone on that layout, the error's type, the exchanges made
+	// and the labels afterwards, by role; the entry "" is for the roles not named.
 	want map[string][4]string
 }
 

@@ -150,7 +150,7 @@ func TestAWrongPasswordIsSentOnce(t *testing.T) {
 			for _, err := range w.errors() {
 				check(t, "error", "CredentialDead", errorType(err))
 			}
-			// A person stores the right one: the rotation goes on.
+			// A person stores the right one: the rotation continues.
 			w.put("evertoken/c/credential", "right", marshal(map[string]string{"username": "c", "password": w.IDP.Apiax().SetPassword("c", "")}))
 			if err := w.AWS.RetryRotation(secret); err != nil {
 				for _, err := range w.errors() {

@@ -24,7 +24,7 @@ func check(t *testing.T, what string, want, got any) {
 	}
 }
 
-// wantOK fails the test with the first error that a step met.
+// wantOK fails the test with the first error of a step.
 func (w *world) wantOK() {
 	w.Helper()
 	for _, err := range w.errors() {
@@ -62,7 +62,7 @@ func TestACredentialsClientIsReplaced(t *testing.T) {
 	clients := w.IDP.Flexera().Clients(org, account)
 	check(t, "clients", 2, len(clients))
 	if !slices.Contains(clients, c.Get(credential.ClientID).Reveal()) || slices.Contains(clients, first["client_id"]) {
-		t.Error("the client of AWSCURRENT is not among the clients, or the first is left")
+		t.Error("the client of AWSCURRENT is not among the clients, or the first one still exists")
 	}
 	var document map[string]string
 	if err := json.Unmarshal([]byte(w.value(secret, secrets.Current)), &document); err != nil {
@@ -156,13 +156,13 @@ func TestASecretIsRotatedWithAndWithoutAValue(t *testing.T) {
 			if strings.HasSuffix(secret, "/token") {
 				token, err := credential.ParseToken(redact.New(w.value(secret, secrets.Current)))
 				if err != nil || !w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
-					t.Errorf("the provider does not accept the token in force: %v", err)
+					t.Errorf("the provider does not accept the current token: %v", err)
 				}
 				return
 			}
 			session, err := credential.ParseSession(redact.New(w.value(secret, secrets.Current)))
 			if err != nil || !w.IDP.RefreshTokenAlive(provider, session.RefreshToken.Reveal()) {
-				t.Errorf("the refresh token in force is not alive: %v", err)
+				t.Errorf("the current refresh token is not alive: %v", err)
 			}
 			old, err := credential.ParseSession(redact.New(first))
 			if err != nil || !w.IDP.RefreshTokenAlive(provider, old.RefreshToken.Reveal()) {

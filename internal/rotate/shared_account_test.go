@@ -100,7 +100,7 @@ func TestTheClientOfAnotherStackLives(t *testing.T) {
 			}
 			errs := w.errors()
 			if len(errs) == 0 || errorType(errs[len(errs)-1]) != "Refused" || !strings.Contains(errs[len(errs)-1].Error(), theirs) {
-				t.Errorf("the error does not name the client that stands in the way: %v", errs)
+				t.Errorf("the error does not name the client that blocks the rotation: %v", errs)
 			}
 		})
 	}

@@ -140,7 +140,7 @@ func TestRotationMakesRoomForOneClient(t *testing.T) {
 			}
 			for _, err := range w.errors() {
 				if !strings.Contains(err.Error(), test.text) || test.want == "Refused" && test.text[:3] == "org" && !strings.Contains(err.Error(), other) {
-					t.Errorf("the error does not tell what stands in the way: %v", err)
+					t.Errorf("the error does not say what blocks the rotation: %v", err)
 				}
 			}
 		})
@@ -231,7 +231,7 @@ func TestAFailedCreateLosesNoClient(t *testing.T) {
 			w.AWS.ClearFaults()
 			w.IDP.ClearFaults()
 			check(t, "again", test.again, w.step("createSecret", secret, "tok"))
-			if test.again == "Refused" { // a client is left whose secret is lost
+			if test.again == "Refused" { // a client whose secret is lost still exists
 				check(t, "the refusal names the client and a command", true, w.obey(secret))
 				check(t, "after the command", "ok", w.step("createSecret", secret, "tok"))
 			}

@@ -108,8 +108,8 @@ func TestStoringLeavesTimeToDeleteTheClient(t *testing.T) {
 	check(t, "clients", []string{first["client_id"]}, w.IDP.Flexera().Clients(org, account))
 }
 
-// TestAProofLeavesTimeForAnotherExchange: no wait between two tries is so long that no time
-// is left for an exchange and for storing its answer.
+// TestAProofLeavesTimeForAnotherExchange: every wait between two tries leaves time for an
+// exchange and for storing its answer.
 func TestAProofLeavesTimeForAnotherExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -46,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	return rotating(t, fakeworld.New(t))
 }
 
-// beside is a world of its own that shares the providers with w.
+// beside is another world that shares the providers with w.
 func (w *world) beside() *world {
 	w.Helper()
 	return rotating(w.T, w.Beside(w.T))
@@ -77,7 +77,7 @@ func (w *world) noCanaries() {
 	}
 	for _, canary := range append(w.IDP.Canaries(), fakeidp.Canary) {
 		if strings.Contains(said, canary) {
-			w.Errorf("a secret was logged or told in an error")
+			w.Errorf("a log or an error contains a secret")
 		}
 	}
 	for _, err := range w.errors() {

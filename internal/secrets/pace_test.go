@@ -49,7 +49,7 @@ func TestAPaceAllowsABurstAndSpacesTheRest(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		if d := took(t, p, 35); d.Round(time.Millisecond) != time.Second {
-			t.Errorf("after an hour 35 took %s, want a second: no more than ten are saved up", d)
+			t.Errorf("after an hour 35 took %s, want a second: at most ten are saved up", d)
 		}
 	})
 }
@@ -239,7 +239,7 @@ func TestDelayIsWhatTheNextCallWouldWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(50) // 25 a second, ten at once
 		if d := p.Delay(); d != 0 {
-			t.Errorf("at rest %s", d)
+			t.Errorf("without a call before it, the delay is %s", d)
 		}
 		for range 60 {
 			go func() { _ = p.Wait(t.Context()) }()

@@ -192,7 +192,7 @@ func TestAPutRepeatedWithItsIDChangesNothing(t *testing.T) {
 	// With a label of its own AWSCURRENT stays where it is.
 	w.put(t, "a", "beside", "EVERTOKEN_KEPT")
 	if v, err = w.store.Get(t.Context(), "a", secrets.Current); err != nil || v.Value.Reveal() != "two" {
-		t.Errorf("after a put beside: %+v, %v", v, err)
+		t.Errorf("after another put: %+v, %v", v, err)
 	}
 }
 

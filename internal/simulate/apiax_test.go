@@ -29,7 +29,7 @@ func TestWeeksOfApiaxExpireNoToken(t *testing.T) {
 			if !w.Clock.Now().Before(token.ExpiresAt) || !w.IDP.Accepts("apiax", token.AccessToken.Reveal()) {
 				t.Fatalf("%s: an application reads a dead token", w.Clock.Now())
 			}
-			// Heartbeats at which nothing can be due are passed over.
+			// Heartbeats at which nothing can be due are skipped.
 			if w.Clock.Advance(w.Config.Every); w.Clock.Now().Before(token.RenewAfter) {
 				continue
 			}

@@ -19,7 +19,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// other is what may run beside a scheduled run.
+// other is a run or a rotation that coincides with a scheduled run.
 type other struct {
 	name string
 	run  func(*fakeworld.World)
@@ -48,7 +48,7 @@ func rotationOf(document string) other {
 			fmt.Fprintf(w.Log, "%s: %v\n", e.Step, err)
 			return err
 		})
-		// It is refused while another rotation is under way.
+		// It is refused while another rotation is in progress.
 		fmt.Fprintln(w.Log, w.Rotate("evertoken/"+subject+"/"+document, secrets.FreshID()))
 	}}
 }
@@ -78,9 +78,9 @@ func arranged(t *testing.T, s scenario, o other) *fakeworld.World {
 	return w
 }
 
-// beside brings a scenario about, lets the runs happen, and checks what becomes
-// of it. No answer is lost, so nothing may be sent twice. But an operator
-// who forces a run, or begins a rotation, has what was refused sent again.
+// beside sets up a scenario, makes the runs, and checks the result. No answer is lost, so
+// nothing may be sent twice. But an operator who forces a run, or begins a rotation, has
+// Evertoken send again what was refused.
 func beside(t *testing.T, s scenario, o other, runs func(*fakeworld.World)) {
 	w := arranged(t, s, o)
 	x := &watcher{w: w, s: s, name: subject, forced: o.again}
@@ -101,8 +101,8 @@ func beside(t *testing.T, s scenario, o other, runs func(*fakeworld.World)) {
 	}
 }
 
-// pairs are the scenarios of one run beside another: all of them, and for each grant that
-// opens a session or mints a token by itself the first try with a wrong value.
+// pairs are the scenarios of two coinciding runs: all of them, and for each grant that
+// opens a session or mints a token on its own the first try with a wrong value.
 func pairs() []scenario {
 	out := scenarios()
 	for _, c := range []struct {
@@ -128,9 +128,9 @@ func pairs() []scenario {
 	return out
 }
 
-// others are what runs beside a scenario. Every pair is tried with EVERTOKEN_SOAK set.
-// Otherwise a variant, whose order of calls is another scenario's, is left out; so are
-// rotations and forced runs beside all but a few renewals.
+// others are what coincides with a scenario. With EVERTOKEN_SOAK set, every pair is
+// tested. Otherwise variants, whose order of calls is another scenario's, are omitted,
+// and rotations and forced runs coincide with only a few renewals.
 func others(s scenario) []other {
 	session := slices.ContainsFunc([]string{"apiax", "sharetribe", "oauth2 password"}, func(of string) bool {
 		return strings.HasPrefix(s.name, of)

@@ -31,8 +31,8 @@ type fault struct {
 	// at is the call, counted from 0 over all calls of the run to that server.
 	at     int
 	inject func(w *fakeworld.World, at int, kill func(fakeaws.Call))
-	// loses is set where an answer of the provider may be lost for good: the
-	// process dies, or the provider acts and does not answer.
+	// loses is set where an answer of the provider may be lost permanently: the process
+	// dies, or the provider acts and does not answer.
 	loses bool
 	// unread is set where an answer comes that cannot be read, although nothing
 	// was carried out: it counts as lost.
@@ -69,15 +69,14 @@ func refusal(name, code string, times int, operations []string) fault {
 }
 
 // slowCall and slowAnswer are just below the times at which a call to AWS and an exchange
-// are given up. The clock moves by them while the call is under way.
+// end. The clock moves by them during the call.
 const (
 	slowCall   = 7 * time.Second
 	slowAnswer = 19 * time.Second
 )
 
-// awsFaults are the ways in which a call to AWS can fail. A fault once is
-// mended by the SDK's own retry; a long one outlasts it; dead means that the
-// process ends there.
+// awsFaults are the ways in which a call to AWS can fail. The SDK's own retry overcomes a
+// single fault; a long one outlasts it; dead means that the process ends there.
 func awsFaults() []fault {
 	var out []fault
 	add := func(name string, kind fakeaws.FaultKind, code string, times int, loses bool) {
@@ -229,8 +228,7 @@ func try(t fakeworld.TB, s scenario, runs ...[]fault) (problems []string, output
 // soak reports whether the long version of the search is asked for.
 func soak() bool { return os.Getenv("EVERTOKEN_SOAK") != "" }
 
-// telling are the faults that each stand for a kind; the others are left to the
-// long version.
+// telling has one fault of each kind; the long version has the others too.
 var telling = []string{
 	"refuse AccessDeniedException", "no put any more", "drop after long", "dead before", "dead after", "aws gone for the rest of the run",
 	"answer 503", "drop after", "truncate", "html", "stale in a row", "slow answer",

@@ -125,16 +125,15 @@ func (q *quarter) bounds(touched map[*application]bool) {
 	}
 }
 
-// claimed reports whether the session in force has an exchange without a stored
-// answer.
+// claimed reports whether the current session has an exchange without a stored answer.
 func (q *quarter) claimed(r *application) bool {
 	v, ok := q.w.AWS.Secret("evertoken/" + r.name + "/session").Labelled("EVERTOKEN_EXCHANGE")
 	current, _ := q.w.AWS.Secret("evertoken/" + r.name + "/session").Labelled(secrets.Current)
 	return ok && v.ID == current.ID
 }
 
-// leaks looks for secrets, ARNs and control characters in all that the last run
-// said and left in labels.
+// leaks searches the last run's output and labels for secrets, ARNs and control
+// characters.
 func (q *quarter) leaks() {
 	if what := leaked(q.w.Log.String() + q.w.Metrics.String()); what != "" {
 		q.errorf("logs, metrics or answer hold %s", what)

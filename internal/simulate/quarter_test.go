@@ -45,7 +45,7 @@ type quarter struct {
 	w            *fakeworld.World
 	rnd          *rand.Rand
 	applications []*application
-	// ends of what is going on
+	// ends of the current disturbances
 	awsDown, throttled time.Time
 	idpDown            map[string]time.Time
 	fixes              []fix
@@ -67,7 +67,7 @@ type quarter struct {
 	owners   map[string]*application // :: refresh token → who sent it
 }
 
-// errorf tells a violation, and how to meet it again.
+// errorf reports a violation, and how to reproduce it.
 func (q *quarter) errorf(format string, args ...any) {
 	q.t.Helper()
 	q.t.Errorf("%s (EVERTOKEN_SEED=%d): %s", q.w.Clock.Now().Format(time.DateTime), q.seed, fmt.Sprintf(format, args...))
@@ -141,7 +141,7 @@ func (q *quarter) between(least, most time.Duration) time.Duration {
 
 const perDay = 1.0 / 288
 
-// tick is one run with whatever is going on.
+// tick is one run, under the current disturbances.
 func (q *quarter) tick() {
 	now := q.w.Clock.Now()
 	q.runs++

@@ -16,7 +16,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// tally is what all tests of this package have tried and met.
+// tally counts what all tests of this package have tried and found.
 var tally struct {
 	sync.Mutex
 	worlds, faults, quarters int

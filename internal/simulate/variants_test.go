@@ -38,7 +38,7 @@ func mistype(w *fakeworld.World, member string) {
 	w.PutSecret(name, string(text))
 }
 
-// copied publishes the bare access token beside the document.
+// copied publishes the bare access token in addition to the document.
 func copied(connect func(*fakeworld.World)) func(*fakeworld.World) {
 	return func(w *fakeworld.World) {
 		connect(w)

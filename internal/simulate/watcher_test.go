@@ -53,8 +53,8 @@ func (x *watcher) recover() {
 	x.settled(last)
 }
 
-// pauses reports whether the connection goes on by itself and waits for longer
-// than this test looks, as docs/reliability.md says.
+// pauses reports whether the connection recovers without a person and waits for longer
+// than this test runs, as docs/reliability.md says.
 func (x *watcher) pauses(last issue.Report) bool {
 	e := fakeworld.Entry(last, x.name)
 	return e.Outcome == string(renew.Failed) && (strings.Contains(e.Reason, "Evertoken sends it again once a day") || strings.Contains(e.Reason, "at most six times a day"))
@@ -103,9 +103,9 @@ func (x *watcher) settled(last issue.Report) {
 	}
 }
 
-// unansweredTwice reports whether the connection rightly waits for a person: a
-// password that never worked is sent three times into silence, and a seed or a
-// refresh token that nothing stands behind may have been spent there.
+// unansweredTwice reports whether the connection rightly waits for a person: Evertoken
+// sends a password that never worked three times without an answer; a seed, or a refresh
+// token with no stronger grant, may have been spent at a provider that did not answer.
 func (x *watcher) unansweredTwice(last issue.Report) bool {
 	opening := strings.HasSuffix(x.s.name, " first") || strings.HasSuffix(x.s.name, "changed password")
 	return x.loses > 1 && (opening || x.s.onlyRefresh) && fakeworld.Entry(last, x.name).Outcome == string(renew.Blocked)

@@ -43,8 +43,8 @@ func TestASyntaxErrorIsLocatedWithoutTheText(t *testing.T) {
 	}
 }
 
-// FuzzFault holds: a fault is told just where the text is no JSON, and nothing
-// of the text is in it.
+// FuzzFault checks that a fault is returned exactly where the text is not JSON, and that
+// it quotes nothing of the text.
 func FuzzFault(f *testing.F) {
 	for _, s := range []string{`{"a":1,}`, "{\"a\":\"\n\"}", `{'a'`, `{"a":"\q"}`, "\x00", "“",
 		"{}{}", "nul", `{"a" 1}`} {

@@ -86,7 +86,7 @@ func FuzzRepeatedAt(f *testing.F) {
 	})
 }
 
-// FuzzMembers holds the count against what a decoder reads, one by one.
+// FuzzMembers compares the count with what a decoder reads, one by one.
 func FuzzMembers(f *testing.F) {
 	for _, text := range []string{
 		`{}`, `{"a":1}`, ` {"a":1,"a":2} `, `{"a:b":"c:d","e":{"f":1,"g":[{"h":2}]}}`,

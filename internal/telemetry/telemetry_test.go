@@ -63,8 +63,8 @@ func emfSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// keepsTheFormat holds a line against the JSON Schema that AWS publishes, and
-// against what the schema leaves to the specification's words.
+// keepsTheFormat checks a line by the JSON Schema that AWS publishes, and by the rules
+// that only the specification's text has.
 func keepsTheFormat(t *testing.T, line string) {
 	t.Helper()
 	schema := emfSchema(t)
@@ -129,7 +129,7 @@ func TestMetricsMatchAWSsSchema(t *testing.T) {
 	}
 }
 
-// TestAWSsSchemaRefusesAWrongLine: a schema that accepts everything would hold nothing.
+// TestAWSsSchemaRefusesAWrongLine: a schema that accepts everything would check nothing.
 func TestAWSsSchemaRefusesAWrongLine(t *testing.T) {
 	t.Parallel()
 	schema := emfSchema(t)

@@ -87,7 +87,7 @@ func keyed(ctx context.Context, t *testing.T, c aws.Config, w *world) error {
 	}
 	t.Cleanup(func() {
 		if err := k.remove(context.WithoutCancel(ctx), key); err != nil {
-			t.Errorf("the KMS key of this test is left over: %v", err)
+			t.Errorf("the KMS key of this test was not deleted: %v", err)
 		}
 	})
 	_, err = w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &w.secret, KmsKeyId: &key, ClientRequestToken: id("v1"), SecretString: aws.String("one")})

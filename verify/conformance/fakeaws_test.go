@@ -13,7 +13,7 @@ import (
 // facts is the whole table.
 var facts = slices.Concat(labelFacts, putFacts, readFacts, lifeFacts, parameterFacts, openFacts)
 
-// TestTheFakeHasEveryFact holds the fake against the table.
+// TestTheFakeHasEveryFact compares the fake with the table.
 func TestTheFakeHasEveryFact(t *testing.T) {
 	t.Parallel()
 	for n, f := range facts {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMotoDiffersOnlyAsListed holds moto against the table. A difference that is not
-// listed fails, and so does a listed one that is no longer there.
+// TestMotoDiffersOnlyAsListed compares moto with the table. A difference that is not
+// listed fails, and so does a listed one that no longer exists.
 func TestMotoDiffersOnlyAsListed(t *testing.T) {
 	t.Parallel()
 	url := os.Getenv("EVERTOKEN_MOTO_URL")

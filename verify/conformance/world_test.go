@@ -23,8 +23,8 @@ type fact struct {
 	source string
 	// see makes the calls and returns what was seen.
 	see func(context.Context, *world) string
-	// want is what AWS answers; of an open question, what the fake assumes,
-	// which is the worse answer for a client.
+	// want is what AWS answers, or for an open question what the fake assumes: the worse
+	// answer for a client.
 	want string
 	// open marks a question that no source answers: a real account is asked,
 	// and its answer reported.
@@ -79,7 +79,7 @@ func (m *made) remove(ctx context.Context, t *testing.T, w *world) {
 	for _, name := range slices.Compact(m.secrets) {
 		_, err := w.sm.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
 		if err != nil && code(err) != "ResourceNotFoundException" { // it was refused
-			t.Errorf("a secret of this test is left over: %v", err)
+			t.Errorf("a secret of this test was not deleted: %v", err)
 		}
 	}
 	slices.Sort(m.parameters)
@@ -144,7 +144,7 @@ func (w *world) put(ctx context.Context, version, value string, labels ...string
 	return err
 }
 
-// move calls UpdateSecretVersionStage; an empty to or from is left out.
+// move calls UpdateSecretVersionStage; an empty to or from is omitted.
 func (w *world) move(ctx context.Context, label, from, to string) error {
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &w.secret, VersionStage: &label}
 	if from != "" {

@@ -170,8 +170,8 @@ func (a *account) step(ctx context.Context, _ string, payload []byte) ([]byte, e
 	return result.Payload, err
 }
 
-// rotate has a document rotated by the built function, and returns whether its
-// new version is in force.
+// rotate rotates a document with the built function, and returns whether its new version
+// is current.
 func (a *account) rotate(document, version string) bool {
 	a.t.Helper()
 	if a.rotator == nil {

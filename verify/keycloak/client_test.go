@@ -13,7 +13,7 @@ import (
 // clientID is the public client of Apiax's realm.
 const clientID = "integration-api"
 
-// answer is what a server said.
+// answer is the answer of a server.
 type answer struct {
 	status  int
 	members map[string]any

@@ -39,7 +39,7 @@ func (d double) limitSessions(n string) {
 	d.set(func(o *fakeidp.ApiaxOptions) { o.SessionLimit = limit })
 }
 
-// TestTheFakeOfApiaxHasEveryFact holds the fake of Apiax against what real servers do.
+// TestTheFakeOfApiaxHasEveryFact compares the fake of Apiax with what real servers do.
 func TestTheFakeOfApiaxHasEveryFact(t *testing.T) {
 	for status, older := range map[int]bool{http.StatusUnauthorized: true, http.StatusBadRequest: false} {
 		t.Run("wrong password "+strconv.Itoa(status), func(t *testing.T) {

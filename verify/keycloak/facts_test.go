@@ -42,7 +42,7 @@ type fact struct {
 	older        int
 	problem      string // error and description, empty for a grant
 	olderProblem string
-	// also looks at the rest of a granted answer.
+	// also checks the other members of a granted answer.
 	also func(answer) (problem string)
 }
 
@@ -52,7 +52,7 @@ const (
 	noClient      = "invalid_client: Invalid client or Invalid client credentials"
 )
 
-// facts were asked of Keycloak 26.5.6 and 26.7.3.
+// facts were observed at Keycloak 26.5.6 and 26.7.3.
 var facts = []fact{
 	{name: "a login", status: 200, ask: func(t *testing.T, r realm) answer {
 		return mustLogin(t, r, "user", r.addUser("user"))

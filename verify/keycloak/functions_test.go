@@ -102,8 +102,8 @@ func sessionEnds(t *testing.T, s *server) {
 	}
 }
 
-// A session of a few seconds, in real time: the server shortens what it hands
-// out towards the end, and the password opens the next session.
+// A session of a few seconds, in real time: the server shortens the lives of its tokens
+// towards the end, and the password opens the next session.
 func sessionMax(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	r.set(map[string]any{"ssoSessionMaxLifespan": 45, "ssoSessionIdleTimeout": 45})
@@ -294,8 +294,8 @@ func restarted(t *testing.T, s *server) {
 	}
 }
 
-// Two fast wrong logins of somebody else keep the right password out for a
-// while, by an answer like that to a wrong one: it goes out once, and again when
+// After two fast wrong logins of another person the server refuses the right password for
+// a while, with the same answer as a wrong one. Evertoken sends it once, and again when
 // an operator who has unlocked the account forces a run.
 func lockedForAWhile(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
@@ -318,8 +318,8 @@ func lockedForAWhile(t *testing.T, s *server) {
 	}
 }
 
-// In a realm of single use somebody else spends the session's refresh token:
-// the password opens a new session in the same run.
+// In a realm with single-use refresh tokens another holder spends the session's: the
+// password opens a new session in the same run.
 func spentElsewhere(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	r.singleUse()

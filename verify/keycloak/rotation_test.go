@@ -20,7 +20,7 @@ func rotation(t *testing.T, s *server) {
 	a.want("the first run", a.named(), "issued", "")
 	published, opened := a.token(), a.refreshToken()
 	if !a.rotate("session", version1) {
-		t.Fatal("the new session is not in force")
+		t.Fatal("the new session is not current")
 	}
 	if a.refreshToken() == opened || !r.alive(published) || a.token() != published {
 		t.Error("the session is to be a new one, and the published token to live")
@@ -33,7 +33,7 @@ func rotation(t *testing.T, s *server) {
 		t.Errorf("the server saw %q", got)
 	}
 	if !a.rotate("token", version2) || !r.alive(a.token()) {
-		t.Error("the rotated token is not in force, or is dead")
+		t.Error("the rotated token is not current, or is dead")
 	}
 	if n := r.sent("REFRESH_TOKEN_ERROR invalid_token"); n != 0 {
 		t.Errorf("%d refresh tokens were refused", n)
@@ -48,24 +48,24 @@ func rotationRefused(t *testing.T, s *server) {
 	published, opened := a.token(), a.refreshToken()
 	a.put(map[string]any{"username": "user", "password": "wrong"})
 	if a.rotate("session", version1) {
-		t.Error("a session is in force that was never opened")
+		t.Error("a session is current that was never opened")
 	}
 	if a.refreshToken() != opened || a.token() != published || !r.alive(published) {
-		t.Error("what was in force is no longer")
+		t.Error("the session that was current no longer is")
 	}
 	if n := r.sent("LOGIN_ERROR invalid_user_credentials"); n != 1 {
 		t.Errorf("the wrong password was sent %d times, want once", n)
 	}
-	// Secrets Manager tries again: until the rotation is given up, a run leaves the
-	// session to it.
-	a.want("a run beside the rotation", a.force(), "deferred", "")
+	// Secrets Manager tries again: until it stops, a run leaves the session to the
+	// rotation.
+	a.want("a run during the rotation", a.force(), "deferred", "")
 	if !r.alive(a.token()) {
 		t.Error("the published token is dead")
 	}
 }
 
-// Where somebody else has locked the account for good, the rotation tries the
-// password once and leaves what is in force.
+// Where another person has locked the account permanently, the rotation sends the
+// password once and leaves the current session.
 func rotationLocked(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	a.want("the first run", a.named(), "issued", "")

@@ -1,12 +1,12 @@
-// Mutate stands in for the go command where gremlins calls it (`make mutate`), and
-// mends three things that would make its score say more, or less, than is true:
+// Mutate replaces the go command where gremlins calls it (`make mutate`), and corrects
+// three faults that would make gremlins' score too high or too low:
 //
 //   - A mutant that does not compile fails its "test", and would count as killed.
 //     Mutate ends with status 2 then, which gremlins counts as not viable.
 //   - No block of a coverage profile holds the conditions after case, nor the
-//     value of a constant. Gremlins would pass them over as not covered. Mutate
+//     value of a constant. Gremlins would skip them as not covered. Mutate
 //     adds them to the profile, so that their mutants are tried like any other.
-//   - Gremlins takes from the run for the profile how long the tests last, and so when a
+//   - Gremlins measures in the run for the profile how long the tests last, and so when a
 //     mutant has timed out. A cached run takes no time; Mutate has it not cached.
 package main
 
@@ -26,7 +26,7 @@ import (
 	"strings"
 )
 
-// statusNotViable is what gremlins takes for "does not compile".
+// statusNotViable is the status that means "does not compile" to gremlins.
 const statusNotViable = 2
 
 func main() {

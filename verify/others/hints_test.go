@@ -63,9 +63,9 @@ var (
 	pageRE      = regexp.MustCompile(`docs/[a-z]+\.md`)
 )
 
-// TestEveryHintNamesCommandsThatExist: the AWS CLI's parser understands each command in
-// what a troubled world says, issue each event, and each page and command of
-// Evertoken's own is there.
+// TestEveryHintNamesCommandsThatExist: in the output of a world full of faults, the AWS
+// CLI's parser accepts each command, issue accepts each event, and each named page and
+// subcommand of evertoken exists.
 func TestEveryHintNamesCommandsThatExist(t *testing.T) {
 	t.Parallel()
 	seen, kinds := map[string]bool{}, map[string]int{}
@@ -89,7 +89,7 @@ func TestEveryHintNamesCommandsThatExist(t *testing.T) {
 		}
 		for _, m := range evertokenRE.FindAllStringSubmatch(text, -1) {
 			if !isCommand(t, m[1]) {
-				t.Errorf("there is no evertoken %s: %s", m[1], text)
+				t.Errorf("evertoken has no subcommand %s: %s", m[1], text)
 			}
 		}
 		for _, name := range pageRE.FindAllString(text, -1) {
@@ -122,8 +122,8 @@ func isCommand(t *testing.T, name string) bool {
 	return false
 }
 
-// TestTheRunbooksSubcommandsExist: each command of Evertoken's own that the runbook
-// names is there.
+// TestTheRunbooksSubcommandsExist: each subcommand of evertoken that the runbook names
+// exists.
 func TestTheRunbooksSubcommandsExist(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -136,7 +136,7 @@ func TestTheRunbooksSubcommandsExist(t *testing.T) {
 	}
 	for _, m := range found {
 		if !isCommand(t, string(m[1])) {
-			t.Errorf("there is no evertoken %s", m[1])
+			t.Errorf("evertoken has no subcommand %s", m[1])
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// page is the documentation whose code is run, just as it is printed.
+// page is the documentation whose code these tests run unchanged.
 const page = "../../docs/consumers.md"
 
 // snippet returns the code block of a language under a heading of the page.

@@ -77,7 +77,7 @@ func TestRotateWorksOnMoto(t *testing.T) {
 		RotationRules: &smtypes.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
 	})
 	if err == nil {
-		t.Fatal("moto rotates by itself: drop what stands in for it here")
+		t.Fatal("moto now rotates itself: remove the replacement for it here")
 	}
 	made, err := a.sm.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &secret})
 	if err != nil {

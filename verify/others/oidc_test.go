@@ -143,9 +143,9 @@ func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 	}
 }
 
-// TestARefreshTokenOfAnOIDCServerIsRenewed renews by a refresh token that is replaced with every use,
-// until somebody uses a spent one: the server then ends the whole grant
-// (RFC 9700 section 4.14.2).
+// TestARefreshTokenOfAnOIDCServerIsRenewed renews by a refresh token that is replaced
+// with every use, until another holder uses a spent one: the server then ends the whole
+// grant (RFC 9700 section 4.14.2).
 func TestARefreshTokenOfAnOIDCServerIsRenewed(t *testing.T) {
 	t.Parallel()
 	for auth, secret := range map[string]map[string]any{
@@ -185,7 +185,7 @@ func refresh(t *testing.T, auth string, secret map[string]any) {
 	} else {
 		o.post(t, "/token", form)
 	}
-	check(t, "the session lives after somebody reused the seed", false, o.alive(t, next))
+	check(t, "the session lives after the seed was reused", false, o.alive(t, next))
 	report := a.force(t, f, "oidc")
 	check(t, "after that", "credential_dead", report.Connections[0].ErrorClass)
 

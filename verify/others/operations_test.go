@@ -18,7 +18,7 @@ import (
 // command is a block of shell in docs/operations.md.
 type command struct {
 	code   string
-	notRun string // the reason that stands beside it, if it is not run here
+	notRun string // the reason printed with it, if it is not run here
 	after  string // what the page says after it, up to the next block
 }
 
@@ -155,8 +155,8 @@ func TestTheRunbooksCommandsRun(t *testing.T) {
 // tail is the end of an output.
 func tail(text string) string { return text[max(0, len(text)-3000):] }
 
-// TestTheRunbooksCommandsParse has the AWS CLI's own parser read what is not run: each
-// command gets as far as to call AWS, where nobody answers.
+// TestTheRunbooksCommandsParse gives the commands that are not run to the AWS CLI's own
+// parser: each one gets as far as a call to AWS, at an endpoint that does not answer.
 func TestTheRunbooksCommandsParse(t *testing.T) {
 	t.Parallel()
 	for _, c := range commandsOf(t, "../../docs/operations.md") {

@@ -18,10 +18,10 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestAReleaseDeploysWithTheAWSCLI deploys the bundle of a release with the AWS CLI alone, as far as
-// it goes here: `aws cloudformation package` uploads to moto's S3, SAM's own
-// translator does what the transform does in AWS, and what the template then
-// points to is run.
+// TestAReleaseDeploysWithTheAWSCLI deploys the bundle of a release with the AWS CLI
+// alone, as far as a test can: `aws cloudformation package` uploads to moto's S3, SAM's
+// own translator does what the transform does in AWS, and what the template then points
+// to is run.
 func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 	t.Parallel()
 	dist := setting(t, "EVERTOKEN_DIST")
@@ -88,12 +88,12 @@ func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 	}
 }
 
-// ownNames: nothing in the transformed template has a name that a second stack
-// in the account would want too.
+// ownNames checks that nothing in the transformed template has a name that a second stack
+// in the account would need too.
 func ownNames(t *testing.T, resources map[string]translatedResource) {
 	t.Helper()
 	name := regexp.MustCompile(`^([A-Za-z]+)?Name$`)
-	// These name what is there already, unless it is the resource's own name.
+	// These members name an existing thing, unless it is the resource's own name.
 	refers := map[string]bool{"FunctionName": true, "MetricName": true, "QueueName": true, "GroupName": true, "RoleName": true,
 		"PolicyName": true} // an inline policy's name is its role's affair
 	own := map[string]bool{"AWS::Lambda::Function FunctionName": true, "AWS::IAM::Role RoleName": true, "AWS::SQS::Queue QueueName": true}

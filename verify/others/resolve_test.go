@@ -60,8 +60,8 @@ func (a *account) valueFrom(t *testing.T, reference string) string {
 	return value
 }
 
-// TestTheDocumentedPatternMatchesAWSsEvent holds the page's pattern against AWS's own example of the
-// event, with names of ours:
+// TestTheDocumentedPatternMatchesAWSsEvent matches the page's pattern with AWS's own
+// example of the event, with names of ours:
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/event-detail-secret-label-updated-secretsmanager.html
 func TestTheDocumentedPatternMatchesAWSsEvent(t *testing.T) {
 	t.Parallel()
@@ -117,8 +117,8 @@ func matchesOne(want any, text string) bool {
 	return want == text
 }
 
-// TestTheDocumentedCacheTimesAreSafe computes the page's table: what is safe is a sixth of the
-// token's life, in the client's unit, and no more than the client allows.
+// TestTheDocumentedCacheTimesAreSafe computes the page's table: a safe time is a sixth of
+// the token's life, in the client's unit, and at most what the client allows.
 func TestTheDocumentedCacheTimesAreSafe(t *testing.T) {
 	t.Parallel()
 	text := readPage(t)

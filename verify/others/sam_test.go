@@ -25,7 +25,7 @@ import (
 	"evertoken/internal/issue"
 )
 
-// artefact is what `sam build` made of a function of the template.
+// artefact is the folder in which `sam build` has built a function of the template.
 func artefact(t *testing.T, function string) string {
 	t.Helper()
 	return filepath.Join(setting(t, "EVERTOKEN_SAM_BUILD"), function, "bootstrap")
@@ -86,9 +86,9 @@ func samFunction(t *testing.T, a *account, function string) *fakelambda.Function
 	return f
 }
 
-// TestSAMsBuildAnswersTheEventFiles invokes what `sam build` made of both functions with the event
-// files, in the environment of `sam local invoke`. The rotation stands where
-// `make run SERVE=1` leaves it: createSecret is to come.
+// TestSAMsBuildAnswersTheEventFiles invokes both functions as built by `sam build` with
+// the event files, in the environment of `sam local invoke`. The rotation is where `make
+// run SERVE=1` leaves it: createSecret is the next step.
 func TestSAMsBuildAnswersTheEventFiles(t *testing.T) {
 	t.Parallel()
 	server, err := fakeaws.New(fakeaws.Options{

@@ -1,3 +1,3 @@
-// Package supply holds what is built from to what is said of it: the modules in
-// each binary and their licences, and the documents for reviewers.
+// Package supply checks what the documents for reviewers say against what the binaries
+// are built from: the modules in each and their licences.
 package supply

@@ -17,7 +17,7 @@ const root = "../.."
 // commands are what is given to others.
 var commands = []string{"./functions/issue", "./functions/rotate", "./cmd/evertoken"}
 
-// permitted are licences that ask for no more than to be named.
+// permitted are licences that demand only to be named.
 var permitted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT"}
 
 // listed are the modules of docs/licences.md with their licences.
@@ -55,8 +55,8 @@ func built(t *testing.T) map[string]bool {
 	return out
 }
 
-// TestEveryModulesLicenceIsListed: docs/licences.md names every module in what is given to
-// others, no other, and each has a licence that asks for no more than to be named.
+// TestEveryModulesLicenceIsListed: docs/licences.md names exactly the modules in the
+// released binaries, and each has a licence that demands only to be named.
 func TestEveryModulesLicenceIsListed(t *testing.T) {
 	t.Parallel()
 	list := listed(t)

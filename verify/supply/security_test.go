@@ -19,8 +19,7 @@ func page(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestTheTestsNamedInTheSecurityPageExist: what docs/security.md says is held by a test is held by
-// one that exists.
+// TestTheTestsNamedInTheSecurityPageExist: every test that docs/security.md names exists.
 func TestTheTestsNamedInTheSecurityPageExist(t *testing.T) {
 	t.Parallel()
 	text := page(t, "docs/security.md")
@@ -50,8 +49,8 @@ func TestTheTestsNamedInTheSecurityPageExist(t *testing.T) {
 	}
 }
 
-// TestTheParametersNamedInTheSecurityPageExist: the command for a regulated account names parameters
-// that the template has, and the outputs that the patterns need are there.
+// TestTheParametersNamedInTheSecurityPageExist: the command for a regulated account names
+// parameters of the template, and the template has the outputs that the patterns need.
 func TestTheParametersNamedInTheSecurityPageExist(t *testing.T) {
 	t.Parallel()
 	text, template := page(t, "docs/security.md"), page(t, "template.yaml")
@@ -73,7 +72,7 @@ func TestTheParametersNamedInTheSecurityPageExist(t *testing.T) {
 	}
 }
 
-// deployment is the role of what CloudFormation does for somebody.
+// deployment is the role in which CloudFormation acts for a person.
 const deployment = "deployment"
 
 // event is what EventBridge gets for a call that CloudTrail recorded, with what
@@ -96,7 +95,8 @@ func event(t *testing.T, service, name, role, request, more string) any {
 	return out
 }
 
-// TestTheDetectionPatternsMatchTheirEvents holds the patterns of docs/security.md against events.
+// TestTheDetectionPatternsMatchTheirEvents matches the patterns of docs/security.md with
+// events.
 func TestTheDetectionPatternsMatchTheirEvents(t *testing.T) {
 	t.Parallel()
 	patterns := map[string]any{}
@@ -148,7 +148,7 @@ func TestTheDetectionPatternsMatchTheirEvents(t *testing.T) {
 	}
 	for name := range patterns {
 		if !used[name] {
-			t.Errorf("no event is held against the pattern %s", name)
+			t.Errorf("no event is matched with the pattern %s", name)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func matches(t *testing.T, pattern, event any) bool {
 	return true
 }
 
-// leaf holds a list of what is wanted against one value; nil is a member that the
+// leaf matches one value with a pattern's list of allowed ones; nil is a member that the
 // event does not have.
 func leaf(t *testing.T, pattern, value any) bool {
 	t.Helper()

@@ -48,7 +48,7 @@ func called(t *testing.T, function string) []string {
 	return slices.Sorted(maps.Keys(out))
 }
 
-// platform are the actions that Lambda, or a schedule, needs beside those that
+// platform are the actions that Lambda, or a schedule, needs in addition to those that
 // the code calls.
 var platform = map[string][]string{
 	"IssueFunction": {
@@ -80,8 +80,8 @@ func granted(statements []statement) []string {
 	return slices.Sorted(maps.Keys(out))
 }
 
-// TestEveryActionIsGrantedAndCalled: nothing is granted that no code calls, and nothing called that is
-// not granted.
+// TestEveryActionIsGrantedAndCalled: the template grants exactly the actions that the
+// code calls.
 func TestEveryActionIsGrantedAndCalled(t *testing.T) {
 	t.Parallel()
 	for id := range functions(t) {
@@ -93,7 +93,8 @@ func TestEveryActionIsGrantedAndCalled(t *testing.T) {
 	check(t, "the heartbeat's role", []string{"kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"}, granted(statementsOf(t, "Heartbeat")))
 }
 
-// TestEveryOperationOfAnInterfaceIsCalled: the interfaces over the SDK have what is called, no more.
+// TestEveryOperationOfAnInterfaceIsCalled: the interfaces over the SDK have exactly the
+// operations that the code calls.
 func TestEveryOperationOfAnInterfaceIsCalled(t *testing.T) {
 	t.Parallel()
 	files := parsePackage(t, "internal/secrets")
@@ -107,8 +108,8 @@ func TestEveryOperationOfAnInterfaceIsCalled(t *testing.T) {
 	}
 }
 
-// TestAStarIsUsedOnlyWhereAWSKnowsNoResource: Resource "*" stands only where AWS knows no resource, in a
-// statement of its own, and no action has a star.
+// TestAStarIsUsedOnlyWhereAWSKnowsNoResource: Resource "*" is used only where AWS knows
+// no resource, in a separate statement, and no action has a star.
 func TestAStarIsUsedOnlyWhereAWSKnowsNoResource(t *testing.T) {
 	t.Parallel()
 	starred := set{}

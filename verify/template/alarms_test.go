@@ -116,13 +116,13 @@ func (r resolver) series(metric, _ node) string {
 // connection's name follows after a slash.
 func key(namespace, name, of string) string { return namespace + " " + name + " " + of }
 
-// told are the alarms that tell somebody, with the composite one, each by the
-// moments at which it went into alarm.
+// told has the alarms that notify a person, the composite one included, each with the
+// moment at which it went into ALARM.
 type told map[string]time.Time
 
-// watch evaluates all alarms each minute from the first moment to the last, and
-// returns when each that tells somebody first went into ALARM. An alarm by name
-// watches the connection called name.
+// watch evaluates all alarms each minute from the first moment to the last, and returns
+// when each that notifies a person first went into ALARM. An alarm for one connection
+// watches the one called name.
 func (r resolver) watch(s series, name string, from, to time.Time, how reading) (told, map[string]state) {
 	alarms, states, first := r.alarms(), map[string]state{}, told{}
 	for id := range alarms {
@@ -159,8 +159,8 @@ func TestTheModelKnowsTheCompositeAlarm(t *testing.T) {
 	check(t, "the rule", `ALARM("SilenceAlarm") AND OK("HasRunAlarm")`, r.text(r.template.get("Resources", "NothingRanAlarm", "Properties", "AlarmRule").value))
 }
 
-// TestEveryAlarmReportsItsStartAndItsEnd: what goes into alarm also tells that it is over,
-// and says what to do first and where to read on.
+// TestEveryAlarmReportsItsStartAndItsEnd: an alarm that notifies when it fires also
+// notifies when it ends, and says what to do first and where to read more.
 func TestEveryAlarmReportsItsStartAndItsEnd(t *testing.T) {
 	t.Parallel()
 	r := stack(t, nil)

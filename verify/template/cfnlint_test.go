@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestTheTemplateReaderAgreesWithCfnLint holds our reader of the template against cfn-lint's.
+// TestTheTemplateReaderAgreesWithCfnLint compares this package's reader of the template
+// with cfn-lint's.
 func TestTheTemplateReaderAgreesWithCfnLint(t *testing.T) {
 	t.Parallel()
 	bin := os.Getenv("EVERTOKEN_PYTHON_BIN")

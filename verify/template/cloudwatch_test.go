@@ -53,7 +53,7 @@ type point struct {
 	value float64
 }
 
-// world is what CloudWatch has been told, by series.
+// world is the data that CloudWatch has received, by series.
 type series map[string][]point
 
 // missing is how a data point that is not there is written.
@@ -185,9 +185,9 @@ func (a alarm) judge(points []float64, before state) state {
 	panic("no treatment of missing data " + a.missing)
 }
 
-// TestTheModelOfAnAlarmFollowsCloudWatch holds the model against the two tables of the user guide. There 0
-// is a point that does not breach, X one that does, - a missing one; the newest
-// comes last, and five points are retrieved for N = 3.
+// TestTheModelOfAnAlarmFollowsCloudWatch compares the model with the two tables of the
+// user guide. In these, 0 is a point that does not breach, X one that does, - a missing
+// one; the newest comes last, and five points are retrieved for N = 3.
 func TestTheModelOfAnAlarmFollowsCloudWatch(t *testing.T) {
 	t.Parallel()
 	const retain = state("retain current state")

@@ -103,13 +103,13 @@ func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 	}
 }
 
-// TestARotationScheduleStartsNoRotation: no schedule stands before it is asked for, and
-// none begins a rotation by being set.
+// TestARotationScheduleStartsNoRotation: a stack has no schedule unless one is requested,
+// and a new schedule begins no rotation.
 func TestARotationScheduleStartsNoRotation(t *testing.T) {
 	t.Parallel()
 	for id, r := range connectionStack(t, nil) {
 		if r.get("Type").text() == "AWS::SecretsManager::RotationSchedule" {
-			t.Errorf("%s stands in a stack that asks for no rotation", id)
+			t.Errorf("%s is in a stack without a rotation", id)
 		}
 	}
 	stack := connectionStack(t, map[string]string{
@@ -153,7 +153,7 @@ func TestAConnectionsReaderReadsTheTokenAlone(t *testing.T) {
 	}
 	for _, id := range []string{"TokenPolicy", "CredentialPolicy", "SessionPolicy"} {
 		if _, there := connectionStack(t, nil)[id]; there {
-			t.Errorf("%s stands in a stack that asks for none", id)
+			t.Errorf("%s is in a stack without one", id)
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"evertoken/internal/telemetry"
 )
 
-// said is what the functions tell in a run over one of each connection: the
-// series of metrics, and the fields of the log.
+// said is the output of a run over one of each connection: the series of metrics, and the
+// fields of the log.
 func said(t *testing.T) (metrics series, fields set) {
 	t.Helper()
 	tr := newTrace(t, "60-minute", parse(t, "5m"))
@@ -73,9 +73,9 @@ var providedByAWS = []string{
 
 var searchRE = regexp.MustCompile(`^SEARCH\('\{Evertoken,FunctionName,Connection\} FunctionName="IssueFunction" MetricName="(\w+)"', 'Minimum', 300\)$`)
 
-// TestTheDashboardShowsEveryMetric: each metric that it shows is one that the
-// function writes, each alarm is one of the template's, and every alarm that
-// tells somebody is there.
+// TestTheDashboardShowsWrittenMetricsAndEveryAlarm: each metric that it shows is one that
+// the function writes, each alarm is one of the template's, and it has every alarm that
+// notifies a person.
 func TestTheDashboardShowsEveryMetric(t *testing.T) {
 	t.Parallel()
 	metrics, _ := said(t)
@@ -121,7 +121,7 @@ func checkMetric(t *testing.T, entry []any, metrics series) {
 		return
 	}
 	if dimension != "FunctionName" || len(metrics[key(namespace, name, value)]) == 0 {
-		t.Errorf("nobody writes %s of %s %s", name, dimension, value)
+		t.Errorf("no function writes %s of %s %s", name, dimension, value)
 	}
 }
 

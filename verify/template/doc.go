@@ -1,4 +1,3 @@
-// Package template holds template.yaml against the code, both ways: nothing is
-// granted, set or named there that no code uses, and the code uses nothing that
-// is missing there.
+// Package template compares template.yaml with the code, both ways: the template grants,
+// sets and names only what the code uses, and has everything that the code uses.
 package template

@@ -210,9 +210,9 @@ func TestEveryAllowedHeartbeatIsPlayed(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the table of docs/operations.md")
 
-// TestEveryIncidentRaisesAnAlarmBeforeATokenExpires plays every incident at every heartbeat, holds that
-// somebody hears of it before the first token dies, and that nothing else fires,
-// and holds the runbook's table against it.
+// TestEveryIncidentRaisesAnAlarmBeforeATokenExpires plays every incident at every
+// heartbeat. It checks that an alarm notifies a person before the first token dies, that
+// nothing else fires, and that the runbook's table has the same figures.
 func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 	t.Parallel()
 	all := incidents()
@@ -227,7 +227,7 @@ func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 			tr, w := healthy(t, kind, every)
 			worst[kind] = w
 			if kind == "30-minute" && every > 10*time.Minute {
-				continue // such a heartbeat cannot keep those
+				continue // a run every so often cannot keep those tokens alive
 			}
 			for _, how := range readings() {
 				if first, _ := stack(t, map[string]string{"Every": text}).watch(tr.series, subject, fakeworld.Start.Add(-time.Hour), tr.Clock.Now(), how); len(first) > 0 {
@@ -251,7 +251,7 @@ func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 				inTime = inTime || fired && at < o.dies
 			}
 			if !inTime && !in.lives {
-				t.Errorf("%s, every %s: told after %v, and the token dies after %s", in.name, text, o.fired, o.dies)
+				t.Errorf("%s, every %s: an alarm fires after %v, and the token dies after %s", in.name, text, o.fired, o.dies)
 			}
 			for id := range o.fired {
 				if !slices.Contains(in.alarms, id) && !slices.Contains(in.also, id) {
@@ -301,8 +301,8 @@ func tableOf(all []incident, outcomes [][]outcome) string {
 	return b.String()
 }
 
-// TestTheFirstDeployRaisesNoAlarm: a stack without connections, and one whose first
-// run comes late, wake nobody.
+// TestTheFirstDeployRaisesNoAlarm: a stack without connections, and one whose first run
+// comes late, fire no alarm.
 func TestTheFirstDeployRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
 	for _, text := range everies {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// roles are the roles by whose they are, and the policies beside them.
+// roles are the roles by their owners, and the policies attached to them.
 var roles = map[string]struct {
 	role   string
 	beside []string
@@ -21,7 +21,7 @@ var roles = map[string]struct {
 // statement is one of a policy, with the template's defaults filled in.
 type statement struct {
 	sid, effect string
-	given       string // the template's condition under which it is there; empty for always
+	given       string // the template's condition under which it exists; empty for always
 	actions     []string
 	resources   []string
 	conditions  map[string]map[string][]string // by operator and key

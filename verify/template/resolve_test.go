@@ -78,7 +78,7 @@ func (r *evaluator) section(name string) map[string]any {
 	return out
 }
 
-// none is AWS::NoValue: what has it is left out.
+// none is AWS::NoValue: a member with this value is omitted.
 type none struct{}
 
 func (r *evaluator) value(v any) any {

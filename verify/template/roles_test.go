@@ -15,8 +15,8 @@ const (
 	viaService   = "kms:ViaService"
 )
 
-// TestEachRoleMayDoItsWorkAndNoMore asks for what each role must be able to do, and for what must be
-// refused to it though it looks much the same.
+// TestEachRoleMayDoItsWorkAndNoMore checks what each role must be able to do, and similar
+// requests that IAM must refuse to it.
 func TestEachRoleMayDoItsWorkAndNoMore(t *testing.T) {
 	t.Parallel()
 	credential, session, token, plain := secretARN+"evertoken/a/credential-AbCdEf", secretARN+"evertoken/a/session-AbCdEf",
@@ -101,7 +101,8 @@ func TestEachRoleMayDoItsWorkAndNoMore(t *testing.T) {
 	}
 }
 
-// TestOnlyItsServiceMayAssumeARole: who may take on each role, and that every role can be bounded.
+// TestOnlyItsServiceMayAssumeARole: who may assume each role, and that every role can
+// have a permissions boundary.
 func TestOnlyItsServiceMayAssumeARole(t *testing.T) {
 	t.Parallel()
 	resources := load(t).get("Resources")
@@ -126,8 +127,8 @@ func TestOnlyItsServiceMayAssumeARole(t *testing.T) {
 	check(t, "for which account", map[string]any{"Ref": "AWS::AccountId"}, resources.get("RotatePermission", "Properties", "SourceAccount").value)
 }
 
-// TestEveryRoleIsChecked: no role, policy or permission stands in the template
-// that these checks do not look at.
+// TestEveryRoleIsChecked: these checks cover every role, policy and permission in the
+// template.
 func TestEveryRoleIsChecked(t *testing.T) {
 	t.Parallel()
 	known := set{"RotatePermission": true}
@@ -147,7 +148,7 @@ func TestEveryRoleIsChecked(t *testing.T) {
 		case "AWS::Serverless::Function":
 			for _, member := range resources.get(id, "Properties").members() {
 				if member == "Policies" {
-					t.Errorf("%s has policies beside its role", id)
+					t.Errorf("%s has policies outside its role", id)
 				}
 			}
 		}

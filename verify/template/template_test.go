@@ -147,8 +147,8 @@ func TestEachFunctionIsBuiltFromItsFolder(t *testing.T) {
 	check(t, "the functions that are built", folders, built)
 }
 
-// TestEveryEventFileIsAccepted: every event file is one that its function understands, every one
-// that is named somewhere is there, and the schedule sends what issue takes.
+// TestEveryEventFileIsAccepted: each function accepts its event files, every file that is
+// named exists, and issue accepts what the schedule sends.
 func TestEveryEventFileIsAccepted(t *testing.T) {
 	t.Parallel()
 	entries, err := os.ReadDir(filepath.Join(root, "events"))

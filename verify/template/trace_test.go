@@ -13,8 +13,8 @@ import (
 // subject is the connection that an incident is about.
 const subject = "subject"
 
-// trace is what CloudWatch is told by a stack, run by run: the real function over
-// the fakes, on a clock of its own.
+// trace is what a stack sends to CloudWatch, run by run: the real function over the
+// fakes, on a clock of its own.
 type trace struct {
 	*fakeworld.World
 	t      *testing.T

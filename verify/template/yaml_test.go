@@ -40,7 +40,7 @@ func plain(n *yaml.Node) (any, error) {
 		for i := 0; i < len(n.Content); i += 2 {
 			key := n.Content[i].Value
 			if _, twice := members[key]; twice {
-				return nil, fmt.Errorf("line %d: %s stands twice", n.Content[i].Line, key)
+				return nil, fmt.Errorf("line %d: %s occurs twice", n.Content[i].Line, key)
 			}
 			v, err := plain(n.Content[i+1])
 			if err != nil {

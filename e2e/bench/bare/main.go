@@ -1,5 +1,5 @@
-// The bare handler is what the functions are measured beside: the same SDK
-// packages, one client of each, and a handler that does nothing else.
+// The bare handler is the baseline of the measurements: the same SDK packages, one client
+// of each, and a handler that does nothing else.
 package main
 
 import (

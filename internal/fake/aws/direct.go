@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The methods here set up and inspect the state directly. They are no requests:
-// they appear in no Calls and meet no faults. What they create is taken to have
-// been there always, see Fault.StaleBy.
+// The methods here set up and inspect the state directly. They are no requests: Calls
+// does not list them, and no fault acts on them. For a stale read, what they create has
+// always existed (see Fault.StaleBy).
 
 // SecretState is a secret at the time of the call. Its Name is empty if there is
 // no such secret.
@@ -70,7 +70,7 @@ func (s *Server) CreateSecret(name string, value *string, tags map[string]string
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := must(in.apply(s, &s.live))
-	s.secretPast[name].settle()
+	s.secretPast[name].forget()
 	return out.(named).ARN
 }
 
@@ -146,7 +146,7 @@ func (s *Server) SetReplica(name, primaryRegion string) {
 	next := x.clone()
 	next.primaryRegion = primaryRegion
 	s.commit(next)
-	s.secretPast[next.name].settle()
+	s.secretPast[next.name].forget()
 }
 
 // Parameter returns a parameter and whether there is one of that name.
@@ -172,5 +172,5 @@ func (s *Server) PutParameter(name, kind, value string) {
 	defer s.mu.Unlock()
 	in := &putParameter{Name: name, Type: kind, Value: &value, Tier: "Intelligent-Tiering", Overwrite: true}
 	must(in.apply(s, &s.live))
-	s.paramPast[strings.TrimSpace(name)].settle()
+	s.paramPast[strings.TrimSpace(name)].forget()
 }

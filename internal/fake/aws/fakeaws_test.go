@@ -103,7 +103,7 @@ func (w *world) put(ctx context.Context, secret, version, value string, stages .
 	return err
 }
 
-// stage calls UpdateSecretVersionStage; an empty from or to is left out.
+// stage calls UpdateSecretVersionStage; an empty from or to is omitted.
 func (w *world) stage(ctx context.Context, secret, label, from, to string) error {
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &secret, VersionStage: &label}
 	if from != "" {

@@ -21,7 +21,8 @@ const (
 	DropAfter
 	// Stale answers a read from an earlier state; a write proceeds as usual.
 	Stale
-	// OnlyHook calls Hook and lets the request proceed, or meet another fault.
+	// OnlyHook calls Hook and lets the request proceed to the next fault, or to its
+	// answer.
 	OnlyHook
 )
 
@@ -39,9 +40,9 @@ type Fault struct {
 	Kind FaultKind
 	// Code is the error code of Refuse and FailAfter, as "ThrottlingException".
 	Code string
-	// StaleBy is how old the state is that Stale answers from; 0 means the state
-	// before the last write. Resources put there by a method of Server rather than
-	// by a request are taken to have been there always.
+	// StaleBy is how old the state is that Stale answers from; 0 means the state before
+	// the last write. A resource that was created by a method of Server, not by a
+	// request, has always existed.
 	StaleBy time.Duration
 	// Hook is called when the fault acts, before the answer: for FailAfter and
 	// DropAfter after the request was applied, else before. It is called without

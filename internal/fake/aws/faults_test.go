@@ -95,7 +95,7 @@ func TestAStaleReadReturnsAnOlderState(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
-	w.CreateSecret("settled", aws.String("old"), nil)
+	w.CreateSecret("untouched", aws.String("old"), nil)
 	ctx := t.Context()
 	for _, version := range []string{"v1", "v2", "v3"} {
 		w.clock.Advance(time.Minute)
@@ -111,10 +111,10 @@ func TestAStaleReadReturnsAnOlderState(t *testing.T) {
 	}
 	check(t, "before the last write", "value of v2", read(&fakeaws.Fault{}, "s"))
 	check(t, "a minute ago", "value of v2", read(&fakeaws.Fault{StaleBy: time.Minute}, "s"))
-	check(t, "another secret's", "value of v3", read(&fakeaws.Fault{Resource: "settled"}, "s"))
+	check(t, "another secret's", "value of v3", read(&fakeaws.Fault{Resource: "untouched"}, "s"))
 	check(t, "two minutes ago", "value of v1", read(&fakeaws.Fault{StaleBy: 2 * time.Minute, Resource: "s"}, "s"))
 	check(t, "before the first value", "ResourceNotFoundException", read(&fakeaws.Fault{StaleBy: time.Hour}, "s"))
-	check(t, "made by set-up", "old", read(&fakeaws.Fault{}, "settled"))
+	check(t, "made by set-up", "old", read(&fakeaws.Fault{}, "untouched"))
 	check(t, "a write is made on the live state", "", code(w.put(ctx, "s", "v4", "value of v4")))
 	w.ClearFaults()
 	check(t, "live", "value of v4", w.get(ctx, "s", "AWSCURRENT"))

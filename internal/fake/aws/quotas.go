@@ -14,12 +14,12 @@ type Quota struct {
 	Operations []string
 }
 
-// Quotas are those of AWS. Those of Secrets Manager stand in
+// Quotas returns those of AWS. Those of Secrets Manager are in
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html and
 // cannot be raised. No stored copy of that page shows the end of its table, so the
-// operations of the last group have the lowest number that the page gives. Parameter Store's
-// is the one at default throughput [dev.classmethod.jp 2022-09-02, quoting AWS's table];
-// no source gives one for PutParameter and DeleteParameter, so they have none.
+// operations of the last group have the lowest number that the page gives. Parameter
+// Store's is the one at default throughput [dev.classmethod.jp 2022-09-02, quoting AWS's
+// table]; no source gives one for PutParameter and DeleteParameter, so they have none.
 func Quotas() []Quota {
 	return []Quota{
 		{10_000, []string{"GetSecretValue"}},
@@ -37,9 +37,9 @@ func Quotas() []Quota {
 }
 
 // Enforce answers ThrottlingException to calls over the quotas, on the server's clock. It
-// replaces the quotas enforced so far; with none it ends that. By default no call is
-// throttled: a test's calls come faster than any real caller's, and its clock may stand
-// still between them.
+// replaces the quotas enforced so far; without an argument it enforces none. By default
+// no call is throttled: a test's calls come faster than any real caller's, and its clock
+// may not advance between them.
 func (s *Server) Enforce(quotas ...Quota) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

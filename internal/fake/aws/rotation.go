@@ -115,7 +115,7 @@ func (x *secret) abandonRotation() {
 	x.inRotation = ""
 }
 
-// begin and end count the rotations under way; s.mu must be held for begin.
+// begin and end count the rotations in progress. The caller of begin holds s.mu.
 func (s *Server) begin(id string) {
 	s.active++
 	s.running[id] = true
@@ -130,7 +130,7 @@ func (s *Server) end(id string) {
 	}
 }
 
-// WaitRotations returns when no rotation, test of one or reattempt is under way.
+// WaitRotations returns when no rotation, test of one or reattempt is in progress.
 func (s *Server) WaitRotations() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *Server) RetryRotation(name string) error {
 	return nil
 }
 
-// resume finds the incomplete rotation of a secret and counts it as under way.
+// resume finds the incomplete rotation of a secret and counts it as in progress.
 func (s *Server) resume(name string) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -139,7 +139,7 @@ func TestARotationRunsItsFourSteps(t *testing.T) {
 	check(t, "labels", "v1: v2:AWSPREVIOUS v3:AWSCURRENT", r.w.labels("s"))
 }
 
-// TestRotateSecretAnswersAtOnce holds the function until the answer is there.
+// TestRotateSecretAnswersAtOnce blocks the function until the answer has arrived.
 func TestRotateSecretAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRotator(t, 1)
@@ -318,8 +318,8 @@ func TestACancelledRotationLeavesAWSPENDINGBehind(t *testing.T) {
 	if err := r.w.RetryRotation("s"); err == nil {
 		t.Error("a cancelled rotation was reattempted")
 	}
-	check(t, "still in the way", "InvalidRequestException", code(r.rotate(t.Context(), "v3", nil)))
-	check(t, "label taken away", "", code(r.w.stage(t.Context(), "s", "AWSPENDING", "v2", "")))
+	check(t, "AWSPENDING blocks a rotation", "InvalidRequestException", code(r.rotate(t.Context(), "v3", nil)))
+	check(t, "remove the label", "", code(r.w.stage(t.Context(), "s", "AWSPENDING", "v2", "")))
 	r.before = nil
 	check(t, "a new rotation", "", code(r.rotate(t.Context(), "v3", nil)))
 	r.w.WaitRotations()

@@ -161,9 +161,9 @@ func (in *putSecretValue) apply(s *Server, st *state) (any, error) {
 	return named{ARN: next.arn, Name: next.name, VersionId: v.id, VersionStages: v.labels}, nil
 }
 
-// put stores content as the version token of next, a copy made to be changed,
-// moves labels to it, and commits next. With the same content already there it
-// changes nothing at all.
+// put stores content as the version token of next, a copy made to be changed, moves
+// labels to it, and commits next. If the version already has that content, it changes
+// nothing.
 func (s *Server) put(next *secret, token string, content *value, labels []string) (*version, error) {
 	v := next.version(token)
 	if v != nil && v.value != nil {

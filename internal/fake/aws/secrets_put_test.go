@@ -261,7 +261,7 @@ func TestASecretMarkedForDeletionCannotBeUsed(t *testing.T) {
 	w.clock.Advance(30 * 24 * time.Hour)
 	check(t, "after the window", "ResourceNotFoundException", w.get(ctx, "s", "AWSCURRENT"))
 	_, err = w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: name})
-	check(t, "created anew", "", code(err))
+	check(t, "created again", "", code(err))
 	check(t, "by force", "", remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
 	check(t, "by force, missing", "", remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
 	check(t, "missing", "ResourceNotFoundException", remove(secretsmanager.DeleteSecretInput{}))

@@ -35,9 +35,9 @@ type Options struct {
 	// RotationAttempts is how many times a failing rotation is tried whole before
 	// it is left incomplete; 1 when 0. AWS publishes no number.
 	RotationAttempts int
-	// Suffix gives the six letters and digits that end the ARN of a secret by its
-	// name; random ones when nil. On AWS they are random always: it is for a
-	// local run whose ARNs stand in files.
+	// Suffix gives the six letters and digits that end the ARN of a secret by its name;
+	// random ones when nil. On AWS they are random always: it is for a local run whose
+	// ARNs are in files.
 	Suffix func(name string) string
 	// FullPages makes every page of GetParametersByPath but the last one full, as
 	// AWS does as a rule; by default pages are short or empty as AWS allows. It is
@@ -148,7 +148,7 @@ func (s *Server) FreeNames() {
 	clear(s.removed)
 }
 
-// Close ends rotations under way, closes every connection and waits for both.
+// Close ends rotations in progress, closes every connection and waits for both.
 func (s *Server) Close() {
 	s.cancel()
 	// Close reports only errors of the listener, which is gone either way.

@@ -67,7 +67,7 @@ func (in *putParameter) apply(s *Server, st *state) (any, error) {
 	old := st.parameters[name]
 	switch {
 	case old == nil && s.options.Now().Sub(s.removed[name]) < deletedFor:
-		// No source says what is answered: the worse of what could be.
+		// No source says what AWS answers: this is the worst case for a client.
 		return nil, refuse("InternalServerError", "The parameter was deleted a moment ago.")
 	case old == nil && in.Type == "":
 		return nil, refuse("ValidationException", "A parameter type is required when you create a parameter.")
@@ -145,8 +145,8 @@ func (in *putParameter) chooseTier(old *parameter) (string, error) {
 	}
 }
 
-// encrypt chooses the key of a SecureString. Each put names its key anew: without
-// KeyId it is the account's default key, even if another was used before.
+// encrypt chooses the key of a SecureString. Each put chooses its key: without KeyId it
+// is the account's default key, even if an earlier put used another.
 func (in *putParameter) encrypt(s *Server, next *parameter, added *parameterVersion) error {
 	if next.kind != "SecureString" {
 		if in.KeyId != "" {

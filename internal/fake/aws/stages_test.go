@@ -11,8 +11,9 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestEveryMoveOfALabelIsAnsweredAsByAWS holds the moves of staging labels against the recorded answers of
-// AWS [localstack test_secretsmanager.snapshot.json] and the service model.
+// TestEveryMoveOfALabelIsAnsweredAsByAWS compares the moves of staging labels with the
+// recorded answers of AWS [localstack test_secretsmanager.snapshot.json] and the service
+// model.
 func TestEveryMoveOfALabelIsAnsweredAsByAWS(t *testing.T) {
 	t.Parallel()
 	type call func(context.Context, *world) error

@@ -197,7 +197,7 @@ func (s *Server) commit(next *secret) {
 	past.add(s.options.Now(), next)
 }
 
-// remove takes a secret away for good.
+// remove deletes a secret permanently.
 func (s *Server) remove(name string) {
 	delete(s.live.secrets, name)
 	s.secretPast[name].add(s.options.Now(), nil)
@@ -219,8 +219,8 @@ func (s *Server) removeParameter(name string) {
 	s.paramPast[name].add(s.options.Now(), nil)
 }
 
-// history is what a resource was, oldest first. When there are too many entries
-// the oldest is dropped, and the next one stands for all the time before it.
+// history has the earlier states of a resource, oldest first. When there are too many,
+// the oldest is dropped, and the next one counts for all the time before it.
 type history[T any] struct{ past []snapshot[T] }
 
 type snapshot[T any] struct {
@@ -238,13 +238,14 @@ func (h *history[T]) add(at time.Time, state *T) {
 	h.past = append(h.past, snapshot[T]{at, state})
 }
 
-// settle makes the state in force the only one there ever was.
-func (h *history[T]) settle() {
+// forget drops the earlier states: the current one counts for all time.
+func (h *history[T]) forget() {
 	last := h.past[len(h.past)-1]
 	h.past = []snapshot[T]{{time.Time{}, last.state}}
 }
 
-// before is the state before the last write; a settled resource has had no other.
+// before is the state before the last write; a resource whose history was forgotten has
+// had no other.
 func (h *history[T]) before() *T {
 	switch n := len(h.past); {
 	case n > 1:
@@ -256,7 +257,7 @@ func (h *history[T]) before() *T {
 	}
 }
 
-// at is the state that was in force at t.
+// at is the state at the time t.
 func (h *history[T]) at(t time.Time) *T {
 	for _, entry := range slices.Backward(h.past) {
 		if !entry.at.After(t) {

@@ -27,7 +27,7 @@ func refuse(code, format string, args ...any) error {
 	return &apiError{code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// errConnectionClosed stands for "no answer at all".
+// errConnectionClosed means that the client gets no answer.
 var errConnectionClosed = errors.New("connection closed")
 
 // request is one decoded and validated request.
@@ -86,8 +86,8 @@ var operations = map[string]operation{
 // signingName is the service name each target prefix is signed for.
 var signingName = map[string]string{"secretsmanager": "secretsmanager", "AmazonSSM": "ssm"}
 
-// receive checks the envelope of a request and decodes its body. The target is
-// returned also with an error, as far as it is known.
+// receive checks the envelope of a request and decodes its body. The target is returned
+// with an error too, if it is known.
 func (s *Server) receive(r *http.Request) (target string, req request, err error) {
 	target = r.Header.Get("X-Amz-Target")
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
@@ -200,8 +200,8 @@ func checkMembers(raw any, t reflect.Type) error {
 	return nil
 }
 
-// timestamp is a time on the wire: seconds since 1970 with milliseconds. The
-// zero time is left out.
+// timestamp is a time on the wire: seconds since 1970 with milliseconds. The zero time is
+// omitted.
 type timestamp time.Time
 
 // MarshalJSON implements json.Marshaler.
@@ -220,7 +220,7 @@ func answer(w http.ResponseWriter, status int, out any) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.Header().Set("X-Amzn-RequestId", newUUID())
 	w.WriteHeader(status)
-	// A client that is gone cannot be told.
+	// A client that has disconnected gets no error.
 	_, _ = w.Write(body)
 }
 

@@ -46,8 +46,8 @@ type ApiaxOptions struct {
 	ExpiresAtOnRefresh bool
 	// NoRefreshTokens switches the client's "use refresh tokens" off.
 	NoRefreshTokens bool
-	// BadCredentialsStatus is 401 before Keycloak 26.6 (the default) and 400
-	// since (keycloak/keycloak#45812); it stands for the version.
+	// BadCredentialsStatus is 401 before Keycloak 26.6 (the default) and 400 since
+	// (keycloak/keycloak#45812); it selects the version.
 	BadCredentialsStatus int
 	// LowercaseBearer answers token_type bearer, as the vendor's page prints
 	// it; on by default.
@@ -134,8 +134,8 @@ func (a *Apiax) RealmURL() string { return a.s.url + "/" + ProviderApiax + "/" +
 // TokenURL is the realm's token endpoint.
 func (a *Apiax) TokenURL() string { return a.RealmURL() + "/protocol/openid-connect/token" }
 
-// SetPassword makes a user or changes the password, and returns it. An empty
-// password means a generated one. A change lifts a lockout, and sessions go on.
+// SetPassword makes a user or changes the password, and returns it. An empty password
+// means a generated one. A change ends a lockout, and sessions continue.
 func (a *Apiax) SetPassword(username, password string) string {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -296,8 +296,8 @@ func (a *Apiax) serve(c *call) reply {
 	return handle(c)
 }
 
-// grantType refuses what is no grant, before the client is looked at. A body
-// that is no form has no parameters.
+// grantType refuses an unknown grant before the client is checked. A body that is not a
+// form has no parameters.
 func (a *Apiax) grantType(c *call) *reply {
 	var out reply
 	switch grant := c.param("grant_type"); grant {

@@ -66,11 +66,11 @@ func (a *Apiax) refreshProblem(r *apiaxRefresh, clientID string) string {
 	return ""
 }
 
-// reuseProblem says why a live refresh token may not be used again, "" if it
-// may (TokenManager.validateTokenReuse): a token older than the one used last
-// is stale, and that one may be used RefreshMaxReuse times more. Keycloak tells
-// older tokens by their second of issue; here the order of issue decides, so
-// that two refreshes within one second are told apart.
+// reuseProblem says why a live refresh token may not be used again, "" if it may
+// (TokenManager.validateTokenReuse): a token older than the one used last is stale, and
+// that one may be used RefreshMaxReuse times more. Keycloak tells older tokens by their
+// second of issue; here the order of issue decides, so that two refreshes within one
+// second differ.
 func (a *Apiax) reuseProblem(r *apiaxRefresh) string {
 	ses := r.session
 	switch {

@@ -208,7 +208,7 @@ func TestApiaxLocksAnAccountAfterWrongPasswords(t *testing.T) {
 	texts = append(texts, strings.TrimSuffix(locked.get("error_description"), " [ann] ["+pw+"]"))
 	want := []string{"Invalid user credentials", "Invalid user credentials", "Invalid user credentials", "Invalid user credentials"}
 	if diff := cmp.Diff(want, texts); diff != "" {
-		t.Errorf("a lockout can be told from a wrong password (-want +got):\n%s", diff)
+		t.Errorf("a lockout and a wrong password have different answers (-want +got):\n%s", diff)
 	}
 	clk.Advance(15 * time.Minute)
 	wantStatus(t, "fourth failure", apiaxLogin(t, s, "ann", "x"), 401)

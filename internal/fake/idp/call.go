@@ -98,8 +98,8 @@ func (c *call) bearer() string {
 	return token
 }
 
-// route binds a method and a path pattern, in which {} stands for any one
-// segment, to a provider's logic.
+// route binds a method and a path pattern, in which {} matches any one segment, to a
+// provider's logic.
 type route struct {
 	method, pattern string
 	handle          func(*call) reply

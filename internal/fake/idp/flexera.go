@@ -352,8 +352,8 @@ func (f *Flexera) logout(c *call, zone string) reply {
 }
 
 // throttle counts a request of a principal and refuses one too many.
-// https://developer.flexera.com/docs/page/rate-limiting; whether the token
-// endpoint shares these limits is not said, but it declares 429.
+// https://developer.flexera.com/docs/page/rate-limiting; the page does not say whether
+// the token endpoint shares these limits, but that endpoint declares 429.
 func (f *Flexera) throttle(principal string) *reply {
 	if f.opts.RequestsPerMinute == 0 {
 		return nil

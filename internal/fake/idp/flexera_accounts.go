@@ -15,9 +15,8 @@ const (
 // flexeraAdmin is the role the vendor's service account walk-through grants.
 const flexeraAdmin = "iam_admin"
 
-// flexeraRole is a role that every org has. Privilege names of the service
-// account API are those of the IAM OpenAPI file; a trailing * stands for any
-// rest.
+// flexeraRole is a role that every org has. Privilege names of the service account API
+// are those of the IAM OpenAPI file; a trailing * matches any ending.
 type flexeraRole struct {
 	id         int
 	name       string
@@ -25,8 +24,8 @@ type flexeraRole struct {
 	privileges []string
 }
 
-// The second role stands for a custom one with no more than client rotation
-// needs, the third for one without any right in IAM.
+// The second role is like a custom one with only what client rotation needs, the third
+// like one without any right in IAM.
 var flexeraRoles = []flexeraRole{
 	{678907, flexeraAdmin, "iam", []string{"iam:*"}},
 	{678908, "service_account_client_manager", "iam", []string{

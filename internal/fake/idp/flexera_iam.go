@@ -93,8 +93,8 @@ func (f *Flexera) ownRefresh(c *call, id string) *flexeraRefresh {
 }
 
 func (f *Flexera) listRefreshTokens(c *call) reply {
-	// The OpenAPI file lets userId name another user and does not say who may;
-	// here nobody.
+	// The OpenAPI file lets userId name another user and does not say who may; the fake
+	// refuses everyone.
 	if id := c.r.URL.Query().Get("userId"); id != "" && "user:"+id != f.subject(c) {
 		return f.goaError(http.StatusForbidden, "forbidden", "not allowed to list tokens of another user")
 	}

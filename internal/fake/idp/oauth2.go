@@ -88,8 +88,8 @@ type OAuth2Options struct {
 	InvalidRequest bool
 	// UnknownClient is the status of invalid_client; 401.
 	UnknownClient int
-	// WantClientID demands client_id beside an assertion, as Spring
-	// Authorization Server does.
+	// WantClientID demands client_id in addition to an assertion, as Spring Authorization
+	// Server does.
 	WantClientID bool
 	// CauseAtTheEnd puts what is wrong behind the sentence that RFC 6749 has for
 	// the code, as Ory Hydra does.
@@ -134,12 +134,11 @@ type OAuth2Client struct {
 	AssertionAudience string
 	// AssertionAlgorithms are those taken; RS256, PS256, ES256 and EdDSA if nil.
 	AssertionAlgorithms []jose.SignatureAlgorithm
-	// ScopeClaim wants the scope as a claim of the assertion, and in no
-	// parameter.
+	// ScopeClaim demands the scope as a claim of the assertion, and not as a parameter.
 	ScopeClaim bool
 	// Account must come with account_credentials.
 	Account string
-	// JSON wants a JSON body instead of a form.
+	// JSON demands a JSON body instead of a form.
 	JSON bool
 	// Headers must be there, with these values.
 	Headers map[string]string

@@ -101,8 +101,8 @@ func readAttempt(c *call, wantID bool) (a clientAttempt, problem string) {
 	return a, ""
 }
 
-// formEncodedBasic reads HTTP Basic credentials, both parts of which RFC 6749
-// section 2.3.1 wants form-encoded.
+// formEncodedBasic reads HTTP Basic credentials, both parts of which must be form-encoded
+// (RFC 6749 section 2.3.1).
 func formEncodedBasic(r *http.Request) (id, secret string, ok bool) {
 	rawID, rawSecret, ok := r.BasicAuth()
 	if !ok {

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// What servers of one kind or another want beyond RFC 6749: other grants, a JSON
-// body, headers, a certificate, answers of another shape.
+// What some servers demand beyond RFC 6749: other grants, a JSON body, headers, a
+// certificate, answers of another shape.
 
 // The names on the wire of RFC 7523 section 2.1, RFC 8693 section 2.1 and RFC
 // 7522 section 2.1.
@@ -18,8 +18,8 @@ const (
 	saml2BearerGrant   = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 )
 
-// AddSubject makes a token or an assertion of another issuer that token exchange
-// and SAML bearer take for the subject.
+// AddSubject makes a token or an assertion of another issuer that token exchange and SAML
+// bearer accept as the subject.
 func (o *OAuth2) AddSubject(subject string) string {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *call) shows(certificate *x509.Certificate) bool {
 		c.r.TLS.PeerCertificates[0].Equal(certificate)
 }
 
-// unmet says what a request lacks that the client's server wants.
+// unmet says what the client's server demands and a request lacks.
 func (client *OAuth2Client) unmet(c *call) string {
 	if client.JSON != c.json {
 		return "the body has the wrong content type"

@@ -15,8 +15,8 @@ import (
 // Canary is a substring of every secret value that the server makes.
 const Canary = "canary"
 
-// accessToken is what the server knows of an access token that expires by
-// itself.
+// accessToken is what the server knows of an access token that expires without being
+// revoked.
 type accessToken struct {
 	provider string
 	subject  string // who it speaks for

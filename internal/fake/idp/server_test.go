@@ -219,8 +219,8 @@ func TestHookMayCallTheServer(t *testing.T) {
 	}
 }
 
-// TestEverySecretOnTheWireIsListed logs into every provider and holds all secrets that crossed the
-// wire against the list.
+// TestEverySecretOnTheWireIsListed logs into every provider and compares the secrets that
+// crossed the wire with the list.
 func TestEverySecretOnTheWireIsListed(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})

@@ -52,9 +52,9 @@ type Options struct {
 	Binary string
 	// Name is the function's name; by default that of the folder of Binary.
 	Name string
-	// Env is what the process finds in its environment beside Lambda's own
-	// variables, as KEY=VALUE. Nothing is inherited from the parent. A variable
-	// named here replaces Lambda's own.
+	// Env is what the process has in its environment in addition to Lambda's own
+	// variables, as KEY=VALUE. Nothing is inherited from the parent. A variable named
+	// here replaces Lambda's own.
 	Env []string
 	// Timeout is how long one invocation may take; 3 s by default.
 	Timeout time.Duration
@@ -240,8 +240,8 @@ func (f *Function) put(p *process) {
 	f.idle = append(f.idle, p)
 }
 
-// retire keeps the logs of a process that is gone and forgets the rest. The
-// caller holds f.mu.
+// retire keeps the logs of a process that has ended and forgets the rest. The caller
+// holds f.mu.
 func (f *Function) retire(p *process) {
 	for i, q := range f.live {
 		if q == p {

@@ -25,8 +25,8 @@ type process struct {
 	cmd     *exec.Cmd
 	server  *http.Server
 	started time.Time
-	// log is an unlinked file rather than a pipe: what the process has written
-	// is there to read at once, with no copying to wait for.
+	// log is an unlinked file rather than a pipe: what the process has written can be
+	// read at once, without waiting for a copy.
 	log *os.File
 
 	work   chan *invocation // taken by the Runtime API's "next"
@@ -34,7 +34,7 @@ type process struct {
 	exited chan struct{}    // closed when the process is gone and reaped
 
 	warm    bool  // whether an invocation was run already
-	logsEnd int64 // how much of log was handed out
+	logsEnd int64 // how much of log was returned
 
 	mu        sync.Mutex
 	isReady   bool
@@ -78,7 +78,7 @@ func startProcess(o Options, arn string) (*process, error) {
 	p.server = &http.Server{Handler: p.runtimeAPI(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = p.server.Serve(listener) }() // ends, with ErrServerClosed, in the goroutine below
 	go func() {
-		_ = p.cmd.Wait() // told by ProcessState
+		_ = p.cmd.Wait() // ProcessState has the result
 		_ = p.server.Close()
 		close(p.exited)
 	}()

@@ -31,7 +31,7 @@ func (p *process) runtimeAPI() http.Handler {
 	return mux
 }
 
-// handleNext ends the invocation under way and waits for the next one.
+// handleNext ends the current invocation and waits for the next one.
 func (p *process) handleNext(w http.ResponseWriter, r *http.Request) {
 	if !p.finishCurrent() {
 		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the event under way has no answer yet")
@@ -81,7 +81,7 @@ func (p *process) handleAnswer(w http.ResponseWriter, r *http.Request, failed bo
 	switch {
 	case errors.As(err, &tooLarge):
 	case err != nil:
-		return // the process hung up; its exit tells the rest
+		return // the process hung up; its exit gives the reason
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -68,8 +68,8 @@ func (s *Server) Add(name string, f *Function) {
 	s.functions[name] = f
 }
 
-// Close refuses further invocations, waits for those under way and stops
-// listening. The functions stay open.
+// Close refuses further invocations, waits for those in progress and stops listening. It
+// does not close the functions.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -78,8 +78,8 @@ func (s *Server) Close() error {
 	return s.http.Close()
 }
 
-// begin counts an invocation as under way until the caller says Done. It says
-// false once the server is closed.
+// begin counts an invocation as in progress until the caller calls Done. It returns false
+// once the server is closed.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, f *Function, pay
 	}
 	defer s.underWay.Done()
 	w.Header().Set("X-Amzn-Requestid", newID())
-	// Lambda goes on when the caller hangs up.
+	// Lambda continues when the caller hangs up.
 	ctx := context.WithoutCancel(r.Context())
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", "RequestResponse":
@@ -143,7 +143,7 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, f *Function, pay
 		}
 		writeResult(w, r, result)
 	case "Event":
-		// Its result goes nowhere, as without a destination.
+		// Its result is dropped, as on AWS without a destination.
 		s.underWay.Go(func() { _, _ = f.Invoke(ctx, payload) })
 		w.WriteHeader(http.StatusAccepted)
 	case "DryRun":

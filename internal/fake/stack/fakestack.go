@@ -1,7 +1,7 @@
-// Package fakestack answers what a client asks to find a stack: CloudFormation's
-// DescribeStacks and STS's GetCallerIdentity, in AWS's query protocol. It is an
-// [http.Handler] to stand behind one endpoint with the other fakes. Errors have
-// AWS's shapes; a parameter that is not known is refused.
+// Package fakestack answers the two calls with which a client finds a stack:
+// CloudFormation's DescribeStacks and STS's GetCallerIdentity, in AWS's query protocol.
+// It is an [http.Handler] that can share an endpoint with the other fakes. Errors have
+// AWS's shapes; an unknown parameter is refused.
 package fakestack
 
 import (

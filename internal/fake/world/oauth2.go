@@ -22,8 +22,8 @@ import (
 var OAuth2Kinds = []string{"jwt", "key", "issuer", "certificate", "tls", "exchange", "saml", "account", "json", "headers",
 	"answer", "raw", "members", "types", "late", "grace"}
 
-// OAuth2Kind connects to the generic server as a client for whom it wants one
-// thing more than RFC 6749. The "tls" kind needs a server that speaks TLS.
+// OAuth2Kind connects to the generic server as a client of which it demands one thing
+// more than RFC 6749 does. The "tls" kind needs a server that speaks TLS.
 func (w *World) OAuth2Kind(name, kind string) {
 	w.tb.Helper()
 	o := w.IDP.OAuth2()
@@ -81,7 +81,7 @@ func (w *World) OAuth2Kind(name, kind string) {
 		settings["grant"], settings["publish"] = "refresh_token", []string{"data.shopId"}
 		settings["answer"] = map[string]string{"access_token": "data.accessToken", "refresh_token": "data.refreshToken", "expires_in": "data.expiresIn"}
 	case "raw":
-		// RFC 7617 section 2: no colon in what stands before the colon.
+		// RFC 7617 section 2: no colon in the user-id, which ends at the first colon.
 		client.ID, client.Auth, settings["client_auth"] = name+"/client", fakeidp.PlainBasic, "client_secret_basic_raw"
 	case "members":
 		settings["credential_members"] = map[string]string{"client_id": "consumerKey", "client_secret": "consumerSecret"}

@@ -61,8 +61,8 @@ func (w *World) Rotate(secret, versionID string, edit ...func(*secretsmanager.Ro
 	return err
 }
 
-// BeginRotation begins a rotation that stays under way: no step of it is served, and
-// AWSPENDING is left on a version without a value.
+// BeginRotation begins a rotation that stays incomplete: no function serves its steps,
+// and AWSPENDING stays on a version without a value.
 func (w *World) BeginRotation(name string) {
 	w.tb.Helper()
 	w.Prepare(name, secrets.FreshID())

@@ -40,7 +40,7 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock returns a clock that stands at [Start].
+// NewClock returns a clock that shows [Start].
 func NewClock() *Clock { return &Clock{now: Start} }
 
 // Now is the time.
@@ -187,7 +187,7 @@ func (w *World) parameters() *secrets.Parameters {
 	return p
 }
 
-// Parts are what the product is made of, over the fakes.
+// Parts are the product's parts, wired to the fakes.
 func (w *World) Parts() wiring.Parts {
 	return wiring.Parts{
 		Config: w.Config, Secrets: w.Store(), Parameters: w.parameters(),
@@ -301,7 +301,7 @@ func (w *World) Token(name string) (token credential.Token, ok bool) {
 	return token, true
 }
 
-// Session is the session now in force; ok is false if there is none.
+// Session is the current session; ok is false if there is none.
 func (w *World) Session(name string) (session credential.Session, ok bool) {
 	v, found := w.AWS.Secret("evertoken/" + name + "/session").Labelled(secrets.Current)
 	if !found || !v.HasValue {

@@ -61,7 +61,7 @@ func (m *migration) act(ctx context.Context) error {
 	return nil
 }
 
-// ensureAccount makes the service account unless it is there.
+// ensureAccount makes the service account unless it exists.
 func (m *migration) ensureAccount(ctx context.Context) error {
 	if m.account.ID != 0 {
 		return nil
@@ -179,7 +179,7 @@ func (m *migration) unproven(v version, err error) error {
 		fmt.Errorf("the client %s is stored, but Flexera refuses it: %w", v.client(), err))
 }
 
-// showNext says what is left to do by hand.
+// showNext prints what the operator still has to do.
 func (m *migration) showNext() {
 	m.printf("\nConnection %s now uses the service account %q (%d).\n", m.conn.Name, m.Name,
 		m.account.ID)

@@ -74,8 +74,8 @@ var breakages = []breakage{
 	}},
 }
 
-// Whatever call a run is broken at, the function goes on issuing tokens, and
-// another run ends on one service account with at most two clients.
+// If a run breaks at any call, the function still issues tokens, and another run ends
+// with one service account that has at most two clients.
 func TestAMoveThatBreaksAtAnyCallCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	for _, b := range breakages {
@@ -116,8 +116,8 @@ func brokenAt(t *testing.T, b breakage, n int) (reached bool) {
 	return reached
 }
 
-// A secret that cannot be stored is of no use to anybody: the client is deleted
-// again, or named if that fails too.
+// A client whose secret cannot be stored is useless: the command deletes it again, or
+// names it if that fails too.
 func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 	t.Parallel()
 	down := func(w *world) {
@@ -179,7 +179,7 @@ func TestACredentialStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// A label that cannot be taken off is told, and the next run takes it off.
+// The command reports a label that it cannot remove, and the next run removes it.
 func TestALabelThatCannotBeRemovedIsRemovedByTheNextRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -187,7 +187,7 @@ func TestALabelThatCannotBeRemovedIsRemovedByTheNextRun(t *testing.T) {
 	w.AWS.Inject(f)
 	w.check(w.run(standard...), exitDone, "--version-stage EVERTOKEN_SERVICE_ACCOUNT --remove-from-version-id", "")
 	if w.stored(labelProving) == nil || f.Fired() == 0 {
-		t.Error("the label was taken off")
+		t.Error("the label was removed")
 	}
 	w.AWS.ClearFaults()
 	w.check(w.run(standard...), exitDone, "", "")

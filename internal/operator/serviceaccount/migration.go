@@ -14,14 +14,14 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// migration is one run. It reads everything first and decides, then acts; each
-// act leaves a state from which another run goes on.
+// migration is one run. It reads everything first and decides, then acts; after each act
+// another run can continue.
 type migration struct {
 	World
 	Options
 
 	conn      connection.Connection
-	parameter string   // that the connection stands in
+	parameter string   // that declares the connection
 	others    []string // connections that the credential serves too
 	settings  accountSettings
 	provider  exchange.Provider
@@ -80,8 +80,8 @@ func (m *migration) printf(format string, args ...any) {
 // errNoRefreshToken: no version of the credential has one.
 var errNoRefreshToken = errors.New("no refresh token of a user is stored")
 
-// noUser reports whether nobody is there to manage the account: there is no
-// refresh token, or it is dead.
+// noUser reports whether no user can manage the account: there is no refresh token, or it
+// is dead.
 func noUser(err error) bool {
 	e, ok := errors.AsType[*exchange.Error](err)
 	return errors.Is(err, errNoRefreshToken) || ok && e.Class == exchange.GrantDead

@@ -75,7 +75,7 @@ func TestASecondMoveChangesNothing(t *testing.T) {
 	r := w.run(withoutFlag(standard, "-org")...)
 	w.check(r, exitDone, "exists", "")
 	if strings.Contains(r.stdout, `"org_id"`) {
-		t.Error("settings are to be added that are there")
+		t.Error("it asks for settings that exist")
 	}
 	for _, id := range refreshTokenIDs(w) {
 		w.IDP.Flexera().RevokeRefreshToken(id)
@@ -116,8 +116,8 @@ func TestAnOperatorWhoDeclinesChangesNothing(t *testing.T) {
 	}
 }
 
-// A client that needs a while until the token endpoint knows it is waited for;
-// until it is proven, no function meets it.
+// The command waits for a client that the token endpoint does not know at first; no
+// function uses the client before it is proven.
 func TestAMoveWaitsUntilTheNewClientWorks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -139,8 +139,8 @@ func TestAMoveWaitsUntilTheNewClientWorks(t *testing.T) {
 	}
 }
 
-// Should Flexera begin to rotate refresh tokens, the one that comes back is
-// kept, even if the operator then says no.
+// Should Flexera begin to replace refresh tokens at each use, the command stores the new
+// one, even if the operator then declines.
 func TestARefreshTokenThatComesBackIsStoredEvenAfterANo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -154,7 +154,8 @@ func TestARefreshTokenThatComesBackIsStoredEvenAfterANo(t *testing.T) {
 	w.moved()
 }
 
-// A question that was open for an hour needs a new access token.
+// After a question that was not answered for an hour, the command needs a new access
+// token.
 func TestAnAnswerAfterAnHourGetsANewAccessToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -163,7 +164,8 @@ func TestAnAnswerAfterAnHourGetsANewAccessToken(t *testing.T) {
 	w.moved()
 }
 
-// The credential serves another connection too, which is told and moves with it.
+// The credential serves another connection too: the command names it, and it moves as
+// well.
 func TestAConnectionThatSharesTheCredentialIsNamedAndMovesToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -17,7 +17,7 @@ import (
 // generator/sources/flexera/iam/v1/openapi.json).
 const maxClients = 2
 
-// look reads what there is at Flexera One.
+// look reads what exists at Flexera One.
 func (m *migration) look(ctx context.Context) error {
 	accounts, err := m.iam.ServiceAccounts(ctx, m.access)
 	if err != nil {
@@ -112,8 +112,8 @@ func (m *migration) choose(ctx context.Context) error {
 		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
 }
 
-// checkForeign looks at a client in AWSCURRENT that the account does not have.
-// One that lives is somebody's; one that is dead serves nobody.
+// checkForeign checks a client in AWSCURRENT that the account does not have. One that
+// works is in use elsewhere; a dead one can be replaced.
 func (m *migration) checkForeign(ctx context.Context) error {
 	_, err := m.clientToken(ctx, m.current)
 	switch {
@@ -132,8 +132,8 @@ func (m *migration) mustStore() bool {
 	return m.use == nil || m.use.id != m.current.id || m.current.doc.Has(credential.RefreshToken)
 }
 
-// strangers are the clients that stand in no version of the credential: made by
-// a run that ended before it could store the secret, or by somebody else.
+// strangers are the clients that no version of the credential holds: made by a run that
+// ended before it could store the secret, or by another person.
 func (m *migration) strangers() []providers.Client {
 	var out []providers.Client
 	for _, c := range m.clients {

@@ -140,8 +140,8 @@ func TestAnEmptyCredentialIsRefused(t *testing.T) {
 	w.check(w.run(args...), exitFailed, "", "is not a JSON object")
 }
 
-// A client in the credential that is not the account's: one that lives is left
-// alone, one that is dead gives way.
+// The credential has a client of another account: one that works stays, a dead one is
+// replaced.
 func TestAForeignClientIsReplacedOnlyIfDead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -154,15 +154,15 @@ func TestAForeignClientIsReplacedOnlyIfDead(t *testing.T) {
 	w.moved()
 }
 
-// A client of the account beside the refresh token is used, and the refresh
-// token, which would go before it, is taken out.
+// If the credential has a client of the account and a refresh token, the command uses the
+// client and removes the refresh token, which would have precedence.
 func TestAClientStoredWithARefreshTokenIsUsed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.IDP.Flexera()
 	account := f.AddServiceAccount("eu", testOrg, testName)
 	id, secret := f.AddClient(account)
-	f.AddClient(account) // somebody's: there are two
+	f.AddClient(account) // another person's: the account has two
 	w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": secret, "note": "kept"}))
 	r := w.run(standard...)
 	w.check(r, exitDone, "use its client "+id, "")
@@ -176,7 +176,7 @@ func TestAClientStoredWithARefreshTokenIsUsed(t *testing.T) {
 	}
 }
 
-// A wrong secret of a client that exists: it is named.
+// The command names a client whose stored secret is wrong.
 func TestAClientWithAWrongSecretIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -56,7 +56,7 @@ type Stopped struct {
 	Err error
 	// Hint is whole sentences.
 	Hint string
-	// Begun is set where something was changed: another run goes on from there.
+	// Begun is set where something was changed: another run continues from there.
 	Begun bool
 }
 

@@ -12,12 +12,13 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// labelProving stands on the version with the new client until the client is
-// proven: a function that met it before would take it for refused, and leave it
-// alone for a day.
+// labelProving is on the version with the new client until the client is proven: a
+// function that used it earlier would record it as refused, and not send it again for a
+// day.
 const labelProving = "EVERTOKEN_SERVICE_ACCOUNT"
 
-// keepFor is how long a store is tried: the client's secret is told once.
+// keepFor is how long the command tries to store the client's secret, which Flexera shows
+// only once.
 const keepFor = 3 * time.Minute
 
 // maxWait is the longest wait between two tries of a write.
@@ -121,7 +122,7 @@ func (m *migration) promote(ctx context.Context, v version) error {
 	err := m.write(ctx, func() error {
 		return m.Secrets.MoveLabel(ctx, m.conn.Credential, secrets.Current, v.id, m.current.id)
 	})
-	if errors.Is(err, secrets.ErrLabelMoved) { // by a try whose answer was lost, or by somebody else
+	if errors.Is(err, secrets.ErrLabelMoved) { // by a try whose answer was lost, or by another person
 		now, describeErr := m.Secrets.Describe(ctx, m.conn.Credential)
 		switch {
 		case describeErr != nil:

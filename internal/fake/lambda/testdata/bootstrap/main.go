@@ -109,8 +109,8 @@ func describe(ctx context.Context, text string) (answer, error) {
 	}, nil
 }
 
-// get asks the test's own server, which answers when the test is ready for the
-// function to go on.
+// get sends a request to the test's own server, which answers when the function may
+// continue.
 func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
