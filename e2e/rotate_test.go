@@ -243,7 +243,7 @@ func TestAKilledRotationIsCompletedByARetry(t *testing.T) {
 func (r *rotating) forced() bool {
 	r.t.Helper()
 	failures := r.failures()
-	if !strings.Contains(failures[len(failures)-1], "To try at once, invoke issue") {
+	if !strings.Contains(failures[len(failures)-1], "To try at once, run `evertoken renew c`") {
 		return false
 	}
 	if report := r.Run(issue.Event{Connections: []string{"c"}, Force: true}); report.Issued != 1 {
