@@ -1,4 +1,4 @@
-// Package docs has only tests: they hold the pages here to the code.
+// Package docs has only tests: they compare the pages here with the code.
 package docs
 
 import (
@@ -19,7 +19,7 @@ import (
 
 const module = "evertoken/"
 
-// listed is a package as `go list` tells it: its direct imports outside tests.
+// listed is a package as `go list` prints it: its direct imports outside tests.
 type listed struct {
 	ImportPath string
 	Imports    []string
@@ -96,8 +96,8 @@ func rows(t *testing.T, page, heading string) [][]string {
 	return all
 }
 
-// TestThePackageTableListsEveryPackage: docs/architecture.md lists every package, and for each
-// that is not a test's the packages of this module that it imports.
+// TestThePackageTableListsEveryPackage: docs/architecture.md lists every package, and for
+// each deployed one the packages of this module that it imports.
 func TestThePackageTableListsEveryPackage(t *testing.T) {
 	t.Parallel()
 	have := packages(t)
@@ -158,9 +158,9 @@ func (p *pkg) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
-// TestTheImportRulesNameWhatExists: the rules in .golangci.yml name folders and packages that
-// exist, and a rule that lists what a package may import lists what it imports.
-// That no package breaks a rule is for the linter to say.
+// TestTheImportRulesNameWhatExists: the rules in .golangci.yml name folders and packages
+// that exist, and a rule that lists what a package may import lists what it imports. The
+// linter checks that no package breaks a rule.
 func TestTheImportRulesNameWhatExists(t *testing.T) {
 	t.Parallel()
 	var config struct {
@@ -209,7 +209,8 @@ func TestTheImportRulesNameWhatExists(t *testing.T) {
 	}
 }
 
-// TestTheFirstPageNamesPackagesThatExist: what the first page names exists: files, folders, packages.
+// TestTheFirstPageNamesPackagesThatExist: the files, folders and packages that the first
+// page names exist.
 func TestTheFirstPageNamesPackagesThatExist(t *testing.T) {
 	t.Parallel()
 	page, _, _ := strings.Cut(read(t, "architecture.md"), "\n## Ten words\n")
@@ -233,7 +234,7 @@ func TestTheFirstPageNamesPackagesThatExist(t *testing.T) {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// anchor is what GitHub makes of a heading.
+// anchor is the anchor that GitHub gives a heading.
 func anchor(heading string) string {
 	heading = strings.ToLower(strings.TrimSpace(strings.TrimLeft(heading, "#")))
 	return regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(heading, "")

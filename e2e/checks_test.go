@@ -129,7 +129,7 @@ func cmdPublished(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sound checks a token document against what readers are promised.
+// sound checks that a token document is as readers are promised.
 func sound(token credential.Token, document string) error {
 	var members map[string]string // flat, and text throughout
 	if err := json.Unmarshal([]byte(document), &members); err != nil {
@@ -208,7 +208,7 @@ func operations(w *world) []string {
 	return out
 }
 
-// writes are the calls by which the function changes anything.
+// writes are the calls that change something.
 var writes = []string{"PutSecretValue", "UpdateSecretVersionStage", "PutParameter", "DeleteParameter"}
 
 func cmdUnwritten(ts *testscript.TestScript, neg bool, args []string) {

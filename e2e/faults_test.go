@@ -133,7 +133,7 @@ func set(options any, field, value string) error {
 	return nil
 }
 
-// cmdProvider changes what the provider of a connection thinks of it.
+// cmdProvider changes the state of a connection at its provider.
 func cmdProvider(ts *testscript.TestScript, neg bool, args []string) {
 	h := in(ts, neg, false, args, 2, "provider revoke|end-sessions|disable|enable|password NAME")
 	name := args[1]

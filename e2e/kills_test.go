@@ -11,20 +11,20 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// killTimeout is the function's time-out here, a little over the least in which
-// an exchange is begun.
+// killTimeout is the function's time-out here, a little over the least time in which a
+// run begins an exchange.
 const killTimeout = 20 * time.Second
 
 const subject = "subject"
 
-// killed is a renewal that is broken off.
+// killed is a renewal whose process is killed.
 type killed struct {
 	provider string
 	connect  func(w *world)
-	// due is the age at which the token is due and not yet in need; 0 for the
-	// very first token.
+	// due is an age at which the token is due and not in an emergency; 0 for the very
+	// first token.
 	due time.Duration
-	// single is set where what is sent works once.
+	// single is set where the refresh token or seed works once.
 	single bool
 }
 
@@ -93,8 +93,8 @@ func (x killed) arrange(t *testing.T) *world {
 	return w
 }
 
-// left looks at what a killed run left behind: a session that lives, or else a
-// claim that says what may have been sent.
+// left checks what a killed run left behind: a session that lives, or else a claim that
+// says what may have been sent.
 func (x killed) left(t *testing.T, w *world) {
 	t.Helper()
 	sent := x.sentOnce(t, w)
@@ -144,7 +144,7 @@ func (x killed) again(t *testing.T, w *world) {
 	}
 }
 
-// next is what a run answers of the connection.
+// next is the connection's entry in a run's answer.
 func (x killed) next(t *testing.T, w *world) (outcome, reason string) {
 	t.Helper()
 	got, err := w.run(w.function, `{"connections":["`+subject+`"]}`)
@@ -154,8 +154,8 @@ func (x killed) next(t *testing.T, w *world) (outcome, reason string) {
 	return got.Connections[0].Outcome, got.Connections[0].Reason
 }
 
-// sentOnce checks that the provider has acted on nothing twice, and reports
-// whether it has acted at all.
+// sentOnce checks that the provider has acted on each credential once at most, and
+// reports whether it has acted at all.
 func (x killed) sentOnce(t *testing.T, w *world) bool {
 	t.Helper()
 	refresh, passwords := w.sent()

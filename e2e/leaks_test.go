@@ -85,9 +85,9 @@ func TestTheSearchForLeaksFindsOne(t *testing.T) {
 	}
 }
 
-// TestNothingLeaksWhateverIsAnswered has every provider repeat, in its answers,
-// all that it was sent, in every way of failing, with control characters. The
-// world itself looks for leaks when it ends.
+// TestNothingLeaksWhateverIsAnswered makes every provider repeat, in its answers, all
+// that it was sent, in every way of failing, with control characters. The world itself
+// searches for leaks when it ends.
 func TestNothingLeaksWhateverIsAnswered(t *testing.T) {
 	t.Parallel()
 	echo := func(status int) *fakeidp.Fault {
@@ -136,7 +136,7 @@ func TestNothingLeaksWhateverIsAnswered(t *testing.T) {
 	}
 }
 
-// echoOf is an error body in every provider's words at once, with all that must
+// echoOf is an error body with every provider's members at once, and with all that must
 // not be repeated.
 func echoOf(canaries []string) []byte {
 	said := "\r\n\x1b[31m forged " + strings.Join(canaries, " ")

@@ -1,5 +1,5 @@
-// Package e2e tests the functions as they are deployed: built by the flags of
-// the Makefile, run by the Runtime API, and spoken to over sockets alone.
+// Package e2e tests the functions as they are deployed: built by the flags of the
+// Makefile, run by the Runtime API, and reached over sockets alone.
 package e2e
 
 import (
@@ -42,7 +42,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// build makes what is deployed, for this machine's processor.
+// build builds a function as it is deployed, for this machine's processor.
 func build(to, pkg string) error {
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", to, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -52,9 +52,8 @@ func build(to, pkg string) error {
 	return nil
 }
 
-// TestScriptsOfTheFunctions runs testdata/script. The first word of a script's name is what
-// it is about: an outcome, or what is wrong. commands lists what a script can
-// say.
+// TestScriptsOfTheFunctions runs testdata/script. The first word of a script's name is
+// its subject: an outcome, or a fault. commands lists a script's commands.
 func TestScriptsOfTheFunctions(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{

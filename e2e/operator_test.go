@@ -29,7 +29,7 @@ import (
 )
 
 // These scripts run the built command evertoken against a world that serves all of AWS at
-// one endpoint. Its scripts are in testdata/operator. They have these commands in
+// one endpoint. The scripts are in testdata/operator. They have these commands in
 // addition to those of other scripts:
 //
 //	evertoken CODE ARG...                 run it; it must exit with CODE; stdin is a file named by -in FILE
@@ -81,12 +81,12 @@ func init() {
 	}
 }
 
-// others is what AWS has besides secrets and parameters.
+// others serves the services of AWS besides secrets and parameters.
 type others struct {
 	stacks *fakestack.Server
 	lambda *fakelambda.Server
 	rotate atomic.Pointer[fakelambda.Function]
-	// abandon, where it is set, serves a rotation in place of rotate.
+	// abandon, if set, serves a rotation in place of rotate.
 	abandon atomic.Pointer[func(event []byte) error]
 
 	mu     sync.Mutex
@@ -135,7 +135,7 @@ func (o *others) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	code, status := o.refuse, http.StatusForbidden
 	if o.busy > 0 {
-		// What Lambda answers where its one reserved execution is taken
+		// What Lambda answers where its one reserved execution is in use
 		// (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
 		o.busy--
 		code, status = "TooManyRequestsException", http.StatusTooManyRequests

@@ -15,21 +15,20 @@ const (
 	rounds = 10
 )
 
-// strict makes every provider as unforgiving as it can be about a refresh token
-// that comes twice.
+// strict gives every provider its strictest rule for a refresh token that is sent twice.
 func strict(w *world) {
 	w.IDP.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true })
 	w.IDP.Sharetribe().Configure(func(o *fakeidp.SharetribeOptions) { o.ReuseKillsFamily = true })
 }
 
-// TestConcurrentRunsSendARefreshTokenOnce has several functions at once renew one connection whose refresh
-// token works once, and whose reuse ends the session. Each round has a
-// connection of its own, and two races: for the first token, and for the next.
+// TestConcurrentRunsSendARefreshTokenOnce lets several functions renew one connection at
+// the same time. Its refresh token works once, and its reuse ends the session. Each round
+// has a connection of its own, and two races: for the first token, and for the next.
 func TestConcurrentRunsSendARefreshTokenOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		provider string
-		due      time.Duration // age at which a token is due and not yet in need
+		due      time.Duration // age at which a token is due and not in an emergency
 		connect  func(w *world, name string)
 	}{
 		"oauth2 refresh_token":   {"oauth2", 40 * time.Minute, func(w *world, name string) { w.OAuth2(name, "refresh_token") }},
@@ -69,8 +68,8 @@ func TestConcurrentRunsSendARefreshTokenOnce(t *testing.T) {
 				if issued != 1 || after != before+1 {
 					t.Errorf("%s: %d runs issued and %d tokens were published, want one of each", subject, issued, after-before)
 				}
-				// Without any token the next run may go round a claim by the
-				// stronger grant; here there is no need to.
+				// Without any token the next run may use the stronger grant in spite of a
+				// claim; here it has no need to.
 				if n := w.passwords() - passwords; n > 0 {
 					t.Errorf("%s: a password was sent %d times to renew a session", subject, n)
 				}
@@ -96,8 +95,8 @@ func (w *world) passwords() int {
 	return total
 }
 
-// race invokes all functions at once and returns how many issued a token, and
-// how many found another run at work. None may fail, since nothing is wrong.
+// race invokes all functions at once and returns how many issued a token, and how many
+// found another run in progress. None may fail, since there is no fault.
 func race(t *testing.T, w *world, functions []*fakelambda.Function, event string) (issued, deferred int) {
 	t.Helper()
 	start := make(chan struct{})

@@ -78,7 +78,7 @@ func TestDocumentedExamplesAreAccepted(t *testing.T) {
 	}
 }
 
-// checkExample reads an example as the functions would, and tells what it is.
+// checkExample reads an example as the functions would, and returns its kind.
 func checkExample(t *testing.T, text string) string {
 	t.Helper()
 	var members map[string]json.RawMessage
@@ -146,8 +146,8 @@ func alarms(t *testing.T) []string {
 	return names
 }
 
-// TestTheReferenceListsEveryConnectionMember asks the parser, by a member that it does not know, for
-// those it knows.
+// TestTheReferenceListsEveryConnectionMember gives the parser an unknown member, since
+// its error names the known ones.
 func TestTheReferenceListsEveryConnectionMember(t *testing.T) {
 	t.Parallel()
 	_, err := connection.Parse("x", []byte(`{"?":1}`), "/evertoken/")
@@ -161,8 +161,8 @@ func TestTheReferenceListsEveryConnectionMember(t *testing.T) {
 	}
 }
 
-// TestTheReferenceListsEverySetting has every provider refuse a setting, and compares what it
-// says it knows.
+// TestTheReferenceListsEverySetting gives every provider an unknown setting, since its
+// error names the known ones.
 func TestTheReferenceListsEverySetting(t *testing.T) {
 	t.Parallel()
 	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|[^|]+\\|[^|]+\\|$").FindAllStringSubmatch(read(t, "docs/reference.md"), -1)

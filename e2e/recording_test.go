@@ -35,8 +35,8 @@ func tidied(text string) string {
 	return text
 }
 
-// squeezed makes the columns of a table one, whatever their width: a figure may
-// be a digit longer on a slow machine.
+// squeezed replaces the spaces between a table's columns by one: a figure may be a digit
+// longer on a slow machine.
 func squeezed(text string) string {
 	return regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
 }

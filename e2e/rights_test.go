@@ -12,7 +12,7 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// rightsOf are the rows of the table of rights in docs/command.md, each with those
+// rightsOf returns the rows of the table of rights in docs/command.md, each with the rows
 // that it refers to.
 func rightsOf(t *testing.T) map[string]string {
 	t.Helper()

@@ -34,7 +34,7 @@ var rotateBootstrap = sync.OnceValues(func() (string, error) {
 	return path, build(path, "evertoken/functions/rotate")
 })
 
-// eventVersion is the version that events/rotate-*.json are about.
+// eventVersion is the version in events/rotate-*.json.
 const eventVersion = "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
 
 // rotating is a world in which Secrets Manager invokes the built function.
@@ -146,7 +146,7 @@ func (r *rotating) promoted(provider, secret, version string) {
 	}
 }
 
-// TestEveryDocumentIsRotated rotates what each provider lets be rotated.
+// TestEveryDocumentIsRotated rotates every document that each provider allows to rotate.
 func TestEveryDocumentIsRotated(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -181,9 +181,9 @@ func TestEveryDocumentIsRotated(t *testing.T) {
 	}
 }
 
-// TestAKilledRotationIsCompletedByARetry kills the function at each of its calls, applied and not yet
-// answered, and has Secrets Manager try the rotation again. Package rotate tests by an
-// injected clock what waits until a claim or a pause ends.
+// TestAKilledRotationIsCompletedByARetry kills the function at each of its calls, applied
+// and not yet answered, and has Secrets Manager try the rotation again. Waits for the end
+// of a claim or a pause are tested in package rotate, with an injected clock.
 func TestAKilledRotationIsCompletedByARetry(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -237,9 +237,9 @@ func TestAKilledRotationIsCompletedByARetry(t *testing.T) {
 	}
 }
 
-// forced does what the last failure asks an operator for where nothing tells whether a
-// password was taken: it has issue try the password again. That run opens a new session,
-// which ends the rotation. It reports whether the failure asks for that.
+// forced does what the last failure asks of an operator where Evertoken cannot know
+// whether a password was accepted: it makes a forced run of issue. That run opens a new
+// session, which ends the rotation. It reports whether the failure asks for that.
 func (r *rotating) forced() bool {
 	r.t.Helper()
 	failures := r.failures()
@@ -252,8 +252,8 @@ func (r *rotating) forced() bool {
 	return true
 }
 
-// nameClient does what the last failure asks an operator for: it names the client
-// that rotation may delete.
+// nameClient does what the last failure asks of an operator: it names the client that the
+// rotation may delete.
 func (r *rotating) nameClient(secret string) {
 	r.t.Helper()
 	failures := r.failures()
@@ -283,7 +283,7 @@ func (r *rotating) killAt(n int64) *atomic.Int64 {
 	return calls
 }
 
-// TestRotateAnswersTheEventFiles invokes the function on the files of events/.
+// TestRotateAnswersTheEventFiles invokes the function with the files of events/.
 func TestRotateAnswersTheEventFiles(t *testing.T) {
 	t.Parallel()
 	r := newRotating(t)

@@ -8,8 +8,8 @@ import (
 )
 
 // TestAColdStartLoadsLittle counts what Evertoken's packages allocate before main: a
-// regular expression or a table that is made at package level is paid for by
-// every start. What it takes in time is measured by e2e/bench.
+// regular expression or a table that is made at package level slows every start.
+// e2e/bench measures the time.
 func TestAColdStartLoadsLittle(t *testing.T) {
 	t.Parallel()
 	const most = 64 << 10

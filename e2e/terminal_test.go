@@ -79,7 +79,7 @@ func startOnTerminal(c *exec.Cmd) (*screen, error) {
 	return s, nil
 }
 
-// patience is how long a terminal is waited for.
+// patience is how long a test waits for a terminal.
 const patience = time.Minute
 
 func (s *screen) expect(text string) error {
@@ -103,7 +103,7 @@ func (s *screen) expect(text string) error {
 
 func (s *screen) enter(line string) { s.write(line + "\n") }
 
-// write types a text. That the command has ended is seen by what it shows.
+// write types a text. A test sees by the output whether the command has ended.
 func (s *screen) write(text string) { _, _ = s.file.WriteString(text) }
 
 // kill ends the command and wakes whoever waits for what it shows.

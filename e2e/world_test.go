@@ -19,8 +19,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// The built function has the machine's clock, so here the fakes have it too,
-// and old documents are stored with old times; see [world.age].
+// The built function uses the machine's clock, so here the fakes use it too, and a test
+// stores old documents with old times; see [world.age].
 
 // world is AWS, the providers and the function on loopback sockets.
 type world struct {
@@ -33,9 +33,8 @@ type world struct {
 	output strings.Builder // all that the function printed or answered
 }
 
-// arranged is a world whose fakes have the machine's clock. Of its methods
-// only those that arrange are of use: the others run the function's code in
-// this process.
+// arranged is a world whose fakes have the machine's clock. Only those of its methods
+// that arrange are useful here: the others run the function's code in this process.
 type arranged = fakeworld.World
 
 // options say how a world differs from the usual one.

@@ -1,5 +1,5 @@
-// Command evertoken is what a person uses Evertoken by: see package operator,
-// and docs/command.md for every subcommand.
+// Command evertoken is the operator's command: see package operator, and docs/command.md
+// for every subcommand.
 package main
 
 import (

@@ -28,7 +28,7 @@ type demo struct {
 	events string // the folder
 	built  bootstraps
 	fleet  []member
-	// wrong is what was not as it should be.
+	// wrong lists the failed checks.
 	wrong []string
 	// cost is the start-up time and peak memory of issue, issued the first run
 	// that issues.
@@ -36,7 +36,7 @@ type demo struct {
 	issued outcome
 }
 
-// runDemo returns an error if anything was not as it should be.
+// runDemo returns an error if a check failed.
 func runDemo(ctx context.Context, root string, built bootstraps, out io.Writer) error {
 	w, err := newWorld(ctx, setup{built: built})
 	if err != nil {
@@ -66,7 +66,7 @@ func runDemo(ctx context.Context, root string, built bootstraps, out io.Writer) 
 	return nil
 }
 
-// check notes what is not as it should be.
+// check notes a failed check.
 func (d *demo) check(ok bool, format string, args ...any) {
 	if !ok {
 		d.wrong = append(d.wrong, fmt.Sprintf(format, args...))
@@ -144,7 +144,7 @@ func (d *demo) firstRun(ctx context.Context) error {
 	return nil
 }
 
-// checkPublished asks the provider whether it takes what readers have.
+// checkPublished asks the provider whether it accepts the published tokens.
 func (d *demo) checkPublished(m member) {
 	_, token := d.published(m)
 	d.check(token != "" && d.idp.Accepts(m.provider(), token), "%s: its provider does not accept what is published", m.name)
@@ -162,7 +162,7 @@ func (d *demo) published(m member) (document, token string) {
 	return document, memberOf(document, "access_token")
 }
 
-// memberOf is a string in a JSON document, "" if it is not there.
+// memberOf is a string in a JSON document, "" if there is none.
 func memberOf(document, name string) string {
 	var members map[string]json.RawMessage
 	var text string
@@ -213,7 +213,7 @@ func (d *demo) member(name string) member {
 	return d.fleet[i]
 }
 
-// lastRun shows that the rotations left all in order.
+// lastRun shows that the connections work after the rotations.
 func (d *demo) lastRun(ctx context.Context) error {
 	o, err := d.invoke(ctx, "issue-schedule.json")
 	if err != nil {
@@ -264,7 +264,7 @@ func (d *demo) show(name, where, document string) {
 	fmt.Fprintf(d.out, "  %s\n    %s\n", where, mask(document, token))
 }
 
-// figures are what it costs.
+// figures prints what the functions cost.
 func (d *demo) figures(context.Context) error {
 	d.title("8. What it costs.")
 	t := table{head: []string{"function", "bootstrap", "init", "peak memory"}, right: map[int]bool{1: true, 2: true, 3: true}}

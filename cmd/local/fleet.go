@@ -142,8 +142,8 @@ func flexnetMembers(n *fakeidp.FlexNet) []member {
 		maps.Copy(s, more)
 		return s
 	}
-	// Its tokens live so briefly that every run renews them: what a secret
-	// could not take.
+	// Its tokens live so briefly that every run renews them: a secret could not hold so
+	// many versions.
 	brief := newMember("flexnet-parameter", "flexnet", settings("brief", map[string]any{"expiry": "15m"}), credential).
 		with("token_parameter", "/evertoken/tokens/flexnet-parameter")
 	brief.expectAgain = "issued"
@@ -198,8 +198,8 @@ func signingKey() (public *ecdsa.PublicKey, id, private string, err error) {
 	return &key.PublicKey, "2026-11", string(block), nil
 }
 
-// store is what an operator does: declares the connections, stores the
-// credentials, and creates the empty secrets that Evertoken fills.
+// store does an operator's work: it declares the connections, stores the credentials, and
+// creates the empty secrets that Evertoken fills.
 func store(aws *fakeaws.Server, fleet []member) error {
 	byParameter := map[string][]member{}
 	for _, m := range fleet {

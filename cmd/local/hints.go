@@ -8,16 +8,16 @@ import (
 	"evertoken/internal/issue"
 )
 
-// deployedRE finds where a message begins to speak of a real account: a command
-// of the AWS CLI or of Evertoken, or an invocation of the function.
+// deployedRE finds where a message first names a real account: a command of the AWS CLI
+// or of Evertoken, or an invocation of the function.
 var deployedRE = regexp.MustCompile("`?(aws (ssm|secretsmanager|kms|lambda|iam)|evertoken [a-z-]+|invoke issue with) ")
 
 // hostRE finds the host to which a credential was not sent.
 var hostRE = regexp.MustCompile(`add "hosts":\["([^"]+)"\]`)
 
-// speakHere rewrites what an entry says for a run from files: what is wrong is
-// corrected in a file or variable of this machine. A command that is meant for
-// the deployed functions would act on a real account.
+// speakHere rewrites an entry's texts for a run from files: an operator corrects a file
+// or variable of this machine. A command for the deployed functions would act on a real
+// account.
 func (r *realRun) speakHere(e issue.Entry) issue.Entry {
 	where := deployedRE.FindStringIndex(e.Hint)
 	if where == nil {
@@ -55,12 +55,12 @@ func aboutCredential(text string) bool {
 	return strings.Contains(text, "credential") && !strings.Contains(text, "put-parameter")
 }
 
-// sentenceRE finds the end of a sentence, or of a part of one. A colon is none:
-// it leads to the command.
+// sentenceRE finds the end of a sentence, or of a part of one. A colon does not end one:
+// a command follows it.
 var sentenceRE = regexp.MustCompile(`[.;] `)
 
-// untilCommand is the text up to the sentence, or the part of one, that leads to
-// a command.
+// untilCommand is the text before the sentence, or the part of one, that introduces a
+// command.
 func untilCommand(text string) string {
 	where := deployedRE.FindStringIndex(text)
 	if where == nil {

@@ -6,8 +6,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// TestARunFromFilesNamesNoCommandThatChangesAnAccount: a run from files never tells a command that would act on a real
-// account.
+// TestARunFromFilesNamesNoCommandThatChangesAnAccount: a run from files prints no command
+// that would act on a real account.
 func TestARunFromFilesNamesNoCommandThatChangesAnAccount(t *testing.T) {
 	t.Parallel()
 	r := &realRun{connections: "connections.json", credentialsFile: "credentials.json"}

@@ -80,7 +80,7 @@ func run(o options, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("making a folder for the bootstraps: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // a left-over in the temporary folder harms nobody
+	defer func() { _ = os.RemoveAll(dir) }() // a folder left in the temporary folder does no harm
 	fmt.Fprintln(out, "building functions/issue and functions/rotate for this machine …")
 	built, err := build(ctx, root, dir)
 	if err != nil {
@@ -117,8 +117,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 // bootstraps are the paths of the built functions.
 type bootstraps struct{ issue, rotate string }
 
-// build builds both functions with the flags of what is deployed, for this
-// machine, into dir.
+// build builds both functions into dir, with the deployed functions' flags, for this
+// machine.
 func build(ctx context.Context, root, dir string) (bootstraps, error) {
 	b := bootstraps{issue: filepath.Join(dir, "issue", "bootstrap"), rotate: filepath.Join(dir, "rotate", "bootstrap")}
 	for function, path := range map[string]string{"issue": b.issue, "rotate": b.rotate} {

@@ -51,7 +51,7 @@ func TestTheDemonstrationIssuesAndRotatesEveryProvider(t *testing.T) {
 	if strings.Contains(out.String(), fakeidp.Canary) || strings.Contains(out.String(), "PRIVATE KEY") {
 		t.Error("a secret is shown")
 	}
-	// Of each connection: provider, grant and outcome in the first table.
+	// The first table has provider, grant and outcome of each connection.
 	_, rows, _ := strings.Cut(out.String(), "credential (s)  reason\n")
 	rows, _, _ = strings.Cut(rows, "  checked ")
 	got := map[string]string{}
@@ -160,7 +160,8 @@ func TestTheBuildIsTheDeployedOne(t *testing.T) {
 	}
 	flags := strings.Join(buildFlags, " ")
 	flags = strings.Replace(flags, "-s -w", `"-s -w"`, 1)
-	// VCS says whether the commit is put in, which a build for this machine does not need.
+	// VCS says whether the build contains the commit, which a build for this machine does
+	// not need.
 	want := "CGO_ENABLED=0 GOOS=linux $(GO) build $(VCS) " + flags + "\n"
 	if !strings.Contains(string(text), want) {
 		t.Errorf("the Makefile does not build by %q", want)

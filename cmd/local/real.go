@@ -23,8 +23,8 @@ var errNotWhole = errors.New("not every connection has a fresh token, see the ta
 // parameterPrefix is the default of EVERTOKEN_PARAMETER_PREFIX.
 const parameterPrefix = "/evertoken/"
 
-// passedOn are the variables that a function needs to reach a provider from
-// here, and those that say which one it may.
+// passedOn are the variables that a function needs to reach a provider from here, and
+// those that allow hosts.
 var passedOn = []string{
 	"EVERTOKEN_ALLOW_LOOPBACK_HTTP", "EVERTOKEN_ALLOWED_HOSTS",
 	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -37,7 +37,7 @@ type realRun struct {
 	sessions    map[string]json.RawMessage // :: name → document, of earlier runs too
 	file        string                     // of sessions
 	sessionOf   map[string]string          // :: name → secret
-	// connections and credentialsFile are what messages name.
+	// connections and credentialsFile are the files that messages name.
 	connections, credentialsFile string
 }
 
@@ -241,7 +241,7 @@ func localNames(declared json.RawMessage) string {
 	return string(text)
 }
 
-// saveSessions keeps what the run left in the session secrets.
+// saveSessions saves the session secrets after the run.
 func (r *realRun) saveSessions(w *world) error {
 	for name, secret := range r.sessionOf {
 		if v, ok := w.aws.Secret(secret).Labelled("AWSCURRENT"); ok && v.HasValue && json.Valid([]byte(v.Value)) {

@@ -18,8 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// provider is an authorization server with TLS, as a real one, and the
-// certificate that makes it trusted.
+// provider is an authorization server with TLS, like a real one, and the certificate that
+// clients must trust.
 func provider(t *testing.T) (idp *fakeidp.Server, endpoint, certificate string) {
 	t.Helper()
 	idp, err := fakeidp.New(fakeidp.Options{})
@@ -107,7 +107,8 @@ func variables(all map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) { value, ok := all[name]; return value, ok }
 }
 
-// TestARunFromFilesReportsFaultsAndKeepsOtherSessions what is wrong, and keeps sessions of earlier runs.
+// TestARunFromFilesReportsFaultsAndKeepsOtherSessions: a run reports wrong declarations,
+// and keeps the sessions of earlier runs.
 func TestARunFromFilesReportsFaultsAndKeepsOtherSessions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-// rotation is one that the demonstration asks Secrets Manager for.
+// rotation is one that the demonstration has Secrets Manager make.
 type rotation struct {
 	connection, document string
 	// value is the member of the document that the rotation replaces.
@@ -17,7 +17,7 @@ type rotation struct {
 	rules types.RotationRulesType
 	// note says what happened in the provider's terms.
 	note string
-	// accepted reports whether the provider takes the document.
+	// accepted reports whether the provider accepts the document.
 	accepted func(d *demo, m member, document string) bool
 }
 

@@ -30,9 +30,9 @@ type served struct {
 	out  io.Writer
 }
 
-// startServing starts the demonstration's world, has the first tokens issued,
-// prepares the rotation that events/rotate-*.json are about, writes env.local.json
-// into dir and prints what can be done. port 0 means free ones.
+// startServing starts the demonstration's world, issues the first tokens, prepares the
+// rotation of events/rotate-*.json, writes env.local.json into dir and prints the
+// commands to try. port 0 means free ones.
 func startServing(ctx context.Context, port int, root, dir string, built bootstraps, out io.Writer) (_ *served, err error) {
 	s := &served{out: out}
 	defer func() {
@@ -67,8 +67,7 @@ func startServing(ctx context.Context, port int, root, dir string, built bootstr
 	return s, nil
 }
 
-// inUse says what a port that is taken means: most likely a world that is served
-// already.
+// inUse explains a port that is in use: most likely another world is being served.
 func inUse(err error, port int) error {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return err
@@ -111,8 +110,8 @@ func (s *served) beat(ctx context.Context) error {
 	return nil
 }
 
-// prepareRotation begins the rotation that the event names, and leaves it where
-// createSecret is to come: an empty version that has AWSPENDING.
+// prepareRotation begins the rotation that the event names, and leaves it before
+// createSecret: an empty version has AWSPENDING.
 func (s *served) prepareRotation(ctx context.Context, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -135,7 +134,7 @@ func (s *served) prepareRotation(ctx context.Context, file string) error {
 	return nil
 }
 
-// writeEnvironment writes what `sam local invoke --env-vars` takes.
+// writeEnvironment writes the file for `sam local invoke --env-vars`.
 func writeEnvironment(path, endpoint string) error {
 	variables := map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"}
 	for _, pair := range environment(endpoint) {

@@ -100,7 +100,7 @@ func (s *served) read(t *testing.T, id string) stored {
 	return stored{aws.ToString(out.VersionId), aws.ToString(out.SecretString)}
 }
 
-// TestThePrintedCommandsNameWhatIsServed tries what the printed commands name.
+// TestThePrintedCommandsNameWhatIsServed checks what the printed commands name.
 func TestThePrintedCommandsNameWhatIsServed(t *testing.T) {
 	t.Parallel()
 	s, _, out := startTestServing(t)
@@ -141,8 +141,8 @@ func TestThePrintedCommandsNameWhatIsServed(t *testing.T) {
 	}
 }
 
-// TestTheCommandWorksAgainstWhatIsServed has the command evertoken work unchanged against what is
-// served: from nothing to a token that the provider accepts, as a person does it.
+// TestTheCommandWorksAgainstWhatIsServed runs the unchanged command evertoken against the
+// served world as a person would, up to a token that the provider accepts.
 func TestTheCommandWorksAgainstWhatIsServed(t *testing.T) {
 	t.Parallel()
 	s, _, out := startTestServing(t)

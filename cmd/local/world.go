@@ -39,7 +39,7 @@ const (
 const (
 	region  = "us-east-1"
 	account = "123456789012"
-	// localKey is both halves of the AWS credentials: the fake takes any.
+	// localKey is both halves of the AWS credentials: the fake accepts any.
 	localKey = "local"
 	// arnSuffix ends the ARN of every secret, so that events/rotate-*.json can
 	// name one.
@@ -59,12 +59,12 @@ type world struct {
 	holdRotations atomic.Bool
 	mu            sync.Mutex
 	rotationError error // of the last step that failed
-	// rotated sums up the invocations of rotate: what the first one took to
-	// start, and the most memory that any took.
+	// rotated sums up the invocations of rotate: the start time of the first one, and the
+	// peak memory of all.
 	rotated fakelambda.Result
 }
 
-// setup says where a world listens and what its functions get.
+// setup says where a world listens and which environment its functions get.
 type setup struct {
 	built bootstraps
 	// port is that of AWS, the one after it that of the providers; 0 means free
@@ -159,7 +159,7 @@ func address(port, offset int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+offset))
 }
 
-// environment is what leads a function's SDK to the fake AWS.
+// environment directs a function's SDK to the fake AWS.
 func environment(endpoint string) []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + endpoint, "AWS_REGION=" + region,
@@ -248,7 +248,7 @@ type outcome struct {
 	awsCalls, awsWrites, providerRequests int
 }
 
-// reads are what the names of operations that change nothing begin with.
+// reads are the beginnings of the names of operations that change nothing.
 var reads = []string{"Get", "BatchGet", "Describe", "List"}
 
 // runIssue invokes issue with an event.

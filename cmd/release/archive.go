@@ -76,9 +76,9 @@ func tarOf(folder string, files map[string]file) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// build compiles one program as the Makefile does: static, without paths,
-// symbols and debug tables. Go stamps the commit and its tag into it. With it
-// comes its bill of materials.
+// build compiles one program as the Makefile does: static, without paths, symbols and
+// debug tables. Go stamps the commit and its tag into it. It returns the bill of
+// materials too.
 func build(ctx context.Context, goos, goarch, what string) (program, sbom []byte, err error) {
 	folder, err := os.MkdirTemp("", "evertoken-release-")
 	if err != nil {

@@ -1,7 +1,7 @@
-// Command release builds what a version consists of into dist/: for each
-// processor of Lambda a bundle with the functions and the templates, the command
-// evertoken for each operating system, a bill of materials of each program,
-// checksums and the version's part of the changelog. `make release` runs it.
+// Command release builds a version's files into dist/: for each processor of Lambda a
+// bundle with the functions and the templates, the command evertoken for each operating
+// system, a bill of materials of each program, checksums and the version's part of the
+// changelog. `make release` runs it.
 //
 // Everything is the same byte for byte wherever it is built from the same
 // commit: paths are trimmed, archives have one fixed time and sorted entries.
@@ -91,7 +91,7 @@ func bundle(ctx context.Context, version, goarch, out string) error {
 		if err := write(out, name+"_"+function+".cdx.json", sbom); err != nil {
 			return err
 		}
-		// Zipped here, since a zip made on Windows would lose that it can be run.
+		// Zipped here, since a zip made on Windows would lose the permission to run it.
 		zipped, err := zipOf("", map[string]file{"bootstrap": {binary, true}})
 		if err != nil {
 			return err
@@ -161,8 +161,8 @@ func changes(version string) (string, error) {
 	return strings.TrimSpace(section) + "\n", nil
 }
 
-// checksums writes SHA256SUMS over all that is in the folder, in the form that
-// `sha256sum --check` reads.
+// checksums writes SHA256SUMS over all files of the folder, in the form that `sha256sum
+// --check` reads.
 func checksums(out string) error {
 	entries, err := os.ReadDir(out)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestTheNotesOfAReleaseAreItsChangelogSection(t *testing.T) {
 	}
 }
 
-// An archive is the same whenever it is made, and keeps that a program can be run.
+// An archive is the same whenever it is made, and keeps the permission to run a program.
 func TestAnArchiveIsReproducible(t *testing.T) {
 	files := map[string]file{"b": {[]byte("program"), true}, "a": {data: []byte("text")}}
 	for name, pack := range map[string]func(string, map[string]file) ([]byte, error){"zip": zipOf, "tar": tarOf} {

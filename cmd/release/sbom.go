@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// materials is the bill of materials of a program (CycloneDX), read from the
-// program itself by a stock tool. The tool's description of itself goes: it
-// differs from machine to machine.
+// materials is the bill of materials of a program (CycloneDX), read from the program
+// itself by a stock tool. The tool's description of itself is removed, because it differs
+// from machine to machine.
 func materials(ctx context.Context, binary string) ([]byte, error) {
 	out := filepath.Join(filepath.Dir(binary), "sbom.json")
 	c := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "cyclonedx-gomod", "bin",

@@ -24,7 +24,7 @@ func bundleTemplate(version, architecture string) ([]byte, error) {
 		if !found {
 			return nil, fmt.Errorf("template.yaml has no resource %s", strings.TrimSpace(heading))
 		}
-		// The first in the text behind the heading are the function's own.
+		// The first ones after the heading are the function's own.
 		for from, to := range map[string]string{"      BuildMethod: makefile\n": "", "CodeUri: .\n": "CodeUri: " + function + ".zip\n"} {
 			if !strings.Contains(after, from) {
 				return nil, fmt.Errorf("%sFunction has no %q", function, from)

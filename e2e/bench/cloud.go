@@ -26,11 +26,11 @@ const (
 	parameterQuota  = 40
 )
 
-// cloud is AWS and the providers that the connections are at.
+// cloud is AWS and the providers of the connections.
 type cloud struct {
 	aws *fakeaws.Server
-	// back is how far AWS's clock is behind while a fleet is set up: what is
-	// stored then is older than the tokens.
+	// back is how far AWS's clock is behind during the set-up of a fleet, so that the
+	// stored versions are older than the tokens.
 	back      atomic.Int64
 	providers []*fakeidp.Server
 }
@@ -76,7 +76,7 @@ func (c *cloud) begin(writes float64) {
 	c.aws.Enforce(quotas...)
 }
 
-// end takes latency and quotas away.
+// end removes latency and quotas.
 func (c *cloud) end() {
 	c.aws.ClearFaults()
 	c.aws.Enforce()
@@ -144,8 +144,7 @@ func tokenDocument(i int, age time.Duration) map[string]any {
 	}
 }
 
-// age makes what was published and the sessions older, as if the fleet had
-// waited.
+// age makes tokens and sessions older, as if the fleet had waited.
 func (c *cloud) age(n int, by time.Duration) error {
 	api := secretsmanager.NewFromConfig(c.aws.AWSConfig())
 	for i := range n {

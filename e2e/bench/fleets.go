@@ -14,9 +14,9 @@ type row struct {
 	what string
 	n    int
 	measured
-	// limit is what the quotas allow at best; zero where nothing bounds.
+	// limit is the best time that the quotas allow; zero where they set none.
 	limit time.Duration
-	// reach is how many times the limit it may take; zero for no promise.
+	// reach is how many times the limit a run may take; zero for no promise.
 	reach float64
 }
 
@@ -77,8 +77,8 @@ func (b *bench) fleets(ctx context.Context, d *report) error {
 	return nil
 }
 
-// promised is the ratio to reach where the fleet is large enough for the quota
-// to count, and zero where latency does.
+// promised is the ratio to reach where the fleet is so large that the quota decides, and
+// zero where latency does.
 func promised(n, from int, ratio float64) float64 {
 	if n < from {
 		return 0
@@ -125,7 +125,7 @@ func (b *bench) printOne(ctx context.Context, which string) error {
 	return nil
 }
 
-// print tells what one run cost.
+// print prints what one run cost.
 func (m measured) print(what string, n int) {
 	r := m.report
 	fmt.Printf("%s:%d: %s, writes need %s, reads %s\nissued %d, fresh %d, failed %d, deferred %d; last token after %s, of the others %s\n"+

@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 )
 
-// bench is what is measured: executables by their paths.
+// bench has the paths of the measured executables.
 type bench struct {
 	dir                 string
 	issue, rotate, bare string
@@ -44,7 +44,7 @@ func run(ctx context.Context, quick, startsOnly bool, one, out string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // nothing is lost by what stays there
+	defer func() { _ = os.RemoveAll(dir) }() // files that remain there do no harm
 	b := &bench{dir: dir}
 	if err := b.build(ctx); err != nil {
 		return err
@@ -73,7 +73,7 @@ func run(ctx context.Context, quick, startsOnly bool, one, out string) error {
 	return os.WriteFile(out, []byte(text), 0o600)
 }
 
-// build builds what is measured with the flags that `make build` uses.
+// build builds the measured executables with the flags that `make build` uses.
 func (b *bench) build(ctx context.Context) error {
 	for _, target := range []struct {
 		from string
@@ -117,12 +117,12 @@ func (b *bench) setUpPython(ctx context.Context) {
 	}
 	path := filepath.Join(b.dir, "python")
 	script := fmt.Sprintf("#!/bin/sh\nexec %q %q\n", python, handler)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it must be executable
 		b.pythonProblem = err.Error()
 		return
 	}
 	b.python = path
 }
 
-// boto3 is what the Python template is measured with.
+// boto3 is the version that the Python template uses.
 const boto3 = "boto3==1.43.11"

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// report is what was measured, and writes docs/performance.md.
+// report has the measurements, and writes docs/performance.md.
 type report struct {
 	quick           bool
 	starts          []*start
@@ -76,7 +76,7 @@ func (d *report) runs() {
 	d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %d |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred, seconds(r.took), seconds(r.limit), ratio(r), r.throttle)
 }
 
-// singleUse says what the calls of the table are.
+// singleUse explains the calls of the table.
 const singleUse = `
 A renewal makes 6 calls: it describes the token and the session, proves that the session
 can be written, claims it, stores the session and publishes the token. The last 4 are
@@ -122,7 +122,7 @@ func (d *report) startsTable() {
 
 func ratio(r row) string {
 	if r.limit < time.Second {
-		return "–" // latency, not the quota, is what it takes
+		return "–" // latency, not the quota, decides
 	}
 	return fmt.Sprintf("%.2f", float64(r.took)/float64(r.limit))
 }

@@ -17,7 +17,7 @@ import (
 // functionTimeout is that of template.yaml.
 const functionTimeout = 240 * time.Second
 
-// measured is what one invocation cost.
+// measured has the costs of one invocation.
 type measured struct {
 	report   issue.Report
 	took     time.Duration // until the answer
@@ -28,8 +28,8 @@ type measured struct {
 	writes   int           // of secrets, the throttled ones aside
 	throttle int           // of them throttled
 	long     int           // credentials and sessions decrypted
-	// last is when the last token was published, from the first call on; others
-	// the same for connections that nothing is wrong with.
+	// last is the time from the first call to the last published token; others is the
+	// same for connections without a fault.
 	last, others time.Duration
 }
 
@@ -44,8 +44,7 @@ func environment(c *cloud) []string {
 	return []string{"AWS_ENDPOINT_URL=" + c.aws.URL(), "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench"}
 }
 
-// invoke runs the function once. apart says which connections do not count for
-// others.
+// invoke runs the function once. apart says which connections others does not count.
 func (b *bench) invoke(ctx context.Context, c *cloud, f *fakelambda.Function, writes float64, apart func(name string) bool) (measured, error) {
 	c.begin(writes)
 	r, err := f.Invoke(ctx, []byte(`{"source":"schedule"}`))
@@ -162,7 +161,7 @@ func (b *bench) single(ctx context.Context, n int) (opening, renewal measured, e
 	}
 	defer func() { _ = f.Close() }() // always nil
 	if opening, err = b.invoke(ctx, c, f, 1, nil); err != nil || opening.report.Issued < n {
-		return opening, renewal, err // what does not fit into one run is renewed by no single one
+		return opening, renewal, err // one run cannot renew more than fits into it
 	}
 	if err := c.age(n, due); err != nil {
 		return opening, renewal, err
@@ -171,7 +170,7 @@ func (b *bench) single(ctx context.Context, n int) (opening, renewal measured, e
 	return opening, renewal, err
 }
 
-// median is the measurement in the middle, by what it is compared by.
+// median is the middle measurement in the order of a key.
 func median(all []measured, by func(measured) time.Duration) measured {
 	slices.SortFunc(all, func(a, b measured) int { return int(by(a) - by(b)) })
 	return all[len(all)/2]

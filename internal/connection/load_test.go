@@ -14,8 +14,8 @@ import (
 
 var rules = connection.Rules{Path: "/evertoken/connections/", ParameterPrefix: prefix, Region: "eu-central-1"}
 
-// load loads parameters given as name, value, name, value, and returns what is
-// wrong with each connection, "" where nothing is.
+// load loads parameters given as name, value, name, value, and returns the error of each
+// connection, "" where there is none.
 func load(t *testing.T, pairs ...string) (problems map[string]string) {
 	t.Helper()
 	var parameters []connection.Parameter
@@ -195,7 +195,7 @@ func TestATokenParameterInTheConnectionsPathIsRefused(t *testing.T) {
 	checkError(t, got[0].Err, "a", "token_parameter", "is inside the path of the declared connections")
 }
 
-// What is refused names the other connection, both parameters and the command.
+// A refusal names the other connection, both parameters and the command.
 func TestAConflictNamesBothConnectionsAndTheirParameters(t *testing.T) {
 	t.Parallel()
 	parameters := []connection.Parameter{
@@ -223,7 +223,7 @@ func TestAConflictNamesBothConnectionsAndTheirParameters(t *testing.T) {
 	}
 }
 
-// With its account known, a name is the secret of that account alone.
+// Where the account is known, a name means that account's secret alone.
 func TestASecretOfAnotherAccountIsAnotherSecret(t *testing.T) {
 	t.Parallel()
 	const own, foreign = "123456789012", "210987654321"
@@ -305,7 +305,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// TestADeclarationInASecureStringIsRefused: what cannot be read is not called bad JSON.
+// TestADeclarationInASecureStringIsRefused: an encrypted value is not reported as bad
+// JSON.
 func TestADeclarationInASecureStringIsRefused(t *testing.T) {
 	t.Parallel()
 	const path = "/evertoken/connections/"

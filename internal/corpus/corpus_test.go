@@ -120,7 +120,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// try plays an entry and returns what is not right.
+// try plays an entry and returns the differences from what is expected.
 func (e entry) try(t *testing.T) (faults []string) {
 	t.Helper()
 	w := fakeworld.New(t)

@@ -20,8 +20,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// made are the keys of all entries, of one pair for each kind: they are only
-// read, and making them takes long.
+// made are the keys of all entries, one pair of each kind: tests only read them, and
+// making them takes long.
 var made = map[string]func() madeKey{
 	"rsa": sync.OnceValue(func() madeKey {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// like is a kind of authorization server that the generic fake can be: what
-// four real ones were seen to do.
+// like are kinds of authorization servers that the generic fake can imitate: the observed
+// behaviour of four real ones.
 var like = map[string]func(*fakeidp.OAuth2Options){
 	"Ory Hydra": func(o *fakeidp.OAuth2Options) {
 		o.EndAccessOnRefresh, o.ReuseEndsAccess, o.CauseAtTheEnd = true, true, true

@@ -136,7 +136,7 @@ func refused(body string) answer { return answer{Status: 401, Body: body} }
 
 // rules are strict servers, each with one habit that was reported.
 var rules = map[string]func(*server, *http.Request, url.Values) answer{
-	// Takes the two halves of HTTP Basic as they are.
+	// Does not decode the two halves of HTTP Basic.
 	"basic as it is": func(_ *server, r *http.Request, _ url.Values) answer {
 		if id, secret, _ := r.BasicAuth(); id != "example/client" || secret != "z/tZ+A=Q:1~%2B" {
 			return refused(badLogin)

@@ -106,8 +106,7 @@ func TestATokenWithoutAValueOrAnEndIsRefused(t *testing.T) {
 	}
 }
 
-// checkError holds an error to the document and member it must name and to
-// naming no value.
+// checkError checks that an error names its document and member, and no value.
 func checkError(t *testing.T, err error, document, member string) {
 	t.Helper()
 	var got *credential.Error

@@ -10,7 +10,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// fault is what strictjson.Fault says: its words, and a place.
+// fault matches the text of strictjson.Fault: its words, and a position.
 const fault = `[a-z ,:]*byte \d+[A-Za-z0-9 ,:\-\\"]*`
 
 // ownWords are the only words that an error may have: any other text in it came from the

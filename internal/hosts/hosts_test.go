@@ -103,8 +103,8 @@ func TestACredentialGoesOnlyToAllowedHosts(t *testing.T) {
 	}
 }
 
-// An address in any spelling is never a host that a credential goes to, whatever
-// is allowed, but for a loopback address in its usual one.
+// A credential is never sent to an IP address in any spelling, whatever is allowed,
+// except a loopback address in its usual one.
 func TestAnIPAddressIsRefusedInEverySpelling(t *testing.T) {
 	t.Parallel()
 	policy := hosts.Policy{Vendor: hosts.Must("*.example.com"),
@@ -286,7 +286,7 @@ func TestAPrivateAddressIsRefusedUnlessItsHostIsNamed(t *testing.T) {
 	}
 }
 
-// Whatever is allowed is allowed by an entry, and stays so however it is spelled.
+// Only an entry allows a host, and another spelling of the host changes nothing.
 func FuzzPolicy(f *testing.F) {
 	for _, seed := range []string{"https://login.flexera.com/", "https://a.apiax.io:443",
 		"http://[::1]:80", "https://0x7f.1", "https://x@y", `https://a\b`} {

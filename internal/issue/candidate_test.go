@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// tried puts a credential aside and tries it.
+// tried stores a credential as the candidate and tries it.
 func tried(t *testing.T, w *fakeworld.World, name, password string) issue.Entry {
 	t.Helper()
 	value, err := json.Marshal(map[string]string{"username": name, "password": password})

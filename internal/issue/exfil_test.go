@@ -48,9 +48,8 @@ func bind(t *testing.T, w *fakeworld.World, name string) {
 	w.PutSecret("evertoken/"+name+"/credential", strings.Replace(v.Value, "{", `{"hosts":["`+u.Host+`"],`, 1))
 }
 
-// Whoever may write connections can have nothing that is stored sent elsewhere:
-// not by a connection of theirs over the victim's credential, not by changing the
-// victim's own.
+// A person who may write connections cannot have a stored secret sent elsewhere: neither
+// by a new connection with the victim's credential, nor by changing the victim's own.
 func TestAConnectionObtainsNoSecret(t *testing.T) {
 	t.Parallel()
 	const credential = "evertoken/victim/credential"
@@ -108,8 +107,8 @@ func TestAConnectionObtainsNoSecret(t *testing.T) {
 	}
 }
 
-// A refusal says in a dry run and in a run what would allow the host, and
-// nothing is claimed or marked by it.
+// In a dry run and in a run the refusal says what would allow the host, and adds no
+// label.
 func TestAHostThatIsNotAllowedIsReportedWithItsRemedies(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

@@ -23,9 +23,9 @@ func promise(t *testing.T, w *fakeworld.World) (value float64, ok bool) {
 	return *line.RemainingOfPromise, true
 }
 
-// TestABrokenDeclarationIsToldBeforeItsTokenDies: an edit that breaks a
-// connection does not hide how long its token lives.
-func TestABrokenDeclarationIsToldBeforeItsTokenDies(t *testing.T) {
+// TestABrokenDeclarationIsReportedBeforeItsTokenDies: after an edit that breaks a
+// connection, the run still reports how long its token lives.
+func TestABrokenDeclarationIsReportedBeforeItsTokenDies(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]string{
 		"not JSON":           `{`,
@@ -59,8 +59,8 @@ func TestABrokenDeclarationIsToldBeforeItsTokenDies(t *testing.T) {
 	}
 }
 
-// TestABrokenNewConnectionBreaksNoPromise: what never had a token has none to lose,
-// and another connection's token is not its own.
+// TestABrokenNewConnectionBreaksNoPromise: a connection that never had a token breaks no
+// promise, and another connection's token does not count as its own.
 func TestABrokenNewConnectionBreaksNoPromise(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

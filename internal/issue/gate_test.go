@@ -270,8 +270,8 @@ func dueWithAPanic(w *fakeworld.World) (*issue.Runner, credential.Token) {
 	return runner, token
 }
 
-// A panic while a session's refresh token is exchanged leaves the claim. Later
-// heartbeats take it over: nothing stays locked, and no person is needed.
+// A panic during the exchange of a session's refresh token leaves the claim. A later
+// heartbeat takes it over: the session does not stay claimed, and no person is needed.
 func TestAPanicUnderAClaimNeedsNoPerson(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

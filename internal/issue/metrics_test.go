@@ -88,8 +88,8 @@ func line(name string, trouble, promise float64, needsPerson ...float64) telemet
 	return l
 }
 
-// TestARunWithoutConnectionsReportsNoHealthyFleet: an empty path, or one that was declared
-// wrong, must not look like a fleet whose tokens all live.
+// TestARunWithoutConnectionsReportsNoHealthyFleet: an empty or wrong path must not look
+// like a fleet whose tokens all live.
 func TestARunWithoutConnectionsReportsNoHealthyFleet(t *testing.T) {
 	t.Parallel()
 	for name, results := range map[string][]renew.Result{
@@ -110,8 +110,8 @@ func TestARunWithoutConnectionsReportsNoHealthyFleet(t *testing.T) {
 	}
 }
 
-// TestATypingErrorInANewConnectionHidesNothing: a connection that never had a token has failed
-// and broken no promise, so that the fleet's minimum still tells of the others.
+// TestATypingErrorInANewConnectionHidesNothing: a connection that never had a token has
+// failed and broken no promise, so the fleet's minimum is still that of the others.
 func TestATypingErrorInANewConnectionHidesNothing(t *testing.T) {
 	t.Parallel()
 	good := renew.Result{Name: "good", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}

@@ -17,8 +17,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestLivingTokensGoFirstAndMissingOnesTakeTurns has three tokens that live and three that are missing, and a
-// provider that fails them all, so that nothing changes but the time.
+// TestLivingTokensGoFirstAndMissingOnesTakeTurns has three tokens that live and three
+// that are missing, and a provider that fails them all, so that only the time changes.
 func TestLivingTokensGoFirstAndMissingOnesTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)

@@ -27,7 +27,7 @@ type workbench struct {
 	ended map[string]time.Duration
 }
 
-// newWorkbench has tasks that take as long as takes says and end as it says.
+// newWorkbench makes tasks whose duration and end are those that takes returns.
 func newWorkbench(most int, takes func(t *task) (time.Duration, *exchange.Error)) *workbench {
 	w := &workbench{now: map[*host]int{}, most: map[*host]int{}, ended: map[string]time.Duration{}}
 	began := time.Now()
@@ -85,7 +85,7 @@ func TestAHostGetsAFewConcurrentRequestsAtFirst(t *testing.T) {
 	})
 }
 
-// atHost is a provider of which only the host matters.
+// atHost is a provider that has only a host.
 type atHost struct {
 	exchange.Provider
 	name   string
@@ -95,8 +95,8 @@ type atHost struct {
 func (p atHost) Host() string            { return p.name }
 func (p atHost) Traits() exchange.Traits { return exchange.Traits{AtOnce: p.atOnce} }
 
-// TestAProvidersConnectionsShareItsLimit: connections of one provider at one host
-// share the host's places: those that the provider asks for, or else the default.
+// TestAProvidersConnectionsShareItsLimit: connections of one provider at one host share
+// the host's places: as many as the provider's traits say, or else the default.
 func TestAProvidersConnectionsShareItsLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ func (a *api) revoke(token string) {
 	a.revoked[token] = true
 }
 
-// asked is how often the API was called since it was last asked for.
+// asked is how often the API was called since the last call of asked.
 func (a *api) asked() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -83,8 +83,8 @@ func probed(t *testing.T) (*fakeworld.World, *api) {
 	return w, a
 }
 
-// A living token is probed once in each period, whatever the answer, and nothing
-// is renewed by that.
+// A living token is probed once in each period, whatever the answer, and no probe renews
+// it.
 func TestAProbeComesOnceInAPeriod(t *testing.T) {
 	t.Parallel()
 	w, a := probed(t)

@@ -115,8 +115,8 @@ func TestATaskGetsOnlyTheDocumentsItNeeds(t *testing.T) {
 	}
 }
 
-// TestAFaultyConnectionReportsOnlyItsOwnToken: its result has no life of another
-// connection's token, and none of a document that is not a token.
+// TestAFaultyConnectionReportsOnlyItsOwnToken: its result does not have the life of
+// another connection's token, nor of a document that is not a token.
 func TestAFaultyConnectionReportsOnlyItsOwnToken(t *testing.T) {
 	t.Parallel()
 	end := now.Add(time.Hour).Truncate(time.Second)
@@ -224,7 +224,7 @@ func TestAnExchangeBeginsOnlyIfItsResultCanBeStored(t *testing.T) {
 }
 
 // TestEveryTaskIsRead, whatever the number of tasks and wherever their tokens are. Each
-// document is read once, and no call asks for nothing.
+// document is read once, and no call is empty.
 func TestEveryTaskIsRead(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 19, 20, 21, 230} {

@@ -12,9 +12,9 @@ import (
 	"evertoken/internal/issue"
 )
 
-// TestTheREADMEsFirstConnectionWorks: what the README has a newcomer declare is
-// issued and kept, however long the provider takes to answer and whichever
-// fraction of a second the clock shows.
+// TestTheREADMEsFirstConnectionWorks: Evertoken issues and renews the README's first
+// connection, however long the provider takes to answer and whatever fraction of a second
+// the clock shows.
 func TestTheREADMEsFirstConnectionWorks(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")

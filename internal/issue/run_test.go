@@ -23,8 +23,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// outcomes are the outcomes of a report by connection; of what is fresh in a
-// scheduled run there are none.
+// outcomes are the outcomes of a report by connection; a scheduled run lists no fresh
+// ones.
 func outcomes(r issue.Report) map[string]string {
 	out := map[string]string{}
 	for _, e := range r.Connections {

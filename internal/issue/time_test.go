@@ -23,8 +23,8 @@ import (
 	"evertoken/internal/telemetry"
 )
 
-// The tests here are about time, and run in a bubble of synctest, where none
-// passes: so AWS and the provider are no servers here.
+// The tests here are about time, and run in a bubble of synctest, where no real time
+// passes. So AWS and the provider are not servers here.
 
 // slowWorld holds connections at one provider without sessions.
 type slowWorld struct {
@@ -144,7 +144,7 @@ func (nothingRescued) Get(context.Context, string) (redact.Secret, error) {
 func (nothingRescued) Put(context.Context, string, string, redact.Secret) error { return nil }
 func (nothingRescued) Delete(context.Context, string) error                     { return nil }
 
-// slowProvider is a provider that takes its time.
+// slowProvider is a provider whose exchanges take long.
 type slowProvider struct {
 	w    *slowWorld
 	name string
@@ -276,8 +276,8 @@ func TestOnlyAScheduledRunLeavesWorkToTheNext(t *testing.T) {
 	}
 }
 
-// TestAConnectionWhoseTurnComesTooLateIsDeferred: it waited for its turn at a shared
-// credential until no time for an exchange was left, and has not failed.
+// TestAConnectionWhoseTurnComesTooLateIsDeferred: it waited at a shared credential until
+// too little time for an exchange remained, and has not failed.
 func TestAConnectionWhoseTurnComesTooLateIsDeferred(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -232,7 +232,7 @@ func TestAnAnswerIsReadUpToALimit(t *testing.T) {
 	}
 }
 
-// An answer that says no counts although its body cannot be read whole.
+// A refusal counts although its body cannot be read completely.
 func TestARefusalCountsThoughItsBodyIsBroken(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -107,8 +107,8 @@ func TestARequestIsSentOnlyToAnAllowedAddress(t *testing.T) {
 	}
 }
 
-// Where an operator named the host, a private address is one of theirs: an
-// on-premises server, or one in the VPC.
+// If an operator named the host, its private address is allowed: an on-premises server,
+// or one in the VPC.
 func TestAPrivateAddressOfANamedHostIsAllowed(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
@@ -170,7 +170,7 @@ func TestAProxyResolvesTheHost(t *testing.T) {
 	}
 }
 
-// Without a policy nothing is sent, by no method and under no other name.
+// Without a policy nothing is sent, with any method.
 func TestNothingIsSentWithoutAPolicy(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
@@ -205,7 +205,7 @@ func TestNothingIsSentWithoutAPolicy(t *testing.T) {
 	}
 }
 
-// The dialer itself refuses a connection that nothing was decided about.
+// The dialer itself refuses a connection that no policy has decided about.
 func TestTheDialerRefusesAConnectionThatNoPolicyAllowed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })

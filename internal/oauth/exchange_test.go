@@ -103,7 +103,8 @@ func TestAnExchangeSendsTheDocumentedBytes(t *testing.T) {
 	}
 }
 
-// Evertoken sends the same request as golang.org/x/oauth2 wherever that can make it.
+// Evertoken sends the same request as golang.org/x/oauth2, wherever that package can make
+// it.
 func TestAnExchangeSendsWhatXOAuth2Sends(t *testing.T) {
 	t.Parallel()
 	const id, secret, user, password = "cl/ient", "s e:cret+ç", "us er@example.com", " p&ss=wörd "
@@ -231,8 +232,8 @@ func TestARefusalDoesNotRepeatWhatWasSent(t *testing.T) {
 	leaks(t, err)
 }
 
-// What was sent as a secret is not published as the token, wherever an answer
-// repeats it and whatever settings.answer names.
+// A secret that was sent is not published as the token, wherever an answer repeats it and
+// whatever settings.answer names.
 func TestASecretThatWasSentIsNeverPublishedAsAToken(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-secret"

@@ -144,8 +144,7 @@ func TestEveryRefusalHasItsClass(t *testing.T) {
 	}
 }
 
-// Names of clients are words too: the codes of the RFC are shown even where
-// they contain one.
+// A client's name may be part of an error code: the codes of the RFC are shown even then.
 func TestAKnownCodeIsShownThoughAClientHasItsName(t *testing.T) {
 	t.Parallel()
 	e := refuse(401, `{"error":"invalid_client"}`, Refusal{Kind: ClientGrant,

@@ -44,8 +44,8 @@ func TestAnExchangeCanBeSentAsJSON(t *testing.T) {
 	}
 }
 
-// A header of the settings can neither split the request nor take the place of
-// one that makes it.
+// A header from the settings can neither split the request nor replace one that the
+// request needs.
 func TestAHeaderThatWouldChangeTheRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -75,7 +75,7 @@ func TestAHeaderThatWouldChangeTheRequestIsRefused(t *testing.T) {
 	}
 }
 
-// What came back may repeat a header's secret: it is no error code.
+// An answer may repeat a header's secret: it is never shown as an error code.
 func TestAHeadersValueIsNeverShownAsACode(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -142,8 +142,8 @@ func TestAnExchangePresentsItsCertificate(t *testing.T) {
 	if err != nil || issued.AccessToken.Reveal() != "for-client" {
 		t.Fatalf("issued %q, %v", issued.AccessToken.Reveal(), err)
 	}
-	// One request's certificate is no other's, and a refusal by TLS comes before
-	// anything could be carried out.
+	// One request's certificate is not used for another, and a refusal by TLS comes
+	// before the server could act.
 	for name, c := range map[string]*tls.Certificate{"none": nil, "another's": &stranger} {
 		_, err := ask(c)
 		e := failure(t, err)

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// FuzzRetryAfter holds for every header: the wait is within its bounds, it is
-// nothing where the header is neither seconds nor a date, and no earlier time is
-// waited for longer than a later one.
+// FuzzRetryAfter holds for every header: the wait is within its bounds, it is nothing
+// where the header is neither seconds nor a date, and an earlier time never gives a
+// longer wait than a later one.
 func FuzzRetryAfter(f *testing.F) {
 	for _, header := range []string{"", "30", " 30 ", "-5", "+7", "1e3", "0x10",
 		"9223372036854775807", "99999999999999999999", "soon",

@@ -92,7 +92,7 @@ func TestACompleteAnswerInBrokenFramingIsRead(t *testing.T) {
 	}
 }
 
-// Of an answer that is not whole, the refresh token is kept.
+// The refresh token of an incomplete answer is kept.
 func TestTheRefreshTokenOfABrokenAnswerIsKept(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -226,7 +226,7 @@ func TestACompressedAnswerIsRead(t *testing.T) {
 	}
 }
 
-// An answer in another shape: where the settings say, and where it is plain.
+// Answers of other shapes: as the settings say, or where the meaning is clear.
 func TestAnswersOfOtherShapesAreRead(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -47,7 +47,7 @@ func TestEveryDocumentedHintIsInTheCode(t *testing.T) {
 	}
 }
 
-// TestEveryProviderIsDocumented has a section for every provider.
+// TestEveryProviderIsDocumented: the page has a section for every provider.
 func TestEveryProviderIsDocumented(t *testing.T) {
 	t.Parallel()
 	page := readFile(t, "../../docs/providers.md")
@@ -71,8 +71,8 @@ func TestEveryProviderIsDocumented(t *testing.T) {
 	}
 }
 
-// TestEverySettingOfOAuth2IsDocumented has every setting of oauth2, each client authentication
-// and each grant.
+// TestEverySettingOfOAuth2IsDocumented: the page has every setting of oauth2, each client
+// authentication and each grant.
 func TestEverySettingOfOAuth2IsDocumented(t *testing.T) {
 	t.Parallel()
 	_, section, _ := strings.Cut(readFile(t, "../../docs/providers.md"), "\n## Any other OAuth 2 provider\n")

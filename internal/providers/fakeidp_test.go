@@ -69,8 +69,8 @@ func (s *issuers) refused(t *testing.T, p exchange.Provider, r exchange.Request,
 	leaks(t, e, s.Canaries()...)
 }
 
-// turn makes the stronger grant's exchange, then a refresh with what came back,
-// then one with a refresh token that was never issued.
+// turn makes the stronger grant's exchange, then a refresh with the returned token, then
+// one with a refresh token that was never issued.
 func (s *issuers) turn(t *testing.T, name string, p exchange.Provider,
 	c credential.Credential) exchange.Issued {
 	t.Helper()
@@ -239,7 +239,7 @@ func TestFlexNetReadersAlwaysHaveALivingToken(t *testing.T) {
 	s.refused(t, p, exchange.Request{Grant: only(t, p, c), Credential: c}, exchange.Misconfigured)
 }
 
-// A create whose answer is lost costs nothing but time.
+// A create whose answer is lost costs only time.
 func TestALostAnswerOfFlexNetCostsOnlyTime(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
@@ -311,8 +311,8 @@ func TestOAuth2RenewsAgainstAServer(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong on the way, the error shows nothing and says what it may
-// have cost.
+// Whatever fault occurs, the error shows no secret and says whether the request may have
+// taken effect.
 func TestAFaultOnTheWayTellsWhatItMayHaveCost(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

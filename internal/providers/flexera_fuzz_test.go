@@ -43,7 +43,7 @@ func (e *echo) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(rw, e.body)
 }
 
-// FuzzFlexeraIAM has the IAM API answer anything to each of its calls.
+// FuzzFlexeraIAM lets the IAM API answer anything to each of its calls.
 func FuzzFlexeraIAM(f *testing.F) {
 	const location = "/iam/v1/orgs/1105/service-accounts/2263"
 	for _, body := range []string{
@@ -78,7 +78,7 @@ func FuzzFlexeraIAM(f *testing.F) {
 
 const iamCanary = "canaryIAMAccess"
 
-// checkIAM makes each call and holds for every answer.
+// checkIAM makes each call and checks what is true for every answer.
 func checkIAM(t *testing.T, url string) {
 	t.Helper()
 	p := &flexera{base: base{client: &oauth.Client{Now: now, Timeout: 5 * time.Second}, now: now,

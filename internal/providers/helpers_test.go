@@ -52,8 +52,8 @@ func newWire(t *testing.T, replies ...reply) *wire {
 	return w
 }
 
-// serve writes a request down as its method and path, the headers that matter
-// and the body. What the server has no answer for it hangs up on.
+// serve records a request as its method and path, the headers that matter and the body.
+// Without a further answer it closes the connection.
 func (w *wire) serve(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

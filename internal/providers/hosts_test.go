@@ -37,7 +37,7 @@ func full(t *testing.T, hosts string) credential.Credential {
 	return c
 }
 
-// attacker is a server that must be sent nothing, not even a connection.
+// attacker is a server that must receive nothing, not even a connection.
 func attacker(t *testing.T) *url.URL {
 	t.Helper()
 	var reached atomic.Int32
@@ -61,8 +61,8 @@ func attacker(t *testing.T) *url.URL {
 	return u
 }
 
-// ways are all ways by which a credential, or what was obtained with it, leaves.
-// Each is called with a provider whose settings have the attacker's URL.
+// ways are all requests that carry a credential, or what was obtained with it. Each is
+// called with a provider whose settings have the attacker's URL.
 var ways = map[string]struct {
 	provider, settings string // URL is replaced with the attacker's
 	send               func(context.Context, exchange.Provider, credential.Credential) error
@@ -195,8 +195,8 @@ func misconfiguredUnsent(t *testing.T, err error, host string) {
 	leaks(t, err, "canary")
 }
 
-// No way leads to a host that the credential does not name, though loopback is
-// allowed to others.
+// No request goes to a host that the credential does not name, though loopback is allowed
+// for other credentials.
 func TestEveryRequestIsBoundToTheCredentialsHosts(t *testing.T) {
 	t.Parallel()
 	for name, way := range ways {
@@ -216,8 +216,8 @@ func TestEveryRequestIsBoundToTheCredentialsHosts(t *testing.T) {
 	}
 }
 
-// spellings are a host that is not the vendor's, and look-alikes of one that is.
-// Each is refused where the settings are read, or unsent.
+// spellings are a host that is not the vendor's, and look-alikes of one that is the
+// vendor's. Each is refused where the settings are read, or unsent.
 var spellings = []string{
 	"https://evil.example", "https://169.254.169.254", "https://[fd00:ec2::254]",
 	"https://10.0.0.5:8443/x", "https://localhost/token",
@@ -244,8 +244,8 @@ func TestEveryRequestRefusesAnAddressInEverySpelling(t *testing.T) {
 			t.Parallel()
 			for _, raw := range spellings {
 				settings := strings.ReplaceAll(way.settings, "URL", strings.ReplaceAll(raw, `\`, `\\`))
-				// No resolver answers here, so a host that is not rejected fails in another
-				// way.
+				// There is no resolver here, so a host that is not rejected fails in
+				// another way.
 				p, err := New(connectionFor(way.provider, settings),
 					Options{Now: now, Client: &oauth.Client{Now: now, Timeout: time.Second}})
 				if err != nil {
@@ -334,7 +334,7 @@ func TestNoRequestFollowsARedirect(t *testing.T) {
 	}
 }
 
-// A provider without its own row here would be tested by nothing above.
+// The tests above would not cover a provider without its own row here.
 func TestEveryProvidersRequestsAreChecked(t *testing.T) {
 	t.Parallel()
 	var have []string

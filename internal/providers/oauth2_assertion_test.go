@@ -158,8 +158,8 @@ func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 	}
 }
 
-// A certificate in the credential is named in the assertion's header, as Entra
-// and AD FS find the key by it.
+// The assertion's header names the credential's certificate, by which Entra and AD FS
+// find the key.
 func TestAnAssertionNamesItsCertificate(t *testing.T) {
 	t.Parallel()
 	key := generated(t, "rsa")
@@ -265,7 +265,7 @@ func TestMutualTLSPresentsTheCredentialsCertificate(t *testing.T) {
 	}
 }
 
-// A client that shows a certificate may have a token endpoint of its own.
+// An issuer may have a separate token endpoint for clients that present a certificate.
 func TestMutualTLSUsesTheIssuersOwnEndpointForIt(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://as.example.com"

@@ -304,8 +304,8 @@ func TestAChangedAPIKeyDoesNotMakeASeedANewOne(t *testing.T) {
 	}
 }
 
-// What an answer repeats of the credential is not published, whatever the
-// answer calls it.
+// A credential's secret that an answer repeats is not published, whatever the member's
+// name.
 func TestOAuth2PublishesNoMemberOfTheCredential(t *testing.T) {
 	t.Parallel()
 	o, ok := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","headers":{"X-A":{"credential":"gateway"}}}`, "").(*oauth2)

@@ -110,8 +110,8 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 	}
 }
 
-// TestAPresetLimitsConcurrentRequestsToItsHost: a preset's own bound reaches the run, for
-// every grant, and so does the run's default where the preset has none.
+// TestAPresetLimitsConcurrentRequestsToItsHost: a preset's own limit reaches the run, for
+// every grant; where it has none, the run's default applies.
 func TestAPresetLimitsConcurrentRequestsToItsHost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

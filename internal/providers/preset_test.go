@@ -62,9 +62,8 @@ func transcripts(t *testing.T) map[string][]transcript {
 	return out
 }
 
-// Every preset, by every grant, makes the request that its provider documents,
-// sends it to the documented place, which is an allowed one, and understands the
-// answer.
+// Every preset, by every grant, makes the request that its provider documents, sends it
+// to the documented endpoint, which is allowed, and understands the answer.
 func TestEveryPresetSendsItsProvidersDocumentedRequest(t *testing.T) {
 	t.Parallel()
 	all := transcripts(t)
@@ -255,7 +254,7 @@ func (s transcript) checkRequest(t *testing.T, got *http.Request, body []byte, k
 	}
 }
 
-// A preset's own words for a refusal count, with their hints.
+// A preset recognizes its own words for a refusal, with their hints.
 func TestEveryPresetRecognizesItsRefusals(t *testing.T) {
 	t.Parallel()
 	for name, list := range transcripts(t) {
@@ -297,7 +296,7 @@ func TestEveryPresetRecognizesItsRefusals(t *testing.T) {
 	}
 }
 
-// No preset takes a setting that it does not know.
+// No preset accepts an unknown setting.
 func TestEveryPresetRefusesAnUnknownSetting(t *testing.T) {
 	t.Parallel()
 	for name, list := range transcripts(t) {

@@ -36,7 +36,7 @@ func TestSharetribeSendsTheDocumentedRequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// No scope in the answer, as the SDKs allow for.
+			// The answer has no scope, which the SDKs accept.
 			w := newWire(t, reply{status: 200,
 				body: `{"access_token":"at-1","refresh_token":"v2--rt","token_type":"bearer","expires_in":3600}`})
 			p := open(t, "sharetribe", `{"access":"`+tt.access+`","auth_url":"SERVER/v1/auth/token"}`, w.URL)

@@ -167,10 +167,10 @@ func TestTheListOfTypesIsComplete(t *testing.T) {
 	}
 }
 
-// suspicious is what the name of a field may have that holds a secret.
+// suspicious matches the name of a field that may hold a secret.
 var suspicious = regexp.MustCompile(`(?i)secret|token|password|assertion|private|key$|credential|value$|copy$|authorization|body$`)
 
-// carriers are types that hold anything, and print it.
+// carriers are types that can hold and print any value.
 var carriers = []reflect.Type{
 	of[[]byte](), of[json.RawMessage](), of[url.Values](), of[http.Header](), of[http.Request](), of[http.Response](),
 	of[tls.Certificate](), of[crypto.PrivateKey](), of[crypto.Signer](), of[map[string]string](), of[map[string]any](), of[url.Userinfo](),
@@ -222,8 +222,8 @@ func audit(t *testing.T, typ reflect.Type, at string, seen map[reflect.Type]bool
 	}
 }
 
-// Every exported type, filled with secrets wherever it can hold one, shows none
-// of them in any way of printing.
+// No exported type, filled with secrets wherever it can hold one, shows any of them in
+// any way of printing.
 func TestEveryTypeIsRedacted(t *testing.T) {
 	t.Parallel()
 	carrying := 0
@@ -255,8 +255,8 @@ func forms() []string {
 	return []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), strings.Join(decimal, " "), strings.Join(hex, ", ")}
 }
 
-// fill puts a canary into everything of package redact's that v holds, exported
-// or not, and returns how many it put.
+// fill puts a canary into every value of package redact in v, exported or not, and
+// returns their number.
 func fill(v reflect.Value, depth int) int {
 	if depth > 8 {
 		return 0
@@ -307,7 +307,7 @@ func fill(v reflect.Value, depth int) int {
 	return n
 }
 
-// plainly puts a canary into every text and every bytes of what a Box holds.
+// plainly puts a canary into every text and every byte slice in a Box.
 func plainly(v reflect.Value, depth int) {
 	if depth > 4 || !v.CanSet() {
 		return

@@ -13,15 +13,15 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// issue runs the other function over the same world, and returns what it says of the
+// issue runs the other function over the same world, and returns its entry for the
 // connection c.
 func (w *world) issue(e issue.Event) issue.Entry {
 	w.Helper()
 	return fakeworld.Entry(w.World.Run(e), "c")
 }
 
-// TestIssueUsesThePromotedSession: what rotation has promoted is what issue
-// refreshes next.
+// TestIssueUsesThePromotedSession: issue refreshes the session that rotation has
+// promoted.
 func TestIssueUsesThePromotedSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -42,9 +42,9 @@ func TestIssueUsesThePromotedSession(t *testing.T) {
 	check(t, "grants", []string{"refresh_token"}, grants)
 }
 
-// TestIssueWaitsForARotationUntilAnEmergency: issue does not
-// touch a secret while it is rotated, unless the token is about to die. Then issue abandons
-// the rotation, and the rotation's next step is refused.
+// TestIssueWaitsForARotationUntilAnEmergency: issue does not touch a secret while it is
+// rotated, unless the token is in an emergency. Then issue abandons the rotation, and the
+// rotation's next step is refused.
 func TestIssueWaitsForARotationUntilAnEmergency(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"session", "token"} {

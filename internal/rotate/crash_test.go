@@ -59,8 +59,8 @@ func (w *world) rotated(secret string) {
 	w.Clock.Advance(16 * time.Minute)
 }
 
-// dieAfter lets the function make n calls more; the answer to the last is lost,
-// and nothing that it sends after that arrives. It returns the number of calls.
+// dieAfter lets the function make n more calls; the answer to the last is lost, and no
+// later request arrives. It returns the number of calls.
 func (w *world) dieAfter(n int64) *atomic.Int64 {
 	calls := &atomic.Int64{}
 	ours := func(c fakeaws.Call) bool { return c.Operation != "RotateSecret" }
@@ -118,8 +118,8 @@ func TestARotationThatCrashesAtAnyCallIsCompleted(t *testing.T) {
 	}
 }
 
-// retryUntilDone has Secrets Manager try again, the longest run of a Lambda
-// apart, since a claim on a session is respected for that long.
+// retryUntilDone has Secrets Manager try again after the longest run of a Lambda, since a
+// claim on a session is respected for that long.
 func (w *world) retryUntilDone(secret string) {
 	w.Helper()
 	for range 5 {

@@ -43,7 +43,7 @@ func TestANewClientThatIsRefusedForAWhileIsPromoted(t *testing.T) {
 
 const settle = 15 * time.Minute
 
-// TestAVersionThatIsNotVisibleAtOnceIsReadAgain: a version is not seen at once.
+// TestAVersionThatIsNotVisibleAtOnceIsReadAgain: AWS does not show a version at once.
 func TestAVersionThatIsNotVisibleAtOnceIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

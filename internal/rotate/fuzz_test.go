@@ -17,10 +17,10 @@ import (
 // would be a panic.
 var kinds = []string{"InvalidEvent", "Refused", "Misconfigured", "CredentialDead", "Throttled", "Transient", "RotationStuck"}
 
-// FuzzHandle sends one event, whoever made it, to a rotation that waits for
-// createSecret, or for what comes after it. Only an event that names the secret
-// and the version of the rotation may do anything, and only finishSecret may
-// move AWSCURRENT, to a version whose value createSecret stored.
+// FuzzHandle sends one event, of any origin, to a rotation that waits for createSecret,
+// or for what comes after it. Only an event that names the secret and the version of the
+// rotation may do anything, and only finishSecret may move AWSCURRENT, to a version whose
+// value createSecret stored.
 func FuzzHandle(f *testing.F) {
 	const secret = "evertoken/flexera-service/credential"
 	files, err := filepath.Glob("../../events/rotate-*.json")

@@ -13,7 +13,8 @@ import (
 )
 
 // TestAnAbandonedRotationPublishesItsTokenOnlyIfThePublishedOneIsDead: the rotation is
-// abandoned while createSecret makes a token, and the published token may end at that moment.
+// abandoned while createSecret makes a token, and the published token may end at that
+// moment.
 func TestAnAbandonedRotationPublishesItsTokenOnlyIfThePublishedOneIsDead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -35,8 +35,8 @@ func (w *world) lastError() string {
 	return errs[len(errs)-1].Error()
 }
 
-// TestAStoredValueWithoutAWSPENDINGIsNotTheRotations: AWSPENDING is gone after the put, and AWS
-// denies putting it back.
+// TestAStoredValueWithoutAWSPENDINGIsNotTheRotations: the put has removed AWSPENDING, and
+// AWS denies putting it back.
 func TestAStoredValueWithoutAWSPENDINGIsNotTheRotations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -187,8 +187,8 @@ func TestAPromotedVersionNeedsNoConnection(t *testing.T) {
 	}
 }
 
-// TestAnUnreadableConnectionIsReportedOnlyIfItMayNameTheSecret: a
-// person then looks only at what matters.
+// TestAnUnreadableConnectionIsReportedOnlyIfItMayNameTheSecret: so an operator gets no
+// irrelevant report.
 func TestAnUnreadableConnectionIsReportedOnlyIfItMayNameTheSecret(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

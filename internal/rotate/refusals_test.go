@@ -117,8 +117,8 @@ func TestWhatCannotBeRotatedIsRefused(t *testing.T) {
 	check(t, "exchanges", 0, w.Exchanges())
 }
 
-// TestASessionWithoutARefreshTokenIsRefused rotates what the client credentials grant gives no refresh
-// token for.
+// TestASessionWithoutARefreshTokenIsRefused rotates the session of a client credentials
+// grant, which returns no refresh token.
 func TestASessionWithoutARefreshTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -162,7 +162,7 @@ func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	}
 }
 
-// TestADeletedSecretIsRefused is refused.
+// TestADeletedSecretIsRefused as Secrets Manager refuses it.
 func TestADeletedSecretIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

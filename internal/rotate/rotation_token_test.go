@@ -15,7 +15,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// put is what matters of a PutSecretValue on the wire.
+// put has the tested members of a PutSecretValue on the wire.
 type put struct {
 	RotationToken *string
 	VersionStages []string

@@ -61,7 +61,7 @@ func rotating(t *testing.T, around *fakeworld.World) *world {
 	return w
 }
 
-// sleep takes no time, and fails in a function that is dead.
+// sleep takes no time, and fails in a function that has died.
 func (w *world) sleep(ctx context.Context, d time.Duration) error {
 	if w.dead.Load() {
 		return context.Canceled
@@ -69,7 +69,7 @@ func (w *world) sleep(ctx context.Context, d time.Duration) error {
 	return w.Clock.Sleep(ctx, d)
 }
 
-// noCanaries looks for secrets in what was logged and answered.
+// noCanaries searches logs and answers for secrets.
 func (w *world) noCanaries() {
 	said := w.Log.String()
 	for _, err := range w.errors() {
@@ -155,8 +155,8 @@ func errorType(err error) string {
 	return reflect.TypeOf(err).Name()
 }
 
-// labels tells the labelled versions by the names of their ids; a version without
-// a value has a "?".
+// labels lists the labelled versions by the names of their ids; a version without a value
+// has a "?".
 func (w *world) labels(secret string) string {
 	var out []string
 	for _, v := range w.AWS.Secret(secret).Versions {
@@ -222,7 +222,7 @@ func (w *world) flexeraSettings(account int) map[string]any {
 	return map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu"), "org_id": org, "service_account_id": account}
 }
 
-// own says that the secret's clients of now are that secret's alone, as an
+// own records that the secret's current clients belong to that secret alone, as an
 // operator does.
 func (w *world) own(secret string, clients ...string) {
 	w.Helper()

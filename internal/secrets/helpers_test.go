@@ -85,8 +85,8 @@ func (w *world) put(t *testing.T, name, value string, labels ...string) string {
 	return id
 }
 
-// wantKind holds an error to its sentinel and to a text free of what AWS's own
-// messages hold.
+// wantKind checks an error's sentinel, and that its text has nothing of AWS's own
+// messages.
 func wantKind(t *testing.T, err, kind error) {
 	t.Helper()
 	if kind == nil {

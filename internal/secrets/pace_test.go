@@ -20,8 +20,8 @@ func newPace(perSecond int) *secrets.Pace {
 	return secrets.NewPace(perSecond, 0.5, time.Now, secrets.Sleep)
 }
 
-// took is how long n calls wait that are made at once; it runs in a bubble of
-// synctest, whose time passes only while all wait.
+// took is how long n simultaneous calls wait; it runs in a bubble of synctest, whose time
+// passes only while all wait.
 func took(t *testing.T, p *secrets.Pace, n int) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -104,8 +104,8 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// pacedWorld is the fake with stores that keep to paces which cost no time: the
-// clock of the paces moves by being slept on.
+// pacedWorld is the fake with stores whose paces take no real time: sleeping moves their
+// clock.
 func pacedWorld(t *testing.T) (*world, *secrets.Paces, *stepClock) {
 	t.Helper()
 	w := newWorld(t)

@@ -16,8 +16,8 @@ import (
 // wrongPassword begins every password that never worked.
 const wrongPassword = fakeidp.Canary + "-wrong"
 
-// read is what an application gets when it reads a connection's token. The times are zero where
-// the document does not tell them.
+// read is what an application gets when it reads a connection's token. The times are zero
+// where the document does not have them.
 type read struct {
 	access              string
 	expires, renewAfter time.Time
@@ -40,7 +40,7 @@ func published(w *fakeworld.World, name string) (token read, ok bool) {
 
 func tokenParameter(name string) string { return "/evertoken/tokens/" + name }
 
-// leaked names what a text must not hold, or is empty. A secret of the fakes is
+// leaked names what a text has and must not have, or is empty. A secret of the fakes is
 // known by the marker in all of them.
 func leaked(text string) string {
 	for _, bad := range []struct{ mark, what string }{

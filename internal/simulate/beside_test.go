@@ -61,8 +61,8 @@ func runBeside(w *fakeworld.World, e issue.Event) {
 	fmt.Fprintf(w.Log, "%+v %v\n", report, err)
 }
 
-// arranged is a world in which the scenario has come about. Where o is a rotation, an
-// operator has enabled it before.
+// arranged is a world in which the scenario is set up. Where o is a rotation, an operator
+// has enabled it before.
 func arranged(t *testing.T, s scenario, o other) *fakeworld.World {
 	w := fakeworld.New(t)
 	strict(w)
@@ -170,9 +170,9 @@ func TestTwoConcurrentRunsLoseNothing(t *testing.T) {
 	}
 }
 
-// TestARunInTheMiddleOfAnotherLosesNothing holds a run before each of its calls to AWS, and
-// after each exchange, for as long as a whole other run takes: two runs from one
-// state, in every order with one turn each way. It holds a rotation too, for a run.
+// TestARunInTheMiddleOfAnotherLosesNothing stops a run before each of its calls to AWS,
+// and after each exchange, until another run has ended: two runs from one state, in every
+// order with one switch each way. It stops a rotation for a run, too.
 func TestARunInTheMiddleOfAnotherLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, s := range pairs() {

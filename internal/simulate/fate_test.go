@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// fate begins and ends what goes wrong, and what operators do.
+// fate begins and ends disturbances, and acts as operators do.
 func (q *quarter) fate() {
 	now := q.w.Clock.Now()
 	if q.chance(perDay / 7) {
@@ -47,7 +47,7 @@ func (q *quarter) later(d time.Duration, do func()) {
 	q.fixes = append(q.fixes, fix{q.w.Clock.Now().Add(d), do})
 }
 
-// operate is an operator's doing, wise or not.
+// operate acts as an operator, wisely or not.
 func (q *quarter) operate(r *application) {
 	q.operator++
 	secret := "evertoken/" + r.name + "/"
@@ -116,8 +116,8 @@ func (q *quarter) moveBack(r *application) {
 	}
 }
 
-// reseed is what a person does for the connection that has nothing stronger than
-// its refresh token, once an answer was lost: a new seed.
+// reseed stores a new seed, as a person must for a connection with nothing stronger than
+// its refresh token after a lost answer.
 func (q *quarter) reseed(r *application) {
 	if r.name != "oauth2-refresh" || r.unwell {
 		return

@@ -34,8 +34,8 @@ type fault struct {
 	// loses is set where an answer of the provider may be lost permanently: the process
 	// dies, or the provider acts and does not answer.
 	loses bool
-	// unread is set where an answer comes that cannot be read, although nothing
-	// was carried out: it counts as lost.
+	// unread is set where an answer cannot be read although the provider did not act: it
+	// counts as lost.
 	unread bool
 	// operations are the only ones that can give the error; nil for any.
 	operations []string
@@ -152,8 +152,8 @@ func idpFaults() []fault {
 	return out
 }
 
-// broken makes one run with faults. A killed run can reach nothing any more;
-// publishing reports that it was killed when it published a token.
+// broken makes one run with faults. A killed run reaches no server any more; publishing
+// reports that it was killed when it published a token.
 func broken(w *fakeworld.World, faults []fault) (report issue.Report, publishing bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.RunTimeout)
 	defer cancel()
@@ -211,7 +211,7 @@ func try(t fakeworld.TB, s scenario, runs ...[]fault) (problems []string, output
 		}
 		_, publishing := broken(w, faults)
 		for _, f := range faults {
-			// Who dies publishing has stored the session before.
+			// A run that dies while it publishes has stored the session before.
 			if f.loses && (!publishing || len(faults) > 1) {
 				x.loses++
 			}
@@ -225,7 +225,7 @@ func try(t fakeworld.TB, s scenario, runs ...[]fault) (problems []string, output
 	return x.problems, w.Log.String()
 }
 
-// soak reports whether the long version of the search is asked for.
+// soak reports whether the long version of the search was requested.
 func soak() bool { return os.Getenv("EVERTOKEN_SOAK") != "" }
 
 // telling has one fault of each kind; the long version has the others too.
@@ -234,7 +234,7 @@ var telling = []string{
 	"answer 503", "drop after", "truncate", "html", "stale in a row", "slow answer",
 }
 
-// mostTelling are those for the variants of what telling is tried with.
+// mostTelling are the faults for variants of a scenario that is tested with telling.
 var mostTelling = []string{"drop after long", "dead after", "drop after", "aws gone for the rest of the run"}
 
 func (s scenario) telling() []string {
@@ -245,7 +245,7 @@ func (s scenario) telling() []string {
 }
 
 // TestEveryFaultOfEveryCallIsRepaired breaks every call of every scenario, one at a time:
-// in every way with EVERTOKEN_SOAK set, otherwise in those of telling.
+// in every way with EVERTOKEN_SOAK set, otherwise in the ways of telling.
 func TestEveryFaultOfEveryCallIsRepaired(t *testing.T) {
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {

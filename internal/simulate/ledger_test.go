@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// ledger is what was sent for a connection over all the time, and what allows it.
+// ledger records what was sent for a connection over the whole time, and what allowed it.
 type ledger struct {
 	stored      int // times that an operator stored a credential
 	wrongStored int // times that it was a mistyped one
@@ -33,8 +33,8 @@ func (q *quarter) owner(x fakeidp.Request) *application {
 	return nil
 }
 
-// account enters what the last run sent, checks that none of it was too much
-// and that what it received is stored, and returns whose requests there were.
+// account records what the last run sent, checks that it was allowed to and that what it
+// received is stored, and returns the connections with requests.
 func (q *quarter) account(lost bool) map[*application]bool {
 	touched, received := map[*application]bool{}, map[*application]bool{}
 	for _, r := range q.applications {
@@ -64,8 +64,8 @@ func (q *quarter) account(lost bool) map[*application]bool {
 	return touched
 }
 
-// givesRefresh reports whether a connection's grant is answered with a refresh
-// token that is to be kept.
+// givesRefresh reports whether a connection's grant is answered with a refresh token that
+// Evertoken must store.
 func givesRefresh(name, grant string) bool {
 	switch grant {
 	case "refresh_token", "password":
@@ -95,7 +95,8 @@ func (q *quarter) enter(r *application, x fakeidp.Request) {
 		return
 	}
 	count(q.refresh, x)
-	// While nothing stronger works, a lost answer is asked for once more, then once a day.
+	// While nothing stronger works, Evertoken replays after a lost answer once, then once
+	// a day.
 	alone := r.name == "oauth2-refresh" || r.unwell
 	replays := 0
 	if replayed(r.name) || alone {
@@ -147,7 +148,7 @@ func (q *quarter) leaks() {
 	}
 }
 
-// daily checks what holds over a day.
+// daily checks the limits for a day.
 func (q *quarter) daily() {
 	for _, r := range q.applications {
 		for _, document := range []string{"credential", "session", "token"} {

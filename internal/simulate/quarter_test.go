@@ -19,17 +19,17 @@ import (
 	"evertoken/internal/renew"
 )
 
-// application watches the token of one connection, at every instant that
-// matters, and keeps what is needed to judge a dead token.
+// application watches the token of one connection at every instant that matters, and
+// records what it takes to judge a dead token.
 type application struct {
 	name, provider string
 	expires        time.Time // of the token last seen
 	renewAfter     time.Time
 	minRemaining   time.Duration
-	// good counts the runs within the lead of that token in which AWS and the
-	// provider were up, nothing crashed and a grant worked. disturbed is set
-	// where a broken run or an operator left something of this connection to be
-	// settled, until a clean run renews or finds nothing left over.
+	// good counts the runs within the lead of that token in which AWS and the provider
+	// were up, nothing crashed and a grant worked. disturbed is set where a broken run or
+	// an operator left a half-done state of this connection, until a clean run renews it
+	// or finds none.
 	good      int
 	disturbed bool
 	ledger
@@ -222,7 +222,7 @@ func (q *quarter) alarm(report issue.Report) {
 	}
 }
 
-// look lets each application read its token now.
+// look makes each application read its token now.
 func (q *quarter) look() {
 	now := q.w.Clock.Now()
 	for _, r := range q.applications {

@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSeveralFaultsTogetherAreRepaired breaks two or three calls of up to three successive runs,
-// chosen at random. A failure prints the seed; repeat it with -rapid.seed, and
-// look further with -rapid.checks.
+// TestSeveralFaultsTogetherAreRepaired breaks two or three calls of up to three
+// successive runs, chosen at random. A failure prints the seed; repeat it with
+// -rapid.seed, and search longer with -rapid.checks.
 func TestSeveralFaultsTogetherAreRepaired(t *testing.T) {
 	t.Parallel()
 	all := scenarios()

@@ -33,8 +33,8 @@ type Fault struct {
 	// Operation ("PutSecretValue") and Resource (a name, as in Call.Resource) say
 	// which requests it matches; empty matches any.
 	Operation, Resource string
-	// Skip lets so many matching requests pass first; Times is on how many it then
-	// acts, 0 for all.
+	// Skip lets so many matching requests pass first; Times is how many the fault then
+	// acts on, 0 for all.
 	Skip, Times int
 	// Kind says what it does; the zero value is Refuse.
 	Kind FaultKind
@@ -110,8 +110,7 @@ func (fs *faults) list() []*Fault {
 	return slices.Clone(fs.all)
 }
 
-// perSecret tells the faults that refuse one secret of a batch from those that
-// concern the call.
+// perSecret reports whether a fault refuses one secret of a batch and not the whole call.
 func perSecret(f *Fault, call Call) bool {
 	return call.Operation == "BatchGetSecretValue" && f.Kind == Refuse && f.Resource != ""
 }

@@ -16,8 +16,8 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestEachKindOfFaultAnswersAndAppliesAsItSays puts v2 over v1 under one fault and looks what was answered and
-// what was applied.
+// TestEachKindOfFaultAnswersAndAppliesAsItSays puts v2 over v1 under one fault and checks
+// what the server answered and applied.
 func TestEachKindOfFaultAnswersAndAppliesAsItSays(t *testing.T) {
 	t.Parallel()
 	const without, with = "v1:AWSCURRENT", "v1:AWSPREVIOUS v2:AWSCURRENT"
@@ -130,7 +130,8 @@ func TestAStaleReadReturnsAnOlderState(t *testing.T) {
 	check(t, "a parameter just written", 0, len(out.Parameters))
 }
 
-// TestOnlyTheLatestStatesAreKeptForStaleReads writes more often than states are kept.
+// TestOnlyTheLatestStatesAreKeptForStaleReads writes more often than the server keeps
+// states.
 func TestOnlyTheLatestStatesAreKeptForStaleReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})

@@ -3,11 +3,11 @@ package fakeaws
 // kmsRefusal says what the key of a secret or parameter refuses.
 type kmsRefusal struct{ decrypt, encrypt bool }
 
-// SetKMS makes the KMS key of a secret or parameter, or of all with an empty
-// name, refuse to decrypt (reads) or to encrypt (writes). Secrets Manager then
-// answers DecryptionFailure or EncryptionFailure, Parameter Store
-// AccessDeniedException for a SecureString. A put that repeats what a version
-// already holds still succeeds. Both false lifts what was set under that name.
+// SetKMS makes the KMS key of a secret or parameter, or of all with an empty name, refuse
+// to decrypt (reads) or to encrypt (writes). Secrets Manager then answers
+// DecryptionFailure or EncryptionFailure, Parameter Store AccessDeniedException for a
+// SecureString. A put that repeats what a version already holds still succeeds. Both
+// false removes the setting of that name.
 func (s *Server) SetKMS(name string, denyDecrypt, denyEncrypt bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

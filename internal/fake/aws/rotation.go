@@ -222,8 +222,8 @@ func (s *Server) invoke(x *secret, id, step, token string) error {
 	return nil
 }
 
-// complete is what Secrets Manager does once finishSecret has succeeded: it takes
-// AWSPENDING off the promoted version [recorded test_rotate_secret_with_lambda_success].
+// complete is what Secrets Manager does once finishSecret has succeeded: it removes
+// AWSPENDING from the promoted version [recorded test_rotate_secret_with_lambda_success].
 func (s *Server) complete(name, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,8 +244,8 @@ func (s *Server) complete(name, id string) error {
 	return nil
 }
 
-// testRotation runs testSecret alone and takes its version away again. That the
-// step failed shows only in CloudTrail, which the fake does not have.
+// testRotation runs testSecret alone and removes its version again. That the step failed
+// shows only in CloudTrail, which the fake does not have.
 func (s *Server) testRotation(name, id string) {
 	s.mu.Lock()
 	x := s.live.secret(name)

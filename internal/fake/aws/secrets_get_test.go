@@ -67,8 +67,8 @@ func TestABinaryValueIsReturnedAsStored(t *testing.T) {
 	check(t, "binary", want, out.SecretBinary)
 }
 
-// TestAPartialARNFindsItsSecret transcribes test_create_and_update_secret: a partial ARN works
-// unless the name looks as if it had the six characters already.
+// TestAPartialARNFindsItsSecret repeats the recorded test_create_and_update_secret: a
+// partial ARN works unless the name looks as if it had the six characters already.
 func TestAPartialARNFindsItsSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})

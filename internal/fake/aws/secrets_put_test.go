@@ -14,8 +14,8 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 )
 
-// TestEveryWriteIsAnsweredAsByAWS is one fact per line: a write to a secret "s" whose version v1 holds
-// "one", and the answer.
+// TestEveryWriteIsAnsweredAsByAWS has one fact per line: a write to a secret "s" whose
+// version v1 holds "one", and the answer.
 func TestEveryWriteIsAnsweredAsByAWS(t *testing.T) {
 	t.Parallel()
 	put := func(in secretsmanager.PutSecretValueInput) func(context.Context, *world) error {

@@ -39,8 +39,8 @@ type Options struct {
 	// random ones when nil. On AWS they are random always: it is for a local run whose
 	// ARNs are in files.
 	Suffix func(name string) string
-	// FullPages makes every page of GetParametersByPath but the last one full, as
-	// AWS does as a rule; by default pages are short or empty as AWS allows. It is
+	// FullPages makes every page of GetParametersByPath but the last one full, as AWS
+	// usually does; by default pages are short or empty, as AWS may return them. It is
 	// for measurements.
 	FullPages bool
 	// Other answers the requests that are not of these two services, so that one
@@ -140,8 +140,8 @@ func New(o Options) (*Server, error) {
 // URL is the server's endpoint, for AWS_ENDPOINT_URL.
 func (s *Server) URL() string { return s.url }
 
-// FreeNames lets the names of deleted parameters be used again at once, as if
-// the half minute had passed that Parameter Store asks for.
+// FreeNames lets the names of deleted parameters be used again at once, as if the half
+// minute had passed that Parameter Store requires.
 func (s *Server) FreeNames() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +217,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// act applies a request, or what the faults set for it make of it.
+// act applies a request, or does what a fault prescribes for it.
 func (s *Server) act(call Call, resources []string, read bool, req request) (any, error) {
 	if batch, ok := req.(*batchGetSecretValue); ok {
 		batch.refused = s.faults.refusedOf(call, resources)

@@ -23,7 +23,7 @@ type shown struct {
 	Version          int64
 }
 
-// split takes the selector off a name or an ARN: "name:3" is version 3.
+// split separates the selector from a name or an ARN: "name:3" is version 3.
 func split(id string) (name, selector string) {
 	name = strings.TrimSpace(id)
 	if strings.HasPrefix(name, "arn:") {
@@ -229,12 +229,11 @@ func (in *getParametersByPath) below(st *state, prefix string) []string {
 	return names
 }
 
-// fullPage is the number of a page that holds as many as were asked for.
+// fullPage is the number of a page that holds as many as requested.
 const fullPage = 2
 
-// pageSize is how many parameters a page holds: as AWS may, fewer than were asked
-// for on the first page of three, and none on the second [botocore ssm
-// GetParametersByPath].
+// pageSize is how many parameters a page holds: as AWS may, fewer than requested on the
+// first page of three, and none on the second [botocore ssm GetParametersByPath].
 func (in *getParametersByPath) pageSize(page int) int {
 	limit := 10
 	if in.MaxResults != nil {

@@ -25,10 +25,9 @@ func (v *version) attach(label string) {
 	}
 }
 
-// move gives label to the version to, or to none if to is nil, with what follows
-// from it: AWSPREVIOUS goes where AWSCURRENT came from, and AWSPENDING leaves
-// that version, while labels of one's own stay [recorded
-// test_update_secret_version_stages_current_pending and
+// move gives label to the version to, or to none if to is nil, with what follows from it:
+// AWSPREVIOUS goes where AWSCURRENT came from, and AWSPENDING leaves that version, while
+// other labels stay [recorded test_update_secret_version_stages_current_pending and
 // ..._current_pending_cycle_custom_stages_1, _2].
 func (x *secret) move(label string, to *version) {
 	from := x.holder(label)
@@ -116,10 +115,10 @@ func (in *updateSecretVersionStage) apply(s *Server, st *state) (any, error) {
 	return named{ARN: next.arn, Name: next.name}, nil
 }
 
-// compare is the condition of the compare-and-swap: the version to remove the
-// label from must be the one that has it [botocore secretsmanager
-// UpdateSecretVersionStage.RemoveFromVersionId]. Attaching a label to its holder
-// is let through, see the package comment.
+// compare is the condition of the compare-and-swap: the version to remove the label from
+// must be the one that has it [botocore secretsmanager
+// UpdateSecretVersionStage.RemoveFromVersionId]. Attaching a label to the version that
+// has it succeeds, see the package comment.
 func (in *updateSecretVersionStage) compare(x *secret, to *version) error {
 	holder := x.holder(in.VersionStage)
 	if in.RemoveFromVersionId == nil {

@@ -101,7 +101,7 @@ func (x *secret) hasValue() bool {
 	return slices.ContainsFunc(x.versions, func(v *version) bool { return v.value != nil })
 }
 
-// secret finds a secret by name; one whose recovery window has ended is gone.
+// secret finds a secret by name; one whose recovery window has ended no longer exists.
 func (st *state) secret(name string) *secret {
 	x := st.secrets[name]
 	if x == nil || !x.deleteAt.IsZero() && !st.now().Before(x.deleteAt) {

@@ -168,7 +168,7 @@ func decode(body []byte, in any) error {
 }
 
 // checkMembers refuses members that t does not have under exactly that name;
-// encoding/json would take them in any case of letters.
+// encoding/json would accept them in any case of letters.
 func checkMembers(raw any, t reflect.Type) error {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

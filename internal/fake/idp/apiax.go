@@ -151,7 +151,7 @@ func (a *Apiax) SetPassword(username, password string) string {
 	return password
 }
 
-// user is the user of a name; Keycloak does not tell capitals apart.
+// user is the user of a name; Keycloak ignores case.
 func (a *Apiax) user(name string) *apiaxUser { return a.users[strings.ToLower(name)] }
 
 // DeleteUser deletes a user and the user's sessions.
@@ -169,8 +169,7 @@ func (a *Apiax) PushNotBefore() {
 	a.notBefore = a.s.now().Add(time.Second) // JWT times are whole seconds
 }
 
-// ReplaceKeys gives the realm new keys: no token issued so far is known any
-// more.
+// ReplaceKeys gives the realm new keys: it no longer knows any token issued so far.
 func (a *Apiax) ReplaceKeys() {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -232,8 +231,8 @@ func (a *Apiax) EndSessions(username string) {
 	}
 }
 
-// offlineIdle ends an offline session without a refresh (the realm's Offline
-// Session Idle, 30 days unless changed); it has no other end of its own.
+// offlineIdle ends an offline session without a refresh (the realm's Offline Session
+// Idle, 30 days unless changed); it has no other end.
 const offlineIdle = 30 * 24 * time.Hour
 
 // sessionEnd is when a session ends: by its maximum, which refreshing does not

@@ -45,7 +45,7 @@ func (a *Apiax) sessionsOf(user string) int {
 	return n
 }
 
-// tooManySessions is a page for those who do not ask for JSON.
+// tooManySessions is a page, unless the client asks for JSON.
 func tooManySessions(c *call) reply {
 	const text = "There are too many sessions"
 	if !strings.Contains(c.r.Header.Get("Accept"), "application/json") {
@@ -81,8 +81,8 @@ func (a *Apiax) authenticate(c *call) *reply {
 	return nil
 }
 
-// fail counts a wrong password (DefaultBruteForceProtector): the wait grows
-// with each multiple of the failure factor, and two that come fast cost one too.
+// fail counts a wrong password (DefaultBruteForceProtector): the wait grows with each
+// multiple of the failure factor, and two fast failures cause one too.
 func (a *Apiax) fail(u *apiaxUser, now time.Time) {
 	fast := !u.lastFailure.IsZero() && now.Sub(u.lastFailure) < a.opts.QuickLogin
 	u.failures++

@@ -31,7 +31,7 @@ func (a *Apiax) refreshGrant(c *call) reply {
 		return a.refuse(http.StatusBadRequest, "invalid_scope", "Client no longer has requested consent from user")
 	}
 	if problem := a.reuseProblem(r); problem != "" {
-		// The client session goes, and the token that replaced this one with it.
+		// The client session ends, and with it the token that replaced this one.
 		r.session.detached = true
 		return a.refuse(http.StatusBadRequest, "invalid_grant", problem, value)
 	}
@@ -138,8 +138,8 @@ func (a *Apiax) newRefresh(ses *apiaxSession, now, end time.Time) string {
 	return v
 }
 
-// revoke ends the session of the token, and no other session of the user's. A
-// token that is no good gets status 200 all the same, with an error for a body.
+// revoke ends the session of the token, and no other session of the user's. An invalid
+// token gets status 200 too, with an error as the body.
 func (a *Apiax) revoke(c *call) reply {
 	r := a.refresh[c.param("token")]
 	if a.refreshProblem(r, ApiaxClientID) != "" {
@@ -149,7 +149,7 @@ func (a *Apiax) revoke(c *call) reply {
 	return reply{status: http.StatusOK}
 }
 
-// logout ends the session of a refresh token; one that has ended is no error.
+// logout ends the session of a refresh token; one that has ended causes no error.
 func (a *Apiax) logout(c *call) reply {
 	r := a.refresh[c.param("refresh_token")]
 	if problem := a.refreshProblem(r, ApiaxClientID); problem != "" && problem != apiaxNoSession {

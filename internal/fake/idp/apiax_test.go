@@ -286,7 +286,7 @@ func TestApiaxMetadataNamesItsEndpoints(t *testing.T) {
 	wantStatus(t, "no /auth", do(t, http.MethodGet, s.URL()+"/apiax/realms/apiax/.well-known/openid-configuration", ""), 404)
 }
 
-// An offline session has no end but idling, and its refresh token tells none.
+// An offline session ends only by idling, and its refresh token names no end.
 func TestAnApiaxOfflineSessionEndsOnlyWhenIdle(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})

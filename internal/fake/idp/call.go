@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxRequest bounds a request body. No token request comes near it.
+// maxRequest bounds a request body. Token requests are far smaller.
 const maxRequest = 1 << 20
 
 // call is one request as a provider's logic sees it.

@@ -2,7 +2,7 @@ package fakeidp
 
 import "time"
 
-// refreshToken is one refresh token of a family: all that stem from one grant.
+// refreshToken is one refresh token of a family: all tokens that come from one grant.
 type refreshToken struct {
 	family  *tokenFamily
 	expires time.Time
@@ -42,8 +42,8 @@ func (ts refreshTokens) usable(value string, now time.Time) *refreshToken {
 	return t
 }
 
-// replayed reports a token that was spent before and ends its family, as RFC
-// 9700 section 4.14.2 describes: the server cannot tell thief from owner.
+// replayed reports a token that was spent before and ends its family, as RFC 9700 section
+// 4.14.2 describes: the server cannot know whether the thief or the owner sent it.
 func (ts refreshTokens) replayed(value string) bool {
 	t := ts[value]
 	if t == nil || !t.used {

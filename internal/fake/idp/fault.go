@@ -16,9 +16,8 @@ const (
 	DropBefore
 	// DropAfter processes the request and closes the connection with no answer.
 	DropAfter
-	// AnswerAfter processes the request and gives Status, Header and Body
-	// instead of the answer, as a gateway that lost patience does. Status
-	// defaults to 504.
+	// AnswerAfter processes the request and gives Status, Header and Body instead of the
+	// answer, as a gateway does after its time-out. Status defaults to 504.
 	AnswerAfter
 	// Redirect answers Status (302) with a Location on this server, where the
 	// request is recorded if the client follows; nothing is processed.
@@ -28,8 +27,8 @@ const (
 	// Huge answers Status (200) with more than 10 MB of JSON; nothing is
 	// processed.
 	Huge
-	// Hang answers nothing until the client gives up or the server closes;
-	// nothing is processed.
+	// Hang answers nothing until the client disconnects or the server closes; nothing is
+	// processed.
 	Hang
 	// Truncate processes the request and sends the first half of the answer's
 	// body as a complete HTTP response.
@@ -70,14 +69,13 @@ type Fault struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	// Hook, if set, runs after the request was processed (where the kind does
-	// that) and before anything is answered. No lock is held, so it may call
-	// the server. What it wrote may be read without a lock after any later call
-	// of [Server.Requests].
+	// Hook, if set, runs after the request was processed (where the kind does that) and
+	// before the answer. No lock is held, so it may call the server. What it wrote may be
+	// read without a lock after any later call of [Server.Requests].
 	Hook func(Request)
 }
 
-// injected is a fault with what it has seen so far.
+// injected is a fault with its counts.
 type injected struct {
 	Fault
 	seen, used int

@@ -243,7 +243,8 @@ func (f *Flexera) token(c *call, zone string) reply {
 	}
 	for name := range params {
 		// For refresh_token the OpenAPI file allows no other argument. For
-		// client_credentials scope and audience are "not needed"; refused too.
+		// client_credentials scope and audience are "not needed"; the fake refuses them
+		// too.
 		if !slices.Contains(allowed, name) {
 			return f.badRequest("unexpected argument "+name, params[name])
 		}
@@ -323,8 +324,7 @@ func (f *Flexera) clientGrant(zone, id, secret string) reply {
 	return f.grant(zone, accountSubject(c.account), "")
 }
 
-// grant issues an access token. Only the refresh grant hands a refresh token
-// back.
+// grant issues an access token. Only the refresh grant returns a refresh token.
 func (f *Flexera) grant(zone, subject, refresh string) reply {
 	access := f.s.issueJWT(accessToken{
 		provider: ProviderFlexera, subject: subject, realm: zone, expires: f.s.now().Add(f.opts.AccessLife),

@@ -63,7 +63,7 @@ func (f *Flexera) serveIAM(c *call, zone string) reply {
 	return out
 }
 
-// subject is who an authenticated call speaks for.
+// subject is the user or account of an authenticated call.
 func (f *Flexera) subject(c *call) string { return f.s.access[c.bearer()].subject }
 
 // zone is the zone an authenticated call was made in.

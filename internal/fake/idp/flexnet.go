@@ -177,9 +177,9 @@ func (n *FlexNet) serve(c *call) reply {
 	return out
 }
 
-// user is the authenticated caller, or nil. That the controller takes HTTP
-// Basic is what the guide says of the REST services in general; whether it
-// takes a bearer token is not documented, and refused here.
+// user is the authenticated caller, or nil. The guide says of the REST services in
+// general that they accept HTTP Basic; whether the controller accepts a bearer token is
+// not documented, and the fake refuses one.
 func (n *FlexNet) user(c *call) *flexnetUser {
 	name, password, ok := c.r.BasicAuth()
 	u := n.users[name]
@@ -211,8 +211,8 @@ func successful(status int, object any) reply {
 	return jsonReply(status, map[string]any{"statusMessage": "Successful", "responseObject": object})
 }
 
-// object is a token as the controller prints it. The value belongs only into
-// the answers of create and rotate.
+// object is a token as the controller prints it. Only the answers of create and rotate
+// contain the value.
 func (t *flexnetToken) object() map[string]any {
 	return map[string]any{
 		"expiryStr": t.expiryStr, "tokenDescription": t.description, "tokenName": t.name,

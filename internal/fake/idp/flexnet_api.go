@@ -63,8 +63,8 @@ func (n *FlexNet) create(c *call) reply {
 	return successful(n.opts.CreateStatus, t.objectWithValue())
 }
 
-// verify is POST token/verification. What an unknown or expired value gets is
-// not documented.
+// verify is POST token/verification. The answer to an unknown or expired value is not
+// documented.
 func (n *FlexNet) verify(c *call) reply {
 	var in struct{ AccessToken string }
 	if refused := n.decode(c, &in); refused != nil {
@@ -94,10 +94,9 @@ func (n *FlexNet) managed(c *call) (*flexnetToken, *reply) {
 	return nil, &out
 }
 
-// rotate changes the value and nothing else ("a token's value is changed, but
-// no other properties", the OpenAPI rendering): the expiry stays. No overlap is
-// mentioned, so the old value dies at once. What an expired token gets is not
-// documented.
+// rotate changes the value and nothing else ("a token's value is changed, but no other
+// properties", the OpenAPI rendering): the expiry stays. No overlap is mentioned, so the
+// old value dies at once. The answer to an expired token is not documented.
 func (n *FlexNet) rotate(c *call) reply {
 	t, refused := n.managed(c)
 	switch {
@@ -188,8 +187,8 @@ func (f flexnetFilter) fits(t *flexnetToken) bool {
 		(f.IssuedBefore == 0 || t.issued.UnixMilli() < f.IssuedBefore)
 }
 
-// find returns the live tokens that fit, by name. Asking for those of others
-// takes permission; without it the answer is the documented 400.
+// find returns the live tokens that fit, by name. Other users' tokens need permission;
+// without it the answer is the documented 400.
 func (n *FlexNet) find(c *call, f flexnetFilter) ([]*flexnetToken, *reply) {
 	u := n.user(c)
 	own := f.TokenCreator == u.name || f.Username == u.name

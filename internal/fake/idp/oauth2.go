@@ -23,7 +23,7 @@ type OAuth2 struct {
 	tokens  refreshTokens
 	issued  []OAuth2Issue
 	jtis    map[string]bool // :: client id, space, jti of an accepted assertion
-	// subjects are the tokens and assertions of another issuer that are taken.
+	// subjects are the accepted tokens and assertions of another issuer.
 	subjects map[string]string // :: token → subject
 }
 
@@ -34,10 +34,10 @@ const (
 	ClientSecretBasic = "client_secret_basic"
 	PrivateKeyJWT     = "private_key_jwt"
 	NoClientAuth      = "none"
-	// TLSClientAuth is RFC 8705 section 2: the client shows its certificate.
+	// TLSClientAuth is RFC 8705 section 2: the client presents its certificate.
 	TLSClientAuth = "tls_client_auth"
-	// PlainBasic is HTTP Basic that is not form-decoded, as servers have it that
-	// know RFC 7617 alone.
+	// PlainBasic is HTTP Basic without form-decoding, as in servers that implement RFC
+	// 7617 alone.
 	PlainBasic = "client_secret_basic_raw"
 )
 
@@ -51,7 +51,7 @@ const (
 	ExpiryString
 	// ExpiryFloat is expires_in in seconds with a fraction.
 	ExpiryFloat
-	// ExpiryAbsent leaves the life out.
+	// ExpiryAbsent omits the life.
 	ExpiryAbsent
 	// ExpiryEpochMillis is expires_in as the end in Unix milliseconds.
 	ExpiryEpochMillis
@@ -70,7 +70,7 @@ type OAuth2Options struct {
 	// KeepRefreshTokens leaves a used refresh token alive and returns none. By
 	// default a used one is replaced, and its reuse ends its whole family.
 	KeepRefreshTokens bool
-	// ReuseGrace is how long a used refresh token is taken again, as at Xero and
+	// ReuseGrace is how long a used refresh token is accepted again, as at Xero and
 	// Atlassian; its reuse after that ends the family.
 	ReuseGrace time.Duration
 	// EndAccessOnRefresh ends the access tokens before a refresh, as at GitLab
@@ -80,8 +80,8 @@ type OAuth2Options struct {
 	// Spring Authorization Server and Authlib do; ReuseEndsAccess ends the
 	// family's access tokens too, as Ory Hydra and django-oauth-toolkit do.
 	ReuseRefusedOnly, ReuseEndsAccess bool
-	// IgnoreUnknownScope grants what the client may have in place of a scope
-	// that it may not, and does not tell which.
+	// IgnoreUnknownScope grants what the client may have in place of a scope that it may
+	// not, and does not name the scope.
 	IgnoreUnknownScope bool
 	// InvalidRequest answers a wrong password and an unknown grant with
 	// invalid_request, as django-oauth-toolkit and Authlib do.
@@ -91,8 +91,8 @@ type OAuth2Options struct {
 	// WantClientID demands client_id in addition to an assertion, as Spring Authorization
 	// Server does.
 	WantClientID bool
-	// CauseAtTheEnd puts what is wrong behind the sentence that RFC 6749 has for
-	// the code, as Ory Hydra does.
+	// CauseAtTheEnd puts the cause after the sentence that RFC 6749 has for the code, as
+	// Ory Hydra does.
 	CauseAtTheEnd bool
 	// RefreshOnClientCredentials adds a refresh token to the answer of a client
 	// credentials grant, which RFC 6749 section 4.4.3 advises against.
@@ -107,7 +107,7 @@ type OAuth2Options struct {
 	RefreshExpiresIn bool
 	// Extra members are added to the answer, over the others.
 	Extra map[string]any
-	// NoRFC8414 and NoOIDC take a discovery document away.
+	// NoRFC8414 and NoOIDC remove a discovery document.
 	NoRFC8414, NoOIDC bool
 	// Throttle answers 429 with Retry-After 7, as a date if ThrottleDate.
 	Throttle, ThrottleDate bool
@@ -126,21 +126,21 @@ type OAuth2Client struct {
 	// Scopes it may have; any if nil.
 	Scopes []string
 
-	// Certificate must be shown with TLSClientAuth, or named by x5t and
-	// x5t#S256 in an assertion.
+	// Certificate must be presented with TLSClientAuth, or named by x5t and x5t#S256 in
+	// an assertion.
 	Certificate *x509.Certificate
 	// AssertionAudience is the only one that an assertion may have; the token
 	// URL or the issuer if empty.
 	AssertionAudience string
-	// AssertionAlgorithms are those taken; RS256, PS256, ES256 and EdDSA if nil.
+	// AssertionAlgorithms are the accepted ones; RS256, PS256, ES256 and EdDSA if nil.
 	AssertionAlgorithms []jose.SignatureAlgorithm
 	// ScopeClaim demands the scope as a claim of the assertion, and not as a parameter.
 	ScopeClaim bool
-	// Account must come with account_credentials.
+	// Account must be sent with account_credentials.
 	Account string
 	// JSON demands a JSON body instead of a form.
 	JSON bool
-	// Headers must be there, with these values.
+	// Headers must be sent with these values.
 	Headers map[string]string
 	// Nested puts the answer's members below "data", in camel case.
 	Nested bool
@@ -284,8 +284,8 @@ func (o *OAuth2) metadata() reply {
 	})
 }
 
-// standardSentences are what Fosite, the library of Ory Hydra, says before it
-// says what is wrong (errors.go).
+// standardSentences are the sentences that Fosite, the library of Ory Hydra, puts before
+// the cause (errors.go).
 var standardSentences = map[string]string{
 	"invalid_grant": "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, " +
 		"revoked, does not match the redirection URI used in the authorization request, or was issued to another client.",

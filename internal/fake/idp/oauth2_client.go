@@ -124,10 +124,9 @@ func unverified(assertion string) jwt.Claims {
 	return claims
 }
 
-// verifyAssertion checks an assertion by RFC 7523 section 3: signed with the
-// client's key, issued by the client, for this server, not expired, and, as
-// OpenID Connect Core section 9 adds, with an id never seen before. Whom it is
-// about is the caller's to judge.
+// verifyAssertion checks an assertion by RFC 7523 section 3: signed with the client's
+// key, issued by the client, for this server, not expired, and, as OpenID Connect Core
+// section 9 adds, with an id never seen before. The caller checks its subject.
 func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string) (jwt.Claims, bool) {
 	algorithms := client.AssertionAlgorithms
 	if algorithms == nil {
@@ -169,8 +168,8 @@ func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string
 	return claims, true
 }
 
-// named reports whether an assertion's header names the client's certificate, as
-// Entra wants it: RFC 7515 sections 4.1.7 and 4.1.8.
+// named reports whether an assertion's header names the client's certificate, as Entra
+// demands: RFC 7515 sections 4.1.7 and 4.1.8.
 func (client *OAuth2Client) named(header jose.Header) bool {
 	if client.Certificate == nil {
 		return true

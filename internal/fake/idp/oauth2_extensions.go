@@ -70,7 +70,7 @@ func (o *OAuth2) accountCredentials(c *call, client *OAuth2Client) reply {
 	return o.open(c, client, "", false)
 }
 
-// readJSON takes a JSON object of strings and lists of strings for a form.
+// readJSON reads a JSON object of strings and lists of strings as a form.
 func (c *call) readJSON() bool {
 	var members map[string]any
 	if mediaType(c.r.Header.Get("Content-Type")) != "application/json" || json.Unmarshal(c.body, &members) != nil {
@@ -97,7 +97,7 @@ func (c *call) readJSON() bool {
 	return true
 }
 
-// shows reports whether the client of a connection showed this certificate.
+// shows reports whether the client of a connection presented this certificate.
 func (c *call) shows(certificate *x509.Certificate) bool {
 	return c.r.TLS != nil && len(c.r.TLS.PeerCertificates) > 0 && certificate != nil &&
 		c.r.TLS.PeerCertificates[0].Equal(certificate)

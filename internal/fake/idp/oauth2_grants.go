@@ -61,8 +61,8 @@ func within(list, of string) bool {
 	return true
 }
 
-// refreshGrant is RFC 6749 section 6. A spent token that comes again ends its
-// family (RFC 9700 section 4.14.2).
+// refreshGrant is RFC 6749 section 6. A spent token that is sent again ends its family
+// (RFC 9700 section 4.14.2).
 func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 	value := c.param("refresh_token")
 	if value == "" {
@@ -74,7 +74,7 @@ func (o *OAuth2) refreshGrant(c *call, client *OAuth2Client) reply {
 		t = again
 	}
 	if t == nil || t.family.client != client.ID {
-		// A token in a stranger's hands says nothing about its owner.
+		// A token sent by another client says nothing about its owner.
 		if known := o.tokens[value]; known != nil && known.family.client == client.ID && !o.opts.ReuseRefusedOnly {
 			if o.tokens.replayed(value) && o.opts.ReuseEndsAccess {
 				known.family.endAccess()

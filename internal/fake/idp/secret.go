@@ -49,8 +49,8 @@ func (s *Server) mint(provider, kind string) string {
 	return v
 }
 
-// mintPassword makes a secret with characters that every encoding on its way
-// (JSON, forms, HTTP Basic) must keep. Its ends need no trimming.
+// mintPassword makes a secret with characters that every encoding on its way (JSON,
+// forms, HTTP Basic) must keep. It begins and ends without a blank.
 func (s *Server) mintPassword(provider, kind string) string {
 	return s.register(Canary + provider + kind + randomHex(16) + " :%+&=\"\\/é" + randomHex(4))
 }
@@ -91,8 +91,8 @@ func (s *Server) liveAccess(provider, value string) *accessToken {
 	return t
 }
 
-// describe words an error description, with what the client sent and with
-// control characters where the options ask for them.
+// describe makes an error description, with what the client sent and with control
+// characters if the options say so.
 func (s *Server) describe(text string, sent ...string) string {
 	if !s.opts.NoEcho {
 		for _, v := range sent {

@@ -305,7 +305,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	send(w, out)
 }
 
-// hang waits until the client gives up or the server closes.
+// hang waits until the client disconnects or the server closes.
 func (s *Server) hang(r *http.Request) {
 	select {
 	case <-r.Context().Done():

@@ -179,8 +179,8 @@ func TestAFaultAppliesOnlyToTheRequestsItSelects(t *testing.T) {
 	for range 6 {
 		got = append(got, call())
 	}
-	// The second fault that fits sees only what the first leaves: requests 1, 4,
-	// 5 and 6.
+	// The second fault that fits gets only the requests that the first one passes:
+	// requests 1, 4, 5 and 6.
 	if diff := cmp.Diff([]int{200, 500, 500, 200, 501, 200}, got); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
 	}

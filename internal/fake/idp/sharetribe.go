@@ -40,11 +40,10 @@ type SharetribeOptions struct {
 	// By default it is spent and a new one returned, as the SDKs' fakes do;
 	// what the server does is not documented.
 	KeepRefreshTokens bool
-	// OmitRefreshToken leaves the refresh token out of a refresh answer (only
-	// with KeepRefreshTokens: the one that was sent stays the only one).
+	// OmitRefreshToken omits the refresh token from a refresh answer (only with
+	// KeepRefreshTokens: the one that was sent stays the only one).
 	OmitRefreshToken bool
-	// ReuseKillsFamily ends all refresh tokens of a grant when a spent one
-	// comes again.
+	// ReuseKillsFamily ends all refresh tokens of a grant when a spent one is sent again.
 	ReuseKillsFamily bool
 	// ScopeAfterRefresh repeats the scope in a refresh answer. The SDKs support
 	// answers without it.

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// overTLS makes a listener speak TLS with a certificate that signs itself, which
-// is returned in PEM. Clients are asked for a certificate and may do without:
-// who needs one is for the provider's logic to say, as behind a gateway.
+// overTLS adds TLS to a listener, with a self-signed certificate, which it returns in
+// PEM. It requests a client certificate and does not require one: the provider's logic
+// decides who needs one, as behind a gateway.
 func overTLS(ln net.Listener, host string) (net.Listener, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -89,7 +89,7 @@ type Result struct {
 	ErrorType, ErrorMessage string
 	// TimedOut says that the deadline passed and the process was killed.
 	TimedOut bool
-	// Exited says that the process is gone for another reason than TimedOut.
+	// Exited says that the process ended for another reason than TimedOut.
 	Exited bool
 	// Duration is the time from handing the event over to the process asking
 	// for the next one. InitDuration is the time the process took until it
@@ -118,8 +118,8 @@ type Function struct {
 	past []byte     // logs of the retired ones
 }
 
-// Start readies the function; no process is started yet. The end of ctx closes
-// the function. The error says what is wrong with o.
+// Start prepares the function; no process is started yet. The end of ctx closes the
+// function. The error names the option that is wrong.
 func Start(ctx context.Context, o Options) (*Function, error) {
 	binary, err := filepath.Abs(o.Binary)
 	if err != nil {

@@ -68,7 +68,7 @@ func invoke(t *testing.T, f *Function, do, text string) Result {
 	return result
 }
 
-// described is what the function tells of itself.
+// described is the function's description of itself.
 type described struct {
 	Text        string   `json:"text"`
 	PID         int      `json:"pid"`

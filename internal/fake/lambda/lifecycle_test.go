@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// barrier answers once n requests wait in it, and tells of each arrival.
+// barrier answers once n requests wait in it, and signals each arrival.
 func barrier(t *testing.T, n int) (url string, arrived <-chan struct{}) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -266,7 +266,7 @@ func failure(errorType, message string) *answer {
 	return &answer{payload: payload, failed: true, errorType: errorType, errorMessage: message}
 }
 
-// kill ends the process, if it is still there, and waits until it is gone.
+// kill ends the process, if it still runs, and waits until it has ended.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // the only error is that it is gone already
 	<-p.exited
@@ -290,7 +290,7 @@ func (p *process) logs(offset int64) []byte {
 	return logs
 }
 
-// release gives back what a process that is gone still holds.
+// release frees what a process that has ended still holds.
 func (p *process) release() {
 	_ = p.log.Close() // nothing was written through this descriptor
 }

@@ -16,7 +16,7 @@ import (
 // little, as Lambda's own error text has it ("6291556 bytes").
 const maxPayload = 6291556
 
-// runtimeAPI is what the process talks to. Its OpenAPI description is on
+// runtimeAPI is the API that the process calls. Its OpenAPI description is on
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 func (p *process) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
@@ -74,7 +74,7 @@ func (p *process) finishCurrent() bool {
 	return true
 }
 
-// handleAnswer takes the function's answer or error.
+// handleAnswer receives the function's answer or error.
 func (p *process) handleAnswer(w http.ResponseWriter, r *http.Request, failed bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 	var tooLarge *http.MaxBytesError
@@ -103,10 +103,9 @@ func (p *process) handleAnswer(w http.ResponseWriter, r *http.Request, failed bo
 	accept(w)
 }
 
-// parseAnswer reads errors too, also the one of a response that broke off,
-// which comes in a trailer
-// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html, "Implementing
-// response streaming in a custom runtime").
+// parseAnswer reads errors too, including that of an incomplete response, which is in a
+// trailer (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html,
+// "Implementing response streaming in a custom runtime").
 func parseAnswer(body []byte, failed bool, r *http.Request) *answer {
 	if !failed {
 		errorType := r.Trailer.Get("Lambda-Runtime-Function-Error-Type")

@@ -21,9 +21,8 @@ const (
 	logTail    = 4 << 10
 )
 
-// Server is Lambda's Invoke operation over functions known by name: what the
-// AWS CLI, an SDK or a service that invokes functions talks to. Signatures are
-// not verified.
+// Server is Lambda's Invoke operation over functions known by name: the endpoint of the
+// AWS CLI, an SDK or a service that invokes functions. Signatures are not verified.
 type Server struct {
 	url      string
 	http     *http.Server
@@ -90,8 +89,8 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// find takes the three forms of FunctionName: name, partial ARN and ARN, each
-// with or without a qualifier.
+// find accepts the three forms of FunctionName: name, partial ARN and ARN, each with or
+// without a qualifier.
 func (s *Server) find(name string) (*Function, bool) {
 	if _, after, found := strings.Cut(name, "function:"); found {
 		name = after

@@ -121,7 +121,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.describe(w, form)
 }
 
-// pageSize is how many stacks a page has: few, so that a client must turn it.
+// pageSize is how many stacks a page has: few, so that a client must request further
+// ones.
 const pageSize = 2
 
 func (s *Server) describe(w http.ResponseWriter, form url.Values) {

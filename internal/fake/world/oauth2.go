@@ -134,7 +134,7 @@ func (w *World) key(isRSA bool) (crypto.Signer, string) {
 	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// certificate makes a certificate of the key that signs itself, and its PEM.
+// certificate makes a self-signed certificate of the key, and its PEM.
 func (w *World) certificate(key crypto.Signer) (*x509.Certificate, string) {
 	w.tb.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},

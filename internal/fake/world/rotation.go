@@ -46,7 +46,7 @@ func Stuck(context.Context, string, []byte) ([]byte, error) {
 }
 
 // Rotate begins a rotation to the version named, and waits until it has ended or failed.
-// Its error is that of RotateSecret: how the steps ended shows in the secret.
+// Its error is that of RotateSecret: the secret shows how the steps ended.
 func (w *World) Rotate(secret, versionID string, edit ...func(*secretsmanager.RotateSecretInput)) error {
 	in := &secretsmanager.RotateSecretInput{
 		SecretId: &secret, ClientRequestToken: &versionID,

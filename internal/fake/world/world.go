@@ -31,7 +31,7 @@ import (
 	"evertoken/internal/wiring"
 )
 
-// Start is when every world begins.
+// Start is the time at which every world begins.
 var Start = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 
 // Clock is a clock that moves only by [Clock.Advance] and [Clock.Sleep].
@@ -113,7 +113,7 @@ type World struct {
 	RunTimeout time.Duration
 	http       *http.Client
 	oauth      *oauth.Client
-	// Paces hold the calls to AWS to its quotas; by default they do not wait.
+	// Paces keep the calls to AWS within its quotas; by default they do not wait.
 	Paces *secrets.Paces
 	// Sleep replaces the waits between tries; the clock's own by default.
 	Sleep func(context.Context, time.Duration) error
@@ -131,8 +131,8 @@ func New(tb TB) *World {
 	return start(tb, clock, providers)
 }
 
-// Beside starts another world, as a second AWS account has it: it has an AWS of its own,
-// and shares the clock and the providers.
+// Beside starts another world, like a second AWS account: it has its own AWS, and shares
+// the clock and the providers.
 func (w *World) Beside(tb TB) *World {
 	tb.Helper()
 	return start(tb, w.Clock, w.IDP)
@@ -273,8 +273,8 @@ func (w *World) RestoreSecret(name string) {
 	}
 }
 
-// Exchanges counts the grants that reached a provider, and the tokens that FlexNet was
-// asked for.
+// Exchanges counts the grants that reached a provider, and the requests for a FlexNet
+// token.
 func (w *World) Exchanges() int {
 	n := 0
 	for _, r := range w.IDP.Requests() {
