@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ func (a *app) checkCommand() *cobra.Command {
 Check reads a FILE without AWS, so a build can check a pull request: evertoken
 check connections/*.json. A file holds one connection, whose name is the file's,
 or {"connections":{"NAME":{…}}}. Check also finds connections that contradict each
-other across the files. It names the line and column of each fault.
+other across the files. It names all faults, each with its line and column.
 
 Check looks a NAME up in AWS: its secrets, their tags and keys, who may read
 them, the schedule against the token's life, rotations, and, by a dry run of the
@@ -109,8 +110,8 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		}
 		text = trimMark(text)
 		if at, broken := syntaxFault(text); broken {
-			findings = append(findings, finding{Weight: weightFault, File: file, Line: at.line, Column: at.column,
-				What: "is not JSON: the fault is here"})
+			findings = append(findings, finding{Weight: weightFault, File: file, Line: at.line,
+				Column: at.column, What: "is not JSON: the fault is here"})
 			continue
 		}
 		parameter := rules.Path + strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
@@ -128,16 +129,23 @@ func (a *app) checkFiles(files []string) ([]finding, error) {
 		if err == nil {
 			_, err = a.provider(d.Connection)
 		}
-		f := finding{Connection: d.Name, Weight: weightOK, File: fileOf[d.Parameter],
-			What: "can be declared in " + d.Parameter}
-		if err != nil {
-			name, _ := member(err)
-			at := locate(texts[d.Parameter], wayTo(texts[d.Parameter], d.Name, name)...)
-			f.Weight, f.Line, f.Column, f.What = weightFault, at.line, at.column, problem(err)
+		if err == nil {
+			findings = append(findings, finding{Connection: d.Name, Weight: weightOK,
+				File: fileOf[d.Parameter], What: "can be declared in " + d.Parameter})
+			continue
 		}
-		findings = append(findings, f)
+		text := texts[d.Parameter]
+		for _, err := range a.faults(d, string(text), err) {
+			name, _ := member(err)
+			at := locate(text, wayTo(text, d.Name, name)...)
+			findings = append(findings, finding{Connection: d.Name, Weight: weightFault,
+				File: fileOf[d.Parameter], Line: at.line, Column: at.column, What: problem(err)})
+		}
 	}
-	slices.SortStableFunc(findings, func(x, y finding) int { return strings.Compare(x.File, y.File) })
+	slices.SortStableFunc(findings, func(x, y finding) int {
+		return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line),
+			cmp.Compare(x.Column, y.Column))
+	})
 	return findings, nil
 }
 
@@ -180,8 +188,9 @@ func (a *app) tellFindings(findings []finding) error {
 	return nil
 }
 
-var weightTones = map[string]string{weightOK: toneGood, weightWarning: toneWarn, weightFault: toneBad,
-	weightUnread: toneWarn}
+var weightTones = map[string]string{
+	weightOK: toneGood, weightWarning: toneWarn, weightFault: toneBad, weightUnread: toneWarn,
+}
 
 func (a *app) tellFinding(f finding) {
 	if f.File != "" {

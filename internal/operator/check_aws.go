@@ -95,7 +95,18 @@ func (x *examination) run(ctx context.Context, stackErr error) {
 		}
 	}
 	if err != nil {
-		x.add(weightFault, connection.Correct(x.d.Parameter), "%s", problem(err))
+		var all []string
+		for _, err := range x.faults(x.d, x.all.parameters[x.d.Parameter], err) {
+			all = append(all, problem(err))
+		}
+		slices.Sort(all[1:])
+		for i, what := range all {
+			next := ""
+			if i+1 == len(all) {
+				next = connection.Correct(x.d.Parameter)
+			}
+			x.add(weightFault, next, "%s", what)
+		}
 		return
 	}
 	x.add(weightOK, "", "declared in %s, provider %s", x.d.Parameter, x.d.Connection.Provider)
