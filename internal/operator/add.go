@@ -98,7 +98,7 @@ type addition struct {
 	waysDoc   way
 }
 
-// correctFlags is what to do about a declaration that the flags make.
+// correctFlags is the advice for a wrong declaration that the flags make.
 const correctFlags = "Nothing was stored. Correct it with --set or --member, then run this again."
 
 func (a *app) add(ctx context.Context, name string, o addOptions) error {
@@ -180,8 +180,8 @@ func (x *addition) declare(context.Context) error {
 	return nil
 }
 
-// needed are the connection's secrets, the credential last: with it the
-// connection is whole.
+// needed are the connection's secrets, the credential last: with it the connection is
+// complete.
 func (x *addition) needed() []document {
 	var out []document
 	all := documents(x.conn)

@@ -164,7 +164,7 @@ func assignments(flag string, all []string) (map[string]json.RawMessage, error) 
 	return out, nil
 }
 
-// setting is the value of a setting, by a name that may lead into an object, as
+// setting is the value of a setting, by a name that may be one within an object, as
 // extra.account_id; nil where there is none.
 func setting(settings map[string]json.RawMessage, name string) json.RawMessage {
 	outer, inner, nested := strings.Cut(name, ".")
@@ -178,8 +178,8 @@ func setting(settings map[string]json.RawMessage, name string) json.RawMessage {
 	return object[inner]
 }
 
-// assign gives a setting a value; ok is false where its name leads into what is no
-// object.
+// assign gives a setting a value; ok is false where its name is within something that is
+// not an object.
 func assign(settings map[string]json.RawMessage, name string, value json.RawMessage) (ok bool) {
 	outer, inner, nested := strings.Cut(name, ".")
 	if !nested {
@@ -231,8 +231,8 @@ func (x *addition) chooseProvider() (offer, error) {
 	return findOffer(name)
 }
 
-// chooseWay takes the way that the flag names, that the settings mean, or that a
-// person chooses.
+// chooseWay returns the way that the flag names, that the settings mean, or that a person
+// chooses.
 func (x *addition) chooseWay(o offer, settings map[string]json.RawMessage) (way, error) {
 	if x.o.way != "" {
 		return o.way(x.o.way)
@@ -297,8 +297,8 @@ func (x *addition) askSettings(o offer, w way, settings map[string]json.RawMessa
 	return nil
 }
 
-// way is the one that was chosen, or, for a connection that is declared already,
-// the one that its settings mean.
+// way is the chosen one, or, for a connection that is already declared, the one that its
+// settings mean.
 func (x *addition) way(c connection.Connection) way {
 	if !x.declared {
 		return x.waysDoc

@@ -130,7 +130,7 @@ func network(err error) string {
 	return "no connection"
 }
 
-// missing reports whether AWS says that a thing is not there.
+// missing reports whether AWS says that a resource does not exist.
 func missing(err error) bool {
 	switch awsCode(err) {
 	case "ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound":

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// policy reports who may read a secret by its resource policy. What identity
-// policies allow is not to be found by secret.
+// policy reports who may read a secret by its resource policy. AWS does not list by
+// secret what identity policies allow.
 func (x *examination) policy(ctx context.Context, doc document) {
 	out, err := x.aws.secrets.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &doc.id})
 	if err != nil {
@@ -38,7 +38,7 @@ func (x *examination) policy(ctx context.Context, doc document) {
 // oneOrMore is a JSON string or a list of them.
 type oneOrMore []string
 
-// UnmarshalJSON takes both forms.
+// UnmarshalJSON accepts both forms.
 func (o *oneOrMore) UnmarshalJSON(b []byte) error {
 	var one string
 	if json.Unmarshal(b, &one) == nil {
@@ -51,8 +51,8 @@ func (o *oneOrMore) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// policyReaders are the principals that a resource policy allows to read the
-// value, sorted. A policy that cannot be read has none: AWS takes none such.
+// policyReaders are the principals that a resource policy allows to read the value,
+// sorted. An unreadable policy has none: AWS does not accept such policies.
 func policyReaders(policy string) []string {
 	var p struct {
 		Statement []struct {

@@ -59,7 +59,7 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 		return nil, &failure{exitAWS, errCredentials, "Sign in (`aws sso login`), give " +
 			"--profile, or set AWS_PROFILE."}
 	}
-	// An invocation may take as long as the function: it has no such time-out.
+	// An invocation may take as long as the function, so it has no such time-out.
 	quick := c.Copy()
 	quick.HTTPClient = awshttp.NewBuildableClient().WithTimeout(callTimeout)
 	slow := c.Copy()
@@ -75,8 +75,8 @@ func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	return a.aws, nil
 }
 
-// local reports whether AWS is on this machine: what `make run SERVE=1` serves.
-// Providers on it are then spoken to without TLS.
+// local reports whether AWS is on this machine, as `make run SERVE=1` serves it. The
+// command then uses no TLS with providers on this machine.
 func (c *cloud) local() bool {
 	u, err := url.Parse(c.endpoint)
 	if err != nil {
@@ -86,8 +86,8 @@ func (c *cloud) local() bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// account is the number of the account that the credentials are of, or "an
-// unknown account": the answer is for messages alone.
+// account is the number of the account that the credentials are of, or "an unknown
+// account": only messages use it.
 func (c *cloud) account(ctx context.Context) string {
 	out, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {

@@ -90,7 +90,7 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 	})
 }
 
-// ready refuses a secret to which nothing can be stored.
+// ready refuses a secret in which nothing can be stored.
 func (x *replacement) ready() error {
 	pending := holder(x.secret.labels, secrets.Pending)
 	switch {
@@ -140,7 +140,7 @@ func (x *replacement) content() content {
 	return content{form: formOf(wayOf(x.Connection), hosts), secret: redact.Secret{}}
 }
 
-// first stores the first credential there is: nothing can be lost by it.
+// first stores the first credential: no earlier one can be lost.
 func (x *replacement) first(ctx context.Context, ch changes) error {
 	if err := ch.putValue(ctx, x.id, x.version, x.content()); err != nil {
 		return err
@@ -187,8 +187,8 @@ func (x *replacement) try(ctx context.Context, ch changes, resume bool) error {
 	return x.promote(ctx, ch, e)
 }
 
-// promote moves AWSCURRENT onto the candidate, by compare-and-swap. It is not
-// interrupted: the candidate is in use already.
+// promote moves AWSCURRENT onto the candidate, by compare-and-swap. An interrupt does not
+// stop it: the candidate is in use already.
 func (x *replacement) promote(ctx context.Context, ch changes, e issue.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := ch.moveLabel(ctx, x.id, secrets.Current, x.version, x.secret.current()); err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The functions carry nothing that is the command's alone.
+// The functions import no package that only the command needs.
 func TestTheFunctionsContainNothingOfTheCommand(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "evertoken/functions/issue",

@@ -17,7 +17,7 @@ const (
 		"./internal/operator writes it. -->\n"
 )
 
-// docs/command.md has every subcommand as its own help tells it.
+// docs/command.md has every subcommand's own help.
 func TestTheCommandsPageIsItsHelp(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(docsPage)

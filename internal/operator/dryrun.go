@@ -17,7 +17,7 @@ type teller struct{ *app }
 
 const standardInput = "file:///dev/stdin"
 
-// tell prints a command under what it is for.
+// tell prints a command below its purpose.
 func (t teller) tell(why string, words ...string) error {
 	t.printf("# %s\n%s\n", why, t.cli(words...))
 	return nil

@@ -80,7 +80,7 @@ func (a *app) printRemarks(remarks []remark) {
 	}
 }
 
-// tokenRemark says what readers have.
+// tokenRemark describes the published token.
 func tokenRemark(e entry, now time.Time) remark {
 	text := map[string]string{
 		stateFresh:   "The token is published and fresh.",
@@ -188,8 +188,8 @@ func dayOf(label string) string {
 	return ""
 }
 
-// noteInWords explains a label that a run has left on a version that it sent; ""
-// for one that says nothing of interest.
+// noteInWords explains a label that a run has left on a version that it sent; "" for one
+// of no interest.
 func noteInWords(label, name string) (text, do string) {
 	switch {
 	case strings.HasPrefix(label, rejected):
@@ -278,7 +278,7 @@ func stageAdvice(stage session.Stage, name string) string {
 	return ""
 }
 
-// nextRun has the function say what it would do.
+// nextRun makes a dry run of the function, to say what it would do next.
 func (a *app) nextRun(ctx context.Context, name string) (r remark, needsPerson bool) {
 	s, err := a.findStack(ctx)
 	var report issue.Report

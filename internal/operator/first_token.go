@@ -16,8 +16,9 @@ const (
 	// deferredFor is how long the command waits for a deferred renewal: a run or a
 	// rotation is in progress.
 	deferredFor = 5 * time.Minute
-	// passingFor is how long a passing fault is waited out, and a new parameter that
-	// the function does not see yet (GetParametersByPath is eventually consistent).
+	// passingFor is how long the command waits for the end of a passing fault, or for a
+	// new parameter that the function does not see yet (GetParametersByPath is eventually
+	// consistent).
 	passingFor = 30 * time.Second
 	awaitEvery = 5 * time.Second
 )
@@ -60,7 +61,7 @@ func (a *app) awaited(ctx context.Context, ch changes, s stack, ev event) (issue
 	}
 }
 
-// firstToken has the function try the connection, and waits for its token.
+// firstToken makes the function try the connection, and waits for its token.
 func (x *addition) firstToken(ctx context.Context, ch changes) (issue.Entry, error) {
 	e, err := x.awaited(ctx, ch, x.stack, event{Connections: []string{x.name}})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"evertoken/internal/strictjson"
 )
 
-// fleet is what is declared.
+// fleet has the declared connections.
 type fleet struct {
 	path string
 	// parameters are the SSM parameters below path, by whole name.
@@ -23,8 +23,8 @@ type fleet struct {
 	declared   []connection.Declared
 }
 
-// connectionsPath is where connections are declared: as the flag, the
-// environment or a stack that was named says, or else the default.
+// connectionsPath is where connections are declared: by the flag, the environment or the
+// named stack, or else the default.
 func (a *app) connectionsPath(ctx context.Context) (string, error) {
 	path := cmp.Or(a.path, a.Getenv("EVERTOKEN_CONNECTIONS_PATH"))
 	if path != "" || cmp.Or(a.stackName, a.Getenv("EVERTOKEN_STACK")) == "" {
@@ -34,8 +34,7 @@ func (a *app) connectionsPath(ctx context.Context) (string, error) {
 	return s.connectionsPath, err
 }
 
-// fleet reads all connections. Where none is declared it looks for the stack, to
-// say why.
+// fleet reads all connections. If none is declared, it looks for the stack, to say why.
 func (a *app) fleet(ctx context.Context) (fleet, error) {
 	c, err := a.cloud(ctx)
 	if err != nil {

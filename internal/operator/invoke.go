@@ -13,7 +13,7 @@ import (
 	"evertoken/internal/issue"
 )
 
-// event is what the function issue is asked to do; see [issue.Event].
+// event is the event for the function issue; see [issue.Event].
 type event struct {
 	Connections []string `json:"connections"`
 	Force       bool     `json:"force,omitempty"`

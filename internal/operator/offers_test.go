@@ -17,8 +17,8 @@ import (
 var values = map[string]string{"base_url": "https://mysite.flexnetoperations.com",
 	"token_url": "https://login.example.com/token"}
 
-// Every way that add offers is one that the functions' own parser and provider
-// take: with the settings and members asked for, and not without one of them.
+// The functions' own parser and provider accept every way that add offers: with the
+// settings and members it asks for, and not without one of them.
 func TestEveryOfferedWayIsOneThatItsProviderAccepts(t *testing.T) {
 	t.Parallel()
 	for _, o := range offers() {

@@ -230,7 +230,7 @@ func (x *renaming) read(ctx context.Context) error {
 	return nil
 }
 
-// dropAbsent leaves out what the old connection does without: a session, mostly.
+// dropAbsent omits the secrets that the old connection does not have: mostly the session.
 func (x *renaming) dropAbsent(ctx context.Context) error {
 	var kept []copied
 	for _, m := range x.moved {
@@ -265,7 +265,7 @@ func (x *renaming) readSource(ctx context.Context, m *copied) error {
 	return refused(err, "secretsmanager:GetSecretValue", m.from)
 }
 
-// origin is what the new secrets' tag says while the renaming is not finished.
+// origin is the value of the new secrets' tag while the renaming is not finished.
 func (x *renaming) origin() string { return fmt.Sprintf("%s:%d", x.parameter, x.version) }
 
 func (x *renaming) act(ctx context.Context, ch changes) error {
@@ -323,13 +323,13 @@ func (x *renaming) provide(ctx context.Context, ch changes, m *copied) error {
 	return x.keepSeed(ctx, ch, m, id)
 }
 
-// copyID is the id of a copy: the same for each try, so that a repetition is none.
+// copyID is the id of a copy: the same for each try, so that a repetition changes
+// nothing.
 func copyID(v secrets.Version) string { return secrets.DeriveID(v.ARN, v.ID, "rename") }
 
-// stop takes the old declaration out of force, and waits until no run can be at
-// work on it: the function runs once at a time, so that one which answers after
-// the change has none before it. The parameter stays, with its history, until the
-// end.
+// stop withdraws the old declaration, and waits until no run can use it: the function runs
+// once at a time, so a run that answers after the change began after every earlier one
+// had ended. The parameter stays, with its history, until the end.
 func (x *renaming) stop(ctx context.Context, ch changes) error {
 	if !x.resumed {
 		rest, others := without(x.text, x.old)

@@ -63,7 +63,7 @@ func goesOn(err error) error {
 	return err
 }
 
-// target is a connection that is to be changed, and the stack that serves it.
+// target is a connection to change, and the stack that serves it.
 type target struct {
 	connection.Declared
 	stack stack

@@ -106,7 +106,7 @@ func (a *app) checkFlags() error {
 	return nil
 }
 
-// names takes the arguments NAME of a command: exactly n of them.
+// names accepts the arguments NAME of a command: exactly n of them.
 func names(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {

@@ -125,8 +125,8 @@ func (a *app) rotated(ctx context.Context, t target, role, schedule string) (doc
 	return found[0], d, nil
 }
 
-// scheduleOf writes an interval as Secrets Manager takes it: whole hours from 4
-// on, or whole days (RotationRulesType.ScheduleExpression).
+// scheduleOf writes an interval as Secrets Manager accepts it: whole hours from 4 on, or
+// whole days (RotationRulesType.ScheduleExpression).
 func scheduleOf(every string) (string, error) {
 	if every == "" {
 		return "", nil

@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// held is what is known of a secret before it is changed.
+// held is the state of a secret before the command changes it.
 type held struct {
 	exists, deleted bool
 	arn             string
@@ -23,7 +23,7 @@ type held struct {
 // current is the version that is AWSCURRENT, or "": the secret has no value.
 func (h held) current() string { return holder(h.labels, secrets.Current) }
 
-// look describes a secret. That it is not there is no error.
+// look describes a secret. A missing one is no error.
 func (a *app) look(ctx context.Context, name string) (held, error) {
 	d, err := a.aws.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 	if missing(err) {
@@ -47,8 +47,8 @@ func (a *app) look(ctx context.Context, name string) (held, error) {
 	return h, nil
 }
 
-// owned refuses to remove or move what a stack owns: its next update would bring it
-// back, or fail.
+// owned refuses to remove or move a secret that a stack owns: the stack's next update
+// would make it again, or fail.
 func (a *app) owned(h held, name string) error {
 	if h.stack == "" {
 		return nil

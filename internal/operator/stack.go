@@ -15,7 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Evertoken's stack is found by what it puts out, with one call and one right:
+// The command finds Evertoken's stack by its outputs, with one call and one right:
 // cloudformation:DescribeStacks. The answer has all that the command needs: the
 // functions, the path of the connections, the prefix and the key of the secrets.
 
@@ -68,7 +68,7 @@ func (a *app) findStack(ctx context.Context) (stack, error) {
 	return a.choose(ctx, c, found, name)
 }
 
-// choose takes Evertoken's stack out of those found.
+// choose returns Evertoken's stack among those found.
 func (a *app) choose(ctx context.Context, c *cloud, found []types.Stack, name string) (
 	stack, error,
 ) {
@@ -114,13 +114,13 @@ func (a *app) noStack(ctx context.Context, c *cloud, what string) error {
 			"If it is not deployed yet, see the README, \"Deploy\"."}
 }
 
-// isEvertoken knows a stack by the beginning of the template's description.
+// isEvertoken recognizes a stack by the beginning of the template's description.
 func isEvertoken(s types.Stack) bool {
 	return strings.HasPrefix(aws.ToString(s.Description), "Evertoken keeps ")
 }
 
-// readStack reads outputs and parameters. It is not complete where an output is
-// missing that this command needs.
+// readStack reads outputs and parameters. complete is false where an output is missing
+// that this command needs.
 func readStack(s types.Stack) (out stack, complete bool) {
 	outputs, parameters := map[string]string{}, map[string]string{}
 	for _, o := range s.Outputs {

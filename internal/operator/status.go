@@ -63,7 +63,7 @@ type entry struct {
 	SecondsLeft   *int64     `json:"seconds_left,omitempty"`
 	Reason        string     `json:"reason,omitempty"`
 	Next          string     `json:"next,omitempty"`
-	// Unread says what of it could not be read, and why.
+	// Unread says which documents could not be read, and why.
 	Unread []string `json:"unread,omitempty"`
 }
 
@@ -101,7 +101,7 @@ func (a *app) status(ctx context.Context, names []string) error {
 	return nil
 }
 
-// seen is what status reads of a connection.
+// seen has what status reads of a connection.
 type seen struct {
 	token secrets.Read
 	// credential is the description of its secret.
@@ -196,7 +196,7 @@ func judge(c connection.Connection, s seen, now time.Time) entry {
 	return e
 }
 
-// readToken fills in what the token document tells.
+// readToken fills in the members of the token document.
 func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.Time) {
 	switch kind := secrets.ErrorKind(read.Err); {
 	case kind == secrets.ErrNotFound || kind == secrets.NoError && read.Version.Value.IsZero():

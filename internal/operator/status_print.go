@@ -10,7 +10,7 @@ var stateTones = map[string]string{
 	stateExpired: toneBad, stateWaiting: toneBad, stateWrong: toneBad,
 }
 
-// printStatus prints the table, and below it what a person has to do and what
+// printStatus prints the table, and below it what a person must do and which documents
 // could not be read.
 func (a *app) printStatus(all fleet, entries []entry) {
 	if len(entries) == 0 {

@@ -63,8 +63,7 @@ func tokenName(c connection.Connection) string {
 	return connection.SecretName(c.Token)
 }
 
-// published reads the token document. One that is not there is a failure that
-// says what to do.
+// published reads the token document. A missing one is a failure that says what to do.
 func (a *app) published(ctx context.Context, c connection.Connection) (redact.Secret, error) {
 	var value redact.Secret
 	var err error

@@ -73,8 +73,8 @@ func TestEveryPresetTellsWhatAnOperatorNeeds(t *testing.T) {
 	}
 }
 
-// checkTemplates fails on a place that no variable fills, and on a token URL
-// that is not the preset's own.
+// checkTemplates fails on a placeholder without a variable, and on a token URL that is
+// not the preset's own.
 func checkTemplates(t *testing.T, name string, p Preset) {
 	t.Helper()
 	texts := []map[string]json.RawMessage{p.Settings}
@@ -105,7 +105,7 @@ func checkTemplates(t *testing.T, name string, p Preset) {
 	}
 }
 
-// A member that the file's form does not have is refused, as a typing error.
+// An unknown member of the file is refused, as a typing error.
 func TestAnUnknownMemberOfAPresetIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{"x":{"titel":"X"}}`,
@@ -150,7 +150,7 @@ func FuzzVariables(f *testing.F) {
 	})
 }
 
-// The page of presets is what the data gives. Run with -update to write it.
+// The page of presets is generated from the data. Run with -update to write it.
 func TestThePresetsPageIsUpToDate(t *testing.T) {
 	t.Parallel()
 	const page = "../../docs/presets.md"

@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestConformanceAWS asks a real account, with the credentials that the SDK
-// finds: the facts that cost next to nothing, and the open questions, whose
-// answers it reports. All it makes has names that begin with
-// evertoken-conformance/ and is removed at the end, the KMS key after the seven
-// days that KMS insists on (EVERTOKEN_CONFORMANCE_KMS=0 makes none).
+// TestConformanceAWS checks a real account, with the credentials that the SDK finds: the
+// facts that cost next to nothing, and the open questions, whose answers it reports. All
+// it makes has names that begin with evertoken-conformance/ and is removed at the end,
+// the KMS key after the seven days that KMS insists on (EVERTOKEN_CONFORMANCE_KMS=0 makes
+// none).
 func TestConformanceAWS(t *testing.T) {
 	if os.Getenv("EVERTOKEN_CONFORMANCE_AWS") != "1" {
 		t.Fatal("set EVERTOKEN_CONFORMANCE_AWS=1: this creates and deletes secrets and parameters in the AWS account of your credentials")
@@ -77,8 +77,8 @@ func count(calls *atomic.Int64) func(*middleware.Stack) error {
 	}
 }
 
-// keyed makes the secret with version v1 under a new KMS key, disables the key
-// and waits until Secrets Manager feels it.
+// keyed makes the secret with version v1 under a new KMS key, disables the key and waits
+// until it affects Secrets Manager.
 func keyed(ctx context.Context, t *testing.T, c aws.Config, w *world) error {
 	k := kms{c}
 	key, err := k.create(ctx)

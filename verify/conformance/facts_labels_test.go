@@ -2,7 +2,7 @@ package conformance
 
 import "context"
 
-// step is one call in a row.
+// step is one call of a sequence.
 type step func(context.Context, *world) error
 
 func put(version, value string, labels ...string) step {
@@ -13,9 +13,9 @@ func move(label, from, to string) step {
 	return func(ctx context.Context, w *world) error { return w.move(ctx, label, from, to) }
 }
 
-// after makes the secret with version v1, takes all steps but the last, which
-// must go well, and tells how the last one was answered and who has which label
-// then.
+// after makes the secret with version v1, takes all steps but the last, which must
+// succeed, and returns the answer to the last one and the labels of each version after
+// it.
 func after(steps ...step) func(context.Context, *world) string {
 	return func(ctx context.Context, w *world) string {
 		if err := w.with(ctx); err != nil {
@@ -37,7 +37,8 @@ const (
 	modelSSM = "botocore ssm/2014-11-06 "
 )
 
-// labelFacts are of staging labels: who has them and who may move them.
+// labelFacts are about staging labels: which version has them and which moves AWS
+// accepts.
 var labelFacts = []fact{
 	{
 		name: "a put without labels moves AWSCURRENT and AWSPREVIOUS follows", source: model + "PutSecretValue",

@@ -20,7 +20,7 @@ func deleted(ctx context.Context, w *world) error {
 	return err
 }
 
-// lifeFacts are of making, deleting and rotating secrets.
+// lifeFacts are about making, deleting and rotating secrets.
 var lifeFacts = []fact{
 	{
 		name: "a name that is taken", source: recorded + "test_secret_exists_snapshots",
@@ -126,8 +126,8 @@ var lifeFacts = []fact{
 	},
 }
 
-// openFacts are the questions that no source answers. What is wanted here is
-// what the fake assumes.
+// openFacts are the questions that no source answers. The expected answers are those that
+// the fake assumes.
 var openFacts = []fact{
 	{
 		name: "a repeated put touches the KMS key", source: "no source; the fake assumes that it does not", open: true, real: true,

@@ -15,7 +15,7 @@ func (w *world) parameterPut(ctx context.Context, name, value string, kind ssmty
 	return w.ssm.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: kind, Tier: tier, Overwrite: &overwrite})
 }
 
-// parameterFacts are of Parameter Store.
+// parameterFacts are about Parameter Store.
 var parameterFacts = []fact{
 	{
 		name: "a SecureString is read in clear only on demand", source: modelSSM + "GetParameter.WithDecryption",

@@ -20,7 +20,7 @@ func numbered(prefix string, n int) []string {
 	return out
 }
 
-// read tells the value under a label, or how reading it was refused.
+// read returns the value under a label, or the error of reading it.
 func (w *world) read(ctx context.Context, label string) string {
 	value, err := w.get(ctx, label)
 	if err != nil {
@@ -29,7 +29,7 @@ func (w *world) read(ctx context.Context, label string) string {
 	return value
 }
 
-// putFacts are of PutSecretValue and what can be read after it.
+// putFacts are about PutSecretValue and the reads after it.
 var putFacts = []fact{
 	{
 		name: "the first value is AWSCURRENT, whatever its labels", source: model + "PutSecretValue.VersionStages",
@@ -120,7 +120,7 @@ var putFacts = []fact{
 	},
 }
 
-// readFacts are of the reads and their refusals, whose texts are recorded.
+// readFacts are about reads and their errors, whose texts are recorded.
 var readFacts = []fact{
 	{
 		name: "a secret that is not there", source: recorded + "test_secret_not_found",
@@ -209,7 +209,7 @@ var readFacts = []fact{
 	},
 }
 
-// batch reads a secret with a value, one without and one that is not there.
+// batch reads a secret with a value, one without, and one that does not exist.
 func batch(ctx context.Context, w *world) string {
 	empty, missing := w.secret+"/2", w.secret+"/missing"
 	_, err := w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &empty})

@@ -39,8 +39,8 @@ func TestTheFakeHasEveryFact(t *testing.T) {
 	}
 }
 
-// TestAFactCostsFewCalls: what a real account is asked stays a handful of calls
-// for each fact. A call costs 0.000005 dollars (aws.amazon.com/secrets-manager/pricing).
+// TestAFactCostsFewCalls: a fact takes only a few calls to a real account. A call costs
+// 0.000005 dollars (aws.amazon.com/secrets-manager/pricing).
 func TestAFactCostsFewCalls(t *testing.T) {
 	t.Parallel()
 	server, err := fakeaws.New(fakeaws.Options{})
@@ -61,7 +61,7 @@ func TestAFactCostsFewCalls(t *testing.T) {
 	}
 }
 
-// TestEveryFactHasItsOwnName: the list of moto's differences goes by name.
+// TestEveryFactHasItsOwnName: the list of moto's differences uses the names.
 func TestEveryFactHasItsOwnName(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

@@ -2,8 +2,7 @@
 
 package conformance
 
-// A difference is what moto answers in place of AWS, and why it is moto that is
-// wrong.
+// A difference is moto's answer where it differs from AWS's, and why moto is wrong.
 type difference struct{ got, reason string }
 
 const (

@@ -16,21 +16,21 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// A fact is something Evertoken relies on.
+// A fact is behaviour of AWS on which Evertoken relies.
 type fact struct {
 	name string
-	// source is where it is written, or recorded.
+	// source is where it is documented or recorded.
 	source string
-	// see makes the calls and returns what was seen.
+	// see makes the calls and returns what it observed.
 	see func(context.Context, *world) string
 	// want is what AWS answers, or for an open question what the fake assumes: the worse
 	// answer for a client.
 	want string
-	// open marks a question that no source answers: a real account is asked,
-	// and its answer reported.
+	// open marks a question that no source answers: a test with a real account reports
+	// the answer.
 	open bool
-	// real says that a real account is asked: where no recording of its answers
-	// is known and asking costs next to nothing.
+	// real says that the fact is checked at a real account: no recording of its answers
+	// is known, and the calls cost next to nothing.
 	real bool
 }
 
@@ -46,8 +46,8 @@ type world struct {
 	keyed func(ctx context.Context, w *world) error
 }
 
-// newWorld returns a world below prefix. What is made in it is removed at the end
-// of the test.
+// newWorld returns a world below prefix. At the end of the test it removes all that was
+// made in it.
 func newWorld(t *testing.T, c aws.Config, prefix string, n int) *world {
 	w := &world{secret: fmt.Sprintf("%s/%d", prefix, n), parameter: fmt.Sprintf("/%s/%d", prefix, n)}
 	var made made
@@ -57,10 +57,10 @@ func newWorld(t *testing.T, c aws.Config, prefix string, n int) *world {
 	return w
 }
 
-// made are the names of the secrets and parameters that a fact asked to make.
+// made are the names of the secrets and parameters that a fact has tried to make.
 type made struct{ secrets, parameters []string }
 
-// note is a middleware that remembers what a call may create, whatever the answer.
+// note is a middleware that records what a call may create, whatever the answer.
 func (m *made) note(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("made",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
@@ -170,7 +170,7 @@ func (w *world) get(ctx context.Context, label string) (string, error) {
 	return aws.ToString(out.SecretString), nil
 }
 
-// labels tells who has which label, as "v1:AWSPREVIOUS v2:AWSCURRENT+MINE".
+// labels lists the versions with their labels, as "v1:AWSPREVIOUS v2:AWSCURRENT+MINE".
 func (w *world) labels(ctx context.Context) string {
 	d, err := w.sm.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &w.secret})
 	if err != nil {
@@ -212,5 +212,5 @@ func first(errs ...error) error {
 	return nil
 }
 
-// unprepared is what is seen where the preparation itself was refused.
+// unprepared is the result where the preparation failed.
 func unprepared(err error) string { return "preparing: " + err.Error() }

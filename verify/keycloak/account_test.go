@@ -143,7 +143,7 @@ func (a *account) run(f *fakelambda.Function, event map[string]any) issue.Entry 
 	return report.Connections[0]
 }
 
-// named looks at the connection; force renews it although it is not due.
+// named runs issue for the connection; force renews it although it is not due.
 func (a *account) named() issue.Entry {
 	return a.run(a.f, map[string]any{"connections": []string{"c"}})
 }
@@ -160,7 +160,7 @@ func (a *account) want(what string, e issue.Entry, outcome, class string) {
 	}
 }
 
-// step is one step of a rotation, as Secrets Manager has it done.
+// step makes one step of a rotation, as Secrets Manager invokes it.
 func (a *account) step(ctx context.Context, _ string, payload []byte) ([]byte, error) {
 	result, err := a.rotator.Invoke(ctx, payload)
 	if err == nil && result.FunctionError != "" {

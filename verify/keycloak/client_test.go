@@ -89,7 +89,7 @@ func form(pairs ...string) url.Values {
 	return v
 }
 
-// login is the password grant, with what is added to it.
+// login is the password grant, with further parameters.
 func login(t *testing.T, r realm, user, password string, more ...string) answer {
 	t.Helper()
 	v := form("client_id", clientID, "grant_type", "password", "username", user, "password", password)

@@ -31,10 +31,10 @@ type realm interface {
 	limitSessions(n string)
 }
 
-// fact is one thing that Keycloak does.
+// fact is one behaviour of Keycloak.
 type fact struct {
 	name string
-	// ask sets up what it is about, and returns the answer in question.
+	// ask sets up the situation, and returns the answer to check.
 	ask    func(t *testing.T, r realm) answer
 	status int
 	// older is the status before 26.6, where it differs
@@ -292,8 +292,7 @@ var facts = []fact{
 		}},
 }
 
-// hold asks every fact of a realm of its own. older is set for a server before
-// 26.6.
+// hold checks every fact at its own realm. older is set for a server before 26.6.
 func hold(t *testing.T, older bool, newRealm func(*testing.T) realm) {
 	for _, f := range facts {
 		t.Run(f.name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	fakelambda "evertoken/internal/fake/lambda"
 )
 
-// apiax is a connection of Apiax's kind to a realm of its own.
+// apiax is a connection with the provider apiax to its own realm.
 func apiax(t *testing.T, s *server) (*real, *account, string) {
 	t.Helper()
 	r := newRealm(t, s)
@@ -42,8 +42,8 @@ func (r *real) sent(event string) int {
 	return n
 }
 
-// TestTheFunctionKeepsSessionsAtARealServer runs the built function against the newer server, whose event
-// log judges what was sent and whose introspection judges what lives.
+// TestTheFunctionKeepsSessionsAtARealServer runs the built function against the newer
+// server. Its event log shows what was sent, and its introspection which tokens live.
 func TestTheFunctionKeepsSessionsAtARealServer(t *testing.T) {
 	_, newest := versions(t)
 	s := start(t, newest)
@@ -201,7 +201,7 @@ func disabledClient(t *testing.T, s *server) {
 	}
 }
 
-// A session limit is no wrong password.
+// A session limit does not count as a wrong password.
 func tooManySessions(t *testing.T, s *server) {
 	r, a, password := apiax(t, s)
 	mustLogin(t, r, "user", password) // somebody else's

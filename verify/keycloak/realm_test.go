@@ -20,7 +20,7 @@ type real struct {
 	users  map[string]string // :: user name → its id in the admin API
 }
 
-// judge is a confidential client, which may ask whether a token lives.
+// judge is a confidential client, which may introspect tokens.
 const judge = "judge"
 
 func newRealm(t *testing.T, s *server) *real {
@@ -45,8 +45,8 @@ func newRealm(t *testing.T, s *server) *real {
 	return r
 }
 
-// forJudge puts the judge into a token's audience: Keycloak tells a client
-// nothing of tokens that are for others.
+// forJudge puts the judge into a token's audience: Keycloak shows a client no token with
+// another audience.
 func forJudge() []any {
 	return []any{map[string]any{"name": "judge", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
 		"config": map[string]any{"included.client.audience": judge, "access.token.claim": "true"}}}
@@ -108,7 +108,7 @@ func (r *real) notBefore() {
 	r.set(map[string]any{"notBefore": inTwoSeconds()})
 }
 
-// replaceKeys takes the realm's keys away: Keycloak makes new ones.
+// replaceKeys removes the realm's keys: Keycloak makes new ones.
 func (r *real) replaceKeys() {
 	var components []struct{ ID, ProviderID string }
 	r.admin(http.MethodGet, "/components?type=org.keycloak.keys.KeyProvider", nil, &components)
@@ -153,8 +153,8 @@ func (r *real) alive(token string) bool {
 	return a.members["active"] == true
 }
 
-// events are the types of what the server's own log says happened, oldest
-// first, with the error where there was one.
+// events are the types in the server's event log, oldest first, with the error where
+// there was one.
 func (r *real) events() []string {
 	var list []struct{ Type, Error string }
 	r.admin(http.MethodGet, "/events?max=1000&direction=asc", nil, &list)

@@ -12,8 +12,8 @@ const (
 	version2 = "7f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35"
 )
 
-// A rotation of the session logs in once; the token that readers have lives on,
-// and the new session is what the next renewals use.
+// A rotation of the session logs in once; the published token lives on, and the next
+// renewals use the new session.
 func rotation(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	r.singleUse()

@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// server is a running Keycloak in development mode, with its embedded database,
-// on a loopback port. What it knows lives in a folder of its own.
+// server is a running Keycloak in development mode, with its embedded database, on a
+// loopback port. Its database is in its own folder.
 type server struct {
 	home, url string
 	port      int
@@ -67,8 +67,7 @@ func freePort(t *testing.T) int {
 	return address.Port
 }
 
-// boot starts the server and waits until it listens, for as long as the tests
-// may last.
+// boot starts the server and waits until it listens, at most until the tests' deadline.
 func (s *server) boot(t *testing.T) {
 	t.Helper()
 	s.command = exec.Command(filepath.Join(s.home, "bin", "kc.sh"), "start-dev",
@@ -95,7 +94,7 @@ func (s *server) boot(t *testing.T) {
 	t.Fatalf("Keycloak ended before it listened:\n%s", said.String())
 }
 
-// stop ends the server by its process group, as its own pid tells it.
+// stop ends the server by its process group, whose id is the server's own pid.
 func (s *server) stop() {
 	if s.command == nil {
 		return

@@ -3,7 +3,7 @@
 //
 //   - A mutant that does not compile fails its "test", and would count as killed.
 //     Mutate ends with status 2 then, which gremlins counts as not viable.
-//   - No block of a coverage profile holds the conditions after case, nor the
+//   - No block of a coverage profile covers the conditions after case, nor the
 //     value of a constant. Gremlins would skip them as not covered. Mutate
 //     adds them to the profile, so that their mutants are tried like any other.
 //   - Gremlins measures in the run for the profile how long the tests last, and so when a
@@ -72,8 +72,8 @@ func run(command string, args []string, stdout, stderr io.Writer) (int, error) {
 	return 0, nil
 }
 
-// widen adds to a profile what no block of it holds. Paths in it begin with the
-// module's name, and gremlins runs the go command in the module's folder.
+// widen adds to a profile the expressions that none of its blocks covers. Paths in it
+// begin with the module's name, and gremlins runs the go command in the module's folder.
 func widen(profile string) error {
 	b, err := os.ReadFile(profile)
 	if err != nil {

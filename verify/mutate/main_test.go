@@ -30,7 +30,7 @@ func f(a, b int) int {
 	}
 }
 
-// TestAMutantsStatusIsThatOfItsTests runs the go command on a module of its own.
+// TestAMutantsStatusIsThatOfItsTests runs the go command on a small module.
 func TestAMutantsStatusIsThatOfItsTests(t *testing.T) {
 	for _, tt := range []struct {
 		name, code string

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// serveWorld starts what `make run SERVE=1` does and returns where AWS is.
+// serveWorld does what `make run SERVE=1` does and returns the endpoint of AWS.
 func serveWorld(t *testing.T, binary string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), binary, "-serve", "-port", "0")
@@ -46,9 +46,9 @@ func serveWorld(t *testing.T, binary string) string {
 	return ""
 }
 
-// TestTheAWSCLIRunsWhatADryRunPrints has a shell and AWS's own command line do what --dry-run
-// prints: a connection is added, gets another credential, another name, and is
-// removed, and the command itself finds each done.
+// TestTheAWSCLIRunsWhatADryRunPrints runs what --dry-run prints with a shell and the AWS
+// CLI: it adds a connection, replaces its credential, renames it and removes it. After
+// each the command evertoken finds the change made.
 func TestTheAWSCLIRunsWhatADryRunPrints(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestTheAWSCLIRunsWhatADryRunPrints(t *testing.T) {
 		}
 		return string(out)
 	}
-	// A credential that works is that of a served connection.
+	// The credential of a served connection works.
 	account := newAccount(url)
 	read, err := account.sm.GetSecretValue(t.Context(),
 		&secretsmanager.GetSecretValueInput{SecretId: aws.String("evertoken/oauth2-client/credential")})

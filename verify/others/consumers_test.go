@@ -52,13 +52,13 @@ func (w *world) reads() int {
 	return n
 }
 
-// reader is a consumer's process, which has a clock of ours.
+// reader is a consumer's process, whose clock the test sets.
 type reader struct {
 	in  io.Writer
 	out *bufio.Reader
 }
 
-// clientEnv is what lets any of AWS's clients reach an endpoint.
+// clientEnv is the environment with which any of AWS's clients reaches an endpoint.
 func clientEnv(endpoint string) []string {
 	return append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true",
@@ -118,7 +118,7 @@ func TestEveryDocumentedReaderFollowsTheToken(t *testing.T) {
 	}
 }
 
-// life takes a reader through the life of two tokens.
+// life runs a reader through the lives of two tokens.
 func life(t *testing.T, w *world, r *reader) {
 	first := w.read(t, "apiax", "token", "AWSCURRENT")
 	w.aws.ResetCalls()
@@ -156,8 +156,8 @@ func moment(t *testing.T, text string) time.Time {
 	return at
 }
 
-// unauthorized has an API refuse the token that is published until another is:
-// the application reads the secret exactly once more.
+// unauthorized makes an API refuse the published token until another is published: the
+// application reads the secret exactly once more.
 func unauthorized(t *testing.T, w *world, r *reader) {
 	t.Helper()
 	refused := w.read(t, "apiax", "token", "AWSCURRENT")
@@ -182,7 +182,7 @@ func unauthorized(t *testing.T, w *world, r *reader) {
 	check(t, "once it is renewed", next["access_token"], r.at(t, now, "get "+api.URL))
 }
 
-// place writes the snippet and what drives it into a folder.
+// place writes the snippet and its driver into a folder.
 func place(t *testing.T, heading, language, name, driver string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -258,13 +258,13 @@ func goReader(t *testing.T, heading string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), binary)
 }
 
-// TestADocumentedReaderGetsANewTokenAfterA401 runs what the page advises after a 401: a reader reads the secret
-// again until it has another token, and invokes nothing.
+// TestADocumentedReaderGetsANewTokenAfterA401 follows the page's advice after a 401: a
+// reader reads the secret again until it has another token, and invokes nothing.
 func TestADocumentedReaderGetsANewTokenAfterA401(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	refused := w.read(t, "apiax", "token", "AWSCURRENT")
-	// The next token must not be of the same second.
+	// The next token must be issued in another second.
 	refused["issued_at"] = w.postdate(t, refused)
 	dir := place(t, "Python (boto3)", "python", "snippet.py", "refused.py")
 	write(t, filepath.Join(dir, "after.py"), snippet(t, "After a 401", "python"))
@@ -294,7 +294,8 @@ func (w *world) postdate(t *testing.T, token map[string]string) string {
 	return earlier
 }
 
-// TestTheDocumentedECSKeyIsTheTokens takes the key that the page's task definition names, as ECS does:
+// TestTheDocumentedECSKeyIsTheTokens reads the key that the page's task definition names,
+// as ECS does:
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
 func TestTheDocumentedECSKeyIsTheTokens(t *testing.T) {
 	t.Parallel()
@@ -314,8 +315,8 @@ func TestTheDocumentedECSKeyIsTheTokens(t *testing.T) {
 	check(t, "the provider accepts "+definition.Secrets[0].Name, true, idp.Accepts(fakeidp.ProviderApiax, value))
 }
 
-// TestTheDocumentedKubernetesMembersAreTheTokens: what the page configures for Kubernetes names members that a token
-// has, of the token's secret.
+// TestTheDocumentedKubernetesMembersAreTheTokens: the page's configuration for Kubernetes
+// names the token's secret and members that a token has.
 func TestTheDocumentedKubernetesMembersAreTheTokens(t *testing.T) {
 	t.Parallel()
 	idp := provider(t)

@@ -17,8 +17,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// troubled is a world in which everything goes wrong that an operator can bring
-// about, and what its runs say.
+// troubled is a world with every fault that an operator can cause; it returns the texts
+// of its runs.
 func troubled(t *testing.T) []string {
 	t.Helper()
 	w := fakeworld.New(t)

@@ -15,8 +15,8 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestIssueRenewsOnMoto runs the main job of the built function on moto: a first
-// token, nothing while it is fresh, another one on demand.
+// TestIssueRenewsOnMoto runs the main job of the built function on moto: a first token,
+// none while it is fresh, another one by a forced run.
 func TestIssueRenewsOnMoto(t *testing.T) {
 	t.Parallel()
 	a := newAccount(setting(t, "EVERTOKEN_MOTO_URL"))
@@ -61,10 +61,9 @@ func check(t *testing.T, what string, want, got any) {
 	}
 }
 
-// TestRotateWorksOnMoto takes the built function through the four steps on moto.
-// moto's own RotateSecret can't be used: it refuses a function that it does not
-// know, but only after it has made just what the first step finds on AWS, a
-// version that has AWSPENDING and no value.
+// TestRotateWorksOnMoto runs the four steps of the built function on moto. The test
+// cannot use moto's own RotateSecret: it refuses an unknown function, but only after it
+// has made what the first step finds on AWS, a version that has AWSPENDING and no value.
 func TestRotateWorksOnMoto(t *testing.T) {
 	t.Parallel()
 	a := newAccount(setting(t, "EVERTOKEN_MOTO_URL"))

@@ -29,7 +29,7 @@ const (
 
 func startOIDC(t *testing.T, clients ...map[string]any) *oidc {
 	t.Helper()
-	// One more client, which may ask whether a token is alive.
+	// Another client, which may introspect tokens.
 	clients = append(clients, map[string]any{"client_id": "judge", "client_secret": "judge", "token_endpoint_auth_method": "client_secret_post",
 		"grant_types": []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{}})
 	c := node(t.Context(), t, "oidc.mjs", "CLIENTS="+encode(t, clients))
@@ -76,7 +76,7 @@ func (o *oidc) post(t *testing.T, path string, form url.Values) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// seed is a refresh token as a browser login brings it.
+// seed is a refresh token as from a browser login.
 func (o *oidc) seed(t *testing.T) string {
 	t.Helper()
 	status, token := o.post(t, "/seed?client_id="+clientID, nil)

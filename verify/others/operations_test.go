@@ -100,8 +100,8 @@ func shell(t *testing.T, dir, script string, env ...string) (string, error) {
 	return string(out), err
 }
 
-// prelude gives the page's commands the two files that they take from an
-// operator, and waits for a rotation's end where one was begun.
+// prelude gives the page's commands the two files that an operator writes, and waits for
+// a rotation's end where one was begun.
 const prelude = `set -euo pipefail
 aws ssm get-parameter --name /evertoken/connections/apiax --query Parameter.Value --output text > connection.json
 aws secretsmanager get-secret-value --secret-id evertoken/apiax/credential --query SecretString --output text > credential.json
@@ -174,7 +174,7 @@ func TestTheRunbooksCommandsParse(t *testing.T) {
 	}
 }
 
-// parses holds that the AWS CLI understands a command.
+// parses checks that the AWS CLI's parser accepts a command.
 func parses(t *testing.T, line string, env ...string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -189,8 +189,8 @@ func parses(t *testing.T, line string, env ...string) {
 	}
 }
 
-// TestTheAlarmsFirstCommandsParse: so does the command that each alarm's
-// description names.
+// TestTheAlarmsFirstCommandsParse: the AWS CLI's parser accepts the command that each
+// alarm's description names.
 func TestTheAlarmsFirstCommandsParse(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../template.yaml")

@@ -20,8 +20,8 @@ import (
 
 // TestAReleaseDeploysWithTheAWSCLI deploys the bundle of a release with the AWS CLI
 // alone, as far as a test can: `aws cloudformation package` uploads to moto's S3, SAM's
-// own translator does what the transform does in AWS, and what the template then points
-// to is run.
+// own translator does the work of AWS's transform, and the test runs the functions to
+// which the template then points.
 func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 	t.Parallel()
 	dist := setting(t, "EVERTOKEN_DIST")

@@ -25,7 +25,7 @@ func (a *account) put(t *testing.T, secret, value string) {
 
 // valueFrom resolves what a task definition names, as
 // arn:aws:secretsmanager:region:account:secret:name:json-key:version-stage:version-id.
-// The six characters behind the name are those of the account's own secret.
+// The six characters after the name are those of the account's own secret.
 func (a *account) valueFrom(t *testing.T, reference string) string {
 	t.Helper()
 	parts := strings.Split(reference, ":")

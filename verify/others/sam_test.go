@@ -40,10 +40,10 @@ func eventFile(t *testing.T, name string) []byte {
 	return text
 }
 
-// samFunction starts what `sam build` made, with the environment that `sam local
-// invoke --env-vars` would give it: SAM's own code makes it of the template and
-// of an env.local.json as `make run SERVE=1` writes it. What the template does
-// not name is not in it.
+// samFunction starts a function as built by `sam build`, with the environment of `sam
+// local invoke --env-vars`: SAM's own code makes it from the template and from an
+// env.local.json as `make run SERVE=1` writes it. It has only variables that the template
+// names.
 func samFunction(t *testing.T, a *account, function string) *fakelambda.Function {
 	t.Helper()
 	variables := map[string]string{
@@ -156,8 +156,8 @@ func invoke(t *testing.T, f *fakelambda.Function, file string) []byte {
 	return result.Payload
 }
 
-// TestSAMsBuildRotatesACredential lets Secrets Manager rotate a credential by what `sam build`
-// made: a Flexera service account's client is replaced.
+// TestSAMsBuildRotatesACredential lets Secrets Manager rotate a credential with the
+// function as built by `sam build`, which replaces a Flexera service account's client.
 func TestSAMsBuildRotatesACredential(t *testing.T) {
 	t.Parallel()
 	var rotate *fakelambda.Function

@@ -67,7 +67,7 @@ func (s *sdk) do(t *testing.T, command string) sdkAnswer {
 	return answer
 }
 
-// later is a provider whose clock can be put forward.
+// later is a provider whose clock the test can move forward.
 func later(t *testing.T) (*fakeidp.Server, func(time.Duration)) {
 	t.Helper()
 	var ahead atomic.Int64
@@ -79,8 +79,8 @@ func later(t *testing.T) (*fakeidp.Server, func(time.Duration)) {
 	return idp, func(d time.Duration) { ahead.Add(int64(d)) }
 }
 
-// TestSharetribesIntegrationSDKAcceptsTheFake: the fake gives the Integration SDK what
-// Sharetribe does, and takes what it sends.
+// TestSharetribesIntegrationSDKAcceptsTheFake: the fake answers the Integration SDK as
+// Sharetribe does, and accepts what it sends.
 func TestSharetribesIntegrationSDKAcceptsTheFake(t *testing.T) {
 	t.Parallel()
 	idp, pass := later(t)
@@ -120,8 +120,8 @@ func TestSharetribesMarketplaceSDKAcceptsTheFake(t *testing.T) {
 	check(t, "the refresh token lives after logout", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, next.Token.RefreshToken))
 }
 
-// TestSharetribesSDKAcceptsAPublishedToken: an application of the SDK uses what issue has
-// published.
+// TestSharetribesSDKAcceptsAPublishedToken: an application with the SDK uses the token
+// that issue has published.
 func TestSharetribesSDKAcceptsAPublishedToken(t *testing.T) {
 	t.Parallel()
 	for access, market := range map[string]bool{"integration": false, "trusted": true} {
@@ -150,7 +150,7 @@ func TestSharetribesSDKAcceptsAPublishedToken(t *testing.T) {
 
 func both(id, secret string) (a, b any) { return id, secret }
 
-// grants lists the grants of all token requests that were answered well.
+// grants lists the grants of all successful token requests.
 func grants(idp *fakeidp.Server) []string {
 	out := []string{}
 	for _, r := range idp.Requests() {

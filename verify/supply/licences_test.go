@@ -14,7 +14,7 @@ import (
 
 const root = "../.."
 
-// commands are what is given to others.
+// commands are the released programs.
 var commands = []string{"./functions/issue", "./functions/rotate", "./cmd/evertoken"}
 
 // permitted are licences that demand only to be named.
@@ -34,8 +34,8 @@ func listed(t *testing.T) map[string]string {
 	return out
 }
 
-// built are the modules in what is given to others, on every system that it is
-// built for.
+// built are the modules of the released programs, on every system that they are built
+// for.
 func built(t *testing.T) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}

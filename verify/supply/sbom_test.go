@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAStockToolFindsTheListedLicences: the licences of docs/licences.md are those that a stock tool finds
-// in the modules' files.
+// TestAStockToolFindsTheListedLicences: a stock tool finds the licences of
+// docs/licences.md in the modules' files.
 func TestAStockToolFindsTheListedLicences(t *testing.T) {
 	t.Parallel()
 	found := map[string]string{}
@@ -27,8 +27,8 @@ func TestAStockToolFindsTheListedLicences(t *testing.T) {
 		licencesOf(t, command, system, found)
 	}
 	for module, licence := range found {
-		// The detector takes the licence of Go's own modules for one with much
-		// the same words: https://go.dev/LICENSE is BSD-3-Clause.
+		// The detector mistakes the licence of Go's own modules for one with similar
+		// words: https://go.dev/LICENSE is BSD-3-Clause.
 		if strings.HasPrefix(module, "golang.org/x/") && licence == "BSD-Source-Code" {
 			found[module] = "BSD-3-Clause"
 		}

@@ -75,8 +75,8 @@ func TestTheParametersNamedInTheSecurityPageExist(t *testing.T) {
 // deployment is the role in which CloudFormation acts for a person.
 const deployment = "deployment"
 
-// event is what EventBridge gets for a call that CloudTrail recorded, with what
-// the patterns look at.
+// event is EventBridge's event for a call that CloudTrail recorded, with the members that
+// the patterns use.
 func event(t *testing.T, service, name, role, request, more string) any {
 	t.Helper()
 	identity := `{"type":"IAMUser","userName":"eve"}`

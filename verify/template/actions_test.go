@@ -18,8 +18,8 @@ var services = []service{{"secretsmanager", "Store", "API"}, {"ssm", "Parameters
 // https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
 var keyActions = []string{"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
 
-// called are the AWS operations that a function can call: those behind the
-// interfaces by which its own package and the core speak to package secrets.
+// called are the AWS operations that a function can call: those behind the interfaces by
+// which its own package and the core use package secrets.
 func called(t *testing.T, function string) []string {
 	t.Helper()
 	wrappers := parsePackage(t, "internal/secrets")
@@ -29,7 +29,8 @@ func called(t *testing.T, function string) []string {
 		for name, names := range interfaces(parsePackage(t, folder)) {
 			for _, s := range services {
 				all := methods(wrappers, s.kind)
-				// Both types have a Get; what is called Parameters is the latter.
+				// Both types have a Get; the one called on a field named Parameters is
+				// the latter's.
 				if !within(names, all) || (name == "Parameters") != (s.kind == "Parameters") {
 					continue
 				}

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// resolver reads what the template says of a stack in which every condition holds.
+// resolver reads the template for a stack in which every condition is true.
 type resolver struct{ *evaluator }
 
-// stack is the template with the parameters' defaults, but those given.
+// stack is the template with the given parameters, and the defaults of the others.
 func stack(t *testing.T, parameters map[string]string) resolver {
 	t.Helper()
 	r := newEvaluator(t, load(t), "evertoken", parameters)
@@ -85,8 +85,8 @@ func (r resolver) alarm(id string, properties node) alarm {
 var insightsRE = regexp.MustCompile(`^SELECT (MIN|MAX)\((\w+)\) FROM SCHEMA\("Evertoken", FunctionName, Connection\) ` +
 	`WHERE FunctionName = '(\w+)' GROUP BY Connection ORDER BY (MIN|MAX)\(\) (ASC|DESC)$`)
 
-// expression is an entry of metric math, or a Metrics Insights query: that of a
-// connection's series, the connection's name left open.
+// expression is an entry of metric math, or a Metrics Insights query for the series of
+// all connections.
 func (r resolver) expression(a *alarm, entry node) query {
 	r.t.Helper()
 	text := r.text(entry.get("Expression").value)
@@ -180,7 +180,7 @@ func TestEveryAlarmReportsItsStartAndItsEnd(t *testing.T) {
 			continue
 		}
 		check(t, id+" OKActions", properties.get("AlarmActions").value, properties.get("OKActions").value)
-		// The command comes last, so that nothing behind it is copied with it.
+		// The command comes last, so that an operator copies no other text with it.
 		if _, first, _ := strings.Cut(text, "Runbook: docs/operations.md, "+id+". "); !strings.HasPrefix(first, "First, ") {
 			t.Errorf("%s names no first command or section: %s", id, text)
 		}

@@ -115,7 +115,7 @@ func callsOf(f *ast.FuncDecl, self string) method {
 	return m
 }
 
-// operations are what a method calls of AWS, itself or through other methods.
+// operations are the AWS operations that a method calls, itself or through other methods.
 func operations(all map[string]method, name string, seen set) set {
 	out := set{}
 	m, ok := all[name]

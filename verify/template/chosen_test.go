@@ -8,9 +8,9 @@ import (
 	fakeworld "evertoken/internal/fake/world"
 )
 
-// TestAConnectionInTroubleIsNamed: where more connections are declared than have
-// metrics of their own, one without has metrics while it is in trouble. The alarms
-// by name fire for it, and are OK again once it is well.
+// TestAConnectionInTroubleIsNamed: if more connections are declared than can have
+// metrics, one without has them while it is in trouble. Its alarms fire, and are OK again
+// once it has recovered.
 func TestAConnectionInTroubleIsNamed(t *testing.T) {
 	t.Parallel()
 	const every = 5 * time.Minute

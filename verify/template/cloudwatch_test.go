@@ -26,7 +26,7 @@ const (
 	stateInsufficient state = "INSUFFICIENT_DATA"
 )
 
-// reading is one way to read what the user guide leaves open.
+// reading is one possible meaning of what the user guide leaves open.
 type reading struct {
 	// beyond is by how many points the evaluation range is longer than N. The
 	// guide's example retrieves 5 points for N = 3 and says that the number
@@ -43,8 +43,8 @@ func readings() []reading {
 	return []reading{{two, false}, {two, true}, {twice, false}, {twice, true}}
 }
 
-// ingestion is how long a log line takes to be a metric that alarms see. AWS
-// promises no figure; a minute is usual.
+// ingestion is how long it takes until alarms see the metrics of a log line. AWS promises
+// no figure; a minute is usual.
 const ingestion = 2 * time.Minute
 
 // point is one value of a metric.
@@ -56,13 +56,13 @@ type point struct {
 // world is the data that CloudWatch has received, by series.
 type series map[string][]point
 
-// missing is how a data point that is not there is written.
+// missing represents a missing data point.
 var missing = math.NaN()
 
 func isMissing(v float64) bool { return math.IsNaN(v) }
 
-// statistic is that of the points in the period (end-period, end] that could be
-// seen at the time now; missing where there are none.
+// statistic is that of the points in the period (end-period, end] that are visible at the
+// time now; missing where there are none.
 func (s series) statistic(key, stat string, end time.Time, period time.Duration, now time.Time) float64 {
 	var values []float64
 	for _, p := range s[key] {

@@ -33,7 +33,7 @@ func connectionStack(t *testing.T, parameters map[string]string) map[string]node
 	return out
 }
 
-// declared is what the stack's declaration is for the functions.
+// declared is the stack's declaration as the functions parse it.
 func declared(t *testing.T, stack map[string]node) connection.Connection {
 	t.Helper()
 	p := stack["Declaration"].get("Properties")
@@ -49,7 +49,8 @@ func declared(t *testing.T, stack map[string]node) connection.Connection {
 	return got[0].Connection
 }
 
-// TestAConnectionsStackCreatesWhatItDeclares: what a stack declares is what it creates.
+// TestAConnectionsStackCreatesWhatItDeclares: a stack creates exactly the secrets that
+// its declaration names.
 func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 	t.Parallel()
 	key := "arn:aws:kms:eu-central-1:123456789012:key/1a2b"

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTheCostsAddUp: what docs/operations.md counts is what the template has, and
-// its sums are right.
+// TestTheCostsAddUp: the counts in docs/operations.md are those of the template, and its
+// sums are right.
 func TestTheCostsAddUp(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/operations.md")

@@ -65,7 +65,7 @@ func dashboard(t *testing.T) []widget {
 	return body.Widgets
 }
 
-// providedByAWS are the metrics of AWS's own that the dashboard shows.
+// providedByAWS are the metrics of AWS itself that the dashboard shows.
 var providedByAWS = []string{
 	"AWS/Lambda Duration", "AWS/Lambda Errors", "AWS/Lambda Throttles", "AWS/Lambda AsyncEventsDropped",
 	"AWS/SQS ApproximateNumberOfMessagesVisible",
@@ -125,8 +125,8 @@ func checkMetric(t *testing.T, entry []any, metrics series) {
 	}
 }
 
-// TestTheDashboardsQueriesUseLoggedMembers: a query names only fields that the functions'
-// log lines have, or that it makes itself.
+// TestTheDashboardsQueriesUseLoggedMembers: a query names only fields of the functions'
+// log lines, or its own.
 func TestTheDashboardsQueriesUseLoggedMembers(t *testing.T) {
 	t.Parallel()
 	_, fields := said(t)
@@ -135,7 +135,7 @@ func TestTheDashboardsQueriesUseLoggedMembers(t *testing.T) {
 			t.Errorf("nothing logs %s", name)
 		}
 	}
-	// Written where the real clients are wired, and held by tests of their own.
+	// The code that wires the real clients writes these, and has its own tests.
 	for _, name := range []string{"aws_calls", "aws_writes", "host", "status"} {
 		fields[name] = true
 	}
@@ -195,8 +195,8 @@ func TestAQuerysUnknownWordsAreFound(t *testing.T) {
 	check(t, "unknown words", []string{"mesage", "c"}, got)
 }
 
-// TestEveryMetricIsOneOfTheREADME keeps the list of metrics whole: what a run
-// tells is what the README names, and at most three of each connection.
+// TestEveryMetricIsOneOfTheREADME keeps the list of metrics complete: a run writes
+// exactly the metrics that the README names, and at most three of each connection.
 func TestEveryMetricIsOneOfTheREADME(t *testing.T) {
 	t.Parallel()
 	metrics, _ := said(t)
@@ -218,8 +218,8 @@ func TestEveryMetricIsOneOfTheREADME(t *testing.T) {
 	check(t, "a connection's metrics", []string{"NeedsPersonSeconds", "RemainingOfPromise", "Trouble"}, slices.Sorted(maps.Keys(connection)))
 }
 
-// TestTheMetricsOfARunMatchAWSsSchema: what a run over one of each connection
-// writes is what AWS's schema of the embedded metric format takes.
+// TestTheMetricsOfARunMatchAWSsSchema: AWS's schema of the embedded metric format accepts
+// the lines of a run over one of each connection.
 func TestTheMetricsOfARunMatchAWSsSchema(t *testing.T) {
 	t.Parallel()
 	compiler := jsonschema.NewCompiler()

@@ -14,7 +14,7 @@ import (
 
 const runAgain = "Run this again: it continues from here."
 
-// freshEnough is how long the user's access token must live for what follows.
+// freshEnough is how long the user's access token must live for the next steps.
 const freshEnough = 15 * time.Minute
 
 func (m *migration) act(ctx context.Context) error {
@@ -116,7 +116,7 @@ func (m *migration) ensureClient(ctx context.Context) (version, error) {
 // deleteTries is how often the deletion of a useless client is tried.
 const deleteTries = 4
 
-// undo deletes the client that was made and whose secret is lost.
+// undo deletes a new client whose secret is lost.
 func (m *migration) undo(ctx context.Context, client string, why error) error {
 	var err error
 	for n := range deleteTries {
@@ -144,11 +144,11 @@ func passing(err error) time.Duration {
 	return min(max(e.RetryAfter, time.Second), time.Minute)
 }
 
-// proveTries is how often a new client is tried, 31 seconds in all: it has to
-// find its way through Flexera's own systems first.
+// proveTries is how often a new client is tried, 31 seconds in all: it must first become
+// known in all of Flexera's systems.
 const proveTries = 6
 
-// prove has a client issued a token.
+// prove gets a token with the client.
 func (m *migration) prove(ctx context.Context, v version) (exchange.Issued, error) {
 	for n := 0; ; n++ {
 		issued, err := m.clientToken(ctx, v)
@@ -165,7 +165,7 @@ func (m *migration) prove(ctx context.Context, v version) (exchange.Issued, erro
 	}
 }
 
-// unproven tells of a client that is stored and does not work.
+// unproven is the error of a client that is stored and does not work.
 func (m *migration) unproven(v version, err error) error {
 	hint := "AWSCURRENT of " + m.credentialName() + " is unchanged. "
 	if v.id == m.current.id {

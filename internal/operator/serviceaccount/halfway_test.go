@@ -13,8 +13,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// breakage makes a run fail at its nth call. fired reports whether it came to
-// that.
+// breakage makes a run fail at its nth call. fired reports whether it happened.
 type breakage struct {
 	name  string
 	apply func(w *world, n int) (fired func() bool)
@@ -91,7 +90,7 @@ func TestAMoveThatBreaksAtAnyCallCanBeRepeated(t *testing.T) {
 	}
 }
 
-// brokenAt reports whether a run came to its nth call.
+// brokenAt reports whether a run reached its nth call.
 func brokenAt(t *testing.T, b breakage, n int) (reached bool) {
 	t.Run(fmt.Sprint(n), func(t *testing.T) {
 		w := newWorld(t)

@@ -87,9 +87,8 @@ func noUser(err error) bool {
 	return errors.Is(err, errNoRefreshToken) || ok && e.Class == exchange.GrantDead
 }
 
-// userToken gets an access token by the user's refresh token: that of
-// AWSCURRENT, or, once a client has taken its place, the newest that an older
-// version holds.
+// userToken gets an access token by the user's refresh token: that of AWSCURRENT, or,
+// once a client has replaced it, the newest one in an older version.
 func (m *migration) userToken(ctx context.Context) error {
 	source := m.current
 	for _, v := range m.history {
@@ -107,8 +106,8 @@ func (m *migration) userToken(ctx context.Context) error {
 		return err
 	}
 	m.access, m.accessEnds, m.apiURL = issued.AccessToken, issued.ExpiresAt, issued.APIURL
-	// Flexera returns the refresh token that it was sent. Should it begin to
-	// return another, the one that is stored may be dead: keep the new one.
+	// Flexera returns the refresh token that it was sent. Should it begin to return
+	// another, the stored one may be dead: the command stores the new one.
 	if back := issued.RefreshToken; source.id == m.current.id && !back.IsZero() && !back.Equal(sent) {
 		return m.keepRefreshToken(ctx, back)
 	}
@@ -137,7 +136,7 @@ func dead(err error) bool {
 	return ok && (e.Class == exchange.CredentialDead || e.Class == exchange.GrantDead)
 }
 
-// proveOnly is all that can be done without a user.
+// proveOnly does what is possible without a user.
 func (m *migration) proveOnly(ctx context.Context) error {
 	m.printf("%s already holds the client %s, and no refresh token that works: "+
 		"this command does not check the service account and its roles.\n",

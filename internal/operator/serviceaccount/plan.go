@@ -127,7 +127,7 @@ func (m *migration) checkForeign(ctx context.Context) error {
 	return err
 }
 
-// mustStore reports whether AWSCURRENT is not yet what it is to be.
+// mustStore reports whether AWSCURRENT must still be replaced.
 func (m *migration) mustStore() bool {
 	return m.use == nil || m.use.id != m.current.id || m.current.doc.Has(credential.RefreshToken)
 }
@@ -156,7 +156,7 @@ func (m *migration) describeClients(clients []providers.Client) string {
 	return strings.Join(out, ", ")
 }
 
-// showPlan says what is about to be done.
+// showPlan prints what the command will do.
 func (m *migration) showPlan() {
 	m.printf("Connection %s: flexera, zone %s, organization %d, credential %s.\n", m.conn.Name,
 		m.settings.Zone, m.Org, m.credentialName())
@@ -190,8 +190,8 @@ func (m *migration) showPlan() {
 	m.printf("\n")
 }
 
-// showCommands prints the commands of the AWS CLI that change what is stored. What
-// is done at Flexera One are requests to its API, which the plan lists.
+// showCommands prints the commands of the AWS CLI that change what is stored. The changes
+// at Flexera One are requests to its API, which the plan lists.
 func (m *migration) showCommands() {
 	if !m.mustStore() {
 		return

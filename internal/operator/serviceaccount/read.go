@@ -102,7 +102,7 @@ func (m *migration) openProvider() error {
 	return nil
 }
 
-// credentialName is how messages call the credential secret.
+// credentialName is the credential secret's name in messages.
 func (m *migration) credentialName() string { return connection.SecretName(m.conn.Credential) }
 
 // readCredential reads every version of the credential secret: an earlier run
@@ -160,8 +160,8 @@ func (m *migration) storeCommand() string {
 	return "evertoken credential " + m.conn.Name
 }
 
-// deletions are the requests by which clients are deleted: no page of Flexera
-// One is known to do it.
+// deletions are the requests by which clients are deleted: no page of Flexera One is
+// known that deletes one.
 func (m *migration) deletions(ids ...string) string {
 	var out []string
 	for _, id := range ids {

@@ -18,7 +18,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Options are what an operator says.
+// Options are the operator's.
 type Options struct {
 	// Connection is the name of the connection to move, and Name that of the
 	// service account, which is made unless it exists, with Description.
@@ -29,24 +29,24 @@ type Options struct {
 	Org int64
 }
 
-// World is what a move has of the world.
+// World has what a move uses.
 type World struct {
 	Config     config.Config
 	Secrets    *secrets.Store
 	Parameters *secrets.Parameters
-	// Out takes the plan and the progress.
+	// Out receives the plan and the progress.
 	Out io.Writer
 	// Confirm asks the operator; its error ends the move before it begins.
 	Confirm func() error
-	// CLI, where it is set, makes this a dry run: the plan is shown, and for what
-	// would be changed in AWS the commands, as CLI writes them.
+	// CLI, where it is set, makes this a dry run: the plan is shown, and for the changes
+	// in AWS the commands, as CLI writes them.
 	CLI   func(words ...string) string
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
 }
 
-// Move moves a connection. Its error is a [*Stopped], an [*exchange.Error], or one
-// that says it all.
+// Move moves a connection. Its error is a [*Stopped], an [*exchange.Error], or one that
+// needs no hint.
 func Move(ctx context.Context, w World, o Options) error {
 	return (&migration{World: w, Options: o}).run(ctx)
 }

@@ -24,10 +24,10 @@ const keepFor = 3 * time.Minute
 // maxWait is the longest wait between two tries of a write.
 const maxWait = 15 * time.Second
 
-// next is the version to come: AWSCURRENT with the client in place of the
-// refresh token, which would be used before it. Its id follows from both, so
-// that a repetition stores nothing new. A client that was made for this secret is
-// recorded as such, so that a rotation may delete it once it is replaced.
+// next is the next version: AWSCURRENT with the client in place of the refresh token,
+// which would be used before it. Its id follows from both, so that a repetition stores
+// nothing new. A client that was made for this secret is recorded as such, so that a
+// rotation may delete it once it is replaced.
 func (m *migration) next(clientID, clientSecret redact.Secret, own bool) version {
 	doc := without(m.current.doc, credential.RefreshToken).
 		With(credential.ClientID, clientID).With(credential.ClientSecret, clientSecret)
@@ -55,9 +55,8 @@ func without(doc credential.Credential, member string) credential.Credential {
 	return doc
 }
 
-// proveWritable puts AWSCURRENT under its own version id again, which changes
-// nothing and which AWS authorizes all the same: no client is made that cannot
-// be stored.
+// proveWritable puts AWSCURRENT under its own version id again, which changes nothing,
+// but which AWS must authorize: so no client is made that cannot be stored.
 func (m *migration) proveWritable(ctx context.Context) error {
 	if err := m.Secrets.Put(ctx, m.conn.Credential, m.current.id, m.currentValue); err != nil {
 		return fmt.Errorf("%s cannot be written, so nothing was changed: %w", m.credentialName(), err)
@@ -65,7 +64,7 @@ func (m *migration) proveWritable(ctx context.Context) error {
 	return nil
 }
 
-// keep stores a version under a label of its own.
+// keep stores a version under a separate label.
 func (m *migration) keep(ctx context.Context, v version) error {
 	err := m.write(ctx, func() error {
 		return m.Secrets.Put(ctx, m.conn.Credential, v.id, v.doc.Encode(), labelProving)
@@ -81,7 +80,7 @@ func (m *migration) keep(ctx context.Context, v version) error {
 	return nil
 }
 
-// keepRefreshToken stores a refresh token that came in place of the stored one.
+// keepRefreshToken stores a refresh token that replaces the stored one.
 func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) error {
 	ctx = context.WithoutCancel(ctx)
 	doc := m.current.doc.With(credential.RefreshToken, token)
@@ -100,7 +99,7 @@ func (m *migration) keepRefreshToken(ctx context.Context, token redact.Secret) e
 	return nil
 }
 
-// write tries a write for as long as the fault may pass.
+// write repeats a write for as long as the fault may pass.
 func (m *migration) write(ctx context.Context, write func() error) error {
 	end := m.Now().Add(keepFor)
 	for wait := time.Second; ; wait = min(2*wait, maxWait) {
@@ -116,8 +115,8 @@ func (m *migration) write(ctx context.Context, write func() error) error {
 	}
 }
 
-// promote moves AWSCURRENT from the version that all was decided by to the one
-// with the client, in one step: AWSPREVIOUS follows.
+// promote moves AWSCURRENT from the version that the plan is based on to the one with the
+// client, in one step: AWSPREVIOUS follows.
 func (m *migration) promote(ctx context.Context, v version) error {
 	err := m.write(ctx, func() error {
 		return m.Secrets.MoveLabel(ctx, m.conn.Credential, secrets.Current, v.id, m.current.id)
@@ -141,7 +140,7 @@ func (m *migration) promote(ctx context.Context, v version) error {
 	return nil
 }
 
-// unlabel takes the label off: a rotation would keep the client for its sake.
+// unlabel removes the label: because of it a rotation would keep the client.
 func (m *migration) unlabel(ctx context.Context) {
 	if m.proving == "" {
 		m.proving = m.secret.Holder(labelProving)

@@ -103,7 +103,7 @@ func (w *world) runWith(ctx context.Context, stdin string, args ...string) resul
 	return r
 }
 
-// moving is what a move has of this world; answer is what the operator says.
+// moving is this world as a move uses it; answer is the operator's.
 func (w *world) moving(out io.Writer, answer string) World {
 	return World{
 		Config: w.Config, Secrets: w.Store(), Parameters: secrets.NewParameters(ssm.NewFromConfig(w.AWSConfig())), Out: out,
