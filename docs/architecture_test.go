@@ -240,8 +240,8 @@ func anchor(heading string) string {
 	return regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(heading, "")
 }
 
-// TestEveryLinkLeadsToAPageAndAHeading: each link from one page to another leads to a page and a heading
-// that exist.
+// TestEveryLinkLeadsToAPageAndAHeading: each link from one page to another leads to a
+// page and a heading that exist.
 func TestEveryLinkLeadsToAPageAndAHeading(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")

@@ -40,7 +40,8 @@ func TestEveryPageExplainsTheWordsItUses(t *testing.T) {
 			if page == "presets.md" && word[1] == "claim" {
 				continue // it speaks of the claims of a JWT
 			}
-			if regexp.MustCompile(`\b`+word[1]+`(s|es|ed)?\b`).MatchString(used) && !strings.Contains(explained, word[1]) {
+			if regexp.MustCompile(`\b`+word[1]+`(s|es|ed)?\b`).MatchString(used) &&
+				!strings.Contains(explained, word[1]) {
 				t.Errorf("%s uses the word %q and does not explain it", page, word[1])
 			}
 		}

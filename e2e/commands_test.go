@@ -135,9 +135,12 @@ func cmdConnect(ts *testscript.TestScript, neg bool, args []string) {
 			h.OAuth2Kind(name, variant)
 			break
 		}
-		h.OAuth2(name, map[string]string{"client": "client_credentials", "refresh": "refresh_token", "password": "password"}[variant])
+		h.OAuth2(name,
+			map[string]string{"client": "client_credentials", "refresh": "refresh_token",
+				"password": "password"}[variant])
 	default:
-		ts.Fatalf("no kind %q: name one of %s, or oauth2- with one of %s", args[1], strings.Join(kinds, ", "), strings.Join(fakeworld.OAuth2Kinds, ", "))
+		ts.Fatalf("no kind %q: name one of %s, or oauth2- with one of %s", args[1],
+			strings.Join(kinds, ", "), strings.Join(fakeworld.OAuth2Kinds, ", "))
 	}
 	if len(args) == 2 {
 		return
@@ -186,7 +189,8 @@ func expanded(ts *testscript.TestScript, file string) string {
 }
 
 func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
-	h := in(ts, neg, false, args, 2, "secret create|put|put-binary|pend|delete|schedule-deletion|arn|label|repeat NAME [FILE|VARIABLE|LABEL|N]")
+	h := in(ts, neg, false, args, 2,
+		"secret create|put|put-binary|pend|delete|schedule-deletion|arn|label|repeat NAME [FILE|VARIABLE|LABEL|N]")
 	ctx, name, last := context.Background(), args[1], args[len(args)-1]
 	var err error
 	switch args[0] {
@@ -195,11 +199,15 @@ func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
 	case "put":
 		err = h.put(name, expanded(ts, last))
 	case "put-binary":
-		_, err = h.operator().PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretBinary: []byte(expanded(ts, last))})
+		_, err = h.operator().PutSecretValue(ctx,
+			&secretsmanager.PutSecretValueInput{SecretId: &name,
+				SecretBinary: []byte(expanded(ts, last))})
 	case "rotate": // fails in its first step and stays incomplete
 		h.BeginRotation(name)
 	case "delete":
-		_, err = h.operator().DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
+		_, err = h.operator().DeleteSecret(ctx,
+			&secretsmanager.DeleteSecretInput{SecretId: &name,
+				ForceDeleteWithoutRecovery: aws.Bool(true)})
 	case "schedule-deletion":
 		_, err = h.operator().DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name})
 	case "arn":
@@ -222,7 +230,8 @@ func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
 func (w *world) label(ctx context.Context, name, label string) error {
 	state := w.AWS.Secret(name)
 	current, _ := state.Labelled(secrets.Current)
-	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &name, VersionStage: &label, MoveToVersionId: &current.ID}
+	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &name, VersionStage: &label,
+		MoveToVersionId: &current.ID}
 	if holder, ok := state.Labelled(label); ok {
 		in.RemoveFromVersionId = &holder.ID
 	}

@@ -59,13 +59,15 @@ func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 		if !ok {
 			ts.Fatalf("no kind of fault %q", args[1])
 		}
-		h.AWS.Inject(&fakeaws.Fault{Kind: kind, Operation: take("operation"), Resource: take("resource"), Code: take("code"), Skip: number("skip"), Times: number("times")})
+		h.AWS.Inject(&fakeaws.Fault{Kind: kind, Operation: take("operation"),
+			Resource: take("resource"), Code: take("code"), Skip: number("skip"), Times: number("times")})
 	} else {
 		kind, ok := idpFaultKinds[args[1]]
 		if !ok {
 			ts.Fatalf("no kind of fault %q", args[1])
 		}
-		f := &fakeidp.Fault{Kind: kind, Provider: take("provider"), Grant: take("grant"), Status: number("status"), Skip: number("skip"), Times: number("times")}
+		f := &fakeidp.Fault{Kind: kind, Provider: take("provider"), Grant: take("grant"),
+			Status: number("status"), Skip: number("skip"), Times: number("times")}
 		if wait := take("retry-after"); wait != "" {
 			f.Header = http.Header{"Retry-After": {wait}}
 		}
@@ -153,7 +155,8 @@ func cmdProvider(ts *testscript.TestScript, neg bool, args []string) {
 		h.IDP.Apiax().SetDisabled(name, args[0] == "disable")
 	case "password": // the user changes it, and the operator stores it
 		password := h.IDP.Apiax().SetPassword(name, "")
-		ts.Check(h.put("evertoken/"+name+"/credential", fmt.Sprintf(`{"username":%q,"password":%s}`, name, quoted(password))))
+		ts.Check(h.put("evertoken/"+name+"/credential",
+			fmt.Sprintf(`{"username":%q,"password":%s}`, name, quoted(password))))
 	default:
 		ts.Fatalf("provider %s?", args[0])
 	}

@@ -38,7 +38,8 @@ func TestFiguresStayWithinBounds(t *testing.T) {
 		inits = append(inits, result.InitDuration)
 	}
 	slices.Sort(inits)
-	row("start of the process to first /next, median", "%.0f ms", float64(inits[len(inits)/2].Microseconds())/1e3)
+	row("start of the process to first /next, median", "%.0f ms",
+		float64(inits[len(inits)/2].Microseconds())/1e3)
 
 	for _, fleet := range []int{1, 20, 40} {
 		w := newWorld(t, options{env: []string{"EVERTOKEN_WRITES_PER_SECOND=50"}}) // all that AWS allows

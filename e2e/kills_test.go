@@ -212,14 +212,16 @@ func (k kill) String() string {
 
 func (k kill) inject(w *world) {
 	if k.provider {
-		f := &fakeidp.Fault{Kind: fakeidp.DropBefore, Skip: k.at, Times: 1, Hook: func(fakeidp.Request) { w.function.Kill() }}
+		f := &fakeidp.Fault{Kind: fakeidp.DropBefore, Skip: k.at, Times: 1,
+			Hook: func(fakeidp.Request) { w.function.Kill() }}
 		if k.after {
 			f.Kind = fakeidp.DropAfter
 		}
 		w.IDP.Inject(f)
 		return
 	}
-	f := &fakeaws.Fault{Kind: fakeaws.DropBefore, Skip: k.at, Times: 1, Hook: func(fakeaws.Call) { w.function.Kill() }}
+	f := &fakeaws.Fault{Kind: fakeaws.DropBefore, Skip: k.at, Times: 1,
+		Hook: func(fakeaws.Call) { w.function.Kill() }}
 	if k.after {
 		f.Kind = fakeaws.DropAfter
 	}

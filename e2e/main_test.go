@@ -44,7 +44,8 @@ func buildAndRun(m *testing.M) int {
 
 // build builds a function as it is deployed, for this machine's processor.
 func build(to, pkg string) error {
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", to, pkg)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc",
+		"-trimpath", "-ldflags", "-s -w", "-o", to, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)

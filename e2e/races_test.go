@@ -66,7 +66,8 @@ func TestConcurrentRunsSendARefreshTokenOnce(t *testing.T) {
 				checkRace(t, w, subject, test.provider)
 				after := len(w.AWS.Secret("evertoken/" + subject + "/token").Versions)
 				if issued != 1 || after != before+1 {
-					t.Errorf("%s: %d runs issued and %d tokens were published, want one of each", subject, issued, after-before)
+					t.Errorf("%s: %d runs issued and %d tokens were published, want one of each",
+						subject, issued, after-before)
 				}
 				// Without any token the next run may use the stronger grant in spite of a
 				// claim; here it has no need to.

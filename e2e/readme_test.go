@@ -100,7 +100,8 @@ func checkExample(t *testing.T, text string) string {
 		return "answer"
 	case members["provider"] != nil, bytes.HasPrefix(bytes.TrimSpace(members["connections"]), []byte("{")):
 		const path = "/evertoken/connections/"
-		declared := connection.Load([]connection.Parameter{{Name: path + "example", Value: text}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
+		declared := connection.Load([]connection.Parameter{{Name: path + "example", Value: text}},
+			connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
 		for _, d := range declared {
 			err := d.Err
 			if err == nil {
@@ -170,7 +171,8 @@ func TestTheReferenceListsEverySetting(t *testing.T) {
 		t.Fatalf("found %d providers", len(rows))
 	}
 	for _, row := range rows {
-		_, err := providers.New(connection.Connection{Name: "x", Provider: row[1], Settings: json.RawMessage(`{"?":1}`)}, providers.Options{})
+		_, err := providers.New(connection.Connection{Name: "x", Provider: row[1],
+			Settings: json.RawMessage(`{"?":1}`)}, providers.Options{})
 		if err == nil {
 			t.Fatalf("%s accepts an unknown setting", row[1])
 		}
@@ -200,7 +202,8 @@ func TestREADMELinksAndTargetsExist(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Checked", "Issued", "Failed", "Blocked", "Deferred", "CredentialRefused", "RunDuration", "RemainingOfPromise", "NeedsPersonSeconds", "Trouble"} {
-		if !strings.Contains(read(t, "docs/reference.md"), "`"+name+"`") || !strings.Contains(read(t, "internal/issue/metrics.go"), `Name: "`+name+`"`) {
+		if !strings.Contains(read(t, "docs/reference.md"), "`"+name+"`") ||
+			!strings.Contains(read(t, "internal/issue/metrics.go"), `Name: "`+name+`"`) {
 			t.Errorf("the metric %s is not both in the reference and in the code", name)
 		}
 	}

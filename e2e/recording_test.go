@@ -84,7 +84,8 @@ func TestTheRecordingsAreUpToDate(t *testing.T) {
 	w.Apiax("apiax-prod")
 	w.Flexera("flexera-eu", false)
 	w.AWS.CreateSecret("evertoken/flexera-new/credential", nil, nil)
-	w.AWS.PutParameter("/evertoken/connections/flexera-new", "String", `{"provider": "flexera", "settings": {"zone": "nam"}}`)
+	w.AWS.PutParameter("/evertoken/connections/flexera-new", "String",
+		`{"provider": "flexera", "settings": {"zone": "nam"}}`)
 	if _, err := w.run(w.function, "{}"); err != nil {
 		t.Fatal(err)
 	}

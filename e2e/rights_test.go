@@ -44,8 +44,8 @@ func rightsOf(t *testing.T) map[string]string {
 	return rows
 }
 
-// TestEveryCallOfTheCommandIsInTheTableOfRights runs each subcommand and looks for every call that it
-// made in the table of rights.
+// TestEveryCallOfTheCommandIsInTheTableOfRights runs each subcommand and looks for every
+// call that it made in the table of rights.
 func TestEveryCallOfTheCommandIsInTheTableOfRights(t *testing.T) {
 	t.Parallel()
 	binary, err := commandBinary()
@@ -75,7 +75,8 @@ func TestEveryCallOfTheCommandIsInTheTableOfRights(t *testing.T) {
 			"AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true", "HOME=" + c.Dir, "AWS_SDK_UA_APP_ID=" + commandID}
 		if args[0] == "rotate" { // the step fails: what is asked is what matters
 			asked := make(chan struct{})
-			w.AWS.Inject(&fakeaws.Fault{Operation: "RotateSecret", Times: 1, Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) { close(asked) }})
+			w.AWS.Inject(&fakeaws.Fault{Operation: "RotateSecret", Times: 1, Kind: fakeaws.OnlyHook,
+				Hook: func(fakeaws.Call) { close(asked) }})
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}

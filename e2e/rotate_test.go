@@ -106,10 +106,11 @@ func (r *rotating) failures() []string {
 // rotate begins a rotation and waits until it has ended or failed.
 func (r *rotating) rotate(secret, version string) {
 	r.t.Helper()
-	_, err := secretsmanager.NewFromConfig(r.AWS.AWSConfig()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{
-		SecretId: &secret, ClientRequestToken: &version, RotationLambdaARN: aws.String(r.function.ARN()),
-		RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
-	})
+	_, err := secretsmanager.NewFromConfig(r.AWS.AWSConfig()).RotateSecret(context.Background(),
+		&secretsmanager.RotateSecretInput{
+			SecretId: &secret, ClientRequestToken: &version, RotationLambdaARN: aws.String(r.function.ARN()),
+			RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
+		})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -261,8 +262,9 @@ func (r *rotating) nameClient(secret string) {
 	if m == nil {
 		r.t.Fatalf("the failure names no client: %v", failures)
 	}
-	_, err := secretsmanager.NewFromConfig(r.AWSConfig()).TagResource(r.t.Context(), &secretsmanager.TagResourceInput{
-		SecretId: &secret, Tags: []types.Tag{{Key: aws.String("evertoken:delete-client"), Value: &m[1]}}})
+	_, err := secretsmanager.NewFromConfig(r.AWSConfig()).TagResource(r.t.Context(),
+		&secretsmanager.TagResourceInput{
+			SecretId: &secret, Tags: []types.Tag{{Key: aws.String("evertoken:delete-client"), Value: &m[1]}}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -175,7 +175,8 @@ func (w *world) calls() []fakeaws.Call {
 
 // put stores a value as AWSCURRENT.
 func (w *world) put(name, value string) error {
-	_, err := w.operator().PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &value})
+	_, err := w.operator().PutSecretValue(context.Background(),
+		&secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &value})
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", name, err)
 	}
@@ -209,7 +210,8 @@ func (w *world) age(name string, by time.Duration, documents ...string) error {
 		if err := w.put(id, string(aged)); err != nil {
 			return err
 		}
-		if err := w.unlabel(id, secrets.Previous, younger.ID); err != nil { // else it would be found, and brought forward
+		// else it would be found, and brought forward
+		if err := w.unlabel(id, secrets.Previous, younger.ID); err != nil {
 			return err
 		}
 	}
@@ -217,9 +219,10 @@ func (w *world) age(name string, by time.Duration, documents ...string) error {
 }
 
 func (w *world) unlabel(name, label, versionID string) error {
-	_, err := w.operator().UpdateSecretVersionStage(context.Background(), &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &name, VersionStage: &label, RemoveFromVersionId: &versionID,
-	})
+	_, err := w.operator().UpdateSecretVersionStage(context.Background(),
+		&secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: &name, VersionStage: &label, RemoveFromVersionId: &versionID,
+		})
 	if err != nil {
 		return fmt.Errorf("taking %s off %s: %w", label, name, err)
 	}

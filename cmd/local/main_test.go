@@ -75,10 +75,12 @@ func TestTheDemonstrationIssuesAndRotatesEveryProvider(t *testing.T) {
 	}
 }
 
-// TestTheDemonstrationReportsARotationThatFails gives the demonstration a rotation function that cannot rotate.
+// TestTheDemonstrationReportsARotationThatFails gives the demonstration a rotation
+// function that cannot rotate.
 func TestTheDemonstrationReportsARotationThatFails(t *testing.T) {
 	t.Parallel()
-	err := runDemo(t.Context(), testRoot, bootstraps{issue: testBuilt.issue, rotate: testBuilt.issue}, io.Discard)
+	err := runDemo(t.Context(), testRoot,
+		bootstraps{issue: testBuilt.issue, rotate: testBuilt.issue}, io.Discard)
 	if err == nil {
 		t.Fatal("the demonstration found nothing wrong")
 	}
@@ -176,7 +178,9 @@ func TestAReportIsPrintedAsATable(t *testing.T) {
 		{Name: "long-name", Outcome: "failed", Reason: `connection long-name: "settings.zone" must be nam, eu or apac`, Hint: "correct it", SecondsLeft: n(0)},
 	}}
 	var out bytes.Buffer
-	writeReport(&out, []row{{"a", "flexera", "refresh_token"}, {"b", "apiax", ""}, {"long-name", "flexera", ""}}, report)
+	writeReport(&out,
+		[]row{{"a", "flexera", "refresh_token"}, {"b", "apiax", ""},
+			{"long-name", "flexera", ""}}, report)
 	want := `  connection  provider  grant          outcome  left (s)  credential (s)  reason
   a           flexera   refresh_token  issued       3600           86400  due
   b           apiax     –              fresh           –               –  –

@@ -34,7 +34,8 @@ func provider(t *testing.T) (idp *fakeidp.Server, endpoint, certificate string) 
 	tls := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(target))
 	t.Cleanup(tls.Close)
 	certificate = filepath.Join(t.TempDir(), "ca.pem")
-	write(t, certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate().Raw})))
+	write(t, certificate,
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate().Raw})))
 	return idp, tls.URL + "/oauth2/token", certificate
 }
 
@@ -45,8 +46,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestASecondRunSendsTheRefreshTokenOfTheFirst runs twice: the refresh token that the first run gets is what the
-// second one sends.
+// TestASecondRunSendsTheRefreshTokenOfTheFirst runs twice: the refresh token that the
+// first run gets is what the second one sends.
 func TestASecondRunSendsTheRefreshTokenOfTheFirst(t *testing.T) {
 	t.Parallel()
 	idp, endpoint, certificate := provider(t)
@@ -60,7 +61,8 @@ func TestASecondRunSendsTheRefreshTokenOfTheFirst(t *testing.T) {
 	write(t, o.connections, `{"connections":{
 		"shop-eu":{"provider":"oauth2","session":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/session-a1b2c3","settings":{"grant":"refresh_token","token_url":"`+endpoint+`"}},
 		"shop-bot":{"provider":"oauth2","settings":{"grant":"client_credentials","token_url":"`+endpoint+`"}}}}`)
-	write(t, o.credentials, `{"shop-bot":{"client_id":"`+id+`","client_secret":`+quote(secret)+`},"shop-eu":{"refresh_token":"the variable goes before it"}}`)
+	write(t, o.credentials,
+		`{"shop-bot":{"client_id":"`+id+`","client_secret":`+quote(secret)+`},"shop-eu":{"refresh_token":"the variable goes before it"}}`)
 	lookup := variables(map[string]string{
 		"SSL_CERT_FILE":                certificate,
 		"EVERTOKEN_ALLOWED_HOSTS":      strings.TrimPrefix(strings.TrimSuffix(endpoint, "/oauth2/token"), "https://"),
@@ -112,7 +114,8 @@ func variables(all map[string]string) func(string) (string, bool) {
 func TestARunFromFilesReportsFaultsAndKeepsOtherSessions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o := options{connections: filepath.Join(dir, "connections.json"), sessions: filepath.Join(dir, "sessions.json")}
+	o := options{connections: filepath.Join(dir, "connections.json"),
+		sessions: filepath.Join(dir, "sessions.json")}
 	write(t, o.connections, `{"connections":{
 		"loopback":{"provider":"oauth2","settings":{"grant":"client_credentials","token_url":"http://127.0.0.1:1/token"}},
 		"new":{"provider":"apiax"},
@@ -142,7 +145,8 @@ func TestARunFromFilesReportsFaultsAndKeepsOtherSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kept, wanted any
-	if errors.Join(json.Unmarshal(text, &kept), json.Unmarshal([]byte(sessions), &wanted)) != nil || !cmp.Equal(wanted, kept) {
+	if errors.Join(json.Unmarshal(text, &kept), json.Unmarshal([]byte(sessions), &wanted)) != nil ||
+		!cmp.Equal(wanted, kept) {
 		t.Errorf("the sessions are now %s", text)
 	}
 }
@@ -161,7 +165,8 @@ func TestAWrongFileIsRefusedByName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			o := options{connections: filepath.Join(dir, "connections.json"), sessions: filepath.Join(dir, "sessions.json")}
+			o := options{connections: filepath.Join(dir, "connections.json"),
+				sessions: filepath.Join(dir, "sessions.json")}
 			write(t, o.connections, test.connections)
 			if test.credentials != "" {
 				o.credentials = filepath.Join(dir, "credentials.json")
@@ -171,7 +176,8 @@ func TestAWrongFileIsRefusedByName(t *testing.T) {
 				write(t, o.sessions, test.sessions)
 			}
 			_, err := loadReal(o, variables(nil))
-			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			if test.err == "" && err != nil || test.err != "" &&
+				(err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Errorf("got %v, want %q", err, test.err)
 			}
 		})

@@ -32,8 +32,8 @@ func startTestServing(t *testing.T) (*served, string, *bytes.Buffer) {
 	return s, filepath.Join(dir, envFile), &out
 }
 
-// TestServedFunctionsAnswerTheEventFiles invokes the built bootstraps as SAM would: with the environment of
-// env.local.json and the files of events/.
+// TestServedFunctionsAnswerTheEventFiles invokes the built bootstraps as SAM would: with
+// the environment of env.local.json and the files of events/.
 func TestServedFunctionsAnswerTheEventFiles(t *testing.T) {
 	t.Parallel()
 	s, file, out := startTestServing(t)
@@ -51,7 +51,8 @@ func TestServedFunctionsAnswerTheEventFiles(t *testing.T) {
 		for name, value := range variables[function] {
 			env = append(env, name+"="+value)
 		}
-		f, err := fakelambda.Start(t.Context(), fakelambda.Options{Binary: binary, Env: env, Timeout: rotateTimeout})
+		f, err := fakelambda.Start(t.Context(),
+			fakelambda.Options{Binary: binary, Env: env, Timeout: rotateTimeout})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,8 @@ func TestServedFunctionsAnswerTheEventFiles(t *testing.T) {
 	}
 
 	before = s.read(t, credential)
-	invoke(rotateName, testBuilt.rotate, "rotate-create.json", "rotate-set.json", "rotate-test.json", "rotate-finish.json")
+	invoke(rotateName, testBuilt.rotate, "rotate-create.json", "rotate-set.json",
+		"rotate-test.json", "rotate-finish.json")
 	after = s.read(t, credential)
 	if before.version == after.version || after.version != "6f1c2f0e-5b1a-4c1e-9b4e-2d8f0c7a1e35" {
 		t.Errorf("AWSCURRENT is on %s, before on %s", after.version, before.version)
@@ -93,7 +95,8 @@ type stored struct{ version, value string }
 // read reads AWSCURRENT through the SDK.
 func (s *served) read(t *testing.T, id string) stored {
 	t.Helper()
-	out, err := s.secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String("AWSCURRENT")})
+	out, err := s.secrets.GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String("AWSCURRENT")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +118,8 @@ func TestThePrintedCommandsNameWhatIsServed(t *testing.T) {
 			t.Errorf("not printed: %s", want)
 		}
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.lambda.URL()+"/2015-03-31/functions/IssueFunction/invocations",
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		s.lambda.URL()+"/2015-03-31/functions/IssueFunction/invocations",
 		strings.NewReader(`{"connections":["flexera-user"],"force":true}`))
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +179,8 @@ func TestTheCommandWorksAgainstWhatIsServed(t *testing.T) {
 		}
 		return string(text)
 	}
-	if text := evertoken(1, "", "status"); !strings.Contains(text, "flexera-typo") || !strings.Contains(text, "flexera-new") {
+	if text := evertoken(1, "", "status"); !strings.Contains(text, "flexera-typo") ||
+		!strings.Contains(text, "flexera-new") {
 		t.Errorf("status: %s", text)
 	}
 	id, secret := s.idp.OAuth2().AddClient(fakeidp.OAuth2Client{})
@@ -183,7 +188,8 @@ func TestTheCommandWorksAgainstWhatIsServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := evertoken(0, string(credential), "add", "my-first", "--provider", "oauth2", "--way", "client_credentials",
+	text := evertoken(0, string(credential), "add", "my-first", "--provider", "oauth2", "--way",
+		"client_credentials",
 		"--set", "token_url="+s.idp.OAuth2().TokenURL(), "--credential", "-")
 	if !strings.Contains(text, "my-first: a token is published") {
 		t.Errorf("add: %s", text)

@@ -36,7 +36,8 @@ func TestABundlesTemplatePointsToItsArchives(t *testing.T) {
 
 func TestAVersionThatIsNotSemanticIsRefused(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3 ", "v1.2.3;x", "../v1.2.3"} {
-		if err := release(t.Context(), version, t.TempDir()); err == nil || !strings.Contains(err.Error(), "v1.2.3") {
+		if err := release(t.Context(), version, t.TempDir()); err == nil ||
+			!strings.Contains(err.Error(), "v1.2.3") {
 			t.Errorf("%q: %v", version, err)
 		}
 	}

@@ -64,9 +64,10 @@ func TestSettingsHaveDefaultsAndEmptyMeansUnset(t *testing.T) {
 			}},
 		{"http on loopback", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1"},
 			func(c *config.Config) { c.AllowLoopbackHTTP = true }},
-		{"allowed hosts", map[string]string{"EVERTOKEN_ALLOWED_HOSTS": "login.example.com, *.example.org,fno.example.net:8443"}, func(c *config.Config) {
-			c.AllowedHosts = hosts.Must("login.example.com", "*.example.org", "fno.example.net:8443")
-		}},
+		{"allowed hosts",
+			map[string]string{"EVERTOKEN_ALLOWED_HOSTS": "login.example.com, *.example.org,fno.example.net:8443"}, func(c *config.Config) {
+				c.AllowedHosts = hosts.Must("login.example.com", "*.example.org", "fno.example.net:8443")
+			}},
 		{"http off", map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "0"}, func(*config.Config) {}},
 	}
 	for _, tt := range tests {

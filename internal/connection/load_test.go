@@ -99,7 +99,8 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 		{"one session for two", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","session":"s"}`},
 			map[string]string{"a": "session " + also + "b's session", "b": "session " + also + "a's session"}},
 		{"one parameter for two", []string{"a", `{"provider":"apiax","token_parameter":"/evertoken/t"}`, "b", `{"provider":"apiax","token_parameter":"/evertoken/t"}`},
-			map[string]string{"a": "token_parameter " + also + "b's token_parameter", "b": "token_parameter " + also + "a's token_parameter"}},
+			map[string]string{"a": "token_parameter " + also + "b's token_parameter",
+				"b": "token_parameter " + also + "a's token_parameter"}},
 		{"a session that is another's token", []string{"a", `{"provider":"apiax","session":"s"}`, "b", `{"provider":"apiax","token":"s"}`},
 			map[string]string{"a": "session " + also + "b's token", "b": "token " + also + "a's session"}},
 		{"a token that is another's credential", []string{"a", `{"provider":"apiax","credential":"c"}`, "b", `{"provider":"apiax","token":"c"}`},
@@ -129,34 +130,46 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 		{"an intruder's copy is the owner's session", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"apiax","plain_copy":"evertoken/own/session"}`},
 			map[string]string{"own": "", "aa": "plain_copy " + also + "own's session"}},
 		{"an intruder of another provider, first by name", []string{"own", `{"provider":"apiax"}`, "aa", `{"provider":"flexera","credential":"evertoken/own/credential"}`},
-			map[string]string{"own": "", "aa": "credential is also the credential of connection own of provider apiax, and a credential can serve only one provider"}},
+			map[string]string{"own": "",
+				"aa": "credential is also the credential of connection own of provider apiax, and a credential can serve only one provider"}},
 		{"an intruder's parameter is the owner's", []string{"own", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`, "aa", `{"provider":"apiax","token_parameter":"/evertoken/tokens/own"}`},
 			map[string]string{"own": "", "aa": "token_parameter " + also + "own's token_parameter"}},
 		{"an intruder stops no third one", []string{"own", `{"provider":"apiax"}`, "zz", `{"provider":"apiax","session":"evertoken/own/session","token":"t"}`, "other", `{"provider":"apiax","token":"t"}`},
 			map[string]string{"own": "", "other": "", "zz": "session " + also + "own's session"}},
 		{"a name in the default form of a connection that does not use it", []string{"own", `{"provider":"apiax","session":"s"}`, "a", `{"provider":"apiax","token":"evertoken/own/session"}`, "b", `{"provider":"apiax","token":"evertoken/own/session"}`},
 			map[string]string{"own": "", "a": "token " + also + "b's token", "b": "token " + also + "a's token"}},
-		{"one FlexNet token for two", []string{"a", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com/flexnet","token_name":"lambda"}}`,
-			"b", `{"provider":"flexnet","settings":{"base_url":"https://X.flexnetoperations.com:443/flexnet/","token_name":"lambda"}}`,
-			"c", `{"provider":"flexnet","settings":{"base_url":"https://y.flexnetoperations.com/flexnet","token_name":"lambda"}}`},
-			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name", "b": "settings.token_name " + also + "a's settings.token_name", "c": ""}},
-		{"one FlexNet token by two paths", []string{"a", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com/flexnet","token_name":"lambda"}}`,
-			"b", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com","token_name":"LAMBDA"}}`},
-			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name", "b": "settings.token_name " + also + "a's settings.token_name"}},
+		{"one FlexNet token for two",
+			[]string{"a",
+				`{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com/flexnet","token_name":"lambda"}}`,
+				"b", `{"provider":"flexnet","settings":{"base_url":"https://X.flexnetoperations.com:443/flexnet/","token_name":"lambda"}}`,
+				"c", `{"provider":"flexnet","settings":{"base_url":"https://y.flexnetoperations.com/flexnet","token_name":"lambda"}}`},
+			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name",
+				"b": "settings.token_name " + also + "a's settings.token_name", "c": ""}},
+		{"one FlexNet token by two paths",
+			[]string{"a",
+				`{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com/flexnet","token_name":"lambda"}}`,
+				"b", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com","token_name":"LAMBDA"}}`},
+			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name",
+				"b": "settings.token_name " + also + "a's settings.token_name"}},
 		{"a credential with the name of a session that nobody declares", []string{"aa", `{"provider":"flexera","credential":"evertoken/own/session"}`},
 			map[string]string{"aa": "credential has the name of a session of connection own"}},
 		{"its own session as a credential", []string{"own", `{"provider":"oauth2","credential":"evertoken/own/session","session":"s"}`},
 			map[string]string{"own": "credential has the name of a session of connection own"}},
 		{"a token with the name of a credential", []string{"own", `{"provider":"apiax","token":"evertoken/own/credential","credential":"c"}`},
 			map[string]string{"own": "token has the name of a credential of connection own"}},
-		{"an intruder with the name of a shared credential", []string{"acme", `{"provider":"apiax","token":"evertoken/acme/credential","credential":"c"}`,
-			"a", `{"provider":"apiax","credential":"evertoken/acme/credential"}`, "b", `{"provider":"apiax","credential":"evertoken/acme/credential"}`},
+		{"an intruder with the name of a shared credential",
+			[]string{"acme",
+				`{"provider":"apiax","token":"evertoken/acme/credential","credential":"c"}`,
+				"a", `{"provider":"apiax","credential":"evertoken/acme/credential"}`, "b", `{"provider":"apiax","credential":"evertoken/acme/credential"}`},
 			map[string]string{"a": "", "b": "", "acme": "token has the name of a credential of connection acme"}},
-		{"a session whose ARN ends in six small letters", []string{"a", `{"provider":"apiax","session":"crm/session"}`,
-			"b", `{"provider":"flexera","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm/session-qwertz"}`},
+		{"a session whose ARN ends in six small letters",
+			[]string{"a", `{"provider":"apiax","session":"crm/session"}`,
+				"b", `{"provider":"flexera","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm/session-qwertz"}`},
 			map[string]string{"a": "session " + also + "b's credential", "b": "credential " + also + "a's session"}},
-		{"two names that end as ARNs do", []string{"a", `{"provider":"apiax","token":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:apps/t-github"}`,
-			"b", `{"provider":"apiax","token":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:apps/t-stripe"}`},
+		{"two names that end as ARNs do",
+			[]string{"a",
+				`{"provider":"apiax","token":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:apps/t-github"}`,
+				"b", `{"provider":"apiax","token":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:apps/t-stripe"}`},
 			map[string]string{"a": "", "b": ""}},
 		{"one name in two accounts", []string{"a", `{"provider":"apiax","token":"` + arn("eu-central-1", "t") + `"}`, "b", `{"provider":"apiax","token":"` + strings.Replace(arn("eu-central-1", "t"), "123456789012", "210987654321", 1) + `"}`},
 			map[string]string{"a": "", "b": ""}},
@@ -188,7 +201,8 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 func TestATokenParameterInTheConnectionsPathIsRefused(t *testing.T) {
 	t.Parallel()
 	elsewhere := connection.Rules{Path: "/evertoken/fleet/", ParameterPrefix: prefix}
-	got := connection.Load([]connection.Parameter{{Name: "/evertoken/fleet/a", Value: `{"provider":"apiax","token_parameter":"/evertoken/fleet/` + canary + `"}`}}, elsewhere)
+	got := connection.Load([]connection.Parameter{{Name: "/evertoken/fleet/a",
+		Value: `{"provider":"apiax","token_parameter":"/evertoken/fleet/` + canary + `"}`}}, elsewhere)
 	if len(got) != 1 {
 		t.Fatalf("%d entries", len(got))
 	}
@@ -261,7 +275,8 @@ func TestASecretOfAnotherAccountIsAnotherSecret(t *testing.T) {
 
 func TestAConnectionNamesTheParameterThatDeclaresIt(t *testing.T) {
 	t.Parallel()
-	got := connection.Load([]connection.Parameter{{Name: "/evertoken/connections/team/all", Value: `{"connections":{"a":{"provider":"apiax"}}}`}}, rules)
+	got := connection.Load([]connection.Parameter{{Name: "/evertoken/connections/team/all",
+		Value: `{"connections":{"a":{"provider":"apiax"}}}`}}, rules)
 	if len(got) != 1 || got[0].Parameter != "/evertoken/connections/team/all" {
 		t.Errorf("entries %+v", got)
 	}
@@ -279,7 +294,8 @@ func FuzzLoad(f *testing.F) {
 		// error may repeat it.
 		secret := "SECRET" + strings.Repeat("9", 20)
 		astray := fmt.Sprintf(`{"provider":%q,"credential":[%q],"format":%q}`, secret, secret, secret)
-		got := connection.Load([]connection.Parameter{{Name: rules.Path + name, Value: value}, {Name: rules.Path + "astray", Value: astray}}, rules)
+		got := connection.Load([]connection.Parameter{{Name: rules.Path + name, Value: value},
+			{Name: rules.Path + "astray", Value: astray}}, rules)
 		seen := map[string]bool{}
 		for _, d := range got {
 			if seen[d.Name] {
@@ -289,7 +305,9 @@ func FuzzLoad(f *testing.F) {
 			if d.Err == nil && !connection.ValidName(d.Name) {
 				t.Fatalf("%q was accepted as a connection's name", d.Name)
 			}
-			if d.Err == nil && (d.Connection.Provider == "" || d.Connection.MinRemaining < 0 || (d.Connection.Token == "") == (d.Connection.TokenParameter == "")) {
+			if d.Err == nil &&
+				(d.Connection.Provider == "" || d.Connection.MinRemaining < 0 ||
+					(d.Connection.Token == "") == (d.Connection.TokenParameter == "")) {
 				t.Fatalf("an incomplete connection was taken: %+v", d.Connection)
 			}
 			if d.Err != nil && strings.Contains(d.Err.Error(), secret) && !strings.Contains(value+name, secret) {
@@ -310,7 +328,8 @@ func FuzzLoad(f *testing.F) {
 func TestADeclarationInASecureStringIsRefused(t *testing.T) {
 	t.Parallel()
 	const path = "/evertoken/connections/"
-	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh", Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
+	declared := connection.Load([]connection.Parameter{{Name: path + "a", Value: "AQICAHh",
+		Secure: true}}, connection.Rules{Path: path, ParameterPrefix: "/evertoken/"})
 	want := "connection a: is in a SecureString: a connection holds no secret, and Evertoken reads it from a String only. AWS cannot change " +
 		"a parameter's type, so delete the parameter and create it again: `aws ssm delete-parameter --name /evertoken/connections/a`, then `aws ssm put-parameter "
 	if len(declared) != 1 || declared[0].Err == nil || !strings.HasPrefix(declared[0].Err.Error(), want) {

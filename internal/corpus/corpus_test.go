@@ -160,7 +160,8 @@ func (e entry) try(t *testing.T) (faults []string) {
 			}
 		}
 	}
-	told := fmt.Sprintf("outcome %s %s\nreason %s\nhint %s", last.Outcome, last.ErrorClass, last.Reason, last.Hint)
+	told := fmt.Sprintf("outcome %s %s\nreason %s\nhint %s", last.Outcome, last.ErrorClass,
+		last.Reason, last.Hint)
 	if len(e.Want.Outcomes) > 0 && !slices.Equal(outcomes, e.Want.Outcomes) {
 		wrong("outcomes %q, want %q", outcomes, e.Want.Outcomes)
 	}

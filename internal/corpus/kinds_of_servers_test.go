@@ -57,15 +57,18 @@ func (s *scene) want(what string, e issue.Event, outcome, class string, works bo
 	s.t.Helper()
 	got := fakeworld.Entry(s.Run(e), "c")
 	if got.Outcome != outcome || got.ErrorClass != class {
-		s.t.Errorf("%s: %s %s (%s; %s), want %s %s", what, got.Outcome, got.ErrorClass, got.Reason, got.Hint, outcome, class)
+		s.t.Errorf("%s: %s %s (%s; %s), want %s %s", what, got.Outcome, got.ErrorClass, got.Reason,
+			got.Hint, outcome, class)
 	}
-	if token, ok := s.Token("c"); works && (!ok || !s.IDP.Accepts(fakeidp.ProviderOAuth2, token.AccessToken.Reveal())) {
+	if token, ok := s.Token("c"); works &&
+		(!ok || !s.IDP.Accepts(fakeidp.ProviderOAuth2, token.AccessToken.Reveal())) {
 		s.t.Errorf("%s: the published token does not work", what)
 	}
 	return got
 }
 
-func (s *scene) connect(client fakeidp.OAuth2Client, grant string, settings map[string]any, credential map[string]string) (id, secret string) {
+func (s *scene) connect(client fakeidp.OAuth2Client, grant string, settings map[string]any,
+	credential map[string]string) (id, secret string) {
 	id, secret = s.o.AddClient(client)
 	all := map[string]any{"token_url": s.o.TokenURL(), "grant": grant}
 	for name, value := range settings {
@@ -136,7 +139,8 @@ func TestARefreshTokenThatSomebodyElseSpentIsSentOnce(t *testing.T) {
 		if n := len(s.IDP.Requests()) - before; n > 2 { // the session's, and the seed that it began with
 			t.Errorf("sent %d times", n)
 		}
-		s.store(map[string]string{"client_id": id, "client_secret": secret, "refresh_token": s.o.AddRefreshToken(id, "user@example.com", "read")})
+		s.store(map[string]string{"client_id": id, "client_secret": secret,
+			"refresh_token": s.o.AddRefreshToken(id, "user@example.com", "read")})
 		s.want("with a new one", issue.Event{}, "issued", "", true)
 	})
 }
@@ -145,7 +149,8 @@ func TestARefreshTokenThatSomebodyElseSpentIsSentOnce(t *testing.T) {
 // where the answer names none.
 func TestAScopeThatTheServerDoesNotKnowIsNotPublished(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
-		s.connect(fakeidp.OAuth2Client{Scopes: []string{"read"}}, "client_credentials", map[string]any{"scope": "read admin"}, nil)
+		s.connect(fakeidp.OAuth2Client{Scopes: []string{"read"}}, "client_credentials",
+			map[string]any{"scope": "read admin"}, nil)
 		got := fakeworld.Entry(s.Run(issue.Event{}), "c")
 		token, ok := s.Token("c")
 		switch {
@@ -161,7 +166,8 @@ func TestAScopeThatTheServerDoesNotKnowIsNotPublished(t *testing.T) {
 func TestAWrongPasswordIsSentOnce(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *scene) {
 		right := s.o.AddUser("robot@example.com", "")
-		id, secret := s.connect(fakeidp.OAuth2Client{}, "password", nil, map[string]string{"username": "robot@example.com", "password": "wrong-1"})
+		id, secret := s.connect(fakeidp.OAuth2Client{}, "password", nil,
+			map[string]string{"username": "robot@example.com", "password": "wrong-1"})
 		before := len(s.IDP.Requests())
 		got := s.want("a wrong password", issue.Event{}, "failed", "credential_dead", false)
 		if !strings.Contains(got.Hint, "password") {
@@ -174,7 +180,8 @@ func TestAWrongPasswordIsSentOnce(t *testing.T) {
 		if n := len(s.IDP.Requests()) - before; n != 1 {
 			t.Errorf("sent %d times", n)
 		}
-		s.store(map[string]string{"client_id": id, "client_secret": secret, "username": "robot@example.com", "password": right})
+		s.store(map[string]string{"client_id": id, "client_secret": secret,
+			"username": "robot@example.com", "password": right})
 		s.want("the right one", issue.Event{}, "issued", "", true)
 	})
 }
@@ -213,7 +220,9 @@ func TestAnAssertionComesWithItsClientID(t *testing.T) {
 // spend uses a refresh token, as another holder of it would.
 func spend(t *testing.T, endpoint, id, secret, token string) {
 	t.Helper()
-	r, err := http.PostForm(endpoint, url.Values{"grant_type": {"refresh_token"}, "client_id": {id}, "client_secret": {secret}, "refresh_token": {token}})
+	r, err := http.PostForm(endpoint,
+		url.Values{"grant_type": {"refresh_token"}, "client_id": {id}, "client_secret": {secret},
+			"refresh_token": {token}})
 	if err != nil {
 		t.Fatal(err)
 	}

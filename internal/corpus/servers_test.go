@@ -181,7 +181,8 @@ var rules = map[string]func(*server, *http.Request, url.Values) answer{
 	// PS256 or ES256, with the scope as a claim (NetSuite).
 	"netsuite": func(_ *server, _ *http.Request, form url.Values) answer {
 		header, claims, err := assertion(form)
-		if err != nil || header.Algorithm != "PS256" && header.Algorithm != "ES256" || claims["scope"] != "rest_webservices" {
+		if err != nil || header.Algorithm != "PS256" && header.Algorithm != "ES256" ||
+			claims["scope"] != "rest_webservices" {
 			return answer{Status: 400, Body: `{"error":"invalid_request"}`}
 		}
 		return answer{Status: 200, Body: good}
@@ -194,7 +195,8 @@ var rules = map[string]func(*server, *http.Request, url.Values) answer{
 			s.since = s.now()
 		}
 		left := time.Hour - s.now().Sub(s.since)
-		return answer{Status: 200, Body: fmt.Sprintf(`{"access_token":"at-example-%d","token_type":"bearer","expires_in":%d}`, s.since.Unix(), int(left.Seconds()))}
+		return answer{Status: 200,
+			Body: fmt.Sprintf(`{"access_token":"at-example-%d","token_type":"bearer","expires_in":%d}`, s.since.Unix(), int(left.Seconds()))}
 	},
 	"any assertion": func(_ *server, _ *http.Request, form url.Values) answer {
 		if _, _, err := assertion(form); err != nil {
@@ -206,7 +208,8 @@ var rules = map[string]func(*server, *http.Request, url.Values) answer{
 
 // assertion checks the client's assertion against the one key that an entry has.
 func assertion(form url.Values) (jose.Header, map[string]any, error) {
-	signed, err := jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
+	signed, err := jose.ParseSignedCompact(form.Get("client_assertion"),
+		[]jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil {
 		return jose.Header{}, nil, err
 	}

@@ -32,7 +32,8 @@ func TestSecretsOfAnotherAccountAreToldByTheirARN(t *testing.T) {
 		}
 		e := fakeworld.Entry(report, "x")
 		told := e.Reason + " " + e.Hint
-		if e.Outcome != "failed" || !strings.Contains(told, "secret "+want+" does not exist") || account == own && strings.Contains(told, own) {
+		if e.Outcome != "failed" || !strings.Contains(told, "secret "+want+" does not exist") ||
+			account == own && strings.Contains(told, own) {
 			t.Errorf("%+v", e)
 		}
 	}

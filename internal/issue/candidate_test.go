@@ -82,7 +82,8 @@ func TestARunWithoutACandidateNamesTheMissingLabel(t *testing.T) {
 	w.Apiax("apiax")
 	w.Tick()
 	e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"apiax"}, Candidate: true}), "apiax")
-	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" || !strings.Contains(e.Reason, issue.LabelCandidate) || e.Hint == "" {
+	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" ||
+		!strings.Contains(e.Reason, issue.LabelCandidate) || e.Hint == "" {
 		t.Errorf("outcome %+v", e)
 	}
 }

@@ -18,7 +18,9 @@ func TestANamedRunTakesEachConnectionOnce(t *testing.T) {
 	w.Flexera("b", true)
 	report := w.Run(issue.Event{Connections: []string{"a", "a", "absent"}})
 	wantOutcomes(t, report, map[string]string{"a": "issued", "absent": "failed"})
-	if e := fakeworld.Entry(report, "absent"); e.ErrorClass != "misconfigured" || e.Reason != "no connection has this name" || !strings.Contains(e.Hint, "/evertoken/connections/absent") {
+	if e := fakeworld.Entry(report, "absent"); e.ErrorClass != "misconfigured" ||
+		e.Reason != "no connection has this name" ||
+		!strings.Contains(e.Hint, "/evertoken/connections/absent") {
 		t.Errorf("entry %+v", e)
 	}
 	if _, ok := w.Token("b"); ok {
@@ -75,7 +77,8 @@ func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 	path := w.Config.ConnectionsPath
 	bad := func(name, outcome string) { want[name] = outcome }
 	settings := func() map[string]any {
-		return map[string]any{"zone": "eu", "login_url": w.IDP.Flexera().LoginURL("eu"), "api_url": w.IDP.Flexera().APIURL("eu")}
+		return map[string]any{"zone": "eu", "login_url": w.IDP.Flexera().LoginURL("eu"),
+			"api_url": w.IDP.Flexera().APIURL("eu")}
 	}
 
 	w.AWS.PutParameter(path+"not-json", "String", canary)
@@ -90,7 +93,8 @@ func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 	w.AWS.PutParameter(path+"more", "String", `{"connections":{"twice":{"provider":"apiax"}}}`)
 	bad("twice", "failed")
 	for _, name := range []string{"shares-1", "shares-2"} {
-		w.Connect(name, "flexera", map[string]string{"refresh_token": canary}, settings(), map[string]any{"token": "shared"})
+		w.Connect(name, "flexera", map[string]string{"refresh_token": canary}, settings(),
+			map[string]any{"token": "shared"})
 		bad(name, "failed")
 	}
 	w.Declare("no-secrets", map[string]any{"provider": "flexera", "settings": settings()})
@@ -108,8 +112,10 @@ func TestOneBadConnectionLeavesTheOthersAlone(t *testing.T) {
 		bad(name, "failed")
 	}
 	w.AWS.SetKMS("evertoken/no-key/credential", true, true)
-	w.AWS.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue", Resource: "evertoken/denied/credential", Code: "AccessDeniedException"})
-	w.AWS.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue", Resource: "evertoken/throttled/token", Code: "ThrottlingException"})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue",
+		Resource: "evertoken/denied/credential", Code: "AccessDeniedException"})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue",
+		Resource: "evertoken/throttled/token", Code: "ThrottlingException"})
 
 	report := w.Run(issue.Event{})
 	wantOutcomes(t, report, want)

@@ -50,8 +50,8 @@ func TestARenewalMakesTheDocumentedCalls(t *testing.T) {
 	}
 }
 
-// TestANamedRunReadsTheCredentialInOneCall: one call reads the credential, and the session if the provider
-// has one.
+// TestANamedRunReadsTheCredentialInOneCall: one call reads the credential, and the
+// session if the provider has one.
 func TestANamedRunReadsTheCredentialInOneCall(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -84,7 +84,8 @@ func TestEveryRunComparesThePlainCopyWithTheToken(t *testing.T) {
 	o := w.IDP.OAuth2()
 	id, secret := o.AddClient(fakeidp.OAuth2Client{})
 	w.Connect("a", "oauth2", map[string]string{"client_id": id, "client_secret": secret},
-		map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, map[string]any{"plain_copy": "copy"})
+		map[string]any{"token_url": o.TokenURL(),
+			"grant": "client_credentials"}, map[string]any{"plain_copy": "copy"})
 	w.AWS.CreateSecret("copy", nil, nil)
 	w.Run(issue.Event{})
 	w.PutSecret("copy", "something else")
@@ -100,7 +101,8 @@ func TestEveryRunComparesThePlainCopyWithTheToken(t *testing.T) {
 
 // made are the calls to AWS, those about one document with its name.
 func made(w *fakeworld.World) []string {
-	documents := map[string]string{"evertoken/a/token": " token", "evertoken/a/session": " session", "evertoken/a/credential": " credential"}
+	documents := map[string]string{"evertoken/a/token": " token", "evertoken/a/session": " session",
+		"evertoken/a/credential": " credential"}
 	var out []string
 	for _, c := range w.AWS.Calls() {
 		out = append(out, c.Operation+documents[c.Resource])

@@ -62,8 +62,9 @@ func TestAConnectionObtainsNoSecret(t *testing.T) {
 		"oauth2 by password":       {"zz", map[string]any{"provider": "oauth2", "credential": credential, "settings": map[string]any{"token_url": "URL", "grant": "password", "client_auth": "none"}}},
 		"oauth2 by an issuer":      {"zz", map[string]any{"provider": "oauth2", "credential": credential, "settings": map[string]any{"issuer": "URL", "grant": "password", "client_auth": "none"}}},
 		"the victim's own changed": {"victim", map[string]any{"provider": "apiax", "settings": map[string]any{"token_url": "URL"}}},
-		"the victim's own, other provider": {"victim", map[string]any{"provider": "oauth2", "settings": map[string]any{
-			"token_url": "URL", "grant": "password", "client_auth": "none"}}},
+		"the victim's own, other provider": {"victim",
+			map[string]any{"provider": "oauth2", "settings": map[string]any{
+				"token_url": "URL", "grant": "password", "client_auth": "none"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +101,8 @@ func TestAConnectionObtainsNoSecret(t *testing.T) {
 			if dry.Outcome != "failed" || dry.ErrorClass != "misconfigured" {
 				t.Errorf("dry run: %+v", dry)
 			}
-			if strings.Contains(dry.Reason, "may not be sent to") && !strings.Contains(dry.Reason+dry.Hint, strings.TrimPrefix(host, "http://")) {
+			if strings.Contains(dry.Reason, "may not be sent to") &&
+				!strings.Contains(dry.Reason+dry.Hint, strings.TrimPrefix(host, "http://")) {
 				t.Errorf("the host is not named: %+v", dry)
 			}
 		})
@@ -114,7 +116,9 @@ func TestAHostThatIsNotAllowedIsReportedWithItsRemedies(t *testing.T) {
 	w := fakeworld.New(t)
 	w.Apiax("victim")
 	bind(t, w, "victim")
-	w.Declare("victim", map[string]any{"provider": "apiax", "settings": map[string]any{"token_url": "https://login.example.com/token"}})
+	w.Declare("victim",
+		map[string]any{"provider": "apiax",
+			"settings": map[string]any{"token_url": "https://login.example.com/token"}})
 	dry := fakeworld.Entry(w.Run(issue.Event{DryRun: true}), "victim")
 	w.AWS.ResetCalls()
 	e := fakeworld.Entry(w.Run(issue.Event{}), "victim")
@@ -174,7 +178,8 @@ func TestNoConnectionUsesAnothersDocument(t *testing.T) {
 				}
 				for _, document := range []string{"credential", "session", "token"} {
 					value := `{"client_id":"i","client_secret":"s","username":"u","password":"p"}`
-					w.AWS.CreateSecret("evertoken/"+intruder+"/"+document, map[bool]*string{true: &value}[document == "credential"], nil)
+					w.AWS.CreateSecret("evertoken/"+intruder+"/"+document,
+						map[bool]*string{true: &value}[document == "credential"], nil)
 				}
 				w.Declare(intruder, theirs)
 				for range 8 {
@@ -224,7 +229,8 @@ func TestARunForcedByIssuedAtSendsNothingRejected(t *testing.T) {
 	w.Tick()
 	before := passwords()
 	for range 10 {
-		e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}, Force: true, IssuedAt: token.IssuedAt}), "victim")
+		e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}, Force: true,
+			IssuedAt: token.IssuedAt}), "victim")
 		if e.Outcome == "issued" {
 			t.Fatalf("%+v", e)
 		}

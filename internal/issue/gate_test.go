@@ -69,9 +69,12 @@ func TestAHostThatAnswersIsUsedAgain(t *testing.T) {
 			turn := func(r fakeidp.Request, what byte) bool {
 				return r.Grant != "" && pattern[int(n.Load())%len(pattern)] == what
 			}
-			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '-') }})
-			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '5') }})
-			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '.') }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore,
+				Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '-') }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable,
+				Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '5') }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook,
+				Hook: func(fakeidp.Request) { n.Add(1) }, Match: func(r fakeidp.Request) bool { return turn(r, '.') }})
 			w.Run(issue.Event{})
 			if diff := cmp.Diff(want, len(w.IDP.Requests())); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
@@ -93,7 +96,9 @@ func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
 			w.AWS.CreateSecret("evertoken/shared/credential", &stored, nil)
 			for i := range 8 {
 				c := fmt.Sprint("c", i)
-				w.Declare(c, map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential", "settings": map[string]any{"token_url": a.TokenURL()}})
+				w.Declare(c,
+					map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential",
+						"settings": map[string]any{"token_url": a.TokenURL()}})
 				w.AWS.CreateSecret("evertoken/"+c+"/session", nil, nil)
 				w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 			}
@@ -129,25 +134,30 @@ func TestAThrottledConnectionDelaysNoOtherToken(t *testing.T) {
 	w.Clock.Advance(3 * time.Minute)
 	w.OAuth2("b", "client_credentials") // less urgent than a in every run
 	w.Run(issue.Event{})
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusTooManyRequests, Match: func(r fakeidp.Request) bool {
-		return r.Form.Get("client_id") == first
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusTooManyRequests,
+		Match: func(r fakeidp.Request) bool {
+			return r.Form.Get("client_id") == first
+		}})
 	for range 24 {
 		w.Tick()
 		if token, _ := w.Token("b"); token.ExpiresAt.Sub(w.Clock.Now()) < token.ExpiresAt.Sub(token.IssuedAt)/6 {
-			t.Fatalf("%s: b has %s left, less than its readers are promised", w.Clock.Now(), token.ExpiresAt.Sub(w.Clock.Now()))
+			t.Fatalf("%s: b has %s left, less than its readers are promised", w.Clock.Now(),
+				token.ExpiresAt.Sub(w.Clock.Now()))
 		}
 	}
 }
 
 // share declares connections that use one credential.
-func share(w *fakeworld.World, n int, provider string, settings map[string]any, credential map[string]string) {
+func share(w *fakeworld.World, n int, provider string, settings map[string]any,
+	credential map[string]string) {
 	value, _ := json.Marshal(credential)
 	text := string(value)
 	w.AWS.CreateSecret("evertoken/shared/credential", &text, nil)
 	for i := range n {
 		c := fmt.Sprint("c", i)
-		w.Declare(c, map[string]any{"provider": provider, "credential": "evertoken/shared/credential", "settings": settings})
+		w.Declare(c,
+			map[string]any{"provider": provider, "credential": "evertoken/shared/credential",
+				"settings": settings})
 		w.AWS.CreateSecret("evertoken/"+c+"/session", nil, nil)
 		w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 	}
@@ -184,7 +194,8 @@ func TestAPanicLeavesNoConnectionWaiting(t *testing.T) {
 	w.Config.Concurrency = 8
 	a := w.IDP.Apiax()
 	password := a.SetPassword("u", "")
-	share(w, 8, "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]string{"username": "u", "password": password})
+	share(w, 8, "apiax", map[string]any{"token_url": a.TokenURL()},
+		map[string]string{"username": "u", "password": password})
 	runner := w.Runner()
 	provider := runner.Provider
 	runner.Provider = func(c connection.Connection) (exchange.Provider, error) {
@@ -215,7 +226,8 @@ func TestARefusalDoesNotCountAgainstOtherSettings(t *testing.T) {
 			t.Parallel()
 			w := fakeworld.New(t)
 			a := w.IDP.Apiax()
-			share(w, 3, "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]string{"username": "u", "password": a.SetPassword("u", "")})
+			share(w, 3, "apiax", map[string]any{"token_url": a.TokenURL()},
+				map[string]string{"username": "u", "password": a.SetPassword("u", "")})
 			settings := map[string]any{"token_url": a.TokenURL()}
 			for setting, value := range wrong {
 				settings[setting] = value
@@ -227,13 +239,16 @@ func TestARefusalDoesNotCountAgainstOtherSettings(t *testing.T) {
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusUnauthorized,
 				Body: []byte(`{"error":"invalid_grant","error_description":"Invalid user credentials"}`),
 				Match: func(r fakeidp.Request) bool {
-					mine := r.Form.Get("client_id") == "nobody" || r.Form.Has("totp") || strings.Contains(r.Path, "elsewhere")
+					mine := r.Form.Get("client_id") == "nobody" || r.Form.Has("totp") ||
+						strings.Contains(r.Path, "elsewhere")
 					if first == "" && r.Grant == "password" {
 						first = map[bool]string{true: "the intruder", false: "an owner"}[mine]
 					}
 					return mine
 				}})
-			w.Declare("aa", map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential", "settings": settings})
+			w.Declare("aa",
+				map[string]any{"provider": "apiax", "credential": "evertoken/shared/credential",
+					"settings": settings})
 			w.AWS.CreateSecret("evertoken/aa/session", nil, nil)
 			w.AWS.CreateSecret("evertoken/aa/token", nil, nil)
 			for first != "the intruder" && w.Clock.Now().Unix()/300%4 != 0 { // the intruder's turn comes first
@@ -248,7 +263,8 @@ func TestARefusalDoesNotCountAgainstOtherSettings(t *testing.T) {
 			}
 			for i := range 3 {
 				if _, ok := w.Token(fmt.Sprint("c", i)); !ok {
-					t.Errorf("c%d has no token: %+v", i, fakeworld.Entry(w.Run(issue.Event{DryRun: true}), fmt.Sprint("c", i)))
+					t.Errorf("c%d has no token: %+v", i,
+						fakeworld.Entry(w.Run(issue.Event{DryRun: true}), fmt.Sprint("c", i)))
 				}
 			}
 		})

@@ -24,7 +24,9 @@ func TestACredentialThatIsNoJSONSaysWhatIsNeeded(t *testing.T) {
 	report := w.Run(issue.Event{})
 	for name, needs := range want {
 		e := fakeworld.Entry(report, name)
-		if e.Outcome != "failed" || !strings.HasPrefix(e.Hint, "Store a JSON object (") || !strings.Contains(e.Hint, needs+"): `evertoken credential "+name+"`, or `aws secretsmanager put-secret-value") {
+		if e.Outcome != "failed" || !strings.HasPrefix(e.Hint, "Store a JSON object (") ||
+			!strings.Contains(e.Hint,
+				needs+"): `evertoken credential "+name+"`, or `aws secretsmanager put-secret-value") {
 			t.Errorf("%s: %+v", name, e)
 		}
 		if strings.Contains(e.Hint+e.Reason, canary) {

@@ -18,7 +18,8 @@ import (
 func logged(t *testing.T, least slog.Level, write func(*Runner)) []map[string]any {
 	t.Helper()
 	var b bytes.Buffer
-	write(&Runner{Now: func() time.Time { return now }, Log: slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: least}))})
+	write(&Runner{Now: func() time.Time { return now },
+		Log: slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: least}))})
 	var lines []map[string]any
 	for line := range strings.Lines(b.String()) {
 		var members map[string]any
@@ -35,7 +36,8 @@ func logged(t *testing.T, least slog.Level, write func(*Runner)) []map[string]an
 func TestALogLineHasWhatIsKnownOfAConnection(t *testing.T) {
 	t.Parallel()
 	members := func(level, outcome, reason string, more ...any) map[string]any {
-		out := map[string]any{"level": level, "msg": "connection", "connection": "c", "outcome": outcome, "reason": reason}
+		out := map[string]any{"level": level, "msg": "connection", "connection": "c",
+			"outcome": outcome, "reason": reason}
 		for i := 0; i < len(more); i += 2 {
 			out[more[i].(string)] = more[i+1]
 		}
@@ -59,7 +61,8 @@ func TestALogLineHasWhatIsKnownOfAConnection(t *testing.T) {
 			members("ERROR", "failed", "r", "error_class", "misconfigured", "hint", "h"),
 		},
 		"blocked": {
-			renew.Result{Outcome: renew.Blocked, Reason: "r", Class: exchange.CredentialDead, ExpiresAt: now.Add(-time.Hour)},
+			renew.Result{Outcome: renew.Blocked, Reason: "r", Class: exchange.CredentialDead,
+				ExpiresAt: now.Add(-time.Hour)},
 			members("ERROR", "blocked", "r", "error_class", "credential_dead", "expires_in", 0.0),
 		},
 		"waiting": {

@@ -25,7 +25,8 @@ func values(l telemetry.Line) map[string]float64 {
 
 // told returns the metrics of a run over the results: the fleet's, and each connection's
 // by name.
-func told(results []renew.Result, perConnection int) (fleet map[string]float64, connections map[string]map[string]float64) {
+func told(results []renew.Result, perConnection int) (fleet map[string]float64,
+	connections map[string]map[string]float64) {
 	lines := metrics(results, newReport(results, now, false), now, every, 1234*time.Millisecond, perConnection)
 	connections = map[string]map[string]float64{}
 	for _, l := range lines[1:] {
@@ -114,7 +115,8 @@ func TestARunWithoutConnectionsReportsNoHealthyFleet(t *testing.T) {
 // failed and broken no promise, so the fleet's minimum is still that of the others.
 func TestATypingErrorInANewConnectionHidesNothing(t *testing.T) {
 	t.Parallel()
-	good := renew.Result{Name: "good", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour), MinRemaining: 10 * time.Minute}
+	good := renew.Result{Name: "good", Outcome: renew.Fresh, ExpiresAt: now.Add(time.Hour),
+		MinRemaining: 10 * time.Minute}
 	typo := misconfigured("typo", "r", "h")
 	fleet, connections := told([]renew.Result{good, typo}, 100)
 	if fleet["RemainingOfPromise"] != 5 || fleet["Failed"] != 1 {
@@ -156,7 +158,9 @@ func TestConnectionsInTroubleAlwaysHaveMetrics(t *testing.T) {
 	fleet := func(edit func([]renew.Result)) []renew.Result {
 		var results []renew.Result
 		for i := range 5 {
-			results = append(results, renew.Result{Name: fmt.Sprintf("c-%d", i), Outcome: renew.Fresh, ExpiresAt: now.Add(time.Duration(10-i) * time.Hour), MinRemaining: time.Hour})
+			results = append(results,
+				renew.Result{Name: fmt.Sprintf("c-%d", i), Outcome: renew.Fresh,
+					ExpiresAt: now.Add(time.Duration(10-i) * time.Hour), MinRemaining: time.Hour})
 		}
 		if edit != nil {
 			edit(results)

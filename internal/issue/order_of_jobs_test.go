@@ -36,7 +36,8 @@ func TestLivingTokensGoFirstAndMissingOnesTakeTurns(t *testing.T) {
 			continue
 		}
 		end := w.Clock.Now().Add(left[name])
-		token := credential.Token{AccessToken: redact.New("canary-" + name), Connection: name, TokenType: "Bearer", IssuedAt: end.Add(-6 * time.Hour), ExpiresAt: end, RenewAfter: end.Add(-3 * time.Hour)}
+		token := credential.Token{AccessToken: redact.New("canary-" + name), Connection: name,
+			TokenType: "Bearer", IssuedAt: end.Add(-6 * time.Hour), ExpiresAt: end, RenewAfter: end.Add(-3 * time.Hour)}
 		w.PutSecret("evertoken/"+name+"/token", token.Encode(false).Reveal())
 	}
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable})

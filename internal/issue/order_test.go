@@ -26,7 +26,8 @@ func TestTheLivingTokenThatEndsFirstGoesFirst(t *testing.T) {
 		"a dead and a missing token take turns":       {dead(time.Hour, 1), &task{dead: true, turn: 2}},
 	} {
 		if !tt.first.before(tt.second) || tt.second.before(tt.first) {
-			t.Errorf("%s: before is %t, and the other way round %t", name, tt.first.before(tt.second), tt.second.before(tt.first))
+			t.Errorf("%s: before is %t, and the other way round %t", name,
+				tt.first.before(tt.second), tt.second.before(tt.first))
 		}
 		if tt.first.before(tt.first) {
 			t.Errorf("%s: a task comes before itself", name)
@@ -34,9 +35,9 @@ func TestTheLivingTokenThatEndsFirstGoesFirst(t *testing.T) {
 	}
 }
 
-// TestALivingTokenShortOfItsPromiseIsPressing: a task is pressing if its token lives, but would have less
-// than the promised life left two heartbeats from now. A task whose token has expired is
-// not: its promise is broken already.
+// TestALivingTokenShortOfItsPromiseIsPressing: a task is pressing if its token lives, but
+// would have less than the promised life left two heartbeats from now. A task whose token
+// has expired is not: its promise is broken already.
 func TestALivingTokenShortOfItsPromiseIsPressing(t *testing.T) {
 	t.Parallel()
 	const promise = 10 * time.Minute // and two heartbeats of five minutes
@@ -72,7 +73,8 @@ func TestALivingTokenShortOfItsPromiseIsPressing(t *testing.T) {
 func TestEveryTaskIsFirstInTurn(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(0, 0)
-	r := (&Runner{Config: config.Config{Every: every}, Now: func() time.Time { return at }, Log: slog.New(slog.DiscardHandler)}).newRun(Event{}, time.Minute)
+	r := (&Runner{Config: config.Config{Every: every}, Now: func() time.Time { return at },
+		Log: slog.New(slog.DiscardHandler)}).newRun(Event{}, time.Minute)
 	for _, want := range []string{"abcd", "bcda", "cdab", "dabc", "abcd"} {
 		var all []*task
 		for _, name := range []string{"a", "b", "c", "d"} {

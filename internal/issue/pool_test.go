@@ -51,7 +51,9 @@ func newWorkbench(most int, takes func(t *task) (time.Duration, *exchange.Error)
 func some(h *host, prefix string, n int) []*task {
 	var out []*task
 	for i := range n {
-		out = append(out, &task{job: renew.Job{Connection: connection.Connection{Name: fmt.Sprintf("%s%03d", prefix, i)}}, host: h, dead: true, turn: i})
+		out = append(out,
+			&task{job: renew.Job{Connection: connection.Connection{Name: fmt.Sprintf("%s%03d",
+				prefix, i)}}, host: h, dead: true, turn: i})
 	}
 	return out
 }
@@ -205,7 +207,8 @@ func TestOnlyPressingTasksContinueAtAHostThatKeepsThrottling(t *testing.T) {
 				h.told(t.Context(), &exchange.Error{Class: exchange.Throttled, Status: 429, RetryAfter: asks}, 0)
 			}
 			if h.closedTo(false) == nil || h.closedTo(true) != nil {
-				t.Errorf("asked %d times for %s: closed to others %v, to the pressing %v", times, asks, h.closedTo(false), h.closedTo(true))
+				t.Errorf("asked %d times for %s: closed to others %v, to the pressing %v", times,
+					asks, h.closedTo(false), h.closedTo(true))
 			}
 		}
 		h := newWorkbench(1, nil).newHost(0)

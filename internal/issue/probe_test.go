@@ -102,7 +102,8 @@ func TestAProbeComesOnceInAPeriod(t *testing.T) {
 	}
 	a.answer(403)
 	named := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}}), "victim")
-	if n := a.asked(); n != 1 || named.Outcome != "fresh" || !strings.Contains(named.Hint, "The probe was answered HTTP 403") {
+	if n := a.asked(); n != 1 || named.Outcome != "fresh" ||
+		!strings.Contains(named.Hint, "The probe was answered HTTP 403") {
 		t.Errorf("%d probes by name: %+v", n, named)
 	}
 	dry := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}, DryRun: true}), "victim")
@@ -177,7 +178,9 @@ func TestAProbeIsSentOnlyToAllowedHosts(t *testing.T) {
 	v, _ := w.AWS.Secret("evertoken/victim/credential").Labelled("AWSCURRENT")
 	w.PutSecret("evertoken/victim/credential", strings.Replace(v.Value, "{", `{"hosts":["`+host+`"],`, 1))
 	e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{"victim"}}), "victim")
-	if n := a.asked(); n != 0 || !strings.Contains(e.Reason+e.Hint, "may not be sent to "+strings.TrimPrefix(a.URL, "http://")) {
+	if n := a.asked(); n != 0 ||
+		!strings.Contains(e.Reason+e.Hint,
+			"may not be sent to "+strings.TrimPrefix(a.URL, "http://")) {
 		t.Errorf("%d probes: %+v", n, e)
 	}
 }

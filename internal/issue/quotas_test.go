@@ -34,13 +34,16 @@ func TestARunPublishesEveryTokenThoughAWSThrottles(t *testing.T) {
 	value := "v"
 	w.AWS.CreateSecret(others, &value, nil)
 	version := w.AWS.Secret(others).Versions[0].ID
-	somebody := secretsmanager.NewFromConfig(w.AWS.AWSConfig(), func(o *secretsmanager.Options) { o.Retryer = aws.NopRetryer{} })
+	somebody := secretsmanager.NewFromConfig(w.AWS.AWSConfig(),
+		func(o *secretsmanager.Options) { o.Retryer = aws.NopRetryer{} })
 	w.AWS.Inject(&fakeaws.Fault{
 		Kind: fakeaws.OnlyHook, Operation: "PutSecretValue",
 		Hook: func(fakeaws.Call) {
-			_, _ = somebody.UpdateSecretVersionStage(context.Background(), &secretsmanager.UpdateSecretVersionStageInput{
-				SecretId: aws.String(others), VersionStage: aws.String("THEIRS"), MoveToVersionId: &version, // throttled or not
-			})
+			_, _ = somebody.UpdateSecretVersionStage(context.Background(),
+				&secretsmanager.UpdateSecretVersionStageInput{
+					// throttled or not
+					SecretId: aws.String(others), VersionStage: aws.String("THEIRS"), MoveToVersionId: &version,
+				})
 		},
 	})
 	w.AWS.Enforce(fakeaws.Quotas()...)
@@ -59,7 +62,8 @@ func TestARunPublishesEveryTokenThoughAWSThrottles(t *testing.T) {
 		t.Error("AWS throttled no write, so the test shows nothing")
 	}
 	for i := range connections {
-		if token, ok := w.Token(fmt.Sprintf("c-%03d", i)); !ok || !w.IDP.Accepts("oauth2", token.AccessToken.Reveal()) {
+		if token, ok := w.Token(fmt.Sprintf("c-%03d", i)); !ok ||
+			!w.IDP.Accepts("oauth2", token.AccessToken.Reveal()) {
 			t.Errorf("connection %d has no token that works", i)
 		}
 	}

@@ -59,7 +59,8 @@ func (s *shelf) Batch(ctx context.Context, ids []string) map[string]secrets.Read
 
 // on is a run over the shelf's documents. do renews a task in place of the engine.
 func (s *shelf) on(e Event, do func(*task)) *run {
-	r := (&Runner{Secrets: s, Parameters: s, Log: slog.New(slog.DiscardHandler), Now: time.Now, Config: config.Config{Every: every}}).newRun(e, time.Minute)
+	r := (&Runner{Secrets: s, Parameters: s, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Config: config.Config{Every: every}}).newRun(e, time.Minute)
 	r.pool = &pool{most: 1, sleep: secrets.Sleep, do: do}
 	return r
 }
@@ -78,10 +79,12 @@ func TestATaskGetsOnlyTheDocumentsItNeeds(t *testing.T) {
 	}{
 		"scheduled": {Event{}, time.Minute, map[string]string{"credential": "k ", "session": " s", "both": "k s"}},
 		"scheduled, without time": {
-			Event{}, limits.LeastExchange + limits.Store - 1, map[string]string{"credential": " ", "session": " ", "both": " "},
+			Event{}, limits.LeastExchange + limits.Store - 1, map[string]string{"credential": " ",
+				"session": " ", "both": " "},
 		},
 		"named, without time": {
-			Event{Connections: []string{"both"}}, time.Second, map[string]string{"credential": "k ", "session": " s", "both": "k s"},
+			Event{Connections: []string{"both"}}, time.Second, map[string]string{"credential": "k ",
+				"session": " s", "both": "k s"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,13 +123,18 @@ func TestATaskGetsOnlyTheDocumentsItNeeds(t *testing.T) {
 func TestAFaultyConnectionReportsOnlyItsOwnToken(t *testing.T) {
 	t.Parallel()
 	end := now.Add(time.Hour).Truncate(time.Second)
-	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer", Connection: "owner", IssuedAt: end.Add(-2 * time.Hour), ExpiresAt: end}
-	s := &shelf{documents: map[string]string{"theirs": token.Encode(false).Reveal(), "garbage": `{"connection":"broken"`}}
+	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer",
+		Connection: "owner", IssuedAt: end.Add(-2 * time.Hour), ExpiresAt: end}
+	s := &shelf{documents: map[string]string{"theirs": token.Encode(false).Reveal(),
+		"garbage": `{"connection":"broken"`}}
 	r := s.on(Event{}, nil)
 	declared := func(name, token string) connection.Declared {
-		return connection.Declared{Name: name, Parameter: "/c/" + name, Connection: connection.Connection{Name: name, Token: token}, Err: errors.New("e")}
+		return connection.Declared{Name: name, Parameter: "/c/" + name,
+			Connection: connection.Connection{Name: name, Token: token}, Err: errors.New("e")}
 	}
-	r.tellFaulty(t.Context(), []connection.Declared{declared("owner", "theirs"), declared("other", "theirs"), declared("broken", "garbage"), declared("", "garbage")})
+	r.tellFaulty(t.Context(),
+		[]connection.Declared{declared("owner", "theirs"), declared("other", "theirs"),
+			declared("broken", "garbage"), declared("", "garbage")})
 	got := map[string]time.Time{}
 	for _, result := range r.results {
 		got[result.Name] = result.ExpiresAt
@@ -238,12 +246,15 @@ func TestEveryTaskIsRead(t *testing.T) {
 			var all []*task
 			var names, documents []string
 			for i := range n {
-				c := connection.Connection{Name: fmt.Sprintf("c-%03d", i), Credential: fmt.Sprintf("k-%03d", i), Token: fmt.Sprintf("t-%03d", i)}
+				c := connection.Connection{Name: fmt.Sprintf("c-%03d", i),
+					Credential: fmt.Sprintf("k-%03d", i), Token: fmt.Sprintf("t-%03d", i)}
 				if i%3 == 0 {
 					c.Token, c.TokenParameter = "", fmt.Sprintf("t-%03d", i)
 				}
 				names, documents = append(names, c.Name), append(documents, "k"+c.Name[1:], "t"+c.Name[1:])
-				all = append(all, &task{host: h, turn: i, job: renew.Job{Connection: c, Provider: atHost{name: "idp.example"}}})
+				all = append(all,
+					&task{host: h, turn: i,
+						job: renew.Job{Connection: c, Provider: atHost{name: "idp.example"}}})
 			}
 			r.readAll(t.Context(), all)
 			r.pool.wait()

@@ -35,7 +35,8 @@ func TestTheREADMEsFirstConnectionWorks(t *testing.T) {
 		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(takes) }})
 		report := w.Run(issue.Event{})
 		for range 12 {
-			if e := fakeworld.Entry(report, "apiax-prod"); e.Outcome == "failed" || e.Outcome == "blocked" || e.Hint != "" {
+			if e := fakeworld.Entry(report, "apiax-prod"); e.Outcome == "failed" ||
+				e.Outcome == "blocked" || e.Hint != "" {
 				t.Errorf("with answers after %s: %+v", takes, e)
 			}
 			if left := timeLeft(t, w); left < 10*time.Minute-w.Config.Every {

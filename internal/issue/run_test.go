@@ -42,7 +42,8 @@ func wantOutcomes(t *testing.T, r issue.Report, want map[string]string) {
 
 // writes are the calls that changed something at AWS.
 func writes(w *fakeworld.World) []string {
-	reads := []string{"GetSecretValue", "BatchGetSecretValue", "DescribeSecret", "ListSecretVersionIds", "GetParameter", "GetParameters", "GetParametersByPath"}
+	reads := []string{"GetSecretValue", "BatchGetSecretValue", "DescribeSecret",
+		"ListSecretVersionIds", "GetParameter", "GetParameters", "GetParametersByPath"}
 	var out []string
 	for _, c := range w.AWS.Calls() {
 		if !slices.Contains(reads, c.Operation) {
@@ -76,7 +77,8 @@ func TestAPanicStaysWithItsConnection(t *testing.T) {
 		t.Fatalf("Run: %v", err)
 	}
 	wantOutcomes(t, report, map[string]string{"good": "issued", "worse": "failed"})
-	if e := fakeworld.Entry(report, "worse"); e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "internal fault") {
+	if e := fakeworld.Entry(report, "worse"); e.ErrorClass != "misconfigured" ||
+		!strings.Contains(e.Hint, "internal fault") {
 		t.Errorf("entry %+v", e)
 	}
 	log := w.Log.String()
@@ -194,13 +196,16 @@ func TestATokenIsPublishedInAParameter(t *testing.T) {
 	for i := range 12 { // more than a call of GetParameters takes
 		name := fmt.Sprintf("p-%02d", i)
 		_, token := f.AddRefreshToken("eu", name, flexeraToken)
-		w.Connect(name, "flexera", map[string]string{"refresh_token": token}, settings, map[string]any{"token_parameter": "/evertoken/tokens/" + name, "token_parameter_key": "alias/tokens"})
+		w.Connect(name, "flexera", map[string]string{"refresh_token": token}, settings,
+			map[string]any{"token_parameter": "/evertoken/tokens/" + name,
+				"token_parameter_key": "alias/tokens"})
 	}
 	if report := w.Run(issue.Event{}); report.Issued != 12 {
 		t.Fatalf("report %+v", report)
 	}
 	p, ok := w.AWS.Parameter("/evertoken/tokens/p-07")
-	if !ok || p.Type != "SecureString" || p.KeyID != "alias/tokens" || strings.Contains(p.Value, "authorization") {
+	if !ok || p.Type != "SecureString" || p.KeyID != "alias/tokens" ||
+		strings.Contains(p.Value, "authorization") {
 		t.Fatalf("published %s in type %s with key %s", p.Name, p.Type, p.KeyID)
 	}
 	if report := w.Run(issue.Event{}); report.Fresh != 12 {
@@ -228,7 +233,8 @@ func TestARunWritesFleetAndConnectionMetrics(t *testing.T) {
 	}
 	token, _ := w.Token("a")
 	life := token.ExpiresAt.Sub(fakeworld.Start)
-	want := metrics{Checked: 2, Issued: 2, RemainingOfPromise: float64(life-10*time.Minute) / float64(life/6), FunctionName: "test"}
+	want := metrics{Checked: 2, Issued: 2,
+		RemainingOfPromise: float64(life-10*time.Minute) / float64(life/6), FunctionName: "test"}
 	if diff := cmp.Diff(want, fleet); diff != "" {
 		t.Errorf("the fleet (-want +got):\n%s", diff)
 	}
@@ -252,7 +258,8 @@ func TestNoTokenOrCredentialIsLogged(t *testing.T) {
 	w := fakeworld.New(t)
 	w.Config.ConnectionMetrics = 100
 	names := w.All()
-	reports, err := json.Marshal([]issue.Report{w.Run(issue.Event{}), w.Run(issue.Event{Connections: names, Force: true})})
+	reports, err := json.Marshal([]issue.Report{w.Run(issue.Event{}),
+		w.Run(issue.Event{Connections: names, Force: true})})
 	if err != nil {
 		t.Fatalf("marshaling: %v", err)
 	}
@@ -264,7 +271,8 @@ func TestNoTokenOrCredentialIsLogged(t *testing.T) {
 	}
 	for _, name := range names {
 		token, ok := w.Token(name)
-		if !ok || strings.Contains(shown, token.AccessToken.Reveal()) || strings.Contains(shown, credential.Sum(token.AccessToken)) {
+		if !ok || strings.Contains(shown, token.AccessToken.Reveal()) ||
+			strings.Contains(shown, credential.Sum(token.AccessToken)) {
 			t.Errorf("the token of %s is missing or was shown", name)
 		}
 	}

@@ -19,7 +19,8 @@ type entering struct {
 	refused   int
 }
 
-func (e *entering) all(t *testing.T, n int, grant exchange.Grant, takes time.Duration, answer *exchange.Error) {
+func (e *entering) all(t *testing.T, n int, grant exchange.Grant, takes time.Duration,
+	answer *exchange.Error) {
 	t.Helper()
 	var group sync.WaitGroup
 	for range n {
@@ -67,7 +68,8 @@ func TestASharedCredentialIsTriedByOneFirst(t *testing.T) {
 				e := &entering{shared: newShared()}
 				e.all(t, 20, tt.grant, time.Second, tt.answer)
 				if e.sent != tt.sent || e.refused != tt.refused || e.most != tt.most {
-					t.Errorf("sent %d, refused %d, %d at a time; want %d, %d, %d", e.sent, e.refused, e.most, tt.sent, tt.refused, tt.most)
+					t.Errorf("sent %d, refused %d, %d at a time; want %d, %d, %d", e.sent,
+						e.refused, e.most, tt.sent, tt.refused, tt.most)
 				}
 			})
 		})

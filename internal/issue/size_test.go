@@ -16,7 +16,9 @@ func TestAnAnswerIsCutToLambdasLimit(t *testing.T) {
 	r := Report{Checked: 600}
 	for i := range 600 {
 		left := int64(1000 - i)
-		r.Connections = append(r.Connections, Entry{Name: fmt.Sprintf("c-%03d", i), Outcome: outcomes[i%6], Reason: strings.Repeat("é<", 50), SecondsLeft: &left})
+		r.Connections = append(r.Connections,
+			Entry{Name: fmt.Sprintf("c-%03d", i), Outcome: outcomes[i%6],
+				Reason: strings.Repeat("é<", 50), SecondsLeft: &left})
 	}
 	whole, err := json.Marshal(r)
 	if err != nil {
@@ -33,7 +35,8 @@ func TestAnAnswerIsCutToLambdasLimit(t *testing.T) {
 	if len(cut) > len(whole)/2 || len(cut) < len(whole)/3 {
 		t.Errorf("%d bytes of %d, to be cut to half", len(cut), len(whole))
 	}
-	if got.LeftOut+len(got.Connections) != 600 || got.LeftOut == 0 || !strings.Contains(string(cut), `"left_out":`) {
+	if got.LeftOut+len(got.Connections) != 600 || got.LeftOut == 0 ||
+		!strings.Contains(string(cut), `"left_out":`) {
 		t.Errorf("%d entries, %d left out", len(got.Connections), got.LeftOut)
 	}
 	if !slices.IsSortedFunc(got.Connections, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) }) {
@@ -59,7 +62,8 @@ func TestAnAnswerIsCutToLambdasLimit(t *testing.T) {
 // TestAnEntryIsLeftOutOnlyIfItDoesNotFit: an answer may have exactly the most bytes.
 func TestAnEntryIsLeftOutOnlyIfItDoesNotFit(t *testing.T) {
 	t.Parallel()
-	r := Report{Connections: []Entry{{Name: "a", Outcome: "failed"}, {Name: "b", Outcome: "failed"}, {Name: "c", Outcome: "failed"}}}
+	r := Report{Connections: []Entry{{Name: "a", Outcome: "failed"}, {Name: "b", Outcome: "failed"},
+		{Name: "c", Outcome: "failed"}}}
 	one, err := json.Marshal(r.Connections[0])
 	if err != nil {
 		t.Fatal(err)

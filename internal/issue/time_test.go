@@ -45,19 +45,23 @@ type slowWorld struct {
 }
 
 func newSlowWorld() *slowWorld {
-	return &slowWorld{parameters: map[string]secrets.Listed{}, values: map[string]secrets.Version{}, hang: map[string]bool{},
-		log: &fakeworld.Buffer{}, metrics: &fakeworld.Buffer{}, concurrency: 128}
+	return &slowWorld{parameters: map[string]secrets.Listed{}, values: map[string]secrets.Version{},
+		hang: map[string]bool{},
+		log:  &fakeworld.Buffer{}, metrics: &fakeworld.Buffer{}, concurrency: 128}
 }
 
 // connect declares a connection with a token of an hour that has so much life
 // left.
 func (w *slowWorld) connect(name string, left time.Duration) {
 	w.parameters["/evertoken/connections/"+name] = secrets.Listed{Value: `{"provider":"oauth2"}`}
-	w.values["evertoken/"+name+"/credential"] = secrets.Version{ID: "c", Value: redact.New(`{"client_id":"c","client_secret":"canary"}`)}
+	w.values["evertoken/"+name+"/credential"] = secrets.Version{ID: "c",
+		Value: redact.New(`{"client_id":"c","client_secret":"canary"}`)}
 	end := time.Now().Add(left)
-	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer", IssuedAt: end.Add(-time.Hour), ExpiresAt: end,
+	token := credential.Token{AccessToken: redact.New("canary"), TokenType: "Bearer",
+		IssuedAt: end.Add(-time.Hour), ExpiresAt: end,
 		RenewAfter: end.Add(-25 * time.Minute), LookAfter: end.Add(-31 * time.Minute), Connection: name, Provider: "oauth2"}
-	w.values["evertoken/"+name+"/token"] = secrets.Version{ID: "t", Value: token.Encode(false), Created: token.IssuedAt}
+	w.values["evertoken/"+name+"/token"] = secrets.Version{ID: "t", Value: token.Encode(false),
+		Created: token.IssuedAt}
 }
 
 func (w *slowWorld) run(t *testing.T, timeout time.Duration) issue.Report {
@@ -162,10 +166,12 @@ func (p slowProvider) Exchange(ctx context.Context, _ exchange.Request) (exchang
 	p.w.exchanged = append(p.w.exchanged, p.name)
 	p.w.mu.Unlock()
 	if secrets.Sleep(ctx, p.w.exchanging) != nil {
-		return exchange.Issued{}, &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no answer in time"}
+		return exchange.Issued{}, &exchange.Error{Class: exchange.Transient, Doing: "exchanging",
+			Problem: "no answer in time"}
 	}
 	now := time.Now()
-	return exchange.Issued{AccessToken: redact.New("canary-new"), TokenType: "Bearer", IssuedAt: now, ExpiresAt: now.Add(time.Hour)}, nil
+	return exchange.Issued{AccessToken: redact.New("canary-new"), TokenType: "Bearer",
+		IssuedAt: now, ExpiresAt: now.Add(time.Hour)}, nil
 }
 
 func TestAnAnswerComesThoughAWriteHangsToTheDeadline(t *testing.T) {
@@ -202,14 +208,18 @@ func TestWhatNoTimeIsLeftForIsDeferred(t *testing.T) {
 			t.Errorf("issued %d, deferred %d, failed %d", report.Issued, report.Deferred, report.Failed)
 		}
 		if w.puts != report.Issued || len(w.exchanged) != report.Issued {
-			t.Errorf("%d exchanges, %d writes, %d issued: what is begun is to be stored", len(w.exchanged), w.puts, report.Issued)
+			t.Errorf("%d exchanges, %d writes, %d issued: what is begun is to be stored",
+				len(w.exchanged), w.puts, report.Issued)
 		}
 		for _, e := range report.Connections {
-			if e.Outcome == "deferred" && (e.Reason != "no time left in this run" || e.SecondsLeft == nil || *e.SecondsLeft == 0) {
+			if e.Outcome == "deferred" &&
+				(e.Reason != "no time left in this run" || e.SecondsLeft == nil ||
+					*e.SecondsLeft == 0) {
 				t.Fatalf("entry %+v", e)
 			}
 		}
-		if n := strings.Count(w.log.String(), "left to the next run"); n != 1 || strings.Contains(w.log.String(), "ERROR") {
+		if n := strings.Count(w.log.String(), "left to the next run"); n != 1 ||
+			strings.Contains(w.log.String(), "ERROR") {
 			t.Errorf("the log tells of it %d times:\n%s", n, w.log)
 		}
 		time.Sleep(time.Minute)

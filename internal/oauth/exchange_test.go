@@ -45,8 +45,9 @@ func raw(t *testing.T) (url string, got func() string) {
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		received <- seen.String()
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 41\r\nConnection: close\r\n\r\n"+
-			`{"access_token":"at-1","expires_in":3600}`)
+		_, _ = io.WriteString(conn,
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 41\r\nConnection: close\r\n\r\n"+
+				`{"access_token":"at-1","expires_in":3600}`)
 	}()
 	return "http://" + listener.Addr().String() + "/token", func() string {
 		return strings.ReplaceAll(<-received, listener.Addr().String(), "HOST")

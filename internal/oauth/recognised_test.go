@@ -151,7 +151,8 @@ func TestRefusalsAreRecognizedAnywhereInABody(t *testing.T) {
 		a := Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(tt.body)}
 		_, err := newClient().issued(a, Request{Kind: tt.kind}, "trying", nil, testNow)
 		if !a.OK() {
-			err = newClient().Refused(Answer{Status: tt.status, Header: boxed(http.Header{}), Body: redact.New(decodeText([]byte(tt.body)))}, Refusal{Kind: tt.kind})
+			err = newClient().Refused(Answer{Status: tt.status, Header: boxed(http.Header{}),
+				Body: redact.New(decodeText([]byte(tt.body)))}, Refusal{Kind: tt.kind})
 		}
 		e := failure(t, err)
 		unsure := strings.Contains(tt.body, "firewall") || tt.kind == RefreshGrant && tt.class == wrong
@@ -237,7 +238,8 @@ func TestAHintFitsTheGrantAndTheCode(t *testing.T) {
 		{Refusal{Kind: PasswordGrant}, `{"error":"invalid_grant","error_description":"Account is not fully set up"}`, []string{"Log in as that user"}, "wrong"},
 		{Refusal{Kind: ClientGrant}, `{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys are expired."}`, []string{"has expired"}, "client_auth"},
 	} {
-		e := newClient().Refused(Answer{Status: 400, Header: boxed(http.Header{}), Body: redact.New(tt.body)}, tt.refusal)
+		e := newClient().Refused(Answer{Status: 400, Header: boxed(http.Header{}),
+			Body: redact.New(tt.body)}, tt.refusal)
 		for _, part := range tt.want {
 			if !strings.Contains(e.Hint, part) {
 				t.Errorf("%s: hint %q, want %q in it", tt.body, e.Hint, part)
@@ -255,13 +257,16 @@ func TestAHintFitsTheGrantAndTheCode(t *testing.T) {
 // A refusal may be in the header alone, and its body may ask to wait.
 func TestRefusalsInHeadersAreRecognized(t *testing.T) {
 	t.Parallel()
-	h := http.Header{"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="y", error="invalid_grant", error_description="Session not active"`}}
+	h := http.Header{"Www-Authenticate": {`Basic realm="x"`,
+		`Bearer realm="y", error="invalid_grant", error_description="Session not active"`}}
 	e := newClient().Refused(Answer{Status: 400, Header: boxed(h)}, Refusal{Kind: RefreshGrant})
-	if e.Class != exchange.GrantDead || e.Code != "invalid_grant" || e.Unsure || !strings.Contains(e.Hint, "session has ended") {
+	if e.Class != exchange.GrantDead || e.Code != "invalid_grant" || e.Unsure ||
+		!strings.Contains(e.Hint, "session has ended") {
 		t.Errorf("%+v", e)
 	}
 	h = http.Header{"Www-Authenticate": {`Bearer error="` + canary + `"`}}
-	e = newClient().Refused(Answer{Status: 401, Header: boxed(h)}, Refusal{Kind: RefreshGrant, Sent: []redact.Secret{redact.New(canary)}})
+	e = newClient().Refused(Answer{Status: 401, Header: boxed(h)},
+		Refusal{Kind: RefreshGrant, Sent: []redact.Secret{redact.New(canary)}})
 	if e.Class != exchange.GrantDead || e.Code != "" {
 		t.Errorf("%+v", e)
 	}

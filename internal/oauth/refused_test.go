@@ -195,7 +195,8 @@ func TestADescriptionExplainsTheRefusal(t *testing.T) {
 			t.Errorf("%s: hint %q", description, e.Hint)
 		}
 	}
-	e := refuse(400, `{"error":"invalid_grant","error_description":"Session not active: `+canaryOther+`"}`, Refusal{Kind: RefreshGrant})
+	e := refuse(400,
+		`{"error":"invalid_grant","error_description":"Session not active: `+canaryOther+`"}`, Refusal{Kind: RefreshGrant})
 	leaks(t, e)
 }
 

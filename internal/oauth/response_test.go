@@ -32,7 +32,8 @@ var compareIssued = []cmp.Option{
 // parse reads a 2xx body as the answer to a refresh.
 func parse(body string) (exchange.Issued, error) {
 	return newClient().issued(Answer{Status: http.StatusOK, Body: redact.New(body)},
-		Request{Kind: RefreshGrant, DefaultLife: 30 * time.Minute, Scope: "asked"}, "trying", []redact.Secret{redact.New(canary)}, testNow)
+		Request{Kind: RefreshGrant, DefaultLife: 30 * time.Minute,
+			Scope: "asked"}, "trying", []redact.Secret{redact.New(canary)}, testNow)
 }
 
 const (
@@ -152,7 +153,8 @@ func TestAnAbsurdLifetimeIsRefused(t *testing.T) {
 	} {
 		_, err := parse(`{"access_token":"` + canary + `","refresh_token":"r",` + members + `}`)
 		e := failure(t, err)
-		if e.Class != exchange.Misconfigured || e.Problem != "the token's lifetime is not plausible" || e.Lost || !e.Unusable {
+		if e.Class != exchange.Misconfigured ||
+			e.Problem != "the token's lifetime is not plausible" || e.Lost || !e.Unusable {
 			t.Errorf("%s: %+v", members, e)
 		}
 		leaks(t, err)
@@ -165,15 +167,20 @@ func TestATokenAtItsEndIsNotPublished(t *testing.T) {
 	t.Parallel()
 	for _, members := range []string{
 		`"expires_in":0`, `"expires_in":"0"`, `"expires_in":-1`, `"expires_in":29`, `"expires_in":0.001`, `"expires_in":11`,
-		fmt.Sprintf(`"expires_in":0,"expires_at":%d`, at(time.Hour)), fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)),
-		fmt.Sprintf(`"expires_in":%d`, at(-time.Hour)*1000), `"expires_at":1`, `"expires_at":"2020-01-01T00:00:00Z"`,
+		fmt.Sprintf(`"expires_in":0,"expires_at":%d`, at(time.Hour)), fmt.Sprintf(`"expires_in":%d`,
+			at(-time.Hour)),
+		fmt.Sprintf(`"expires_in":%d`,
+			at(-time.Hour)*1000), `"expires_at":1`, `"expires_at":"2020-01-01T00:00:00Z"`,
 	} {
-		kept, err := parse(`{"access_token":"` + canary + `","refresh_token":"rt","refresh_expires_in":60,` + members + `}`)
+		kept, err := parse(`{"access_token":"` + canary +
+			`","refresh_token":"rt","refresh_expires_in":60,` + members + `}`)
 		e := failure(t, err)
-		if e.Class != exchange.Transient || e.Problem != "the provider gave a token that expires at once" || !e.Unusable || e.Unsure {
+		if e.Class != exchange.Transient ||
+			e.Problem != "the provider gave a token that expires at once" || !e.Unusable || e.Unsure {
 			t.Errorf("%s: %+v", members, e)
 		}
-		if kept.RefreshToken.Reveal() != "rt" || !kept.RefreshExpiresAt.Equal(testNow.Add(time.Minute)) || !kept.AccessToken.IsZero() {
+		if kept.RefreshToken.Reveal() != "rt" ||
+			!kept.RefreshExpiresAt.Equal(testNow.Add(time.Minute)) || !kept.AccessToken.IsZero() {
 			t.Errorf("%s: kept %q until %s", members, kept.RefreshToken.Reveal(), kept.RefreshExpiresAt)
 		}
 		leaks(t, err)
@@ -197,9 +204,12 @@ func TestTheSettingsLifetimeCountsWhereTheAnswerHasNone(t *testing.T) {
 	for members, want := range map[string]time.Duration{
 		`"x":1`: 15 * time.Minute, `"expires_in":1800`: 30 * time.Minute, `"expires_in":1e18`: 15 * time.Minute, `"expires_in":"soon"`: 15 * time.Minute,
 	} {
-		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"a","refresh_token":"r",` + members + `}`)},
-			Request{Life: 15 * time.Minute, RefreshLife: 24 * time.Hour, DefaultLife: time.Hour}, "trying", nil, testNow)
-		if err != nil || got.ExpiresAt.Sub(testNow) != want || len(got.Hints) != 0 || got.RefreshExpiresAt.Sub(testNow) != 24*time.Hour {
+		got, err := newClient().issued(Answer{Status: 200,
+			Body: redact.New(`{"access_token":"a","refresh_token":"r",` + members + `}`)},
+			Request{Life: 15 * time.Minute, RefreshLife: 24 * time.Hour,
+				DefaultLife: time.Hour}, "trying", nil, testNow)
+		if err != nil || got.ExpiresAt.Sub(testNow) != want || len(got.Hints) != 0 ||
+			got.RefreshExpiresAt.Sub(testNow) != 24*time.Hour {
 			t.Errorf("%s: %v, %s, refresh %s, hints %q", members, err, got.ExpiresAt, got.RefreshExpiresAt, got.Hints)
 		}
 	}
@@ -210,9 +220,11 @@ func TestTheSettingsLifetimeCountsWhereTheAnswerHasNone(t *testing.T) {
 func TestALifetimeCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
 	sent := testNow.Add(-15 * time.Second)
-	got, err := newClient().issued(Answer{Status: 200, Body: redact.New(`{"access_token":"a","expires_in":600,"refresh_token":"r","refresh_expires_in":900}`)},
+	got, err := newClient().issued(Answer{Status: 200,
+		Body: redact.New(`{"access_token":"a","expires_in":600,"refresh_token":"r","refresh_expires_in":900}`)},
 		Request{Kind: RefreshGrant}, "trying", nil, sent)
-	if err != nil || !got.IssuedAt.Equal(sent) || got.ExpiresAt.Sub(sent) != 10*time.Minute || got.RefreshExpiresAt.Sub(sent) != 15*time.Minute {
+	if err != nil || !got.IssuedAt.Equal(sent) || got.ExpiresAt.Sub(sent) != 10*time.Minute ||
+		got.RefreshExpiresAt.Sub(sent) != 15*time.Minute {
 		t.Errorf("%v: issued %s, until %s and %s", err, got.IssuedAt, got.ExpiresAt, got.RefreshExpiresAt)
 	}
 }
@@ -221,7 +233,8 @@ func TestEveryMemberOfAnAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	hour := testNow.Add(time.Hour)
 	issued := func(change func(*exchange.Issued)) exchange.Issued {
-		out := exchange.Issued{AccessToken: redact.New("at"), TokenType: "Bearer", IssuedAt: testNow, ExpiresAt: hour, Scope: "asked"}
+		out := exchange.Issued{AccessToken: redact.New("at"), TokenType: "Bearer",
+			IssuedAt: testNow, ExpiresAt: hour, Scope: "asked"}
 		if change != nil {
 			change(&out)
 		}
@@ -263,12 +276,14 @@ func TestEveryMemberOfAnAnswerIsRead(t *testing.T) {
 		{"a refresh end in the past", fmt.Sprintf(`{"access_token":"at","expires_in":3600,"refresh_token":"rt","refresh_expires_in":%d}`, at(-time.Hour)), issued(refreshed(0))},
 		{"a refresh end beyond time", `{"access_token":"at","expires_in":3600,"refresh_token":"rt","refresh_expires_in":1e30}`, issued(refreshed(0))},
 		{"a refresh end without a refresh token", `{"access_token":"at","expires_in":3600,"refresh_expires_in":1800}`, issued(nil)},
-		{"a refresh token that tells", `{"access_token":"at","expires_in":3600,"refresh_token":"` + refreshJWT + `","refresh_expires_in":0}`, issued(func(i *exchange.Issued) {
-			i.RefreshToken, i.RefreshExpiresAt = redact.New(refreshJWT), testNow.Add(48*time.Hour)
-		})},
-		{"a refresh token that tells otherwise", `{"access_token":"at","expires_in":3600,"refresh_token":"` + refreshJWT + `","refresh_expires_in":60}`, issued(func(i *exchange.Issued) {
-			i.RefreshToken, i.RefreshExpiresAt = redact.New(refreshJWT), testNow.Add(time.Minute)
-		})},
+		{"a refresh token that tells",
+			`{"access_token":"at","expires_in":3600,"refresh_token":"` + refreshJWT + `","refresh_expires_in":0}`, issued(func(i *exchange.Issued) {
+				i.RefreshToken, i.RefreshExpiresAt = redact.New(refreshJWT), testNow.Add(48*time.Hour)
+			})},
+		{"a refresh token that tells otherwise",
+			`{"access_token":"at","expires_in":3600,"refresh_token":"` + refreshJWT + `","refresh_expires_in":60}`, issued(func(i *exchange.Issued) {
+				i.RefreshToken, i.RefreshExpiresAt = redact.New(refreshJWT), testNow.Add(time.Minute)
+			})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -305,7 +320,8 @@ func TestAnUnusableAnswerIsRefused(t *testing.T) {
 			t.Parallel()
 			_, err := parse(tt.body)
 			e := failure(t, err)
-			if e.Class != exchange.Misconfigured || e.Problem != tt.problem || !e.Unusable || e.Lost != strings.HasPrefix(tt.problem, "the answer is ") {
+			if e.Class != exchange.Misconfigured || e.Problem != tt.problem || !e.Unusable ||
+				e.Lost != strings.HasPrefix(tt.problem, "the answer is ") {
 				t.Errorf("%+v", e)
 			}
 			leaks(t, err)

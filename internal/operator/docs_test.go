@@ -54,7 +54,8 @@ func reference(root *cobra.Command) string {
 		if !c.IsAvailableCommand() && c.Name() != "completion" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n", strings.TrimSuffix(c.UseLine(), " [flags]"), strings.TrimSpace(long(c)))
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n", strings.TrimSuffix(c.UseLine(), " [flags]"),
+			strings.TrimSpace(long(c)))
 		if c.Example != "" {
 			fmt.Fprintf(&b, "\n```sh\n%s\n```\n", strings.TrimRight(unindent(c.Example), "\n"))
 		}
@@ -107,7 +108,8 @@ func TestEveryChangingSubcommandHasADryRun(t *testing.T) {
 			t.Errorf("%s: short description %q", c.Name(), c.Short)
 		}
 		if (c.GroupID == groupChange) != (c.Flags().Lookup("dry-run") != nil) {
-			t.Errorf("%s: changes something: %v, has --dry-run: %v", c.Name(), c.GroupID == groupChange, c.Flags().Lookup("dry-run") != nil)
+			t.Errorf("%s: changes something: %v, has --dry-run: %v", c.Name(),
+				c.GroupID == groupChange, c.Flags().Lookup("dry-run") != nil)
 		}
 	}
 }

@@ -91,7 +91,9 @@ func TestEveryProviderIsOffered(t *testing.T) {
 
 func TestAssignmentsBecomeJSON(t *testing.T) {
 	t.Parallel()
-	got, err := assignments("--set", []string{"a=b=c", "n=12", "list=[1]", "text=12h", "true=true", "extra.x=1", "extra.y=z", "empty=", `quoted="12"`})
+	got, err := assignments("--set",
+		[]string{"a=b=c", "n=12", "list=[1]", "text=12h", "true=true", "extra.x=1", "extra.y=z",
+			"empty=", `quoted="12"`})
 	if want := `{"a":"b=c","empty":"","extra":{"x":"1","y":"z"},"list":[1],"n":12,"quoted":"12","text":"12h","true":true}`; err != nil || string(encoded(got)) != want {
 		t.Errorf("assignments: %s, %v, want %s", encoded(got), err, want)
 	}

@@ -34,7 +34,8 @@ func TestAQuotedWordIsOneWordOfTheShell(t *testing.T) {
 	for _, w := range words {
 		quoted = append(quoted, quote(w))
 	}
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", `for w in "$@"; do printf '%s\0' "$w"; done`, "sh").Output()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c",
+		`for w in "$@"; do printf '%s\0' "$w"; done`, "sh").Output()
 	if err != nil || len(out) != 0 {
 		t.Fatalf("no POSIX shell: %v", err)
 	}

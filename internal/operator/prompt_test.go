@@ -72,7 +72,8 @@ func TestATypedSecretIsNeitherShownNorCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			value, err := p.secret("password: ")
-			if value.Reveal() != tt.want || (err == nil) != (tt.problem == "") || err != nil && !strings.Contains(err.Error(), tt.problem) {
+			if value.Reveal() != tt.want || (err == nil) != (tt.problem == "") || err != nil &&
+				!strings.Contains(err.Error(), tt.problem) {
 				t.Errorf("read %d characters, %v", len(value.Reveal()), err)
 			}
 			_, _ = io.WriteString(tty, "end")

@@ -58,7 +58,8 @@ func TestApiaxSendsTheDocumentedRequests(t *testing.T) {
 func TestApiaxReadsExpiresAt(t *testing.T) {
 	t.Parallel()
 	w := newWire(t,
-		reply{status: 200, body: `{"access_token":"at","expires_at":1795280400000,"refresh_expires_in":0,"refresh_token":"rt","token_type":"bearer","not-before-policy":1795278600000}`},
+		reply{status: 200,
+			body: `{"access_token":"at","expires_at":1795280400000,"refresh_expires_in":0,"refresh_token":"rt","token_type":"bearer","not-before-policy":1795278600000}`},
 		reply{status: 200, body: `{"access_token":"at","refresh_token":"rt"}`})
 	p := open(t, "apiax", `{"token_url":"SERVER/token"}`, w.URL)
 	for _, want := range []time.Duration{time.Hour, 30 * time.Minute} {

@@ -143,7 +143,8 @@ func TestFlexeraReportsTheEndOfItsRefreshToken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, reply{status: 200, body: flexeraClientAnswer}, tt.show)
-			p := open(t, "flexera", `{"zone":"eu","login_url":"SERVER","api_url":"SERVER/api","refresh_token_id":"q7Wn2ZtLr0c1"}`, w.URL)
+			p := open(t, "flexera",
+				`{"zone":"eu","login_url":"SERVER","api_url":"SERVER/api","refresh_token_id":"q7Wn2ZtLr0c1"}`, w.URL)
 			got, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, tt.c), Credential: tt.c})
 			if err != nil {
 				t.Fatal(err)
@@ -189,7 +190,8 @@ func TestEveryRefusalOfFlexeraHasItsClass(t *testing.T) {
 		{"400 on refresh", seed, reply{status: 400, body: goa("bad_request", "false")},
 			exchange.GrantDead, "settings.zone is eu"},
 		{"Okta's own on refresh", seed,
-			reply{status: 400, body: `{"error":"invalid_grant","error_description":"The refresh token is invalid or expired."}`}, exchange.GrantDead, "settings.zone is eu"},
+			reply{status: 400,
+				body: `{"error":"invalid_grant","error_description":"The refresh token is invalid or expired."}`}, exchange.GrantDead, "settings.zone is eu"},
 		{"401 on client_credentials", client, reply{status: 401,
 			body: goa("unauthorized", "false")}, exchange.CredentialDead, "settings.zone is eu"},
 		{"400 on client_credentials", client, reply{status: 400, body: goa("bad_request", "false")},
@@ -244,7 +246,8 @@ func TestAFlexeraTokenIsProvenByACall(t *testing.T) {
 
 func manager(t *testing.T, w *wire) ClientManager {
 	t.Helper()
-	m, ok := open(t, "flexera", `{"zone":"nam","api_url":"SERVER","org_id":1105,"service_account_id":2263}`, w.URL).(ClientManager)
+	m, ok := open(t, "flexera",
+		`{"zone":"nam","api_url":"SERVER","org_id":1105,"service_account_id":2263}`, w.URL).(ClientManager)
 	if !ok {
 		t.Fatal("flexera with a service account is no ClientManager")
 	}

@@ -176,7 +176,8 @@ func TestFlexNetMakesATokenForAnotherUser(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, ok(`[]`), with(200, flexnetTokenJSON("na-me-a", "rna_x", 0, 90*time.Minute)),
 		ok("[]"), flexnetRefusal(403))
-	p := open(t, "flexnet", `{"base_url":"SERVER","token_name":"na-me","token_type":"IMPERSONATED","username":"other@example.com","description":"a <b> & c","expiry":"90m"}`, w.URL)
+	p := open(t, "flexnet",
+		`{"base_url":"SERVER","token_name":"na-me","token_type":"IMPERSONATED","username":"other@example.com","description":"a <b> & c","expiry":"90m"}`, w.URL)
 	r := exchange.Request{Grant: only(t, p, flexnetCreds), Credential: flexnetCreds}
 	if _, err := p.Exchange(t.Context(), r); err != nil {
 		t.Fatal(err)

@@ -76,7 +76,8 @@ func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 		algorithm      jose.SignatureAlgorithm
 		form, claims   map[string]any
 	}{
-		{"DocuSign", `"grant":"jwt_bearer","subject":"user-1","assertion_audience":"account.docusign.com","scope":"signature impersonation","assertion_scope":true`,
+		{"DocuSign",
+			`"grant":"jwt_bearer","subject":"user-1","assertion_audience":"account.docusign.com","scope":"signature impersonation","assertion_scope":true`,
 			rsaKey, jose.RS256, map[string]any{"grant_type": grantTypes[grantJWT]},
 			map[string]any{"iss": "client-1", "sub": "user-1", "aud": "account.docusign.com",
 				"scope": "signature impersonation", "iat": iat, "exp": exp}},
@@ -91,12 +92,14 @@ func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT]},
 			map[string]any{"iss": "other", "aud": "SERVER/t", "roles": []any{"a", "b"}, "iat": iat,
 				"exp": exp + 240}},
-		{"both assertions", `"grant":"jwt_bearer","client_auth":"private_key_jwt","subject":"u","assertion_audience":["https://as","x"],"assertion_claims":{"n":1}`,
+		{"both assertions",
+			`"grant":"jwt_bearer","client_auth":"private_key_jwt","subject":"u","assertion_audience":["https://as","x"],"assertion_claims":{"n":1}`,
 			ecKey, jose.ES256, map[string]any{"grant_type": grantTypes[grantJWT],
 				"client_id": "client-1", "client_assertion_type": assertionType},
 			map[string]any{"iss": "client-1", "sub": "u", "aud": []any{"https://as", "x"}, "n": 1.0,
 				"iat": iat, "exp": exp}},
-		{"NetSuite", `"grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256","scope":"rest_webservices","assertion_scope":true`,
+		{"NetSuite",
+			`"grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256","scope":"rest_webservices","assertion_scope":true`,
 			rsaKey, jose.PS256, map[string]any{"grant_type": "client_credentials",
 				"client_id": "client-1", "client_assertion_type": assertionType},
 			map[string]any{"iss": "client-1", "sub": "client-1", "aud": "SERVER/t",
@@ -165,7 +168,8 @@ func TestAnAssertionNamesItsCertificate(t *testing.T) {
 	key := generated(t, "rsa")
 	text, der := pemCertificate(t, key)
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
-	p := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256"}`, w.URL)
+	p := open(t, "oauth2",
+		`{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256"}`, w.URL)
 	c := creds("client_id", "client-1", "private_key", pemKey(t, key), "certificate", text)
 	if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
 		t.Fatal(err)
@@ -200,7 +204,8 @@ func TestAWrongCertificateIsRefused(t *testing.T) {
 		"a key":          {pemKey(t, key), "is not a certificate in PEM"},
 	} {
 		for _, auth := range []string{"private_key_jwt", "tls_client_auth"} {
-			p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")
+			p := open(t, "oauth2",
+				`{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")
 			_, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key), "certificate",
 				tt.certificate))
 			if err == nil || !strings.Contains(err.Error(), tt.problem) ||
@@ -210,7 +215,8 @@ func TestAWrongCertificateIsRefused(t *testing.T) {
 			leaks(t, err, "canaryCertificate", "Y2FuYXJ5")
 		}
 	}
-	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"ES256"}`, "")
+	p := open(t, "oauth2",
+		`{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"ES256"}`, "")
 	if _, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key))); err == nil ||
 		!strings.Contains(err.Error(), "does not fit settings.assertion_alg") {
 		t.Errorf("an algorithm of another kind of key: %v", err)

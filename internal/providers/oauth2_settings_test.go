@@ -135,17 +135,21 @@ func TestEverySettingOfOAuth2ChangesTheRequest(t *testing.T) {
 		{"the session after an assertion",
 			`"grant":"urn:ietf:params:oauth:grant-type:saml2-bearer","scope":"a","extra":{"assertion":{"credential":"saml"},"tenant":"t1"}`, true,
 			formType + "\n", "client_id=i&client_secret=s&grant_type=refresh_token&refresh_token=rt&tenant=t1", granted},
-		{"Auth0's password-realm", `"grant":"http://auth0.com/oauth/grant-type/password-realm","extra":{"realm":"r","username":{"credential":"username"},"password":{"credential":"password"}}`, false,
+		{"Auth0's password-realm",
+			`"grant":"http://auth0.com/oauth/grant-type/password-realm","extra":{"realm":"r","username":{"credential":"username"},"password":{"credential":"password"}}`, false,
 			formType + "\n", "client_id=i&client_secret=s&grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpassword-realm&password=+p+&realm=r&username=u", granted},
-		{"token_exchange", `"grant":"token_exchange","audience":["a","b"],"scope":"x","extra":{"requested_token_type":"urn:ietf:params:oauth:token-type:access_token"}`, false,
+		{"token_exchange",
+			`"grant":"token_exchange","audience":["a","b"],"scope":"x","extra":{"requested_token_type":"urn:ietf:params:oauth:token-type:access_token"}`, false,
 			formType + "\n", "audience=a&audience=b&client_id=i&client_secret=s&grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" +
 				"&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&scope=x&subject_token=st&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token", granted},
 		{"token_exchange of a JWT, by its long name",
 			`"grant":"urn:ietf:params:oauth:grant-type:token-exchange","client_auth":"none","extra":{"subject_token_type":"urn:ietf:params:oauth:token-type:jwt"}`, false,
 			formType + "\n", "client_id=i&grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=st&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt", granted},
-		{"a JSON body", `"grant":"client_credentials","request_format":"json","audience":"https://api","resource":["r1","r2"]`, false,
+		{"a JSON body",
+			`"grant":"client_credentials","request_format":"json","audience":"https://api","resource":["r1","r2"]`, false,
 			json, `{"audience":"https://api","client_id":"i","client_secret":"s","grant_type":"client_credentials","resource":["r1","r2"]}`, granted},
-		{"headers", `"grant":"client_credentials","headers":{"X-Recipient-Public-Key":{"credential":"api_key"},"X-Tenant":"x"}`, false,
+		{"headers",
+			`"grant":"client_credentials","headers":{"X-Recipient-Public-Key":{"credential":"api_key"},"X-Tenant":"x"}`, false,
 			formType + "\nX-Recipient-Public-Key: k1\n",
 			"client_id=i&client_secret=s&grant_type=client_credentials", granted},
 		{"an Authorization header of the provider's own",
@@ -196,7 +200,8 @@ func TestCredentialMembersMapsOtherNames(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`},
 		reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
-	p := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","credential_members":{"client_id":"consumerKey","client_secret":"consumerSecret"}}`, w.URL)
+	p := open(t, "oauth2",
+		`{"token_url":"SERVER/t","grant":"client_credentials","credential_members":{"client_id":"consumerKey","client_secret":"consumerSecret"}}`, w.URL)
 	c, err := credential.Parse(redact.New(`{"consumerKey":" i ","consumerSecret":"s\n","baseUri":"https://x.my.salesforce.com","appId":"0x"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +219,8 @@ func TestCredentialMembersMapsOtherNames(t *testing.T) {
 		t.Errorf("without the member: %v", err)
 	}
 	// A member within an object is named with dots.
-	nested := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","credential_members":{"client_id":"app.clientID","client_secret":"app.clientSecret"}}`, w.URL)
+	nested := open(t, "oauth2",
+		`{"token_url":"SERVER/t","grant":"client_credentials","credential_members":{"client_id":"app.clientID","client_secret":"app.clientSecret"}}`, w.URL)
 	if c, err = credential.Parse(redact.New(`{"app":{"clientID":"i","clientSecret":"s"}}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +228,8 @@ func TestCredentialMembersMapsOtherNames(t *testing.T) {
 		t.Errorf("members %v", g.Members)
 	}
 	// A password keeps its blanks under any name.
-	q := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"password","client_auth":"none","credential_members":{"password":"pw"}}`, w.URL)
+	q := open(t, "oauth2",
+		`{"token_url":"SERVER/t","grant":"password","client_auth":"none","credential_members":{"password":"pw"}}`, w.URL)
 	d := creds("username", "u", "pw", " p ")
 	if _, err := q.Exchange(t.Context(), exchange.Request{Grant: only(t, q, d), Credential: d}); err != nil {
 		t.Fatal(err)
@@ -235,13 +242,15 @@ func TestCredentialMembersMapsOtherNames(t *testing.T) {
 func TestRawBasicAuthenticationIsNotFormEncoded(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
-	p := open(t, "oauth2", `{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"client_secret_basic_raw"}`, w.URL)
+	p := open(t, "oauth2",
+		`{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"client_secret_basic_raw"}`, w.URL)
 	c := creds("client_id", "example/client", "client_secret", "z/tZ+A=Q:1~%2B")
 	if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
 		t.Fatal(err)
 	}
 	// base64 of example/client:z/tZ+A=Q:1~%2B
-	w.check(t, "POST /t\nAuthorization: Basic ZXhhbXBsZS9jbGllbnQ6ei90WitBPVE6MX4lMkI=\n"+formType+"\ngrant_type=client_credentials")
+	w.check(t,
+		"POST /t\nAuthorization: Basic ZXhhbXBsZS9jbGllbnQ6ei90WitBPVE6MX4lMkI=\n"+formType+"\ngrant_type=client_credentials")
 }
 
 func TestSettingsOfOAuth2ChangeItsTraits(t *testing.T) {
@@ -292,7 +301,8 @@ func TestAChangedAPIKeyDoesNotMakeASeedANewOne(t *testing.T) {
 			t.Errorf("%s: %s", settings, diff)
 		}
 	}
-	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"refresh_token","headers":{"X-A":{"credential":"api_key"}}}`, "")
+	p := open(t, "oauth2",
+		`{"token_url":"https://as.example.com/t","grant":"refresh_token","headers":{"X-A":{"credential":"api_key"}}}`, "")
 	if _, err := p.Grants(all.With("api_key", redact.Secret{})); err == nil ||
 		!strings.Contains(err.Error(), `"api_key"`) {
 		t.Errorf("without the header's member: %v", err)
@@ -308,7 +318,8 @@ func TestAChangedAPIKeyDoesNotMakeASeedANewOne(t *testing.T) {
 // name.
 func TestOAuth2PublishesNoMemberOfTheCredential(t *testing.T) {
 	t.Parallel()
-	o, ok := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","headers":{"X-A":{"credential":"gateway"}}}`, "").(*oauth2)
+	o, ok := open(t, "oauth2",
+		`{"token_url":"https://as.example.com/t","grant":"client_credentials","headers":{"X-A":{"credential":"gateway"}}}`, "").(*oauth2)
 	if !ok {
 		t.Fatal("another provider")
 	}

@@ -278,7 +278,8 @@ func TestEveryPresetRecognizesItsRefusals(t *testing.T) {
 			}
 			w := newWire(t, reply{status: 400, body: `{"error":"` + r.Code + `"}`})
 			s := list[i]
-			p, err := tryOpen(name, strings.Replace(`{"grant":"`+s.Grant+`","token_url":"`+w.URL+`",`+strings.TrimPrefix(string(s.Settings), "{"), ",}", "}", 1))
+			p, err := tryOpen(name,
+				strings.Replace(`{"grant":"`+s.Grant+`","token_url":"`+w.URL+`",`+strings.TrimPrefix(string(s.Settings), "{"), ",}", "}", 1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,7 +351,8 @@ func TestAWrongPresetSettingIsRefusedByName(t *testing.T) {
 // does not count as the vendor's, whatever its host: other parties may serve it there.
 func TestASettingReplacesThePresets(t *testing.T) {
 	t.Parallel()
-	o, ok := open(t, "box", `{"token_url":"https://api.box.com/elsewhere","extra":{"box_subject_type":"user","box_subject_id":"1"},"scope":"s"}`, "").(*oauth2)
+	o, ok := open(t, "box",
+		`{"token_url":"https://api.box.com/elsewhere","extra":{"box_subject_type":"user","box_subject_id":"1"},"scope":"s"}`, "").(*oauth2)
 	if !ok || o.discovery.endpoint != "https://api.box.com/elsewhere" || o.scope != "s" {
 		t.Fatalf("%+v", o)
 	}

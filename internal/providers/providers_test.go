@@ -183,17 +183,25 @@ func FuzzSettings(f *testing.F) {
 	for _, provider := range slices.Sorted(maps.Keys(constructors)) {
 		f.Add(provider, `{}`)
 	}
-	f.Add("flexera", `{"zone":"nam","org_id":1,"service_account_id":2,"refresh_token_id":"a","login_url":"https://x","api_url":"https://y/"}`)
-	f.Add("flexnet", `{"base_url":"https://x/flexnet","token_name":"lambda","token_type":"IMPERSONATED","username":"u","description":"d","expiry":"30d"}`)
+	f.Add("flexera",
+		`{"zone":"nam","org_id":1,"service_account_id":2,"refresh_token_id":"a","login_url":"https://x","api_url":"https://y/"}`)
+	f.Add("flexnet",
+		`{"base_url":"https://x/flexnet","token_name":"lambda","token_type":"IMPERSONATED","username":"u","description":"d","expiry":"30d"}`)
 	f.Add("sharetribe", `{"access":"trusted","auth_url":"https://x","session_max":"180d","remint_before":"1d"}`)
-	f.Add("apiax", `{"token_url":"https://x","client_id":"i","session_max":"1h","remint_before":"1m","extra":{"a":"b"}}`)
-	f.Add("oauth2", `{"issuer":"https://x","grant":"refresh_token","client_auth":"none","scope":"s","audience":"a","resource":"r","extra":{}}`)
+	f.Add("apiax",
+		`{"token_url":"https://x","client_id":"i","session_max":"1h","remint_before":"1m","extra":{"a":"b"}}`)
+	f.Add("oauth2",
+		`{"issuer":"https://x","grant":"refresh_token","client_auth":"none","scope":"s","audience":"a","resource":"r","extra":{}}`)
 	f.Add("salesforce", `{"domain":"acme","environment":"sandbox","extra":{"a":"b"}}`)
 	f.Add("okta", `{"tenant":"acme","server":"default","scope":"s","credential_members":{"client_id":"x"}}`)
-	f.Add("entra", `{"tenant":"a-b","cloud":"us","scope":"s","client_auth":"private_key_jwt","assertion_claims":{"a":[1]}}`)
-	f.Add("oauth2", `{"token_url":"https://x","grant":"jwt_bearer","subject":"u","assertion_audience":["a","b"],"assertion_claims":{"n":1},"assertion_alg":"PS256","assertion_life":"5m"}`)
-	f.Add("oauth2", `{"token_url":"https://x","grant":"saml","extra":{"assertion":{"credential":"a"}},"headers":{"X-A":"b","X-C":{"credential":"d"}},"answer":{"access_token":"a.b"}}`)
-	f.Add("oauth2", `{"token_url":"https://x","grant":"password","publish":["a.b"],"token_types":["bot"],"token_life":"1h","refresh_token_life":"1d","reuse_grace":"1m","credential_members":{"password":"pw"}}`)
+	f.Add("entra",
+		`{"tenant":"a-b","cloud":"us","scope":"s","client_auth":"private_key_jwt","assertion_claims":{"a":[1]}}`)
+	f.Add("oauth2",
+		`{"token_url":"https://x","grant":"jwt_bearer","subject":"u","assertion_audience":["a","b"],"assertion_claims":{"n":1},"assertion_alg":"PS256","assertion_life":"5m"}`)
+	f.Add("oauth2",
+		`{"token_url":"https://x","grant":"saml","extra":{"assertion":{"credential":"a"}},"headers":{"X-A":"b","X-C":{"credential":"d"}},"answer":{"access_token":"a.b"}}`)
+	f.Add("oauth2",
+		`{"token_url":"https://x","grant":"password","publish":["a.b"],"token_types":["bot"],"token_life":"1h","refresh_token_life":"1d","reuse_grace":"1m","credential_members":{"password":"pw"}}`)
 	f.Fuzz(func(t *testing.T, provider, settings string) {
 		c := connection.Connection{Name: "c1", Provider: provider, Settings: json.RawMessage(settings)}
 		p, err := New(c, Options{Now: now})

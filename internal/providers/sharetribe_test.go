@@ -66,7 +66,8 @@ func TestSharetribeExchangesAUserTokenForATrustedOne(t *testing.T) {
 		testNow.Add(time.Hour), []string{"first"}
 
 	w := newWire(t,
-		reply{status: 200, body: `{"access_token":"trusted-at","refresh_token":"another-rt","token_type":"bearer","expires_in":600,"scope":"trusted:user"}`},
+		reply{status: 200,
+			body: `{"access_token":"trusted-at","refresh_token":"another-rt","token_type":"bearer","expires_in":600,"scope":"trusted:user"}`},
 		reply{status: 401, body: "Unauthorized"})
 	p := open(t, "sharetribe", `{"access":"trusted","auth_url":"SERVER/v1/auth/token"}`, w.URL)
 	f, ok := p.(exchange.Finisher)
@@ -119,7 +120,8 @@ func TestEveryRefusalOfSharetribeHasItsClass(t *testing.T) {
 			exchange.CredentialDead},
 		{"wrong password", "user", false, reply{status: 401, body: "Unauthorized"}, exchange.CredentialDead},
 		{"list of errors", "user", true,
-			reply{status: 401, body: `{"errors":[{"status":401,"code":"unauthorized","title":"canarySecret"}]}`}, exchange.GrantDead},
+			reply{status: 401,
+				body: `{"errors":[{"status":401,"code":"unauthorized","title":"canarySecret"}]}`}, exchange.GrantDead},
 		{"another tenant", "user", false, reply{status: 404, body: "Not Found"}, exchange.Misconfigured},
 		{"busy", "integration", true, reply{status: 429}, exchange.Throttled},
 	} {

@@ -195,7 +195,8 @@ func TestNoFieldIsPlain(t *testing.T) {
 func audit(t *testing.T, typ reflect.Type, at string, seen map[reflect.Type]bool, used map[string]bool) {
 	t.Helper()
 	suspect := slices.Contains(carriers, typ) ||
-		typ.Kind() == reflect.String && typ.PkgPath() == "" && suspicious.MatchString(at[strings.LastIndexByte(at, '.')+1:])
+		typ.Kind() == reflect.String && typ.PkgPath() == "" &&
+			suspicious.MatchString(at[strings.LastIndexByte(at, '.')+1:])
 	if suspect {
 		if used[at] = true; plain[at] == "" {
 			t.Errorf("%s is a plain %s: carry it as one of package redact's types, or say here why it is no secret", at, typ)
@@ -252,7 +253,8 @@ func forms() []string {
 	for _, b := range []byte(canary) {
 		decimal, hex = append(decimal, fmt.Sprint(b)), append(hex, fmt.Sprintf("%#x", b))
 	}
-	return []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), strings.Join(decimal, " "), strings.Join(hex, ", ")}
+	return []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary),
+		strings.Join(decimal, " "), strings.Join(hex, ", ")}
 }
 
 // fill puts a canary into every value of package redact in v, exported or not, and
@@ -373,7 +375,8 @@ func printed(v reflect.Value) map[string]string {
 // A parsed credential shows none of its members, known or not.
 func TestACredentialIsRedacted(t *testing.T) {
 	t.Parallel()
-	c, err := credential.Parse(redact.New(`{"username":"u","password":"` + canary + `","extra":"` + canary + `","more":{"deep":["` + canary + `"]},"number":` + digits + `}`))
+	c, err := credential.Parse(redact.New(`{"username":"u","password":"` + canary + `","extra":"` +
+		canary + `","more":{"deep":["` + canary + `"]},"number":` + digits + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,8 @@ func TestIssueWaitsForARotationUntilAnEmergency(t *testing.T) {
 			w.prepare(secret, "tok")
 			check(t, "createSecret", "ok", w.step("createSecret", secret, "tok"))
 			before := w.Exchanges()
-			check(t, "while it is rotated", "deferred", w.issue(issue.Event{Connections: []string{"c"}, Force: true}).Outcome)
+			check(t, "while it is rotated", "deferred",
+				w.issue(issue.Event{Connections: []string{"c"}, Force: true}).Outcome)
 			check(t, "exchanges", before, w.Exchanges())
 			w.Clock.Advance(12 * time.Minute)
 			check(t, "in an emergency", "issued", w.issue(issue.Event{}).Outcome)

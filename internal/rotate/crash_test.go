@@ -31,7 +31,10 @@ var crashes = map[string]struct {
 	"token of oauth2":  {func(w *world) { w.OAuth2("c", "client_credentials") }, "token", "oauth2", 1},
 	"token of flexnet": {func(w *world) {
 		n := w.IDP.FlexNet()
-		w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
+		w.connect("c", "flexnet",
+			map[string]string{"username": "u",
+				"password": n.AddUser("u",
+					"")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
 	}, "token", "flexnet", 1},
 	"session of apiax": {func(w *world) { w.Apiax("c") }, "session", "apiax", 1},
 	// After a lost answer the provider's rule applies: Evertoken sends the refresh token
@@ -44,7 +47,9 @@ var crashes = map[string]struct {
 	"token of sharetribe": {func(w *world) {
 		s := w.IDP.Sharetribe()
 		clientID, secret := s.AddIntegrationApp()
-		w.connect("c", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
+		w.connect("c", "sharetribe",
+			map[string]string{"client_id": clientID,
+				"client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
 		w.rotated("evertoken/c/token")
 	}, "token", "sharetribe", 2},
 }
@@ -71,10 +76,13 @@ func (w *world) dieAfter(n int64) *atomic.Int64 {
 		}
 		return reached
 	}
-	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropAfter, Match: func(c fakeaws.Call) bool { return ours(c) && last() }})
-	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore, Match: func(c fakeaws.Call) bool { return ours(c) && calls.Load() > n }})
+	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropAfter,
+		Match: func(c fakeaws.Call) bool { return ours(c) && last() }})
+	w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore,
+		Match: func(c fakeaws.Call) bool { return ours(c) && calls.Load() > n }})
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropAfter, Match: func(fakeidp.Request) bool { return last() }})
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: func(fakeidp.Request) bool { return calls.Load() > n }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore,
+		Match: func(fakeidp.Request) bool { return calls.Load() > n }})
 	return calls
 }
 
@@ -147,7 +155,8 @@ func (w *world) works(provider, secret string) {
 	switch {
 	case strings.HasSuffix(secret, "/token"):
 		token, err := credential.ParseToken(value)
-		if err != nil || token.ExpiresAt.After(w.Clock.Now()) && !w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
+		if err != nil || token.ExpiresAt.After(w.Clock.Now()) &&
+			!w.IDP.Accepts(provider, token.AccessToken.Reveal()) {
 			w.Errorf("the provider does not accept the current token: %v", err)
 		}
 		if session, found := w.AWS.Secret("evertoken/c/session").Labelled(secrets.Current); found {

@@ -48,7 +48,8 @@ func TestAVersionThatIsNotVisibleAtOnceIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OAuth2("c", "client_credentials")
-	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/c/token", Kind: fakeaws.Stale, StaleBy: time.Hour, Times: 2})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/c/token",
+		Kind: fakeaws.Stale, StaleBy: time.Hour, Times: 2})
 	if err := w.rotateSecret("evertoken/c/token", "one"); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +79,8 @@ func TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored(t *testing.T) {
 	}
 }
 
-// TestTheValueThatAnotherInvocationStoredIsUsed: the value that another invocation has stored under the
-// version is used.
+// TestTheValueThatAnotherInvocationStoredIsUsed: the value that another invocation has
+// stored under the version is used.
 func TestTheValueThatAnotherInvocationStoredIsUsed(t *testing.T) {
 	t.Parallel()
 	for role, begin := range subjects {
@@ -90,9 +91,10 @@ func TestTheValueThatAnotherInvocationStoredIsUsed(t *testing.T) {
 			t.Parallel()
 			s := begin(t)
 			s.prepared()
-			s.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: s.secret, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
-				s.store("tok", "new", "AWSPENDING")
-			}})
+			s.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: s.secret,
+				Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+					s.store("tok", "new", "AWSPENDING")
+				}})
 			check(t, "outcome", "ok", s.step("createSecret", s.secret, "tok"))
 			check(t, "value", s.value("new"), s.world.value(s.secret, secrets.Pending))
 			check(t, "labels", "cur:CURRENT tok:PENDING", s.labels(s.secret))
@@ -132,7 +134,9 @@ func TestALabelThatCannotBeRemovedNamesTheCommand(t *testing.T) {
 	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException"})
 	check(t, "outcome", "RotationStuck", w.step("setSecret", secret, "tok"))
 	const want = "aws secretsmanager update-secret-version-stage --secret-id evertoken/c/token --version-stage AWSPENDING --remove-from-version-id tok-"
-	if errs := w.errors(); !strings.Contains(errs[0].Error(), want) || !strings.Contains(errs[0].Error(), "aws secretsmanager rotate-secret --secret-id evertoken/c/token") {
+	if errs := w.errors(); !strings.Contains(errs[0].Error(), want) ||
+		!strings.Contains(errs[0].Error(),
+			"aws secretsmanager rotate-secret --secret-id evertoken/c/token") {
 		t.Errorf("the command is not named: %v", errs)
 	}
 }
@@ -144,7 +148,9 @@ func TestARetriedRotationDoesNotSendARefreshTokenAgain(t *testing.T) {
 	w := newWorld(t)
 	o := w.IDP.OAuth2()
 	clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
-	w.connect("c", "oauth2", map[string]string{"client_id": clientID, "client_secret": secret, "refresh_token": o.AddRefreshToken(clientID, "s", "read")},
+	w.connect("c", "oauth2",
+		map[string]string{"client_id": clientID, "client_secret": secret,
+			"refresh_token": o.AddRefreshToken(clientID, "s", "read")},
 		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
 	w.rotated("evertoken/c/token")
 	w.IDP.ResetRequests()

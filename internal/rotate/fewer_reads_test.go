@@ -79,5 +79,7 @@ func TestAMissingVersionIsReadAgain(t *testing.T) {
 	w.put(secret, "cur", "{}")
 	outcome, waits := w.stepWithin(time.Minute, "createSecret", secret, "tok")
 	check(t, "outcome", "Refused", outcome)
-	check(t, "waits", []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}, waits)
+	check(t, "waits",
+		[]time.Duration{100 * time.Millisecond, 200 * time.Millisecond,
+			400 * time.Millisecond}, waits)
 }

@@ -15,7 +15,8 @@ import (
 
 // kinds are all errors that a step may end with, except InternalFault, which
 // would be a panic.
-var kinds = []string{"InvalidEvent", "Refused", "Misconfigured", "CredentialDead", "Throttled", "Transient", "RotationStuck"}
+var kinds = []string{"InvalidEvent", "Refused", "Misconfigured", "CredentialDead", "Throttled",
+	"Transient", "RotationStuck"}
 
 // FuzzHandle sends one event, of any origin, to a rotation that waits for createSecret,
 // or for what comes after it. Only an event that names the secret and the version of the

@@ -56,7 +56,8 @@ func TestAnIntruderStopsNoRotation(t *testing.T) {
 	if len(failures) == 0 {
 		t.Fatal("the rotation succeeded")
 	}
-	if m, ok := errors.AsType[rotate.Misconfigured](failures[0]); !ok || !strings.Contains(m.Error(), "connection b's session") {
+	if m, ok := errors.AsType[rotate.Misconfigured](failures[0]); !ok ||
+		!strings.Contains(m.Error(), "connection b's session") {
 		t.Errorf("%v", failures[0])
 	}
 }

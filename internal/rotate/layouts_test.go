@@ -22,7 +22,8 @@ var subjects = map[string]func(t *testing.T) subject{
 	"token": func(t *testing.T) subject {
 		w := newWorld(t)
 		w.OAuth2("c", "client_credentials")
-		life := map[string]time.Duration{"cur": 20 * time.Minute, "new": time.Hour, "older": 10 * time.Minute, "dead": -time.Minute, "other": time.Hour}
+		life := map[string]time.Duration{"cur": 20 * time.Minute, "new": time.Hour,
+			"older": 10 * time.Minute, "dead": -time.Minute, "other": time.Hour}
 		return subject{w, "evertoken/c/token", func(kind string) string {
 			d := credential.Token{
 				AccessToken: redact.New(kind), TokenType: "Bearer", Connection: "c", Provider: "oauth2",
@@ -37,8 +38,11 @@ var subjects = map[string]func(t *testing.T) subject{
 	"session": func(t *testing.T) subject {
 		w := newWorld(t)
 		w.Apiax("c")
-		opener := credentialOf(t, w.value("evertoken/c/credential", "AWSCURRENT")).Fingerprint(credential.Username, credential.Password)
-		age := map[string]time.Duration{"cur": 24 * time.Hour, "new": time.Minute, "older": 48 * time.Hour, "dead": 15 * 24 * time.Hour, "other": time.Minute}
+		opener := credentialOf(t,
+			w.value("evertoken/c/credential",
+				"AWSCURRENT")).Fingerprint(credential.Username, credential.Password)
+		age := map[string]time.Duration{"cur": 24 * time.Hour, "new": time.Minute,
+			"older": 48 * time.Hour, "dead": 15 * 24 * time.Hour, "other": time.Minute}
 		return subject{w, "evertoken/c/session", func(kind string) string {
 			at := w.Clock.Now().Add(-age[kind])
 			s := credential.Session{RefreshToken: redact.New(kind), StartedAt: at, RefreshedAt: at, OpenedBy: opener}
@@ -119,20 +123,22 @@ var layouts = []layout{
 		"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
 		"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "Transient 7 | cur:CURRENT tok:PENDING", "ok 0 | cur:PREVIOUS tok:CURRENT"},
 	}},
-	{name: "stored, dead", build: func(s subject) { s.stored("dead"); s.Clock.Advance(settle) }, want: map[string][4]string{
-		"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
-		"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "CredentialDead 7 | cur:CURRENT", "ok 0 | cur:PREVIOUS tok:CURRENT"},
-	}},
+	{name: "stored, dead", build: func(s subject) { s.stored("dead"); s.Clock.Advance(settle) },
+		want: map[string][4]string{
+			"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
+			"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "CredentialDead 7 | cur:CURRENT", "ok 0 | cur:PREVIOUS tok:CURRENT"},
+		}},
 	{name: "stored, of something else", build: func(s subject) { s.stored("other") }, want: map[string][4]string{
 		"": {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
 	}},
 	{name: "stored, no document", build: func(s subject) { s.stored("junk") }, want: map[string][4]string{
 		"": {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
 	}},
-	{name: "stored, older than what was stored since", build: func(s subject) { s.stored("older") }, want: map[string][4]string{
-		"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
-		"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "ok 1 | cur:CURRENT tok:PENDING", "ok 0 | cur:PREVIOUS tok:CURRENT"},
-	}},
+	{name: "stored, older than what was stored since", build: func(s subject) { s.stored("older") },
+		want: map[string][4]string{
+			"":           {"ok 0 | cur:CURRENT tok:PENDING", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT", "RotationStuck 0 | cur:CURRENT"},
+			"credential": {"ok 0 | cur:CURRENT tok:PENDING", "ok 0 | cur:CURRENT tok:PENDING", "ok 1 | cur:CURRENT tok:PENDING", "ok 0 | cur:PREVIOUS tok:CURRENT"},
+		}},
 	{name: "promoted, label left", build: func(s subject) {
 		s.stored("new")
 		s.move(s.secret, "AWSCURRENT", "tok", "cur")

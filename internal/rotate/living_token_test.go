@@ -38,16 +38,20 @@ func TestAnAbandonedRotationPublishesItsTokenOnlyIfThePublishedOneIsDead(t *test
 			names := n.Tokens()
 			w.prepare(secret, "tok")
 			var made atomic.Bool
-			w.IDP.Inject(&fakeidp.Fault{Match: func(fakeidp.Request) bool { return test.refuses && made.Load() }, Status: 401})
-			w.IDP.Inject(&fakeidp.Fault{Path: "/token", Match: post, Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-				w.move(secret, secrets.Pending, "", "tok")
-				for _, name := range names {
-					if test.ended {
-						n.Revoke(name)
+			w.IDP.Inject(&fakeidp.Fault{Match: func(fakeidp.Request) bool {
+				return test.refuses &&
+					made.Load()
+			}, Status: 401})
+			w.IDP.Inject(&fakeidp.Fault{Path: "/token", Match: post, Kind: fakeidp.OnlyHook,
+				Times: 1, Hook: func(fakeidp.Request) {
+					w.move(secret, secrets.Pending, "", "tok")
+					for _, name := range names {
+						if test.ended {
+							n.Revoke(name)
+						}
 					}
-				}
-				made.Store(true)
-			}})
+					made.Store(true)
+				}})
 			check(t, "outcome", "Superseded", w.step("createSecret", secret, "tok"))
 			after := w.value(secret, secrets.Current)
 			check(t, "published", test.published, after != before)
@@ -55,7 +59,8 @@ func TestAnAbandonedRotationPublishesItsTokenOnlyIfThePublishedOneIsDead(t *test
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, "the provider accepts the published token", true, test.refuses || w.IDP.Accepts("flexnet", token.AccessToken.Reveal()))
+			check(t, "the provider accepts the published token", true, test.refuses ||
+				w.IDP.Accepts("flexnet", token.AccessToken.Reveal()))
 		})
 	}
 }

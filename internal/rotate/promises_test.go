@@ -45,11 +45,13 @@ func TestAStoredValueWithoutAWSPENDINGIsNotTheRotations(t *testing.T) {
 	w.put(secret, "cur", "{}")
 	w.prepare(secret, "tok")
 	var gone atomic.Bool
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: secret, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
-		w.move(secret, secrets.Pending, "", "tok")
-		gone.Store(true)
-	}})
-	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException", Match: func(fakeaws.Call) bool { return gone.Load() }})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: secret,
+		Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+			w.move(secret, secrets.Pending, "", "tok")
+			gone.Store(true)
+		}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage",
+		Code: "AccessDeniedException", Match: func(fakeaws.Call) bool { return gone.Load() }})
 	check(t, "outcome", "Superseded", w.step("createSecret", secret, "tok"))
 }
 
@@ -93,7 +95,8 @@ func TestATokenTooShortForRotationIsHinted(t *testing.T) {
 			o.Configure(func(opts *fakeidp.OAuth2Options) { opts.AccessLife = test.life })
 			clientID, secret := o.AddClient(fakeidp.OAuth2Client{})
 			w.connect("c", "oauth2", map[string]string{"client_id": clientID, "client_secret": secret},
-				map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}, map[string]any{"renewed_by": test.renewedBy})
+				map[string]any{"token_url": o.TokenURL(),
+					"grant": "client_credentials"}, map[string]any{"renewed_by": test.renewedBy})
 			if err := w.rotateSecret("evertoken/c/token", "one"); err != nil {
 				t.Fatal(err)
 			}
@@ -229,9 +232,11 @@ func TestASessionIsRotatedWhoseTokenIsInAParameter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.IDP.Apiax()
-	w.declare("c", "apiax", map[string]any{"token_url": a.TokenURL()}, map[string]any{"token_parameter": "/evertoken/tokens/c"})
+	w.declare("c", "apiax", map[string]any{"token_url": a.TokenURL()},
+		map[string]any{"token_parameter": "/evertoken/tokens/c"})
 	w.AWS.CreateSecret("evertoken/c/credential", nil, nil)
-	w.put("evertoken/c/credential", "cur", marshal(map[string]string{"username": "c", "password": a.SetPassword("c", "")}))
+	w.put("evertoken/c/credential", "cur",
+		marshal(map[string]string{"username": "c", "password": a.SetPassword("c", "")}))
 	w.AWS.CreateSecret("evertoken/c/session", nil, nil)
 	if err := w.rotateSecret("evertoken/c/session", "one"); err != nil {
 		t.Fatal(err)
@@ -258,15 +263,17 @@ func TestFinishSecretEndsWhereAWSCURRENTMoves(t *testing.T) {
 			s.prepared()
 			s.store("tok", "new", secrets.Pending)
 			var moved atomic.Bool
-			s.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
-				s.store("hand", "cur", "MINE")
-				s.move(s.secret, secrets.Current, "hand", "cur")
-				s.move(s.secret, "MINE", "", "hand")
-				test.then(s)
-				moved.Store(true)
-			}})
+			s.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage",
+				Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+					s.store("hand", "cur", "MINE")
+					s.move(s.secret, secrets.Current, "hand", "cur")
+					s.move(s.secret, "MINE", "", "hand")
+					test.then(s)
+					moved.Store(true)
+				}})
 			if test.code != "" {
-				s.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Code: test.code, Match: func(fakeaws.Call) bool { return moved.Load() }})
+				s.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Code: test.code,
+					Match: func(fakeaws.Call) bool { return moved.Load() }})
 			}
 			outcome := s.step("finishSecret", s.secret, "tok")
 			labels := strings.Fields(s.labels(s.secret))

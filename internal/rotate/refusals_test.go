@@ -72,9 +72,14 @@ func TestWhatCannotBeRotatedIsRefused(t *testing.T) {
 	w.Apiax("apiax")
 	w.OAuth2("oauth2", "client_credentials")
 	n := w.IDP.FlexNet()
-	w.connect("flexnet", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda", "username": "u"}, nil)
+	w.connect("flexnet", "flexnet",
+		map[string]string{"username": "u",
+			"password": n.AddUser("u",
+				"")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda", "username": "u"}, nil)
 	clientID, secret := s.AddIntegrationApp()
-	w.connect("sharetribe", "sharetribe", map[string]string{"client_id": clientID, "client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
+	w.connect("sharetribe", "sharetribe",
+		map[string]string{"client_id": clientID,
+			"client_secret": secret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
 	account := f.AddServiceAccount("eu", org, "f", "iam_admin")
 	_, refresh := f.AddRefreshToken("eu", "ann", fakeidp.FlexeraTokenOptions{})
 	w.connect("user", "flexera", map[string]string{"refresh_token": refresh}, w.flexeraSettings(account), nil)
@@ -83,10 +88,13 @@ func TestWhatCannotBeRotatedIsRefused(t *testing.T) {
 	delete(settings, "service_account_id")
 	w.connect("unnamed", "flexera", map[string]string{"refresh_token": refresh}, settings, nil)
 	oauthClient, oauthSecret := o.AddClient(fakeidp.OAuth2Client{})
-	w.connect("seed", "oauth2", map[string]string{"client_id": oauthClient, "client_secret": oauthSecret, "refresh_token": o.AddRefreshToken(oauthClient, "s", "read")},
+	w.connect("seed", "oauth2",
+		map[string]string{"client_id": oauthClient, "client_secret": oauthSecret,
+			"refresh_token": o.AddRefreshToken(oauthClient, "s", "read")},
 		map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, nil)
 	w.connect("wrong", "flexera", map[string]string{"refresh_token": refresh}, map[string]any{"zone": "us"}, nil)
-	w.connect("broken", "apiax", map[string]string{"username": "u"}, map[string]any{"token_url": w.IDP.Apiax().TokenURL()}, nil)
+	w.connect("broken", "apiax", map[string]string{"username": "u"},
+		map[string]any{"token_url": w.IDP.Apiax().TokenURL()}, nil)
 	w.connect("empty", "apiax", nil, map[string]any{"token_url": w.IDP.Apiax().TokenURL()}, nil)
 	tests := map[string]struct{ want, text string }{
 		"apiax/credential":      {"Refused", "Change it at Apiax and store it: `aws secretsmanager put-secret-value --secret-id evertoken/apiax/credential"},
@@ -151,7 +159,9 @@ func TestAWrongPasswordIsSentOnce(t *testing.T) {
 				check(t, "error", "CredentialDead", errorType(err))
 			}
 			// A person stores the right one: the rotation continues.
-			w.put("evertoken/c/credential", "right", marshal(map[string]string{"username": "c", "password": w.IDP.Apiax().SetPassword("c", "")}))
+			w.put("evertoken/c/credential", "right",
+				marshal(map[string]string{"username": "c",
+					"password": w.IDP.Apiax().SetPassword("c", "")}))
 			if err := w.AWS.RetryRotation(secret); err != nil {
 				for _, err := range w.errors() {
 					t.Log(err)

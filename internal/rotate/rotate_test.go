@@ -61,7 +61,8 @@ func TestACredentialsClientIsReplaced(t *testing.T) {
 	c := credentialOf(t, w.value(secret, secrets.Current))
 	clients := w.IDP.Flexera().Clients(org, account)
 	check(t, "clients", 2, len(clients))
-	if !slices.Contains(clients, c.Get(credential.ClientID).Reveal()) || slices.Contains(clients, first["client_id"]) {
+	if !slices.Contains(clients, c.Get(credential.ClientID).Reveal()) ||
+		slices.Contains(clients, first["client_id"]) {
 		t.Error("the client of AWSCURRENT is not among the clients, or the first one still exists")
 	}
 	var document map[string]string
@@ -94,7 +95,8 @@ func TestASharedCredentialsClientIsProvenForEachConnection(t *testing.T) {
 	if err := w.rotateSecret("evertoken/f/credential", "two"); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "one of them cannot use it", "one:CURRENT cur:PREVIOUS two:PENDING", strings.Join(reorder(w.labels("evertoken/f/credential")), " "))
+	check(t, "one of them cannot use it", "one:CURRENT cur:PREVIOUS two:PENDING",
+		strings.Join(reorder(w.labels("evertoken/f/credential")), " "))
 	if errs := w.errors(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "for connection a") {
 		t.Errorf("the connection is not named: %v", errs)
 	}
@@ -129,11 +131,16 @@ func TestASecretIsRotatedWithAndWithoutAValue(t *testing.T) {
 				w.flexera("c")
 			case "flexnet":
 				n := w.IDP.FlexNet()
-				w.connect("c", "flexnet", map[string]string{"username": "u", "password": n.AddUser("u", "")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
+				w.connect("c", "flexnet",
+					map[string]string{"username": "u",
+						"password": n.AddUser("u",
+							"")}, map[string]any{"base_url": n.BaseURL(), "token_name": "lambda-c", "username": "u"}, nil)
 			case "sharetribe":
 				s := w.IDP.Sharetribe()
 				clientID, clientSecret := s.AddIntegrationApp()
-				w.connect("c", "sharetribe", map[string]string{"client_id": clientID, "client_secret": clientSecret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
+				w.connect("c", "sharetribe",
+					map[string]string{"client_id": clientID,
+						"client_secret": clientSecret}, map[string]any{"auth_url": s.IntegAuthURL()}, nil)
 			}
 			secret := "evertoken/c/" + secret
 			if err := w.rotateSecret(secret, "one"); err != nil {
@@ -222,7 +229,9 @@ func TestSettingARotationScheduleSpendsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		errs := w.errors()
-		if len(errs) != 1 || errorType(errs[0]) != "Refused" || !strings.Contains(errs[0].Error(), "put-secret-value --secret-id evertoken/f/credential") {
+		if len(errs) != 1 || errorType(errs[0]) != "Refused" ||
+			!strings.Contains(errs[0].Error(),
+				"put-secret-value --secret-id evertoken/f/credential") {
 			t.Errorf("a rotation of nothing: %v", errs)
 		}
 	})

@@ -79,7 +79,9 @@ func TestTheClientOfAnotherStackLives(t *testing.T) {
 				t.Fatal(err)
 			}
 			other.wantOK()
-			return credentialOf(t, other.value("evertoken/h/credential", secrets.Current)).Get(credential.ClientID).Reveal()
+			return credentialOf(t,
+				other.value("evertoken/h/credential",
+					secrets.Current)).Get(credential.ClientID).Reveal()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +101,8 @@ func TestTheClientOfAnotherStackLives(t *testing.T) {
 				}
 			}
 			errs := w.errors()
-			if len(errs) == 0 || errorType(errs[len(errs)-1]) != "Refused" || !strings.Contains(errs[len(errs)-1].Error(), theirs) {
+			if len(errs) == 0 || errorType(errs[len(errs)-1]) != "Refused" ||
+				!strings.Contains(errs[len(errs)-1].Error(), theirs) {
 				t.Errorf("the error does not name the client that blocks the rotation: %v", errs)
 			}
 		})
@@ -134,7 +137,8 @@ func TestALateCreateSecretDisturbsNoLaterRotation(t *testing.T) {
 				w := newWorld(t)
 				secret := begin(w)
 				w.prepare(secret, "aaa")
-				f := &fakeaws.Fault{Operation: "PutSecretValue", Resource: secret, Times: 1, Kind: fault.Kind, Code: fault.Code}
+				f := &fakeaws.Fault{Operation: "PutSecretValue", Resource: secret, Times: 1,
+					Kind: fault.Kind, Code: fault.Code}
 				f.Hook = func(fakeaws.Call) {
 					w.move(secret, secrets.Pending, "", "aaa") // docs/rotation.md: to give a rotation up by hand
 					w.prepare(secret, "bbb")
@@ -164,12 +168,13 @@ func TestALostAWSPENDINGIsPutBack(t *testing.T) {
 	w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "tok")
-	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: secret, Kind: fakeaws.OnlyHook, Skip: 2, Times: 1, Hook: func(fakeaws.Call) {
-		if v, _ := w.AWS.Secret(secret).Labelled("EVERTOKEN_MADE"); v.ID != id("tok") {
-			t.Error("this is not the look after the put")
-		}
-		w.move(secret, secrets.Pending, "", "tok")
-	}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: secret,
+		Kind: fakeaws.OnlyHook, Skip: 2, Times: 1, Hook: func(fakeaws.Call) {
+			if v, _ := w.AWS.Secret(secret).Labelled("EVERTOKEN_MADE"); v.ID != id("tok") {
+				t.Error("this is not the look after the put")
+			}
+			w.move(secret, secrets.Pending, "", "tok")
+		}})
 	check(t, "outcome", "ok", w.step("createSecret", secret, "tok"))
 	check(t, "labels", "cur:CURRENT tok:PENDING", w.labels(secret))
 	check(t, "proof", "ok", w.step("testSecret", secret, "tok"))
@@ -183,9 +188,10 @@ func TestAnAbandonedRotationLeavesNoClient(t *testing.T) {
 	account, first := w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "aaa")
-	w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-		w.move(secret, secrets.Pending, "", "aaa")
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1,
+		Hook: func(fakeidp.Request) {
+			w.move(secret, secrets.Pending, "", "aaa")
+		}})
 	check(t, "outcome", "Superseded", w.step("createSecret", secret, "aaa"))
 	check(t, "clients", []string{first["client_id"]}, w.IDP.Flexera().Clients(org, account))
 	check(t, "labels", "cur:CURRENT", w.labels(secret))

@@ -20,7 +20,9 @@ func TestRotationMakesRoomForOneClient(t *testing.T) {
 	// recorded as made for the secret with that ARN, unless it is "".
 	hand := func(w *world, account int, arn, version string, labels ...string) string {
 		clientID, clientSecret := w.IDP.Flexera().AddClient(account)
-		doc := credentialOf(t, marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}))
+		doc := credentialOf(t,
+			marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret,
+				"note": "kept"}))
 		if arn != "" {
 			doc = doc.WithOwnClient(arn, clientID, redact.New(clientSecret))
 		}
@@ -139,7 +141,8 @@ func TestRotationMakesRoomForOneClient(t *testing.T) {
 				t.Error("the client in use was deleted")
 			}
 			for _, err := range w.errors() {
-				if !strings.Contains(err.Error(), test.text) || test.want == "Refused" && test.text[:3] == "org" && !strings.Contains(err.Error(), other) {
+				if !strings.Contains(err.Error(), test.text) || test.want == "Refused" &&
+					test.text[:3] == "org" && !strings.Contains(err.Error(), other) {
 					t.Errorf("the error does not say what blocks the rotation: %v", err)
 				}
 			}
@@ -185,7 +188,10 @@ func TestAFailedCreateLosesNoClient(t *testing.T) {
 		again   string // the outcome once nothing disturbs
 	}{
 		"the client is refused": {
-			func(w *world, _ int, client map[string]string) { w.IDP.Flexera().RevokeClient(client["client_id"]) }, "CredentialDead", "HTTP 401", "CredentialDead"},
+			func(w *world, _ int,
+				client map[string]string) {
+				w.IDP.Flexera().RevokeClient(client["client_id"])
+			}, "CredentialDead", "HTTP 401", "CredentialDead"},
 		"no answer to the creation": {
 			func(w *world, _ int, _ map[string]string) {
 				w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.DropAfter, Times: 1})
@@ -253,12 +259,15 @@ func TestTwoCreatesAtOnceLeaveOneClient(t *testing.T) {
 	account, client := w.flexera("f")
 	const secret = "evertoken/f/credential"
 	w.prepare(secret, "tok")
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
-		// the other invocation is faster by this much
-		w.IDP.Flexera().RevokeClient(client["client_id"])
-		clientID, clientSecret := w.IDP.Flexera().AddClient(account)
-		w.put(secret, "tok", marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret, "note": "kept"}), "AWSPENDING")
-	}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.OnlyHook, Times: 1,
+		Hook: func(fakeaws.Call) {
+			// the other invocation is faster by this much
+			w.IDP.Flexera().RevokeClient(client["client_id"])
+			clientID, clientSecret := w.IDP.Flexera().AddClient(account)
+			w.put(secret, "tok",
+				marshal(map[string]string{"client_id": clientID, "client_secret": clientSecret,
+					"note": "kept"}), "AWSPENDING")
+		}})
 	check(t, "outcome", "ok", w.step("createSecret", secret, "tok"))
 	stored := credentialOf(t, w.value(secret, "AWSPENDING")).Get("client_id").Reveal()
 	check(t, "clients", []string{stored}, w.IDP.Flexera().Clients(org, account))

@@ -21,7 +21,8 @@ const flexeraCredential = "evertoken/f/credential"
 
 // stepWithin sends one step with a deadline, and returns the error's type and the waits of
 // the step. The waits take no time.
-func (w *world) stepWithin(d time.Duration, step, secret, version string) (outcome string, waits []time.Duration) {
+func (w *world) stepWithin(d time.Duration, step, secret, version string) (outcome string,
+	waits []time.Duration) {
 	r := *w.rotator
 	r.Sleep = func(ctx context.Context, d time.Duration) error {
 		waits = append(waits, d)
@@ -42,7 +43,8 @@ func TestAStoredClientIsNotDeletedThoughEveryPutFails(t *testing.T) {
 	w := newWorld(t)
 	account, _ := w.flexera("f")
 	w.prepare(flexeraCredential, "tok")
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.FailAfter, Code: "InternalServiceError"})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.FailAfter,
+		Code: "InternalServiceError"})
 	check(t, "outcome", "ok", w.step("createSecret", flexeraCredential, "tok"))
 	check(t, "labels", "cur:CURRENT tok:PENDING", w.labels(flexeraCredential))
 	check(t, "clients", 2, len(w.IDP.Flexera().Clients(org, account)))
@@ -57,11 +59,12 @@ func TestAnAbandonedRotationStaysAbandoned(t *testing.T) {
 	account, _ := w.flexera("f")
 	w.prepare(flexeraCredential, "tok")
 	var abandoned atomic.Bool
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.FailAfter, Code: "InternalServiceError", Hook: func(fakeaws.Call) {
-		if abandoned.CompareAndSwap(false, true) {
-			w.move(flexeraCredential, secrets.Pending, "", "tok")
-		}
-	}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.FailAfter,
+		Code: "InternalServiceError", Hook: func(fakeaws.Call) {
+			if abandoned.CompareAndSwap(false, true) {
+				w.move(flexeraCredential, secrets.Pending, "", "tok")
+			}
+		}})
 	check(t, "outcome", "Superseded", w.step("createSecret", flexeraCredential, "tok"))
 	if _, found := w.AWS.Secret(flexeraCredential).Labelled(secrets.Pending); found {
 		t.Error("AWSPENDING is back")
@@ -76,10 +79,11 @@ func TestAClientThatNoVersionHoldsIsDeleted(t *testing.T) {
 	w := newWorld(t)
 	account, first := w.flexera("f")
 	w.prepare(flexeraCredential, "tok")
-	w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-		w.put(flexeraCredential, "tok", `{"client_id":"another","client_secret":"another"}`, "MINE")
-		w.move(flexeraCredential, secrets.Pending, "", "tok")
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Path: "/clients", Match: post, Kind: fakeidp.OnlyHook, Times: 1,
+		Hook: func(fakeidp.Request) {
+			w.put(flexeraCredential, "tok", `{"client_id":"another","client_secret":"another"}`, "MINE")
+			w.move(flexeraCredential, secrets.Pending, "", "tok")
+		}})
 	check(t, "outcome", "Superseded", w.step("createSecret", flexeraCredential, "tok"))
 	check(t, "clients", []string{first["client_id"]}, w.IDP.Flexera().Clients(org, account))
 }
@@ -92,9 +96,10 @@ func TestStoringLeavesTimeToDeleteTheClient(t *testing.T) {
 	account, first := w.flexera("f")
 	w.prepare(flexeraCredential, "tok")
 	var lastPut atomic.Int64
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException", Hook: func(fakeaws.Call) {
-		lastPut.Store(w.Clock.Now().UnixNano())
-	}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Code: "AccessDeniedException",
+		Hook: func(fakeaws.Call) {
+			lastPut.Store(w.Clock.Now().UnixNano())
+		}})
 	began := w.Clock.Now().UnixNano()
 	const timeout, reserve = 40 * time.Second, 8 * time.Second
 	outcome, _ := w.stepWithin(timeout, "createSecret", flexeraCredential, "tok")
@@ -131,7 +136,8 @@ func TestADeadClientIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, previous := range map[string]func(client map[string]string) string{
 		"the same client": func(client map[string]string) string {
-			return marshal(map[string]string{"client_id": client["client_id"], "client_secret": client["client_secret"], "note": "another"})
+			return marshal(map[string]string{"client_id": client["client_id"],
+				"client_secret": client["client_secret"], "note": "another"})
 		},
 		"no client_secret": func(map[string]string) string { return `{"client_id":"another"}` },
 		"no document":      func(map[string]string) string { return "junk" },

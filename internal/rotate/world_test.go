@@ -191,7 +191,8 @@ func marshal(v any) string {
 
 // connect declares a connection and creates its secrets; session and token are
 // empty.
-func (w *world) connect(name, provider string, credential map[string]string, settings map[string]any, more map[string]any) {
+func (w *world) connect(name, provider string, credential map[string]string,
+	settings map[string]any, more map[string]any) {
 	w.declare(name, provider, settings, more)
 	w.AWS.CreateSecret("evertoken/"+name+"/credential", nil, nil)
 	w.put("evertoken/"+name+"/credential", "cur", marshal(credential))
@@ -219,7 +220,8 @@ func (w *world) flexera(name string) (account int, client map[string]string) {
 
 func (w *world) flexeraSettings(account int) map[string]any {
 	f := w.IDP.Flexera()
-	return map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu"), "org_id": org, "service_account_id": account}
+	return map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu"),
+		"org_id": org, "service_account_id": account}
 }
 
 // own records that the secret's current clients belong to that secret alone, as an
@@ -231,7 +233,8 @@ func (w *world) own(secret string, clients ...string) {
 
 func (w *world) tag(secret, key, value string) {
 	w.Helper()
-	_, err := w.SecretsManager().TagResource(context.Background(), &secretsmanager.TagResourceInput{SecretId: &secret, Tags: tagOf(key, value)})
+	_, err := w.SecretsManager().TagResource(context.Background(),
+		&secretsmanager.TagResourceInput{SecretId: &secret, Tags: tagOf(key, value)})
 	if err != nil {
 		w.Fatal(err)
 	}

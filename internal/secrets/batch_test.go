@@ -23,7 +23,8 @@ type batches struct {
 	answer func(*secretsmanager.BatchGetSecretValueInput) (*secretsmanager.BatchGetSecretValueOutput, error)
 }
 
-func (b batches) BatchGetSecretValue(_ context.Context, in *secretsmanager.BatchGetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error) {
+func (b batches) BatchGetSecretValue(_ context.Context, in *secretsmanager.BatchGetSecretValueInput,
+	_ ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error) {
 	return b.answer(in)
 }
 
@@ -72,7 +73,8 @@ func TestAThrottledSecretIsReadAgain(t *testing.T) {
 		for _, name := range []string{"a", "b"} {
 			w.secret(name, "v")
 		}
-		w.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue", Resource: "a", Code: "ThrottlingException", Times: times})
+		w.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue", Resource: "a",
+			Code: "ThrottlingException", Times: times})
 		read := w.store.Batch(t.Context(), []string{"a", "b"})
 		wantKind(t, read["a"].Err, kind)
 		wantKind(t, read["b"].Err, nil)
@@ -95,7 +97,8 @@ func TestBatchesAreReadConcurrently(t *testing.T) {
 			mu.Unlock()
 			out := &secretsmanager.BatchGetSecretValueOutput{}
 			for _, id := range in.SecretIdList {
-				out.SecretValues = append(out.SecretValues, types.SecretValueEntry{Name: &id, ARN: &id, SecretString: &id})
+				out.SecretValues = append(out.SecretValues,
+					types.SecretValueEntry{Name: &id, ARN: &id, SecretString: &id})
 			}
 			return out, nil
 		}}

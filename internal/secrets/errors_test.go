@@ -54,7 +54,8 @@ func TestEveryCodeOfAWSHasItsKind(t *testing.T) {
 			_, err = w.store.LastRotated(t.Context(), "a")
 			wantKind(t, err, kind)
 			wantKind(t, w.store.Put(t.Context(), "a", secrets.FreshID(), redact.New("v")), kind)
-			wantKind(t, w.store.Batch(t.Context(), []string{"a"})["a"].Err, kind) // the fault names no resource: the whole call fails
+			// the fault names no resource: the whole call fails
+			wantKind(t, w.store.Batch(t.Context(), []string{"a"})["a"].Err, kind)
 		})
 	}
 }

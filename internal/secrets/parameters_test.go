@@ -29,7 +29,8 @@ func TestByPathReadsEveryPage(t *testing.T) {
 	w.PutParameter("/evertoken/connections-old/a", "String", "x")
 	got, err := w.parameters.ByPath(t.Context(), "/evertoken/connections/")
 	wantKind(t, err, nil)
-	if secure := got["/evertoken/connections/secure"]; !secure.Secure || strings.Contains(secure.Value, "in clear") {
+	if secure := got["/evertoken/connections/secure"]; !secure.Secure ||
+		strings.Contains(secure.Value, "in clear") {
 		t.Errorf("a SecureString is read as %+v", secure)
 	}
 	delete(got, "/evertoken/connections/secure")
@@ -62,7 +63,8 @@ func TestABatchOfParametersIsReadInParts(t *testing.T) {
 			wantKind(t, got[name].Err, secrets.ErrNotFound)
 			continue
 		}
-		if v := got[name].Version; got[name].Err != nil || v.Value.Reveal() != "token "+name || !v.Created.Equal(w.time()) {
+		if v := got[name].Version; got[name].Err != nil || v.Value.Reveal() != "token "+name ||
+			!v.Created.Equal(w.time()) {
 			t.Errorf("%s: %+v", name, got[name])
 		}
 	}
@@ -94,7 +96,8 @@ func TestAParameterIsStoredAsASecureString(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	wantKind(t, w.parameters.Put(t.Context(), "/evertoken/a", "alias/mine", redact.New(long)), nil)
 	p, _ = w.Parameter("/evertoken/a")
-	if p.Type != "SecureString" || p.Value != long || p.Tier != "Advanced" || p.KeyID != "alias/mine" || p.Version != 2 {
+	if p.Type != "SecureString" || p.Value != long || p.Tier != "Advanced" ||
+		p.KeyID != "alias/mine" || p.Version != 2 {
 		t.Errorf("the second put made type %s, tier %s, key %s, version %d", p.Type, p.Tier, p.KeyID, p.Version)
 	}
 	got, err := w.parameters.Get(t.Context(), "/evertoken/a")

@@ -41,7 +41,8 @@ func TestABatchReadsEverySecretOnce(t *testing.T) {
 			continue
 		}
 		v := got[id].Version
-		if got[id].Err != nil || v.Value.Reveal() != "value of "+id || v.ID == "" || v.ARN == "" || !v.Created.Equal(w.time()) || !slices.Contains(v.Labels, secrets.Current) {
+		if got[id].Err != nil || v.Value.Reveal() != "value of "+id || v.ID == "" || v.ARN == "" ||
+			!v.Created.Equal(w.time()) || !slices.Contains(v.Labels, secrets.Current) {
 			t.Errorf("%s: %+v", id, got[id])
 		}
 	}
@@ -90,7 +91,8 @@ func TestAVersionIsReadByItsLabel(t *testing.T) {
 	second := w.put(t, "a", "two")
 	got, err := w.store.Get(t.Context(), "a", secrets.Current)
 	wantKind(t, err, nil)
-	if got.ARN != arn || got.ID != second || got.Value.Reveal() != "two" || !got.Created.Equal(w.time()) || !slices.Equal(got.Labels, []string{secrets.Current}) {
+	if got.ARN != arn || got.ID != second || got.Value.Reveal() != "two" ||
+		!got.Created.Equal(w.time()) || !slices.Equal(got.Labels, []string{secrets.Current}) {
 		t.Errorf("AWSCURRENT: %+v", got)
 	}
 	got, err = w.store.Get(t.Context(), arn, secrets.Previous)
@@ -142,7 +144,8 @@ func TestADescriptionHasLabelsTagsAndTimes(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.Comparer(time.Time.Equal)); diff != "" {
 		t.Errorf("Describe (-want +got):\n%s", diff)
 	}
-	if got.Holder(secrets.Current) != second || got.Holder(secrets.Previous) != first || got.Holder(secrets.Pending) != "" {
+	if got.Holder(secrets.Current) != second || got.Holder(secrets.Previous) != first ||
+		got.Holder(secrets.Pending) != "" {
 		t.Errorf("holders of %v", got.Labels)
 	}
 	if diff := cmp.Diff(map[string]string{"EVERTOKEN_EXCHANGE": second}, got.Prefixed("EVERTOKEN_")); diff != "" {
@@ -283,7 +286,8 @@ func TestADerivedIDNeverChanges(t *testing.T) {
 			t.Errorf("DeriveID(%q, %q, %q) = %s, want %s", tt.arn, tt.base, tt.purpose, got, tt.want)
 		}
 	}
-	if secrets.DeriveID("a", "b", "c") == secrets.DeriveID("a", "bc", "") || secrets.DeriveID("ab", "", "c") == secrets.DeriveID("a", "b", "c") {
+	if secrets.DeriveID("a", "b", "c") == secrets.DeriveID("a", "bc", "") ||
+		secrets.DeriveID("ab", "", "c") == secrets.DeriveID("a", "b", "c") {
 		t.Error("the parts run into each other")
 	}
 }

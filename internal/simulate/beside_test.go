@@ -41,16 +41,17 @@ var (
 
 // rotationOf is a rotation of one document of the connection by the four steps.
 func rotationOf(document string) other {
-	return other{name: "rotation of the " + document, again: true, rotates: document, run: func(w *fakeworld.World) {
-		rotator := w.Rotator()
-		w.OnRotation = fakeworld.Steps(func(e events.SecretsManagerSecretRotationEvent) error {
-			err := fakeworld.Handle(rotator, e)
-			fmt.Fprintf(w.Log, "%s: %v\n", e.Step, err)
-			return err
-		})
-		// It is refused while another rotation is in progress.
-		fmt.Fprintln(w.Log, w.Rotate("evertoken/"+subject+"/"+document, secrets.FreshID()))
-	}}
+	return other{name: "rotation of the " + document, again: true, rotates: document,
+		run: func(w *fakeworld.World) {
+			rotator := w.Rotator()
+			w.OnRotation = fakeworld.Steps(func(e events.SecretsManagerSecretRotationEvent) error {
+				err := fakeworld.Handle(rotator, e)
+				fmt.Fprintf(w.Log, "%s: %v\n", e.Step, err)
+				return err
+			})
+			// It is refused while another rotation is in progress.
+			fmt.Fprintln(w.Log, w.Rotate("evertoken/"+subject+"/"+document, secrets.FreshID()))
+		}}
 }
 
 // runBeside makes a run of its own and prints its answer.
@@ -68,9 +69,10 @@ func arranged(t *testing.T, s scenario, o other) *fakeworld.World {
 	strict(w)
 	s.arrange(w)
 	if o.rotates != "" {
-		err := w.Rotate("evertoken/"+subject+"/"+o.rotates, secrets.FreshID(), func(in *secretsmanager.RotateSecretInput) {
-			in.RotateImmediately = aws.Bool(false)
-		})
+		err := w.Rotate("evertoken/"+subject+"/"+o.rotates, secrets.FreshID(),
+			func(in *secretsmanager.RotateSecretInput) {
+				in.RotateImmediately = aws.Bool(false)
+			})
 		if err != nil {
 			t.Fatalf("enabling the rotation: %v", err)
 		}
@@ -119,11 +121,13 @@ func pairs() []scenario {
 		{"oauth2 refresh", "oauth2", "refresh_token", func(w *fakeworld.World) { w.OAuth2(subject, "refresh_token") }},
 		{"oauth2 password", "oauth2", "password", func(w *fakeworld.World) { w.OAuth2(subject, "password") }},
 	} {
-		out = append(out, scenario{name: c.name + " wrong first " + c.member, provider: c.provider, onlyRefresh: true,
-			arrange: func(w *fakeworld.World) {
-				c.connect(w)
-				mistype(w, c.member)
-			}})
+		out = append(out,
+			scenario{name: c.name + " wrong first " + c.member, provider: c.provider,
+				onlyRefresh: true,
+				arrange: func(w *fakeworld.World) {
+					c.connect(w)
+					mistype(w, c.member)
+				}})
 	}
 	return out
 }
@@ -199,19 +203,22 @@ func inTheMiddle(t *testing.T, s scenario, outer, inner other) {
 	for at := range w.AWS.Calls() {
 		t.Run(fmt.Sprintf("%s/%s before call %d of %s", s.name, inner.name, at, outer.name), func(t *testing.T) {
 			beside(t, s, asked, func(w *fakeworld.World) {
-				w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1, Hook: func(fakeaws.Call) { inner.run(w) }})
+				w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 1,
+					Hook: func(fakeaws.Call) { inner.run(w) }})
 				outer.run(w)
 				w.AWS.ClearFaults()
 			})
 		})
 	}
 	for at := range w.IDP.Requests() {
-		t.Run(fmt.Sprintf("%s/%s during exchange %d of %s", s.name, inner.name, at, outer.name), func(t *testing.T) {
-			beside(t, s, asked, func(w *fakeworld.World) {
-				w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { inner.run(w) }})
-				outer.run(w)
-				w.IDP.ClearFaults()
+		t.Run(fmt.Sprintf("%s/%s during exchange %d of %s", s.name, inner.name, at, outer.name),
+			func(t *testing.T) {
+				beside(t, s, asked, func(w *fakeworld.World) {
+					w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1,
+						Hook: func(fakeidp.Request) { inner.run(w) }})
+					outer.run(w)
+					w.IDP.ClearFaults()
+				})
 			})
-		})
 	}
 }

@@ -80,8 +80,10 @@ func (q *quarter) operate(r *application) {
 		r.upsets++
 		r.wrongStored++
 		r.stored += 2 // now, and when it is mended
-		q.w.PutSecret(secret+"credential", strings.NewReplacer(`"password":"`, `"password":"`+wrongPassword, `"client_secret":"`, `"client_secret":"`+wrongPassword,
-			`"refresh_token":"`, `"refresh_token":"`+wrongPassword).Replace(good))
+		q.w.PutSecret(secret+"credential",
+			strings.NewReplacer(`"password":"`, `"password":"`+wrongPassword, `"client_secret":"`,
+				`"client_secret":"`+wrongPassword,
+				`"refresh_token":"`, `"refresh_token":"`+wrongPassword).Replace(good))
 		q.later(q.between(time.Hour, 30*time.Hour), func() {
 			q.w.PutSecret(secret+"credential", good)
 			r.unwell = false

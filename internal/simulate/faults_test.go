@@ -60,12 +60,14 @@ var codesOf = map[string][]string{
 // refusal is a code given so many times (0: always) to the operations that can
 // give it, from a call of the run on.
 func refusal(name, code string, times int, operations []string) fault {
-	return fault{name: name, operations: operations, inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
-		var seen atomic.Int64
-		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: code, Times: times, Match: func(c fakeaws.Call) bool {
-			return seen.Add(1) > int64(at) && slices.Contains(operations, c.Operation)
-		}})
-	}}
+	return fault{name: name, operations: operations,
+		inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+			var seen atomic.Int64
+			w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Refuse, Code: code, Times: times,
+				Match: func(c fakeaws.Call) bool {
+					return seen.Add(1) > int64(at) && slices.Contains(operations, c.Operation)
+				}})
+		}}
 }
 
 // slowCall and slowAnswer are just below the times at which a call to AWS and an exchange
@@ -80,9 +82,11 @@ const (
 func awsFaults() []fault {
 	var out []fault
 	add := func(name string, kind fakeaws.FaultKind, code string, times int, loses bool) {
-		out = append(out, fault{name: name, loses: loses, inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
-			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Code: code, Skip: at, Times: times})
-		}})
+		out = append(out,
+			fault{name: name, loses: loses,
+				inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+					w.AWS.Inject(&fakeaws.Fault{Kind: kind, Code: code, Skip: at, Times: times})
+				}})
 	}
 	for _, code := range []string{"ThrottlingException", "InternalServiceError", "AccessDeniedException", "DecryptionFailure", "LimitExceededException"} {
 		add("refuse "+code, fakeaws.Refuse, code, 3, false)
@@ -99,17 +103,22 @@ func awsFaults() []fault {
 	add("stale", fakeaws.Stale, "", 1, false)
 	// A run takes no time on the injected clock, so a state that is a millisecond old is the
 	// one before the run: several reads in a row do not see what the run itself wrote.
-	out = append(out, fault{name: "stale in a row", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
-		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Stale, StaleBy: time.Millisecond, Skip: at, Times: 5})
-	}})
+	out = append(out,
+		fault{name: "stale in a row",
+			inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
+				w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.Stale, StaleBy: time.Millisecond, Skip: at, Times: 5})
+			}})
 	out = append(out, fault{name: "slow calls", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
-		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 3, Hook: func(fakeaws.Call) { w.Clock.Advance(slowCall) }})
+		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Skip: at, Times: 3,
+			Hook: func(fakeaws.Call) { w.Clock.Advance(slowCall) }})
 	}})
 	add("aws gone for the rest of the run", fakeaws.DropBefore, "", 0, true)
 	for i, kind := range []fakeaws.FaultKind{fakeaws.DropBefore, fakeaws.DropAfter} {
-		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
-			w.AWS.Inject(&fakeaws.Fault{Kind: kind, Skip: at, Times: 1, Hook: kill})
-		}})
+		out = append(out,
+			fault{name: deaths[i], loses: true,
+				inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
+					w.AWS.Inject(&fakeaws.Fault{Kind: kind, Skip: at, Times: 1, Hook: kill})
+				}})
 	}
 	return out
 }
@@ -130,7 +139,9 @@ func idpFaults() []fault {
 		out = append(out, fault{name: name, loses: loses, inject: idpFault(f, 1)})
 	}
 	for _, status := range []int{429, 500, 503} {
-		add(fmt.Sprint("answer ", status), fakeidp.Fault{Kind: fakeidp.Answer, Status: status, Header: http.Header{"Retry-After": {"30"}}}, false)
+		add(fmt.Sprint("answer ", status),
+			fakeidp.Fault{Kind: fakeidp.Answer, Status: status,
+				Header: http.Header{"Retry-After": {"30"}}}, false)
 	}
 	add("answer 504 after", fakeidp.Fault{Kind: fakeidp.AnswerAfter, Status: 504}, true)
 	add("drop before", fakeidp.Fault{Kind: fakeidp.DropBefore}, true)
@@ -142,12 +153,16 @@ func idpFaults() []fault {
 	add("redirect", fakeidp.Fault{Kind: fakeidp.Redirect}, false)
 	add("huge", fakeidp.Fault{Kind: fakeidp.Huge}, true)
 	out = append(out, fault{name: "slow answer", inject: func(w *fakeworld.World, at int, _ func(fakeaws.Call)) {
-		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1, Hook: func(fakeidp.Request) { w.Clock.Advance(slowAnswer) }})
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Skip: at, Times: 1,
+			Hook: func(fakeidp.Request) { w.Clock.Advance(slowAnswer) }})
 	}})
 	for i, kind := range []fakeidp.FaultKind{fakeidp.DropBefore, fakeidp.DropAfter} {
-		out = append(out, fault{name: deaths[i], loses: true, inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
-			w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1, Hook: func(fakeidp.Request) { kill(fakeaws.Call{}) }})
-		}})
+		out = append(out,
+			fault{name: deaths[i], loses: true,
+				inject: func(w *fakeworld.World, at int, kill func(fakeaws.Call)) {
+					w.IDP.Inject(&fakeidp.Fault{Kind: kind, Skip: at, Times: 1,
+						Hook: func(fakeidp.Request) { kill(fakeaws.Call{}) }})
+				}})
 	}
 	return out
 }
@@ -160,7 +175,8 @@ func broken(w *fakeworld.World, faults []fault) (report issue.Report, publishing
 	var once sync.Once
 	kill := func(c fakeaws.Call) {
 		once.Do(func() {
-			publishing = c.Operation == "PutSecretValue" && strings.HasSuffix(c.Resource, "/token") || c.Resource == tokenParameter(subject)
+			publishing = c.Operation == "PutSecretValue" &&
+				strings.HasSuffix(c.Resource, "/token") || c.Resource == tokenParameter(subject)
 			w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore})
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore})
 			cancel()

@@ -70,7 +70,8 @@ type quarter struct {
 // errorf reports a violation, and how to reproduce it.
 func (q *quarter) errorf(format string, args ...any) {
 	q.t.Helper()
-	q.t.Errorf("%s (EVERTOKEN_SEED=%d): %s", q.w.Clock.Now().Format(time.DateTime), q.seed, fmt.Sprintf(format, args...))
+	q.t.Errorf("%s (EVERTOKEN_SEED=%d): %s", q.w.Clock.Now().Format(time.DateTime), q.seed,
+		fmt.Sprintf(format, args...))
 }
 
 // fix is what an operator does later.
@@ -80,7 +81,8 @@ type fix struct {
 }
 
 func newQuarter(t *testing.T, seed uint64) *quarter {
-	q := &quarter{t: t, w: fakeworld.New(t), rnd: rand.New(rand.NewPCG(seed, 1)), idpDown: map[string]time.Time{}, seed: seed,
+	q := &quarter{t: t, w: fakeworld.New(t), rnd: rand.New(rand.NewPCG(seed, 1)),
+		idpDown: map[string]time.Time{}, seed: seed,
 		byClient: map[string]*application{}, refresh: map[string]*sent{}, refused: map[string]int{}, owners: map[string]*application{}}
 	strict(q.w)
 	for _, name := range q.w.All() {
@@ -236,8 +238,9 @@ func (q *quarter) look() {
 				q.longest = max(q.longest, token.IssuedAt.Sub(r.expires))
 			}
 			life := token.ExpiresAt.Sub(token.IssuedAt)
-			*r = application{name: r.name, provider: r.provider, unwell: r.unwell, ledger: r.ledger, disturbed: r.disturbed,
-				expires: token.ExpiresAt, renewAfter: token.RenewAfter, minRemaining: life / 6}
+			*r = application{name: r.name, provider: r.provider, unwell: r.unwell, ledger: r.ledger,
+				disturbed: r.disturbed,
+				expires:   token.ExpiresAt, renewAfter: token.RenewAfter, minRemaining: life / 6}
 		}
 		if now.Before(r.expires) {
 			if !r.unwell && r.provider != "flexnet" && !q.w.IDP.Accepts(r.provider, token.AccessToken.Reveal()) {
@@ -260,7 +263,8 @@ func (q *quarter) judge(r *application) {
 		allowed = 3 // one notes the left-over claim, one waits, one settles it
 	}
 	if r.good > allowed {
-		q.errorf("the token of %s died although %d good runs could have renewed it\n%.3000s", r.name, r.good, q.w.Log)
+		q.errorf("the token of %s died although %d good runs could have renewed it\n%.3000s",
+			r.name, r.good, q.w.Log)
 	}
 	latest := r.expires.Add(-r.minRemaining)
 	missing := q.lastRun.Add(2 * q.w.Config.Every) // when missing data becomes an alarm
@@ -270,8 +274,8 @@ func (q *quarter) judge(r *application) {
 	}
 }
 
-// TestDaysOfFaultsBreakNoPromise lets days pass in seconds, and with EVERTOKEN_SOAK set a quarter of
-// a year. EVERTOKEN_SEED repeats a run.
+// TestDaysOfFaultsBreakNoPromise lets days pass in seconds, and with EVERTOKEN_SOAK set a
+// quarter of a year. EVERTOKEN_SEED repeats a run.
 func TestDaysOfFaultsBreakNoPromise(t *testing.T) {
 	t.Parallel()
 	days := 3

@@ -88,8 +88,10 @@ func scenarios() []scenario {
 	var out []scenario
 	for _, c := range connections {
 		out = append(out,
-			scenario{name: c.name + " first", provider: c.provider, arrange: c.connect, onlyRefresh: c.name == "oauth2 refresh", variant: c.variant},
-			scenario{name: c.name + " renewal", provider: c.provider, arrange: renewed(c.connect), onlyRefresh: c.name == "oauth2 refresh", variant: c.variant})
+			scenario{name: c.name + " first", provider: c.provider, arrange: c.connect,
+				onlyRefresh: c.name == "oauth2 refresh", variant: c.variant},
+			scenario{name: c.name + " renewal", provider: c.provider, arrange: renewed(c.connect),
+				onlyRefresh: c.name == "oauth2 refresh", variant: c.variant})
 	}
 	apiax := func(w *fakeworld.World) { w.Apiax(subject) }
 	return append(out,
@@ -101,15 +103,20 @@ func scenarios() []scenario {
 		scenario{name: "apiax changed password", provider: "apiax", arrange: func(w *fakeworld.World) {
 			renewed(apiax)(w)
 			password := w.IDP.Apiax().SetPassword(subject, "")
-			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":`+quote(password)+`}`)
+			w.PutSecret("evertoken/"+subject+"/credential",
+				`{"username":"`+subject+`","password":`+quote(password)+`}`)
 		}},
-		scenario{name: "apiax wrong new password", provider: "apiax", onlyRefresh: true, arrange: func(w *fakeworld.World) {
-			renewed(apiax)(w)
-			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
-		}},
-		scenario{name: "apiax wrong first password", provider: "apiax", onlyRefresh: true, arrange: func(w *fakeworld.World) {
-			apiax(w)
-			w.PutSecret("evertoken/"+subject+"/credential", `{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
-		}},
+		scenario{name: "apiax wrong new password", provider: "apiax", onlyRefresh: true,
+			arrange: func(w *fakeworld.World) {
+				renewed(apiax)(w)
+				w.PutSecret("evertoken/"+subject+"/credential",
+					`{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
+			}},
+		scenario{name: "apiax wrong first password", provider: "apiax", onlyRefresh: true,
+			arrange: func(w *fakeworld.World) {
+				apiax(w)
+				w.PutSecret("evertoken/"+subject+"/credential",
+					`{"username":"`+subject+`","password":"`+wrongPassword+`"}`)
+			}},
 	)
 }

@@ -6,9 +6,9 @@ import (
 	fakeidp "evertoken/internal/fake/idp"
 )
 
-// TestAProviderThatNeverAnswersIsSentNothingTooOften lets a provider carry out everything, or nothing, and
-// answer nothing for an hour: no refresh token is sent more often than once and
-// the replay that docs/reliability.md allows.
+// TestAProviderThatNeverAnswersIsSentNothingTooOften lets a provider carry out
+// everything, or nothing, and answer nothing for an hour: no refresh token is sent more
+// often than once and the replay that docs/reliability.md allows.
 func TestAProviderThatNeverAnswersIsSentNothingTooOften(t *testing.T) {
 	t.Parallel()
 	for _, s := range scenarios() {

@@ -65,7 +65,8 @@ func reached(w *fakeworld.World, name string, faults int) {
 			state += ", another with " + l
 		}
 	}
-	if v, ok := w.AWS.Secret("evertoken/" + name + "/credential").Labelled(secrets.Current); ok && len(v.Labels) > 1 {
+	if v, ok := w.AWS.Secret("evertoken/" + name + "/credential").Labelled(secrets.Current); ok &&
+		len(v.Labels) > 1 {
 		state += ", credential with " + labels(v.Labels)
 	}
 	if _, ok := w.AWS.Parameter("/evertoken/rescue/" + name); ok {

@@ -78,5 +78,6 @@ func impersonated(w *fakeworld.World) {
 	password := f.AddUser("admin", "", fakeidp.CreateImpersonatedToken, fakeidp.ManageUsers)
 	f.AddUser(subject, "")
 	w.Connect(subject, "flexnet", map[string]string{"username": "admin", "password": password},
-		map[string]any{"base_url": f.BaseURL(), "token_name": "lambda-" + subject, "username": subject, "token_type": "IMPERSONATED"}, nil)
+		map[string]any{"base_url": f.BaseURL(), "token_name": "lambda-" + subject,
+			"username": subject, "token_type": "IMPERSONATED"}, nil)
 }

@@ -57,7 +57,9 @@ func (x *watcher) recover() {
 // than this test runs, as docs/reliability.md says.
 func (x *watcher) pauses(last issue.Report) bool {
 	e := fakeworld.Entry(last, x.name)
-	return e.Outcome == string(renew.Failed) && (strings.Contains(e.Reason, "Evertoken sends it again once a day") || strings.Contains(e.Reason, "at most six times a day"))
+	return e.Outcome == string(renew.Failed) &&
+		(strings.Contains(e.Reason, "Evertoken sends it again once a day") ||
+			strings.Contains(e.Reason, "at most six times a day"))
 }
 
 // look lets the application read its token now.
@@ -73,7 +75,8 @@ func (x *watcher) look() {
 func (x *watcher) settled(last issue.Report) {
 	w := x.w
 	token, ok := published(w, x.name)
-	alive := ok && (token.expires.IsZero() || token.expires.After(w.Clock.Now())) && w.IDP.Accepts(x.s.provider, token.access)
+	alive := ok && (token.expires.IsZero() || token.expires.After(w.Clock.Now())) &&
+		w.IDP.Accepts(x.s.provider, token.access)
 	if !alive && x.grantLeft() && !x.unansweredTwice(last) {
 		x.problem("no live token after 90 minutes although a grant works: %+v", fakeworld.Entry(last, x.name))
 	}
@@ -108,7 +111,8 @@ func (x *watcher) settled(last issue.Report) {
 // token with no stronger grant, may have been spent at a provider that did not answer.
 func (x *watcher) unansweredTwice(last issue.Report) bool {
 	opening := strings.HasSuffix(x.s.name, " first") || strings.HasSuffix(x.s.name, "changed password")
-	return x.loses > 1 && (opening || x.s.onlyRefresh) && fakeworld.Entry(last, x.name).Outcome == string(renew.Blocked)
+	return x.loses > 1 && (opening || x.s.onlyRefresh) &&
+		fakeworld.Entry(last, x.name).Outcome == string(renew.Blocked)
 }
 
 // grantLeft reports whether anything that is stored would still be accepted.
@@ -229,7 +233,8 @@ func replayed(name string) bool {
 // stored checks that a living refresh token is stored, if the provider gave one
 // and its answer could not be lost.
 func (x *watcher) stored() {
-	if x.loses > 0 || x.s.provider == "flexera" || x.w.IDP.LiveRefreshTokens(x.s.provider) == 0 || strings.Contains(x.s.name, "anonymous") || strings.Contains(x.s.name, "client") ||
+	if x.loses > 0 || x.s.provider == "flexera" || x.w.IDP.LiveRefreshTokens(x.s.provider) == 0 ||
+		strings.Contains(x.s.name, "anonymous") || strings.Contains(x.s.name, "client") ||
 		strings.Contains(x.s.name, "wrong first refresh_token") { // the provider's living one was never stored
 		return
 	}

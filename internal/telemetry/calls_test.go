@@ -43,7 +43,8 @@ func TestCallsAreCountedByOperation(t *testing.T) {
 func TestRequestsToProvidersAreLogged(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	telemetry.LogRequests(slog.New(slog.NewJSONHandler(&out, nil)))(t.Context(), "login.example.com", 503, 1500*time.Millisecond)
+	telemetry.LogRequests(slog.New(slog.NewJSONHandler(&out, nil)))(t.Context(),
+		"login.example.com", 503, 1500*time.Millisecond)
 	if want := `"level":"INFO","msg":"provider request","host":"login.example.com","status":503,"took_ms":1500}`; !strings.Contains(out.String(), want) {
 		t.Errorf("logged %s", out.String())
 	}

@@ -191,7 +191,8 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func TestAMetricThatCannotBeWrittenIsAnError(t *testing.T) {
 	t.Parallel()
-	if err := telemetry.NewMetrics(full{}, "f", now).Write(run); err == nil || err.Error() != "writing metrics: no space" {
+	if err := telemetry.NewMetrics(full{}, "f", now).Write(run); err == nil ||
+		err.Error() != "writing metrics: no space" {
 		t.Errorf("error of a full device: %v", err)
 	}
 }

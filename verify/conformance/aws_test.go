@@ -70,7 +70,8 @@ func TestConformanceAWS(t *testing.T) {
 func count(calls *atomic.Int64) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("count",
-			func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			func(ctx context.Context, in middleware.InitializeInput,
+				next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 				calls.Add(1)
 				return next.HandleInitialize(ctx, in)
 			}), middleware.Before)
@@ -90,7 +91,9 @@ func keyed(ctx context.Context, t *testing.T, c aws.Config, w *world) error {
 			t.Errorf("the KMS key of this test was not deleted: %v", err)
 		}
 	})
-	_, err = w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &w.secret, KmsKeyId: &key, ClientRequestToken: id("v1"), SecretString: aws.String("one")})
+	_, err = w.sm.CreateSecret(ctx,
+		&secretsmanager.CreateSecretInput{Name: &w.secret, KmsKeyId: &key,
+			ClientRequestToken: id("v1"), SecretString: aws.String("one")})
 	if err != nil {
 		return err
 	}

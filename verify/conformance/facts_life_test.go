@@ -16,7 +16,8 @@ func deleted(ctx context.Context, w *world) error {
 	if err := w.with(ctx); err != nil {
 		return err
 	}
-	_, err := w.sm.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &w.secret, RecoveryWindowInDays: aws.Int64(7)})
+	_, err := w.sm.DeleteSecret(ctx,
+		&secretsmanager.DeleteSecretInput{SecretId: &w.secret, RecoveryWindowInDays: aws.Int64(7)})
 	return err
 }
 
@@ -35,7 +36,9 @@ var lifeFacts = []fact{
 	{
 		name: "a name with characters that are not allowed", source: recorded + "test_invalid_secret_name",
 		see: func(ctx context.Context, w *world) string {
-			_, err := w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String(w.secret + " *?"), SecretString: aws.String("one")})
+			_, err := w.sm.CreateSecret(ctx,
+				&secretsmanager.CreateSecretInput{Name: aws.String(w.secret + " *?"),
+					SecretString: aws.String("one")})
 			return w.answer(err)
 		},
 		want: "ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
@@ -89,7 +92,8 @@ var lifeFacts = []fact{
 		name: "tags are described", source: recorded + "test_secret_tags",
 		see: func(ctx context.Context, w *world) string {
 			_, err := w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &w.secret,
-				Tags: []smtypes.Tag{{Key: aws.String("evertoken:parameter"), Value: aws.String("/evertoken/connections/x")}}})
+				Tags: []smtypes.Tag{{Key: aws.String("evertoken:parameter"),
+					Value: aws.String("/evertoken/connections/x")}}})
 			if err != nil {
 				return unprepared(err)
 			}
@@ -119,7 +123,9 @@ var lifeFacts = []fact{
 			if err := w.with(ctx); err != nil {
 				return unprepared(err)
 			}
-			_, err := w.sm.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &w.secret, ClientRequestToken: id("v2")})
+			_, err := w.sm.RotateSecret(ctx,
+				&secretsmanager.RotateSecretInput{SecretId: &w.secret,
+					ClientRequestToken: id("v2")})
 			return w.answer(err) + " " + w.labels(ctx)
 		},
 		want: "InvalidRequestException: No Lambda rotation function ARN is associated with this secret. v1:AWSCURRENT",

@@ -11,8 +11,11 @@ import (
 )
 
 // parameterPut writes a parameter in a tier.
-func (w *world) parameterPut(ctx context.Context, name, value string, kind ssmtypes.ParameterType, tier ssmtypes.ParameterTier, overwrite bool) (*ssm.PutParameterOutput, error) {
-	return w.ssm.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: kind, Tier: tier, Overwrite: &overwrite})
+func (w *world) parameterPut(ctx context.Context, name, value string, kind ssmtypes.ParameterType,
+	tier ssmtypes.ParameterTier, overwrite bool) (*ssm.PutParameterOutput, error) {
+	return w.ssm.PutParameter(ctx,
+		&ssm.PutParameterInput{Name: &name, Value: &value, Type: kind, Tier: tier,
+			Overwrite: &overwrite})
 }
 
 // parameterFacts are about Parameter Store.
@@ -55,7 +58,8 @@ var parameterFacts = []fact{
 		name: "a parameter is overwritten only on demand", source: modelSSM + "PutParameter.Overwrite",
 		see: func(ctx context.Context, w *world) string {
 			put := func(overwrite bool) string {
-				out, err := w.parameterPut(ctx, w.parameter, "value", ssmtypes.ParameterTypeSecureString, ssmtypes.ParameterTierIntelligentTiering, overwrite)
+				out, err := w.parameterPut(ctx, w.parameter, "value",
+					ssmtypes.ParameterTypeSecureString, ssmtypes.ParameterTierIntelligentTiering, overwrite)
 				if err != nil {
 					return code(err)
 				}
@@ -72,8 +76,10 @@ var parameterFacts = []fact{
 			for _, try := range []struct {
 				tier ssmtypes.ParameterTier
 				size int
-			}{{ssmtypes.ParameterTierStandard, 4097}, {ssmtypes.ParameterTierIntelligentTiering, 4096}, {ssmtypes.ParameterTierIntelligentTiering, 4097}, {ssmtypes.ParameterTierIntelligentTiering, 8193}} {
-				out, err := w.parameterPut(ctx, w.parameter, strings.Repeat("x", try.size), ssmtypes.ParameterTypeSecureString, try.tier, true)
+			}{{ssmtypes.ParameterTierStandard, 4097}, {ssmtypes.ParameterTierIntelligentTiering,
+				4096}, {ssmtypes.ParameterTierIntelligentTiering, 4097}, {ssmtypes.ParameterTierIntelligentTiering, 8193}} {
+				out, err := w.parameterPut(ctx, w.parameter, strings.Repeat("x", try.size),
+					ssmtypes.ParameterTypeSecureString, try.tier, true)
 				if err != nil {
 					text += "refused "
 					continue
@@ -90,11 +96,13 @@ var parameterFacts = []fact{
 			if _, err := w.parameterPut(ctx, w.parameter, "value", ssmtypes.ParameterTypeString, "", true); err != nil {
 				return unprepared(err)
 			}
-			out, err := w.ssm.GetParameters(ctx, &ssm.GetParametersInput{Names: []string{w.parameter + "/none", w.parameter}})
+			out, err := w.ssm.GetParameters(ctx,
+				&ssm.GetParametersInput{Names: []string{w.parameter + "/none", w.parameter}})
 			if err != nil {
 				return code(err)
 			}
-			return fmt.Sprint(len(out.Parameters), " and ", strings.ReplaceAll(strings.Join(out.InvalidParameters, " "), w.parameter, "NAME"))
+			return fmt.Sprint(len(out.Parameters), " and ",
+				strings.ReplaceAll(strings.Join(out.InvalidParameters, " "), w.parameter, "NAME"))
 		},
 		want: "1 and NAME/none", real: true,
 	},
@@ -114,7 +122,8 @@ var parameterFacts = []fact{
 					return unprepared(err)
 				}
 			}
-			in := &ssm.GetParametersByPathInput{Path: &w.parameter, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
+			in := &ssm.GetParametersByPathInput{Path: &w.parameter, Recursive: aws.Bool(true),
+				MaxResults: aws.Int32(10)}
 			for total, most := 0, 0; ; {
 				page, err := w.ssm.GetParametersByPath(ctx, in)
 				if err != nil {
@@ -132,7 +141,8 @@ var parameterFacts = []fact{
 	{
 		name: "a page has at most 10 parameters", source: modelSSM + "GetParametersByPathMaxResults",
 		see: func(ctx context.Context, w *world) string {
-			_, err := w.ssm.GetParametersByPath(ctx, &ssm.GetParametersByPathInput{Path: &w.parameter, MaxResults: aws.Int32(11)})
+			_, err := w.ssm.GetParametersByPath(ctx,
+				&ssm.GetParametersByPathInput{Path: &w.parameter, MaxResults: aws.Int32(11)})
 			return fmt.Sprint(err == nil)
 		},
 		want: "false",

@@ -75,7 +75,8 @@ var putFacts = []fact{
 			if err := w.create(ctx); err != nil {
 				return unprepared(err)
 			}
-			return fmt.Sprint(w.put(ctx, "v1", strings.Repeat("x", 65536)) == nil, w.put(ctx, "v2", strings.Repeat("x", 65537)) == nil)
+			return fmt.Sprint(w.put(ctx, "v1", strings.Repeat("x", 65536)) == nil,
+				w.put(ctx, "v2", strings.Repeat("x", 65537)) == nil)
 		},
 		want: "true false",
 	},
@@ -86,7 +87,8 @@ var putFacts = []fact{
 				return unprepared(err)
 			}
 			_, err := w.sm.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-				SecretId: &w.secret, ClientRequestToken: aws.String(strings.Repeat("x", 31)), SecretString: aws.String("one")})
+				SecretId: &w.secret, ClientRequestToken: aws.String(strings.Repeat("x",
+					31)), SecretString: aws.String("one")})
 			return fmt.Sprint(err == nil)
 		},
 		want: "false",
@@ -153,7 +155,8 @@ var readFacts = []fact{
 			if err := w.with(ctx); err != nil {
 				return unprepared(err)
 			}
-			_, err := w.sm.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &w.secret, VersionId: id("none")})
+			_, err := w.sm.GetSecretValue(ctx,
+				&secretsmanager.GetSecretValueInput{SecretId: &w.secret, VersionId: id("none")})
 			return w.answer(err)
 		},
 		want: "ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: none",
@@ -164,7 +167,9 @@ var readFacts = []fact{
 			if err := first(w.with(ctx), w.put(ctx, "v2", "two")); err != nil {
 				return unprepared(err)
 			}
-			_, err := w.sm.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &w.secret, VersionId: id("v1"), VersionStage: aws.String("AWSCURRENT")})
+			_, err := w.sm.GetSecretValue(ctx,
+				&secretsmanager.GetSecretValueInput{SecretId: &w.secret, VersionId: id("v1"),
+					VersionStage: aws.String("AWSCURRENT")})
 			return w.answer(err)
 		},
 		want: "InvalidRequestException: You provided a VersionStage that is not associated to the provided VersionId.",
@@ -172,12 +177,16 @@ var readFacts = []fact{
 	{
 		name: "an ARN without its last six characters is found", source: "docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html",
 		see: func(ctx context.Context, w *world) string {
-			made, err := w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &w.secret, ClientRequestToken: id("v1"), SecretString: aws.String("one")})
+			made, err := w.sm.CreateSecret(ctx,
+				&secretsmanager.CreateSecretInput{Name: &w.secret, ClientRequestToken: id("v1"),
+					SecretString: aws.String("one")})
 			if err != nil {
 				return unprepared(err)
 			}
 			partial := (*made.ARN)[:len(*made.ARN)-len("-AbCdEf")]
-			out, err := w.sm.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &partial, VersionStage: aws.String("AWSCURRENT")})
+			out, err := w.sm.GetSecretValue(ctx,
+				&secretsmanager.GetSecretValueInput{SecretId: &partial,
+					VersionStage: aws.String("AWSCURRENT")})
 			if err != nil {
 				return w.answer(err)
 			}
@@ -192,7 +201,8 @@ var readFacts = []fact{
 	{
 		name: "a batch takes at most 20 secrets", source: model + "SecretIdListType",
 		see: func(ctx context.Context, w *world) string {
-			_, err := w.sm.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: numbered(w.secret, 21)})
+			_, err := w.sm.BatchGetSecretValue(ctx,
+				&secretsmanager.BatchGetSecretValueInput{SecretIdList: numbered(w.secret, 21)})
 			return fmt.Sprint(err == nil)
 		},
 		want: "false",
@@ -216,11 +226,13 @@ func batch(ctx context.Context, w *world) string {
 	if err := first(err, w.with(ctx)); err != nil {
 		return unprepared(err)
 	}
-	out, err := w.sm.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{w.secret, empty, missing}})
+	out, err := w.sm.BatchGetSecretValue(ctx,
+		&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{w.secret, empty, missing}})
 	if err != nil {
 		return w.answer(err)
 	}
-	slices.SortFunc(out.Errors, func(a, b smtypes.APIErrorType) int { return cmp.Compare(*a.SecretId, *b.SecretId) })
+	slices.SortFunc(out.Errors,
+		func(a, b smtypes.APIErrorType) int { return cmp.Compare(*a.SecretId, *b.SecretId) })
 	text := "errors"
 	for _, e := range out.Errors {
 		text += " " + strings.TrimPrefix(*e.SecretId, w.secret+"/") + ":" + *e.ErrorCode

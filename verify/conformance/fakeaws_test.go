@@ -52,7 +52,11 @@ func TestAFactCostsFewCalls(t *testing.T) {
 	for n, f := range facts {
 		if f.real {
 			asked++
-			t.Run(f.name, func(t *testing.T) { f.see(t.Context(), newWorld(t, server.AWSConfig(), "evertoken-conformance", n)) })
+			t.Run(f.name,
+				func(t *testing.T) {
+					f.see(t.Context(),
+						newWorld(t, server.AWSConfig(), "evertoken-conformance", n))
+				})
 		}
 	}
 	t.Logf("%d facts, %d calls", asked, len(server.Calls()))

@@ -40,7 +40,8 @@ func (k kms) call(ctx context.Context, operation string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://kms."+k.config.Region+".amazonaws.com/", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"https://kms."+k.config.Region+".amazonaws.com/", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,8 @@ type made struct{ secrets, parameters []string }
 // note is a middleware that records what a call may create, whatever the answer.
 func (m *made) note(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("made",
-		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		func(ctx context.Context, in middleware.InitializeInput,
+			next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 			switch in := in.Parameters.(type) {
 			case *secretsmanager.CreateSecretInput:
 				m.secrets = append(m.secrets, *in.Name)
@@ -77,7 +78,9 @@ func (m *made) note(stack *middleware.Stack) error {
 func (m *made) remove(ctx context.Context, t *testing.T, w *world) {
 	slices.Sort(m.secrets)
 	for _, name := range slices.Compact(m.secrets) {
-		_, err := w.sm.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
+		_, err := w.sm.DeleteSecret(ctx,
+			&secretsmanager.DeleteSecretInput{SecretId: &name,
+				ForceDeleteWithoutRecovery: aws.Bool(true)})
 		if err != nil && code(err) != "ResourceNotFoundException" { // it was refused
 			t.Errorf("a secret of this test was not deleted: %v", err)
 		}
@@ -133,7 +136,9 @@ func (w *world) create(ctx context.Context) error {
 
 // with makes the secret with "one" as its version v1.
 func (w *world) with(ctx context.Context) error {
-	_, err := w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &w.secret, ClientRequestToken: id("v1"), SecretString: aws.String("one")})
+	_, err := w.sm.CreateSecret(ctx,
+		&secretsmanager.CreateSecretInput{Name: &w.secret, ClientRequestToken: id("v1"),
+			SecretString: aws.String("one")})
 	return err
 }
 
@@ -187,7 +192,8 @@ func (w *world) labels(ctx context.Context) string {
 
 // versions lists the versions, as "v1: v2:AWSCURRENT".
 func (w *world) versions(ctx context.Context, all bool) string {
-	page, err := w.sm.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: &w.secret, IncludeDeprecated: &all})
+	page, err := w.sm.ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{SecretId: &w.secret, IncludeDeprecated: &all})
 	if err != nil {
 		return w.answer(err)
 	}

@@ -178,9 +178,10 @@ func (a *account) rotate(document, version string) bool {
 		a.rotator = a.startFunction("rotate")
 	}
 	name := "evertoken/c/" + document
-	if _, err := a.sm.RotateSecret(a.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &name, ClientRequestToken: &version,
-		RotationLambdaARN: aws.String(a.rotator.ARN()), RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
-	}); err != nil {
+	if _, err := a.sm.RotateSecret(a.t.Context(),
+		&secretsmanager.RotateSecretInput{SecretId: &name, ClientRequestToken: &version,
+			RotationLambdaARN: aws.String(a.rotator.ARN()), RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
+		}); err != nil {
 		a.t.Fatal(err)
 	}
 	a.aws.WaitRotations()

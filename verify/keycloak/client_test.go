@@ -99,7 +99,8 @@ func login(t *testing.T, r realm, user, password string, more ...string) answer 
 
 func refresh(t *testing.T, r realm, token string) answer {
 	t.Helper()
-	return post(t, at(r, "token"), form("client_id", clientID, "grant_type", "refresh_token", "refresh_token", token))
+	return post(t, at(r, "token"),
+		form("client_id", clientID, "grant_type", "refresh_token", "refresh_token", token))
 }
 
 // mustLogin is a login that is granted.

@@ -69,10 +69,12 @@ var facts = []fact{
 		return refresh(t, r, mustLogin(t, r, "user", r.addUser("user")).text("refresh_token"))
 	}},
 	{name: "no client_id", status: 401, problem: noClient, ask: func(t *testing.T, r realm) answer {
-		return post(t, at(r, "token"), form("grant_type", "password", "username", "user", "password", r.addUser("user")))
+		return post(t, at(r, "token"),
+			form("grant_type", "password", "username", "user", "password", r.addUser("user")))
 	}},
 	{name: "an unknown client", status: 401, problem: noClient, ask: func(t *testing.T, r realm) answer {
-		return post(t, at(r, "token"), form("client_id", "other", "grant_type", "password", "username", "u", "password", "p"))
+		return post(t, at(r, "token"),
+			form("client_id", "other", "grant_type", "password", "username", "u", "password", "p"))
 	}},
 	{name: "the public client by HTTP Basic", status: 200, ask: func(t *testing.T, r realm) answer {
 		q := request(t, at(r, "token"), formEncoded,
@@ -103,14 +105,16 @@ var facts = []fact{
 		}},
 	{name: "a parameter twice", status: 400, problem: "invalid_request: duplicated parameter",
 		ask: func(t *testing.T, r realm) answer {
-			v := form("client_id", clientID, "grant_type", "password", "username", "user", "password", r.addUser("user"))
+			v := form("client_id", clientID, "grant_type", "password", "username", "user",
+				"password", r.addUser("user"))
 			v.Add("scope", "openid")
 			v.Add("scope", "openid")
 			return post(t, at(r, "token"), v)
 		}},
-	{name: "an unknown realm", status: 404, problem: "Realm does not exist: ", ask: func(t *testing.T, r realm) answer {
-		return post(t, strings.Replace(at(r, "token"), "/realms/", "/realms/no-", 1), form("client_id", clientID))
-	}},
+	{name: "an unknown realm", status: 404, problem: "Realm does not exist: ",
+		ask: func(t *testing.T, r realm) answer {
+			return post(t, strings.Replace(at(r, "token"), "/realms/", "/realms/no-", 1), form("client_id", clientID))
+		}},
 	{name: "a POST to an unknown path", status: 405, problem: "HTTP 405 Method Not Allowed: ",
 		ask: func(t *testing.T, r realm) answer { return post(t, at(r, "tokens"), form("client_id", clientID)) }},
 	{name: "a slash at the end of the token URL", status: 200, ask: func(t *testing.T, r realm) answer {
@@ -120,21 +124,23 @@ var facts = []fact{
 	{name: "the user name in capitals", status: 200, ask: func(t *testing.T, r realm) answer {
 		return login(t, r, "USER", r.addUser("user"))
 	}},
-	{name: "a wrong password", status: 400, older: 401, problem: wrongPassword, ask: func(t *testing.T, r realm) answer {
-		r.addUser("user")
-		return login(t, r, "user", "wrong")
-	}},
+	{name: "a wrong password", status: 400, older: 401, problem: wrongPassword,
+		ask: func(t *testing.T, r realm) answer {
+			r.addUser("user")
+			return login(t, r, "user", "wrong")
+		}},
 	{name: "an unknown user", status: 400, older: 401, problem: wrongPassword,
 		ask: func(t *testing.T, r realm) answer { return login(t, r, "nobody", "wrong") }},
 	{name: "no user name", status: 401, problem: "invalid_request: Missing parameter: username",
 		ask: func(t *testing.T, r realm) answer {
 			return post(t, at(r, "token"), form("client_id", clientID, "grant_type", "password", "password", "p"))
 		}},
-	{name: "a disabled user", status: 400, problem: "invalid_grant: Account disabled", ask: func(t *testing.T, r realm) answer {
-		password := r.addUser("user")
-		r.disableUser("user")
-		return login(t, r, "user", password)
-	}},
+	{name: "a disabled user", status: 400, problem: "invalid_grant: Account disabled",
+		ask: func(t *testing.T, r realm) answer {
+			password := r.addUser("user")
+			r.disableUser("user")
+			return login(t, r, "user", password)
+		}},
 	{name: "a disabled user's wrong password", status: 400, problem: wrongPassword,
 		olderProblem: "invalid_grant: Account disabled",
 		ask: func(t *testing.T, r realm) answer {
@@ -165,17 +171,19 @@ var facts = []fact{
 		ask: func(t *testing.T, r realm) answer {
 			return post(t, at(r, "token"), form("client_id", clientID, "grant_type", "refresh_token"))
 		}},
-	{name: "a refresh after revoking the token", status: 400, problem: inactive, ask: func(t *testing.T, r realm) answer {
-		a := mustLogin(t, r, "user", r.addUser("user"))
-		post(t, at(r, "revoke"), form("client_id", clientID, "token", a.text("refresh_token")))
-		return refresh(t, r, a.text("refresh_token"))
-	}},
-	{name: "another session of the user after revoking one", status: 200, ask: func(t *testing.T, r realm) answer {
-		password := r.addUser("user")
-		a, other := mustLogin(t, r, "user", password), mustLogin(t, r, "user", password)
-		post(t, at(r, "revoke"), form("client_id", clientID, "token", a.text("refresh_token")))
-		return refresh(t, r, other.text("refresh_token"))
-	}},
+	{name: "a refresh after revoking the token", status: 400, problem: inactive,
+		ask: func(t *testing.T, r realm) answer {
+			a := mustLogin(t, r, "user", r.addUser("user"))
+			post(t, at(r, "revoke"), form("client_id", clientID, "token", a.text("refresh_token")))
+			return refresh(t, r, a.text("refresh_token"))
+		}},
+	{name: "another session of the user after revoking one", status: 200,
+		ask: func(t *testing.T, r realm) answer {
+			password := r.addUser("user")
+			a, other := mustLogin(t, r, "user", password), mustLogin(t, r, "user", password)
+			post(t, at(r, "revoke"), form("client_id", clientID, "token", a.text("refresh_token")))
+			return refresh(t, r, other.text("refresh_token"))
+		}},
 	{name: "a logout", status: 204, ask: func(t *testing.T, r realm) answer {
 		a := mustLogin(t, r, "user", r.addUser("user"))
 		return post(t, at(r, "logout"), form("client_id", clientID, "refresh_token", a.text("refresh_token")))
@@ -193,7 +201,8 @@ var facts = []fact{
 			refresh(t, r, a.text("refresh_token"))
 			return refresh(t, r, a.text("refresh_token"))
 		}},
-	{name: "its successor after that", status: 400, problem: "invalid_grant: Session doesn't have required client",
+	{name: "its successor after that", status: 400,
+		problem: "invalid_grant: Session doesn't have required client",
 		ask: func(t *testing.T, r realm) answer {
 			r.singleUse()
 			a := mustLogin(t, r, "user", r.addUser("user"))
@@ -256,7 +265,8 @@ var facts = []fact{
 			r.notBefore()
 			return refresh(t, r, a.text("refresh_token"))
 		}},
-	{name: "a refresh after the realm's keys were replaced", status: 400, problem: "invalid_grant: Invalid refresh token",
+	{name: "a refresh after the realm's keys were replaced", status: 400,
+		problem: "invalid_grant: Invalid refresh token",
 		ask: func(t *testing.T, r realm) answer {
 			a := mustLogin(t, r, "user", r.addUser("user"))
 			r.replaceKeys()
@@ -273,11 +283,12 @@ var facts = []fact{
 		r.disableClient()
 		return login(t, r, "user", password)
 	}},
-	{name: "a refresh by a disabled client", status: 401, problem: noClient, ask: func(t *testing.T, r realm) answer {
-		a := mustLogin(t, r, "user", r.addUser("user"))
-		r.disableClient()
-		return refresh(t, r, a.text("refresh_token"))
-	}},
+	{name: "a refresh by a disabled client", status: 401, problem: noClient,
+		ask: func(t *testing.T, r realm) answer {
+			a := mustLogin(t, r, "user", r.addUser("user"))
+			r.disableClient()
+			return refresh(t, r, a.text("refresh_token"))
+		}},
 	{name: "a client that wants the user's consent", status: 400,
 		problem: "invalid_client: Client requires user consent", ask: func(t *testing.T, r realm) answer {
 			password := r.addUser("user")

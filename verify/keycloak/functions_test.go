@@ -232,7 +232,9 @@ func offlineSeed(t *testing.T, s *server) {
 	r := newRealm(t, s)
 	seed := mustLogin(t, r, "user", r.addUser("user"), "scope", "offline_access").text("refresh_token")
 	a := newAccount(t)
-	a.connect("oauth2", map[string]any{"token_url": at(r, "token"), "grant": "refresh_token", "client_auth": "none"},
+	a.connect("oauth2",
+		map[string]any{"token_url": at(r, "token"), "grant": "refresh_token",
+			"client_auth": "none"},
 		map[string]any{"client_id": clientID, "refresh_token": seed})
 	a.want("the first run", a.named(), "issued", "")
 	r.admin(http.MethodPost, "/users/"+r.users["user"]+"/logout", nil, nil)
@@ -245,7 +247,9 @@ func offlineSeed(t *testing.T, s *server) {
 func discovery(t *testing.T, s *server) {
 	r := newRealm(t, s)
 	a := newAccount(t)
-	a.connect("oauth2", map[string]any{"issuer": r.realmURL(), "grant": "client_credentials", "client_auth": "client_secret_basic"},
+	a.connect("oauth2",
+		map[string]any{"issuer": r.realmURL(), "grant": "client_credentials",
+			"client_auth": "client_secret_basic"},
 		map[string]any{"client_id": judge, "client_secret": judge})
 	a.want("the first run", a.named(), "issued", "")
 	if !r.alive(a.token()) {
@@ -263,7 +267,8 @@ func privateKeyJWT(t *testing.T, s *server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(),
+		KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +279,9 @@ func privateKeyJWT(t *testing.T, s *server) {
 			"token.endpoint.auth.signing.alg": "ES256"},
 	}, nil)
 	a := newAccount(t)
-	a.connect("oauth2", map[string]any{"issuer": r.realmURL(), "grant": "client_credentials", "client_auth": "private_key_jwt"},
+	a.connect("oauth2",
+		map[string]any{"issuer": r.realmURL(), "grant": "client_credentials",
+			"client_auth": "private_key_jwt"},
 		map[string]any{"client_id": "signer", "key_id": "k1",
 			"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))})
 	a.want("the first run", a.named(), "issued", "")

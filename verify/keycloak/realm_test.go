@@ -48,8 +48,9 @@ func newRealm(t *testing.T, s *server) *real {
 // forJudge puts the judge into a token's audience: Keycloak shows a client no token with
 // another audience.
 func forJudge() []any {
-	return []any{map[string]any{"name": "judge", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
-		"config": map[string]any{"included.client.audience": judge, "access.token.claim": "true"}}}
+	return []any{map[string]any{"name": "judge", "protocol": "openid-connect",
+		"protocolMapper": "oidc-audience-mapper",
+		"config":         map[string]any{"included.client.audience": judge, "access.token.claim": "true"}}}
 }
 
 func (r *real) realmURL() string { return r.s.url + "/realms/" + r.name }

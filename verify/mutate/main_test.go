@@ -56,7 +56,8 @@ func TestAMutantsStatusIsThatOfItsTests(t *testing.T) {
 			t.Errorf("%s: status %d, %v", tt.name, got, err)
 		}
 	}
-	if _, err := run("", nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "make mutate") {
+	if _, err := run("", nil, io.Discard, io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "make mutate") {
 		t.Errorf("without the command: %v", err)
 	}
 }

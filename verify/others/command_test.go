@@ -93,7 +93,9 @@ func TestTheAWSCLIRunsWhatADryRunPrints(t *testing.T) {
 			}
 			c := exec.CommandContext(t.Context(), "sh", "-c", line)
 			c.Dir, c.Env, c.Stdin = dir, env, strings.NewReader(aws.ToString(read.SecretString))
-			if out, err := c.CombinedOutput(); err != nil || strings.Contains(string(out), `"outcome":"failed"`) && !strings.Contains(line, `"dry_run":true`) {
+			if out, err := c.CombinedOutput(); err != nil ||
+				strings.Contains(string(out), `"outcome":"failed"`) &&
+					!strings.Contains(line, `"dry_run":true`) {
 				t.Fatalf("%s: %v\n%s", line, err, out)
 			}
 		}

@@ -60,7 +60,8 @@ type reader struct {
 
 // clientEnv is the environment with which any of AWS's clients reaches an endpoint.
 func clientEnv(endpoint string) []string {
-	return append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+	return append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION=us-east-1",
+		"AWS_DEFAULT_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
 }
@@ -139,7 +140,8 @@ func life(t *testing.T, w *world, r *reader) {
 	expect("a minute later", second["access_token"], 1, r.at(t, due.Add(time.Minute), ""))
 
 	// From here on AWS refuses.
-	w.aws.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+	w.aws.Inject(&fakeaws.Fault{Operation: "GetSecretValue", Kind: fakeaws.Refuse,
+		Code: "AccessDeniedException"})
 	end := moment(t, second["expires_at"])
 	expect("a read that fails", second["access_token"], 2, r.at(t, end.Add(-time.Minute), ""))
 	expect("once the token is dead", "error", 3, r.at(t, end, ""))
@@ -210,7 +212,8 @@ func bashReader(t *testing.T, heading string) *exec.Cmd {
 }
 
 func pythonReader(t *testing.T, heading string) *exec.Cmd {
-	c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "driver.py")
+	c := exec.CommandContext(t.Context(),
+		filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "driver.py")
 	c.Dir = place(t, heading, "python", "snippet.py", "driver.py")
 	return c
 }
@@ -251,7 +254,8 @@ func goReader(t *testing.T, heading string) *exec.Cmd {
 	write(t, filepath.Join(dir, "overlay.json"),
 		encode(t, map[string]any{"Replace": map[string]string{target: filepath.Join(dir, "token.go")}}))
 	binary := filepath.Join(dir, "godriver")
-	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./testdata/consumers/godriver")
+	build := exec.CommandContext(t.Context(), "go", "build", "-overlay",
+		filepath.Join(dir, "overlay.json"), "-o", binary, "./testdata/consumers/godriver")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the reader: %v\n%s", err, out)
 	}
@@ -269,7 +273,8 @@ func TestADocumentedReaderGetsANewTokenAfterA401(t *testing.T) {
 	dir := place(t, "Python (boto3)", "python", "snippet.py", "refused.py")
 	write(t, filepath.Join(dir, "after.py"), snippet(t, "After a 401", "python"))
 	ask := func() string {
-		c := exec.CommandContext(t.Context(), filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "refused.py", encode(t, refused))
+		c := exec.CommandContext(t.Context(),
+			filepath.Join(setting(t, "EVERTOKEN_PYTHON_BIN"), "python"), "refused.py", encode(t, refused))
 		c.Dir = dir
 		c.Env = append(clientEnv(w.aws.URL()), "SECRET_ID="+w.secret("apiax", "token"))
 		c.Stderr = t.Output()

@@ -40,7 +40,8 @@ func troubled(t *testing.T) []string {
 		w.PutSecret("evertoken/"+name+"/credential", "no JSON")
 	}
 	w.IDP.Inject(&fakeidp.Fault{Status: 401, Body: []byte(`{"error":"invalid_client"}`)})
-	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret", Resource: "evertoken/sharetribe-anonymous/token", Code: "AccessDeniedException"})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "DescribeSecret",
+		Resource: "evertoken/sharetribe-anonymous/token", Code: "AccessDeniedException"})
 	w.AWS.SetKMS("evertoken/sharetribe-user/credential", true, true)
 	var said []string
 	tell := func(r issue.Report) {

@@ -23,7 +23,8 @@ func TestIssueRenewsOnMoto(t *testing.T) {
 	idp := provider(t)
 	_, refresh := idp.Flexera().AddRefreshToken("nam", "user@example.com", fakeidp.FlexeraTokenOptions{})
 	a.declare(t, "flexera", "flexera",
-		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"), "api_url": idp.Flexera().APIURL("nam")},
+		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"),
+			"api_url": idp.Flexera().APIURL("nam")},
 		map[string]any{"refresh_token": refresh})
 	a.declare(t, "apiax", "apiax",
 		map[string]any{"token_url": idp.Apiax().TokenURL()},
@@ -37,7 +38,8 @@ func TestIssueRenewsOnMoto(t *testing.T) {
 		check(t, "the provider accepts the token of "+connection, true, idp.Accepts(name, tokens[connection]))
 	}
 	session := a.read(t, "apiax", "session", "AWSCURRENT")
-	check(t, "the session's refresh token lives", true, idp.RefreshTokenAlive(fakeidp.ProviderApiax, session["refresh_token"]))
+	check(t, "the session's refresh token lives", true,
+		idp.RefreshTokenAlive(fakeidp.ProviderApiax, session["refresh_token"]))
 
 	second := run(t, f, nil)
 	check(t, "the second run", []string{}, a.outcomes(second))
@@ -49,7 +51,8 @@ func TestIssueRenewsOnMoto(t *testing.T) {
 		if a.read(t, connection, "token", "AWSCURRENT")["access_token"] == tokens[connection] {
 			t.Errorf("%s still has its first token", connection)
 		}
-		check(t, "the previous token of "+connection, tokens[connection], a.read(t, connection, "token", "AWSPREVIOUS")["access_token"])
+		check(t, "the previous token of "+connection, tokens[connection],
+			a.read(t, connection, "token", "AWSPREVIOUS")["access_token"])
 	}
 	check(t, "logins with the password for the second token", 0, len(idp.Apiax().Logins())-logins)
 }
@@ -89,7 +92,9 @@ func TestRotateWorksOnMoto(t *testing.T) {
 			t.Fatalf("%s: %v %s\n%s", step, err, result.ErrorMessage, result.Logs)
 		}
 	}
-	after, before := a.read(t, "service", "credential", "AWSCURRENT"), a.read(t, "service", "credential", "AWSPREVIOUS")
+	after, before := a.read(t, "service", "credential", "AWSCURRENT"), a.read(t, "service",
+		"credential", "AWSPREVIOUS")
 	check(t, "the client was replaced", true, after["client_id"] != before["client_id"])
-	check(t, "the new client is the account's", true, slices.Contains(idp.Flexera().Clients(serviceOrg, account), after["client_id"]))
+	check(t, "the new client is the account's", true,
+		slices.Contains(idp.Flexera().Clients(serviceOrg, account), after["client_id"]))
 }

@@ -30,8 +30,10 @@ const (
 func startOIDC(t *testing.T, clients ...map[string]any) *oidc {
 	t.Helper()
 	// Another client, which may introspect tokens.
-	clients = append(clients, map[string]any{"client_id": "judge", "client_secret": "judge", "token_endpoint_auth_method": "client_secret_post",
-		"grant_types": []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{}})
+	clients = append(clients,
+		map[string]any{"client_id": "judge", "client_secret": "judge",
+			"token_endpoint_auth_method": "client_secret_post",
+			"grant_types":                []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{}})
 	c := node(t.Context(), t, "oidc.mjs", "CLIENTS="+encode(t, clients))
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -59,7 +61,8 @@ func startOIDC(t *testing.T, clients ...map[string]any) *oidc {
 // post sends a form and returns the status and the body.
 func (o *oidc) post(t *testing.T, path string, form url.Values) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.issuer+path, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.issuer+path,
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,8 @@ func (o *oidc) seed(t *testing.T) string {
 // alive asks the server whether it would accept a token (RFC 7662).
 func (o *oidc) alive(t *testing.T, token string) bool {
 	t.Helper()
-	_, body := o.post(t, "/token/introspection", url.Values{"token": {token}, "client_id": {"judge"}, "client_secret": {"judge"}})
+	_, body := o.post(t, "/token/introspection",
+		url.Values{"token": {token}, "client_id": {"judge"}, "client_secret": {"judge"}})
 	var answer struct{ Active bool }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
 		t.Fatalf("asking about a token: %v", err)
@@ -104,8 +108,8 @@ func client(auth string, grants []string, more map[string]any) map[string]any {
 	return c
 }
 
-// TestAClientOfAnOIDCServerGetsATokenByEachAuthentication renews by the client's secret or key, found through
-// the issuer's metadata.
+// TestAClientOfAnOIDCServerGetsATokenByEachAuthentication renews by the client's secret
+// or key, found through the issuer's metadata.
 func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -116,7 +120,8 @@ func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwks := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}}
+	jwks := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1",
+		Algorithm: "ES256", Use: "sig"}}}
 	secret := map[string]any{"client_secret": clientSecret}
 	for auth, test := range map[string]struct{ client, credential map[string]any }{
 		"client_secret_post":  {secret, map[string]any{"client_id": clientID, "client_secret": clientSecret}},
@@ -132,7 +137,8 @@ func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 			o := startOIDC(t, client(auth, []string{"client_credentials"}, test.client))
 			a, _ := fake(t)
 			a.declare(t, "oidc", "oauth2",
-				map[string]any{"issuer": o.issuer, "grant": "client_credentials", "client_auth": auth, "scope": "api"}, test.credential)
+				map[string]any{"issuer": o.issuer, "grant": "client_credentials",
+					"client_auth": auth, "scope": "api"}, test.credential)
 			f := a.issue(t)
 			check(t, "the first run", []string{"oidc issued"}, a.outcomes(run(t, f, nil)))
 			first := a.read(t, "oidc", "token", "AWSCURRENT")
@@ -161,11 +167,15 @@ func TestARefreshTokenOfAnOIDCServerIsRenewed(t *testing.T) {
 
 func refresh(t *testing.T, auth string, secret map[string]any) {
 	o := startOIDC(t, client(auth, []string{"refresh_token", "authorization_code"},
-		merged(secret, map[string]any{"redirect_uris": []string{"https://client.example.com/cb"}, "response_types": []string{"code"}})))
+		merged(secret,
+			map[string]any{"redirect_uris": []string{"https://client.example.com/cb"},
+				"response_types": []string{"code"}})))
 	a, _ := fake(t)
 	seed := o.seed(t)
 	credential := merged(secret, map[string]any{"client_id": clientID, "refresh_token": seed})
-	a.declare(t, "oidc", "oauth2", map[string]any{"issuer": o.issuer, "grant": "refresh_token", "client_auth": auth}, credential)
+	a.declare(t, "oidc", "oauth2",
+		map[string]any{"issuer": o.issuer, "grant": "refresh_token",
+			"client_auth": auth}, credential)
 	f := a.issue(t)
 
 	check(t, "the first run", []string{"oidc issued"}, a.outcomes(run(t, f, nil)))
@@ -199,7 +209,8 @@ func refresh(t *testing.T, auth string, secret map[string]any) {
 // 2.3.1: both are form-encoded before they are joined).
 func (o *oidc) reuseBasic(t *testing.T, form url.Values) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.issuer+"/token", strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.issuer+"/token",
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}

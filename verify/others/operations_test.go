@@ -133,7 +133,8 @@ func TestTheRunbooksCommandsRun(t *testing.T) {
 			script += "settled " + m[1] + "\n"
 		}
 	}
-	out, err := shell(t, t.TempDir(), script, "AWS_ENDPOINT_URL="+world.aws, "AWS_ENDPOINT_URL_LAMBDA="+world.lambda)
+	out, err := shell(t, t.TempDir(), script, "AWS_ENDPOINT_URL="+world.aws,
+		"AWS_ENDPOINT_URL_LAMBDA="+world.lambda)
 	if err != nil {
 		t.Fatalf("%v after\n%s", err, tail(out))
 	}
@@ -146,7 +147,8 @@ func TestTheRunbooksCommandsRun(t *testing.T) {
 		}
 		_, answer, _ := strings.Cut(out, fmt.Sprintf("### %d\n", i))
 		answer, _, _ = strings.Cut(answer, "\n### ")
-		if !strings.Contains(answer, `"outcome":"issued"`) || strings.Contains(answer, `"credential_refused":true`) {
+		if !strings.Contains(answer, `"outcome":"issued"`) ||
+			strings.Contains(answer, `"credential_refused":true`) {
 			t.Errorf("the page says that a token is issued by\n%s\nand the answer is %s", c.code, answer)
 		}
 	}
@@ -208,7 +210,8 @@ func TestTheAlarmsFirstCommandsParse(t *testing.T) {
 		if !found {
 			t.Errorf("no first command in %s", words)
 		}
-		line = regexp.MustCompile(`\$\{[A-Za-z]+\}`).ReplaceAllString(strings.TrimSuffix(line, "."), "/evertoken/x/")
+		line = regexp.MustCompile(`\$\{[A-Za-z]+\}`).ReplaceAllString(strings.TrimSuffix(line, "."),
+			"/evertoken/x/")
 		if !seen[line] {
 			seen[line] = true
 			parses(t, line)

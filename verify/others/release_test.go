@@ -70,7 +70,8 @@ func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 	idp := provider(t)
 	_, refreshToken := idp.Flexera().AddRefreshToken("nam", "user@example.com", fakeidp.FlexeraTokenOptions{})
 	a.declare(t, "flexera", "flexera",
-		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"), "api_url": idp.Flexera().APIURL("nam")},
+		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"),
+			"api_url": idp.Flexera().APIURL("nam")},
 		map[string]any{"refresh_token": refreshToken})
 	for _, id := range []string{"IssueFunction", "RotateFunction"} {
 		var code struct{ S3Bucket, S3Key string }
@@ -79,9 +80,12 @@ func TestAReleaseDeploysWithTheAWSCLI(t *testing.T) {
 		file := filepath.Join(folder, id+".zip")
 		cli("s3", "cp", "--quiet", "s3://"+code.S3Bucket+"/"+code.S3Key, file)
 		binary := filepath.Join(unzip(t, file), "bootstrap")
-		check(t, id+"'s processors", `["`+architecture+`"]`, strings.ReplaceAll(string(resources[id].Properties["Architectures"]), `{"Ref":"Architecture"}`, `"`+architecture+`"`))
+		check(t, id+"'s processors", `["`+architecture+`"]`,
+			strings.ReplaceAll(string(resources[id].Properties["Architectures"]),
+				`{"Ref":"Architecture"}`, `"`+architecture+`"`))
 		if id == "IssueFunction" {
-			check(t, "the deployed function", []string{"flexera issued"}, a.outcomes(run(t, a.function(t, binary), nil)))
+			check(t, "the deployed function", []string{"flexera issued"},
+				a.outcomes(run(t, a.function(t, binary), nil)))
 		} else {
 			a.function(t, binary) // it starts
 		}
@@ -94,9 +98,11 @@ func ownNames(t *testing.T, resources map[string]translatedResource) {
 	t.Helper()
 	name := regexp.MustCompile(`^([A-Za-z]+)?Name$`)
 	// These members name an existing thing, unless it is the resource's own name.
-	refers := map[string]bool{"FunctionName": true, "MetricName": true, "QueueName": true, "GroupName": true, "RoleName": true,
+	refers := map[string]bool{"FunctionName": true, "MetricName": true, "QueueName": true,
+		"GroupName": true, "RoleName": true,
 		"PolicyName": true} // an inline policy's name is its role's affair
-	own := map[string]bool{"AWS::Lambda::Function FunctionName": true, "AWS::IAM::Role RoleName": true, "AWS::SQS::Queue QueueName": true}
+	own := map[string]bool{"AWS::Lambda::Function FunctionName": true,
+		"AWS::IAM::Role RoleName": true, "AWS::SQS::Queue QueueName": true}
 	for id, r := range resources {
 		for member, value := range r.Properties {
 			if !name.MatchString(member) || refers[member] && !own[r.Type+" "+member] {

@@ -17,7 +17,8 @@ import (
 // put stores a value as the current version of a secret.
 func (a *account) put(t *testing.T, secret, value string) {
 	t.Helper()
-	_, err := a.sm.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &secret, SecretString: &value})
+	_, err := a.sm.PutSecretValue(t.Context(),
+		&secretsmanager.PutSecretValueInput{SecretId: &secret, SecretString: &value})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,8 @@ func samFunction(t *testing.T, a *account, function string) *fakelambda.Function
 		t.Fatal(err)
 	}
 	template := filepath.Join(setting(t, "EVERTOKEN_SAM_BUILD"), "template.yaml")
-	c := exec.CommandContext(t.Context(), setting(t, "EVERTOKEN_SAM_PYTHON"), "testdata/sam_environment.py", template, function, file)
+	c := exec.CommandContext(t.Context(), setting(t, "EVERTOKEN_SAM_PYTHON"),
+		"testdata/sam_environment.py", template, function, file)
 	c.Stderr = t.Output()
 	out, err := c.Output()
 	if err != nil {
@@ -104,12 +105,14 @@ func TestSAMsBuildAnswersTheEventFiles(t *testing.T) {
 	idp := provider(t)
 	_, refresh := idp.Flexera().AddRefreshToken("nam", "user@example.com", fakeidp.FlexeraTokenOptions{})
 	a.declare(t, "flexera-user", "flexera",
-		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"), "api_url": idp.Flexera().APIURL("nam")},
+		map[string]any{"zone": "nam", "login_url": idp.Flexera().LoginURL("nam"),
+			"api_url": idp.Flexera().APIURL("nam")},
 		map[string]any{"refresh_token": refresh})
 	issueFunction := samFunction(t, a, "IssueFunction")
 	for _, step := range []struct {
 		event, outcome string
-	}{{"issue-dry-run.json", "issued"}, {"issue-schedule.json", "issued"}, {"issue-dry-run.json", "fresh"}, {"issue-one.json", "issued"}} {
+	}{{"issue-dry-run.json", "issued"}, {"issue-schedule.json", "issued"}, {"issue-dry-run.json",
+		"fresh"}, {"issue-one.json", "issued"}} {
 		var report issue.Report
 		if err := json.Unmarshal(invoke(t, issueFunction, step.event), &report); err != nil {
 			t.Fatal(err)
@@ -134,7 +137,8 @@ func TestSAMsBuildAnswersTheEventFiles(t *testing.T) {
 	}
 	server.WaitRotations()
 	for _, name := range []string{"rotate-create.json", "rotate-set.json", "rotate-test.json", "rotate-finish.json"} {
-		check(t, "AWSCURRENT before "+name, before, a.read(t, "flexera-service", "credential", "AWSCURRENT")["client_id"])
+		check(t, "AWSCURRENT before "+name, before,
+			a.read(t, "flexera-service", "credential", "AWSCURRENT")["client_id"])
 		invoke(t, rotateFunction, name)
 	}
 	current, found := server.Secret(event.SecretID).Labelled("AWSCURRENT")
@@ -143,7 +147,8 @@ func TestSAMsBuildAnswersTheEventFiles(t *testing.T) {
 	if after == before {
 		t.Error("the client was not replaced")
 	}
-	check(t, "the new client is the account's", true, slices.Contains(idp.Flexera().Clients(serviceOrg, account), after))
+	check(t, "the new client is the account's", true,
+		slices.Contains(idp.Flexera().Clients(serviceOrg, account), after))
 }
 
 // invoke invokes a function with an event file and returns its answer.
@@ -161,7 +166,8 @@ func invoke(t *testing.T, f *fakelambda.Function, file string) []byte {
 func TestSAMsBuildRotatesACredential(t *testing.T) {
 	t.Parallel()
 	var rotate *fakelambda.Function
-	server, err := fakeaws.New(fakeaws.Options{Invoke: func(ctx context.Context, _ string, payload []byte) ([]byte, error) {
+	server, err := fakeaws.New(fakeaws.Options{Invoke: func(ctx context.Context, _ string,
+		payload []byte) ([]byte, error) {
 		result, err := rotate.Invoke(ctx, payload)
 		if err == nil && result.FunctionError != "" {
 			err = errors.New(result.ErrorMessage)
@@ -189,6 +195,7 @@ func TestSAMsBuildRotatesACredential(t *testing.T) {
 	if after["client_id"] == before["client_id"] {
 		t.Fatalf("the client was not replaced:\n%s", rotate.Logs())
 	}
-	check(t, "the new client is the account's", true, slices.Contains(idp.Flexera().Clients(serviceOrg, account), after["client_id"]))
+	check(t, "the new client is the account's", true,
+		slices.Contains(idp.Flexera().Clients(serviceOrg, account), after["client_id"]))
 	check(t, "a token by the new client", []string{"service issued"}, a.outcomes(run(t, a.issue(t), nil)))
 }

@@ -85,17 +85,20 @@ func TestSharetribesIntegrationSDKAcceptsTheFake(t *testing.T) {
 	t.Parallel()
 	idp, pass := later(t)
 	id, secret := idp.Sharetribe().AddIntegrationApp()
-	s := startSDK(t, "ACCESS=integration", "BASE_URL="+idp.Sharetribe().IntegURL(), "CLIENT_ID="+id, "CLIENT_SECRET="+secret)
+	s := startSDK(t, "ACCESS=integration", "BASE_URL="+idp.Sharetribe().IntegURL(), "CLIENT_ID="+id,
+		"CLIENT_SECRET="+secret)
 	first := s.do(t, "show")
 	check(t, "the scope", "integ", first.Token.Scope)
 	check(t, "kept while it lives", first.Token.AccessToken, s.do(t, "show").Token.AccessToken)
 	pass(2 * time.Hour)
 	second := s.do(t, "show")
 	check(t, "refreshed once it is dead", true, second.Token.AccessToken != first.Token.AccessToken)
-	check(t, "the spent refresh token lives", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, first.Token.RefreshToken))
+	check(t, "the spent refresh token lives", false,
+		idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, first.Token.RefreshToken))
 	check(t, "grants", []string{"client_credentials", "refresh_token"}, grants(idp))
 	s.do(t, "logout")
-	check(t, "the refresh token lives after logout", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, second.Token.RefreshToken))
+	check(t, "the refresh token lives after logout", false,
+		idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, second.Token.RefreshToken))
 }
 
 // TestSharetribesMarketplaceSDKAcceptsTheFake: the same for anonymous, user and trusted access.
@@ -115,9 +118,11 @@ func TestSharetribesMarketplaceSDKAcceptsTheFake(t *testing.T) {
 	pass(2 * time.Hour)
 	next := s.do(t, "show")
 	check(t, "refreshed once it is dead", true, next.Token.AccessToken != user.Token.AccessToken)
-	check(t, "grants", []string{"client_credentials", "password", "token_exchange", "refresh_token"}, grants(idp))
+	check(t, "grants",
+		[]string{"client_credentials", "password", "token_exchange", "refresh_token"}, grants(idp))
 	s.do(t, "logout")
-	check(t, "the refresh token lives after logout", false, idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, next.Token.RefreshToken))
+	check(t, "the refresh token lives after logout", false,
+		idp.RefreshTokenAlive(fakeidp.ProviderSharetribe, next.Token.RefreshToken))
 }
 
 // TestSharetribesSDKAcceptsAPublishedToken: an application with the SDK uses the token
@@ -142,7 +147,8 @@ func TestSharetribesSDKAcceptsAPublishedToken(t *testing.T) {
 			a.declare(t, "sharetribe", "sharetribe", map[string]any{"access": access, "auth_url": url}, credential)
 			check(t, "the first run", []string{"sharetribe issued"}, a.outcomes(run(t, a.issue(t), nil)))
 			token := a.read(t, "sharetribe", "token", "AWSCURRENT")["access_token"]
-			s := startSDK(t, "ACCESS="+kind, "BASE_URL="+base, "CLIENT_ID="+fmt.Sprint(credential["client_id"]), "CLIENT_SECRET=wrong", "TOKEN="+token)
+			s := startSDK(t, "ACCESS="+kind, "BASE_URL="+base,
+				"CLIENT_ID="+fmt.Sprint(credential["client_id"]), "CLIENT_SECRET=wrong", "TOKEN="+token)
 			check(t, "the SDK's token", token, s.do(t, "show").Token.AccessToken)
 		})
 	}

@@ -52,8 +52,10 @@ func licencesOf(t *testing.T, command, system string, into map[string]string) {
 			t.Fatalf("%s: %v\n%s", strings.Join(c.Args, " "), err, out)
 		}
 	}
-	run([]string{"CGO_ENABLED=0", "GOOS=" + system}, "go", "build", "-buildvcs=false", "-tags", "lambda.norpc", "-trimpath", "-o", binary, command)
-	run(nil, "go", "tool", "-modfile=tools/go.mod", "cyclonedx-gomod", "bin", "-licenses", "-json", "-version", "v0.0.0", "-output", sbom, binary)
+	run([]string{"CGO_ENABLED=0", "GOOS=" + system}, "go", "build", "-buildvcs=false", "-tags",
+		"lambda.norpc", "-trimpath", "-o", binary, command)
+	run(nil, "go", "tool", "-modfile=tools/go.mod", "cyclonedx-gomod", "bin", "-licenses", "-json",
+		"-version", "v0.0.0", "-output", sbom, binary)
 	content, err := os.ReadFile(sbom)
 	if err != nil {
 		t.Fatal(err)

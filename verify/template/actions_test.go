@@ -91,7 +91,9 @@ func TestEveryActionIsGrantedAndCalled(t *testing.T) {
 		slices.Sort(want)
 		check(t, id+", granted (+) and called (-)", want, granted(statementsOf(t, id)))
 	}
-	check(t, "the heartbeat's role", []string{"kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"}, granted(statementsOf(t, "Heartbeat")))
+	check(t, "the heartbeat's role",
+		[]string{"kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction",
+			"sqs:SendMessage"}, granted(statementsOf(t, "Heartbeat")))
 }
 
 // TestEveryOperationOfAnInterfaceIsCalled: the interfaces over the SDK have exactly the
@@ -126,7 +128,8 @@ func TestAStarIsUsedOnlyWhereAWSKnowsNoResource(t *testing.T) {
 			}
 		}
 	}
-	want := append([]string{"secretsmanager:BatchGetSecretValue", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}, network...)
+	want := append([]string{"secretsmanager:BatchGetSecretValue", "xray:PutTelemetryRecords",
+		"xray:PutTraceSegments"}, network...)
 	slices.Sort(want)
 	check(t, `granted on Resource "*"`, want, slices.Sorted(maps.Keys(starred)))
 }

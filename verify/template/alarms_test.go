@@ -59,7 +59,8 @@ func (r resolver) alarm(id string, properties node) alarm {
 	}
 	if !slices.Contains(has, "Metrics") {
 		a.period = time.Duration(r.number(properties.get("Period").value)) * time.Second
-		a.queries = []query{{id: "m", key: r.series(properties, properties), stat: properties.get("Statistic").text()}}
+		a.queries = []query{{id: "m", key: r.series(properties, properties),
+			stat: properties.get("Statistic").text()}}
 		return a
 	}
 	queries, ok := properties.get("Metrics").value.([]any)
@@ -77,7 +78,9 @@ func (r resolver) alarm(id string, properties node) alarm {
 		}
 		stat := entry.get("MetricStat")
 		a.period = time.Duration(r.number(stat.get("Period").value)) * time.Second
-		a.queries = append(a.queries, query{id: entry.get("Id").text(), key: r.series(stat.get("Metric"), stat), stat: stat.get("Stat").text()})
+		a.queries = append(a.queries,
+			query{id: entry.get("Id").text(), key: r.series(stat.get("Metric"), stat),
+				stat: stat.get("Stat").text()})
 	}
 	return a
 }
@@ -98,7 +101,8 @@ func (r resolver) expression(a *alarm, entry node) query {
 		r.t.Fatalf("%s asks in another way than the model knows: %s", a.name, text)
 	}
 	a.byName, a.period = true, time.Duration(r.number(entry.get("Period").value))*time.Second
-	return query{id: entry.get("Id").text(), key: key("Evertoken", m[2], m[3]) + "/", stat: map[string]string{"MIN": "Minimum", "MAX": "Maximum"}[m[1]]}
+	return query{id: entry.get("Id").text(), key: key("Evertoken", m[2], m[3]) + "/",
+		stat: map[string]string{"MIN": "Minimum", "MAX": "Maximum"}[m[1]]}
 }
 
 // series is the key of a metric with one dimension.
@@ -109,7 +113,8 @@ func (r resolver) series(metric, _ node) string {
 		r.t.Fatalf("%s has not one dimension", metric.path)
 	}
 	dimension := node{r.t, metric.path, dimensions[0]}
-	return key(metric.get("Namespace").text(), metric.get("MetricName").text(), r.text(dimension.get("Value").value))
+	return key(metric.get("Namespace").text(), metric.get("MetricName").text(),
+		r.text(dimension.get("Value").value))
 }
 
 // key is that of a series: its namespace, name and the value of its dimension. A
@@ -138,7 +143,8 @@ func (r resolver) watch(s series, name string, from, to time.Time, how reading) 
 				first[id] = now
 			}
 		}
-		if states["SilenceAlarm"] == stateAlarm && states["HasRunAlarm"] == stateOK && first["NothingRanAlarm"].IsZero() {
+		if states["SilenceAlarm"] == stateAlarm && states["HasRunAlarm"] == stateOK &&
+			first["NothingRanAlarm"].IsZero() {
 			first["NothingRanAlarm"] = now
 		}
 	}
@@ -156,7 +162,8 @@ func (a alarm) of(name string) alarm {
 func TestTheModelKnowsTheCompositeAlarm(t *testing.T) {
 	t.Parallel()
 	r := stack(t, nil)
-	check(t, "the rule", `ALARM("SilenceAlarm") AND OK("HasRunAlarm")`, r.text(r.template.get("Resources", "NothingRanAlarm", "Properties", "AlarmRule").value))
+	check(t, "the rule", `ALARM("SilenceAlarm") AND OK("HasRunAlarm")`,
+		r.text(r.template.get("Resources", "NothingRanAlarm", "Properties", "AlarmRule").value))
 }
 
 // TestEveryAlarmReportsItsStartAndItsEnd: an alarm that notifies when it fires also
@@ -167,7 +174,8 @@ func TestEveryAlarmReportsItsStartAndItsEnd(t *testing.T) {
 	resources := r.template.get("Resources")
 	runbook := read(t, "docs/operations.md")
 	for _, id := range resources.members() {
-		if kind := resources.get(id, "Type").text(); kind != "AWS::CloudWatch::Alarm" && kind != "AWS::CloudWatch::CompositeAlarm" {
+		if kind := resources.get(id, "Type").text(); kind != "AWS::CloudWatch::Alarm" &&
+			kind != "AWS::CloudWatch::CompositeAlarm" {
 			continue
 		}
 		properties := resources.get(id, "Properties")

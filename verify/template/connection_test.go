@@ -64,7 +64,8 @@ func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 		{"in a parameter", map[string]string{"PublishIn": "parameter", "KmsKeyArn": key, "MinRemaining": "2m"},
 			map[string]string{"Credential": "credential", "Session": "session"}},
 		{"with a plain copy", map[string]string{"PlainCopy": "true", "KmsKeyArn": key},
-			map[string]string{"Credential": "credential", "Session": "session", "Token": "token", "PlainToken": "copy"}},
+			map[string]string{"Credential": "credential", "Session": "session", "Token": "token",
+				"PlainToken": "copy"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +87,9 @@ func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 					}
 				}
 				check(t, id+"'s key", test.parameters["KmsKeyArn"] != "", slices.Contains(p.members(), "KmsKeyId"))
-				check(t, id+"'s tag", []any{map[string]any{"Key": "evertoken:parameter", "Value": "/evertoken/connections/flexera-prod"}},
+				check(t, id+"'s tag",
+					[]any{map[string]any{"Key": "evertoken:parameter",
+						"Value": "/evertoken/connections/flexera-prod"}},
 					p.get("Tags").value)
 			}
 			check(t, "the secrets", test.secrets, got)
@@ -138,14 +141,17 @@ func TestAConnectionsReaderReadsTheTokenAlone(t *testing.T) {
 	}
 	nokey := "arn:aws:kms:eu-central-1:123456789012:key/none"
 	check(t, "of a secret", []any{"<Token>", nokey}, resources(connectionStack(t, nil)))
-	check(t, "with a copy", []any{[]any{"<Token>", "<PlainToken>"}, nokey}, resources(connectionStack(t, map[string]string{"PlainCopy": "true"})))
-	check(t, "of a parameter", []any{"arn:aws:ssm:eu-central-1:123456789012:parameter/evertoken/tokens/flexera-prod", nokey},
+	check(t, "with a copy", []any{[]any{"<Token>", "<PlainToken>"}, nokey},
+		resources(connectionStack(t, map[string]string{"PlainCopy": "true"})))
+	check(t, "of a parameter",
+		[]any{"arn:aws:ssm:eu-central-1:123456789012:parameter/evertoken/tokens/flexera-prod", nokey},
 		resources(connectionStack(t, map[string]string{"PublishIn": "parameter"})))
 
 	stack := connectionStack(t, map[string]string{
 		"ReaderArn": "arn:aws:iam::111122223333:role/reader", "GuardedBy": "arn:aws:iam::123456789012:role/a, arn:aws:iam::123456789012:role/b"})
 	reader := stack["TokenPolicy"].get("Properties", "ResourcePolicy", "Statement").list()[0]
-	check(t, "another account's reader", "arn:aws:iam::111122223333:role/reader", reader.get("Principal", "AWS").text())
+	check(t, "another account's reader", "arn:aws:iam::111122223333:role/reader",
+		reader.get("Principal", "AWS").text())
 	for _, id := range []string{"CredentialPolicy", "SessionPolicy"} {
 		guard := stack[id].get("Properties", "ResourcePolicy", "Statement").list()[0]
 		check(t, id, "Deny", guard.get("Effect").text())

@@ -29,7 +29,8 @@ func TestTheCostsAddUp(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		fmt.Sprintf("| alarms | %d × $0.10, and $%.2f for the composite one | $%.2f |", alarms, 0.5*float64(composite), 0.1*float64(alarms)+0.5*float64(composite)),
+		fmt.Sprintf("| alarms | %d × $0.10, and $%.2f for the composite one | $%.2f |", alarms,
+			0.5*float64(composite), 0.1*float64(alarms)+0.5*float64(composite)),
 		fmt.Sprintf("| alarms by name | %d queries × $0.10 for each series | $%.2f |", byName, 0.1*float64(byName)),
 		"| metrics of the fleet | 9 × $0.30 | $2.70 |", // as many as TestEveryMetricIsOneOfTheREADME counts
 		"| metrics of its own | 3 × $0.30 | $0.90 |",

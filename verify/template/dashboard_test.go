@@ -215,7 +215,9 @@ func TestEveryMetricIsOneOfTheREADME(t *testing.T) {
 	check(t, "the fleet's metrics", []string{
 		"Blocked", "Checked", "CredentialRefused", "Deferred", "Failed", "Issued", "NeedsPersonSeconds", "RemainingOfPromise", "RunDuration",
 	}, slices.Sorted(maps.Keys(fleet)))
-	check(t, "a connection's metrics", []string{"NeedsPersonSeconds", "RemainingOfPromise", "Trouble"}, slices.Sorted(maps.Keys(connection)))
+	check(t, "a connection's metrics",
+		[]string{"NeedsPersonSeconds", "RemainingOfPromise",
+			"Trouble"}, slices.Sorted(maps.Keys(connection)))
 }
 
 // TestTheMetricsOfARunMatchAWSsSchema: AWS's schema of the embedded metric format accepts

@@ -45,7 +45,8 @@ func incidents() []incident {
 	return []incident{
 		{name: "The schedule is disabled, or its group deleted", beat: silent, alarms: []string{"NothingRanAlarm"}},
 		{name: "Lambda drops every heartbeat", beat: silent, alarms: []string{"NothingRanAlarm"}},
-		{name: "No heartbeat reaches Lambda", beat: tells("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Undelivered.QueueName"),
+		{name: "No heartbeat reaches Lambda",
+			beat:   tells("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Undelivered.QueueName"),
 			alarms: []string{"UndeliveredAlarm", "NothingRanAlarm"}},
 		{name: "Every run ends by its timeout", beat: tells("AWS/Lambda", "Errors", "IssueFunction"),
 			alarms: []string{"RunFailedAlarm", "NothingRanAlarm"}},
@@ -251,7 +252,8 @@ func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 				inTime = inTime || fired && at < o.dies
 			}
 			if !inTime && !in.lives {
-				t.Errorf("%s, every %s: an alarm fires after %v, and the token dies after %s", in.name, text, o.fired, o.dies)
+				t.Errorf("%s, every %s: an alarm fires after %v, and the token dies after %s",
+					in.name, text, o.fired, o.dies)
 			}
 			for id := range o.fired {
 				if !slices.Contains(in.alarms, id) && !slices.Contains(in.also, id) {
@@ -281,7 +283,8 @@ func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 // fires, and after how many the token dies.
 func tableOf(all []incident, outcomes [][]outcome) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| incident | alarm | %s |\n|---|---|%s\n", strings.Join(everies, " | "), strings.Repeat("---:|", len(everies)))
+	fmt.Fprintf(&b, "| incident | alarm | %s |\n|---|---|%s\n", strings.Join(everies, " | "),
+		strings.Repeat("---:|", len(everies)))
 	minutes := func(d time.Duration) int { return int((d + time.Minute - 1) / time.Minute) }
 	for row, in := range all {
 		name := in.name
@@ -363,7 +366,8 @@ func TestTooFewConnectionsRaiseAnAlarm(t *testing.T) {
 	}
 	for least, want := range map[string]state{"0": stateOK, "2": stateOK, "3": stateAlarm} {
 		for _, how := range readings() {
-			_, states := stack(t, map[string]string{"LeastConnections": least}).watch(points, subject, fakeworld.Start, at, how)
+			_, states := stack(t, map[string]string{"LeastConnections": least}).watch(points,
+				subject, fakeworld.Start, at, how)
 			check(t, "LeastConnections "+least, want, states["FewerConnectionsAlarm"])
 		}
 	}

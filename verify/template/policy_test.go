@@ -45,7 +45,8 @@ func statementsOf(t *testing.T, id string) []statement {
 		out = append(out, readStatements(p.get("PolicyDocument"), given)...)
 	}
 	for _, name := range roles[id].beside {
-		check(t, name+" is of", map[string]any{"Ref": roles[id].role}, resources.get(name, "Properties", "RoleName").value)
+		check(t, name+" is of", map[string]any{"Ref": roles[id].role},
+			resources.get(name, "Properties", "RoleName").value)
 		out = append(out, readStatements(resources.get(name, "Properties", "PolicyDocument"), "")...)
 	}
 	return out

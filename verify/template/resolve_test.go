@@ -21,7 +21,8 @@ type evaluator struct {
 
 // resolved are a template's resources and outputs for a stack: those whose
 // condition holds, with every function resolved.
-func resolved(t *testing.T, template node, stack string, parameters map[string]string) (resources, outputs map[string]any) {
+func resolved(t *testing.T, template node, stack string, parameters map[string]string) (resources,
+	outputs map[string]any) {
 	t.Helper()
 	r := newEvaluator(t, template, stack, parameters)
 	return r.section("Resources"), r.section("Outputs")

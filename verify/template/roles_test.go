@@ -111,20 +111,29 @@ func TestOnlyItsServiceMayAssumeARole(t *testing.T) {
 		statements := properties.get("AssumeRolePolicyDocument", "Statement").list()
 		check(t, id+", statements", 1, len(statements))
 		check(t, id+" is trusted to", map[string]any{"Service": service}, statements[0].get("Principal").value)
-		check(t, id+"'s boundary", map[string]any{"Fn::If": []any{"HasBoundary", map[string]any{"Ref": "PermissionsBoundaryArn"}, map[string]any{"Ref": "AWS::NoValue"}}},
+		check(t, id+"'s boundary",
+			map[string]any{"Fn::If": []any{"HasBoundary",
+				map[string]any{"Ref": "PermissionsBoundaryArn"}, map[string]any{"Ref": "AWS::NoValue"}}},
 			properties.get("PermissionsBoundary").value)
 	}
 	trust := resources.get("HeartbeatRole", "Properties", "AssumeRolePolicyDocument", "Statement").list()[0]
-	check(t, "the schedule's account", map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}, trust.get("Condition", "StringEquals").value)
-	check(t, "the schedule's group", map[string]any{"aws:SourceArn": map[string]any{"Fn::GetAtt": []any{"HeartbeatGroup", "Arn"}}}, trust.get("Condition", "ArnEquals").value)
+	check(t, "the schedule's account",
+		map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}, trust.get("Condition", "StringEquals").value)
+	check(t, "the schedule's group",
+		map[string]any{"aws:SourceArn": map[string]any{"Fn::GetAtt": []any{"HeartbeatGroup",
+			"Arn"}}}, trust.get("Condition", "ArnEquals").value)
 	heartbeat := resources.get("IssueFunction", "Properties", "Events", "Heartbeat", "Properties")
 	check(t, "the heartbeat's group", map[string]any{"Ref": "HeartbeatGroup"}, heartbeat.get("GroupName").value)
-	check(t, "the heartbeat's role", map[string]any{"Fn::GetAtt": []any{"HeartbeatRole", "Arn"}}, heartbeat.get("RoleArn").value)
+	check(t, "the heartbeat's role", map[string]any{"Fn::GetAtt": []any{"HeartbeatRole", "Arn"}},
+		heartbeat.get("RoleArn").value)
 	for id := range functions(t) {
-		check(t, id+"'s role", map[string]any{"Fn::GetAtt": []any{id + "Role", "Arn"}}, resources.get(id, "Properties", "Role").value)
+		check(t, id+"'s role", map[string]any{"Fn::GetAtt": []any{id + "Role", "Arn"}},
+			resources.get(id, "Properties", "Role").value)
 	}
-	check(t, "who invokes rotate", "secretsmanager.amazonaws.com", resources.get("RotatePermission", "Properties", "Principal").text())
-	check(t, "for which account", map[string]any{"Ref": "AWS::AccountId"}, resources.get("RotatePermission", "Properties", "SourceAccount").value)
+	check(t, "who invokes rotate", "secretsmanager.amazonaws.com",
+		resources.get("RotatePermission", "Properties", "Principal").text())
+	check(t, "for which account", map[string]any{"Ref": "AWS::AccountId"},
+		resources.get("RotatePermission", "Properties", "SourceAccount").value)
 }
 
 // TestEveryRoleIsChecked: these checks cover every role, policy and permission in the

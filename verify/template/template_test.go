@@ -95,12 +95,14 @@ func check(t *testing.T, what string, want, got any) {
 	}
 }
 
-// TestTheTemplateSetsTheVariablesThatTheCodeReads: the template sets the variables that the code reads.
+// TestTheTemplateSetsTheVariablesThatTheCodeReads: the template sets the variables that
+// the code reads.
 func TestTheTemplateSetsTheVariablesThatTheCodeReads(t *testing.T) {
 	t.Parallel()
 	want := append(slices.Clone(config.Names), "AWS_ENDPOINT_URL")
 	slices.Sort(want)
-	check(t, "the template's variables", want, load(t).get("Globals", "Function", "Environment", "Variables").members())
+	check(t, "the template's variables", want,
+		load(t).get("Globals", "Function", "Environment", "Variables").members())
 	for id, f := range functions(t) {
 		if slices.Contains(f.get("Properties").members(), "Environment") {
 			t.Errorf("%s has variables of its own", id)
@@ -135,7 +137,8 @@ func TestEachFunctionIsBuiltFromItsFolder(t *testing.T) {
 		check(t, id+" BuildMethod", "makefile", f.get("Metadata", "BuildMethod").text())
 		// On each function: `aws cloudformation package` does not look at Globals.
 		check(t, id+" CodeUri", ".", f.get("Properties", "CodeUri").text())
-		m := regexp.MustCompile(`(?m)^build-` + id + `:.*\n\t.* -o "\$\(ARTIFACTS_DIR\)/bootstrap" \./functions/([a-z]+)$`).
+		m := regexp.MustCompile(`(?m)^build-` + id +
+			`:.*\n\t.* -o "\$\(ARTIFACTS_DIR\)/bootstrap" \./functions/([a-z]+)$`).
 			FindStringSubmatch(read(t, "Makefile"))
 		if m == nil {
 			t.Errorf("the Makefile has no target build-%s that makes bootstrap", id)
@@ -176,7 +179,8 @@ func TestEveryEventFileIsAccepted(t *testing.T) {
 		}
 	}
 	slices.Sort(steps)
-	check(t, "the steps of a rotation", []string{"createSecret", "finishSecret", "setSecret", "testSecret"}, steps)
+	check(t, "the steps of a rotation",
+		[]string{"createSecret", "finishSecret", "setSecret", "testSecret"}, steps)
 	for _, page := range pages(t) {
 		for _, name := range regexp.MustCompile(`events/[a-z-]+\.json`).FindAllString(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(root, name)); err != nil {
@@ -184,7 +188,8 @@ func TestEveryEventFileIsAccepted(t *testing.T) {
 			}
 		}
 	}
-	input := load(t).get("Resources", "IssueFunction", "Properties", "Events", "Heartbeat", "Properties", "Input").text()
+	input := load(t).get("Resources", "IssueFunction", "Properties", "Events", "Heartbeat",
+		"Properties", "Input").text()
 	event, err := issue.ParseEvent([]byte(input))
 	if err != nil {
 		t.Errorf("the schedule's input: %v", err)

@@ -118,7 +118,8 @@ func (w *world) stage(ctx context.Context, secret, label, from, to string) error
 
 // get reads a value, or with an error its code.
 func (w *world) get(ctx context.Context, secret, stage string) string {
-	out, err := w.sm.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &secret, VersionStage: &stage})
+	out, err := w.sm.GetSecretValue(ctx,
+		&secretsmanager.GetSecretValueInput{SecretId: &secret, VersionStage: &stage})
 	if err != nil {
 		return code(err)
 	}
@@ -151,7 +152,8 @@ func (w *world) raw(t *testing.T, target, body string, edit func(*http.Request))
 	r.Header.Set("X-Amz-Target", target)
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Date", "20261121T120000Z")
-	r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=AKID/20261121/us-east-1/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=%064x", service, 1))
+	r.Header.Set("Authorization",
+		fmt.Sprintf("AWS4-HMAC-SHA256 Credential=AKID/20261121/us-east-1/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=%064x", service, 1))
 	if edit != nil {
 		edit(r)
 	}

@@ -85,7 +85,9 @@ func TestAFaultSkipsAndCountsItsCalls(t *testing.T) {
 	for range 5 {
 		got = append(got, w.get(t.Context(), "s", "AWSCURRENT"))
 	}
-	check(t, "answers", []string{"x", "ThrottlingException", "ThrottlingException", "InternalServiceError", "InternalServiceError"}, got)
+	check(t, "answers",
+		[]string{"x", "ThrottlingException", "ThrottlingException", "InternalServiceError",
+			"InternalServiceError"}, got)
 	check(t, "fired", []int{2, 2, 5}, []int{first.Fired(), second.Fired(), int(hooks.Load())})
 	w.ClearFaults()
 	check(t, "cleared", "x", w.get(t.Context(), "s", "AWSCURRENT"))
@@ -112,8 +114,10 @@ func TestAStaleReadReturnsAnOlderState(t *testing.T) {
 	check(t, "before the last write", "value of v2", read(&fakeaws.Fault{}, "s"))
 	check(t, "a minute ago", "value of v2", read(&fakeaws.Fault{StaleBy: time.Minute}, "s"))
 	check(t, "another secret's", "value of v3", read(&fakeaws.Fault{Resource: "untouched"}, "s"))
-	check(t, "two minutes ago", "value of v1", read(&fakeaws.Fault{StaleBy: 2 * time.Minute, Resource: "s"}, "s"))
-	check(t, "before the first value", "ResourceNotFoundException", read(&fakeaws.Fault{StaleBy: time.Hour}, "s"))
+	check(t, "two minutes ago", "value of v1",
+		read(&fakeaws.Fault{StaleBy: 2 * time.Minute, Resource: "s"}, "s"))
+	check(t, "before the first value", "ResourceNotFoundException",
+		read(&fakeaws.Fault{StaleBy: time.Hour}, "s"))
 	check(t, "made by set-up", "old", read(&fakeaws.Fault{}, "untouched"))
 	check(t, "a write is made on the live state", "", code(w.put(ctx, "s", "v4", "value of v4")))
 	w.ClearFaults()
@@ -136,7 +140,8 @@ func TestOnlyTheLatestStatesAreKeptForStaleReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	for i := range 300 {
-		in := ssm.PutParameterInput{Name: aws.String("/p"), Type: "String", Value: aws.String(strconv.Itoa(i)), Overwrite: aws.Bool(true)}
+		in := ssm.PutParameterInput{Name: aws.String("/p"), Type: "String",
+			Value: aws.String(strconv.Itoa(i)), Overwrite: aws.Bool(true)}
 		if err := w.putParameter(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +161,8 @@ func TestAHookDelaysItsOwnRequestAlone(t *testing.T) {
 	w := newWorld(t, fakeaws.Options{})
 	w.empty("s")
 	held, release := make(chan struct{}), make(chan struct{})
-	w.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) { close(held); <-release }})
+	w.Inject(&fakeaws.Fault{Kind: fakeaws.OnlyHook, Times: 1,
+		Hook: func(fakeaws.Call) { close(held); <-release }})
 	first := make(chan error)
 	go func() { first <- w.put(t.Context(), "s", "v1", "1") }()
 	<-held
@@ -179,9 +185,10 @@ func TestTheSDKsRetryOfAPutChangesNothing(t *testing.T) {
 			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 		})
 	}
-	_, err := secretsmanager.NewFromConfig(config).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-		SecretId: aws.String("s"), ClientRequestToken: id("v1"), SecretString: aws.String("1"),
-	})
+	_, err := secretsmanager.NewFromConfig(config).PutSecretValue(t.Context(),
+		&secretsmanager.PutSecretValueInput{
+			SecretId: aws.String("s"), ClientRequestToken: id("v1"), SecretString: aws.String("1"),
+		})
 	check(t, "code", "", code(err))
 	check(t, "labels", "v1:AWSCURRENT", w.labels("s"))
 	check(t, "requests", 2, len(w.Calls()))

@@ -37,7 +37,8 @@ func TestCallsOverAQuotaAreThrottled(t *testing.T) {
 	}
 	put := func() error { return w.put(t.Context(), "s", "v1", "1") }
 	batch := func() error {
-		_, err := w.sm.BatchGetSecretValue(t.Context(), &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"s"}})
+		_, err := w.sm.BatchGetSecretValue(t.Context(),
+			&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"s"}})
 		return err
 	}
 	move := func() error {

@@ -80,7 +80,8 @@ func (r *rotator) steps() []string {
 	return steps
 }
 
-func (r *rotator) rotate(ctx context.Context, token string, edit func(*secretsmanager.RotateSecretInput)) error {
+func (r *rotator) rotate(ctx context.Context, token string,
+	edit func(*secretsmanager.RotateSecretInput)) error {
 	in := &secretsmanager.RotateSecretInput{
 		SecretId: aws.String("s"), ClientRequestToken: id(token), RotationLambdaARN: aws.String(functionARN),
 		RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(4 hours)")},
@@ -118,7 +119,8 @@ func TestARotationRunsItsFourSteps(t *testing.T) {
 	check(t, "one rotation token", first.RotationToken, last.RotationToken)
 	check(t, "its length", 36, len(first.RotationToken))
 
-	described, err := r.w.sm.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("s")})
+	described, err := r.w.sm.DescribeSecret(t.Context(),
+		&secretsmanager.DescribeSecretInput{SecretId: aws.String("s")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,9 +134,10 @@ func TestARotationRunsItsFourSteps(t *testing.T) {
 	check(t, "a used token", "InvalidParameterException", code(r.rotate(t.Context(), "v1", nil)))
 	r.w.WaitRotations()
 	check(t, "steps", fourSteps, r.steps())
-	check(t, "with what is stored", "", code(r.rotate(t.Context(), "v3", func(in *secretsmanager.RotateSecretInput) {
-		in.RotationLambdaARN, in.RotationRules = nil, nil
-	})))
+	check(t, "with what is stored", "",
+		code(r.rotate(t.Context(), "v3", func(in *secretsmanager.RotateSecretInput) {
+			in.RotationLambdaARN, in.RotationRules = nil, nil
+		})))
 	r.w.WaitRotations()
 	check(t, "labels", "v1: v2:AWSPREVIOUS v3:AWSCURRENT", r.w.labels("s"))
 }
@@ -152,7 +155,8 @@ func TestRotateSecretAnswersAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "second rotation", "A previous rotation isn't complete. That rotation will be reattempted.", message(second))
+	check(t, "second rotation",
+		"A previous rotation isn't complete. That rotation will be reattempted.", message(second))
 	check(t, "its code", "InvalidRequestException", code(second))
 	r.w.WaitRotations()
 	check(t, "labels", "v1:AWSPREVIOUS v2:AWSCURRENT", r.w.labels("s"))
@@ -268,7 +272,8 @@ func TestAFailedRotationIsTriedAgain(t *testing.T) {
 // TestARotationThatPromotesNothingFails is a function that answers and does nothing.
 func TestARotationThatPromotesNothingFails(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, fakeaws.Options{Invoke: func(context.Context, string, []byte) ([]byte, error) { return nil, nil }})
+	w := newWorld(t,
+		fakeaws.Options{Invoke: func(context.Context, string, []byte) ([]byte, error) { return nil, nil }})
 	r := &rotator{w: w}
 	w.CreateSecret("s", aws.String("one"), nil)
 	if err := r.rotate(t.Context(), "v2", nil); err != nil {
@@ -308,7 +313,8 @@ func TestACancelledRotationLeavesAWSPENDINGBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.w.WaitRotations()
-	out, err := r.w.sm.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("s")})
+	out, err := r.w.sm.CancelRotateSecret(t.Context(),
+		&secretsmanager.CancelRotateSecretInput{SecretId: aws.String("s")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,12 +367,14 @@ func TestRotateImmediatelyFalseRunsOnlyTestSecret(t *testing.T) {
 func TestCloseEndsARunningRotation(t *testing.T) {
 	t.Parallel()
 	started, ended := make(chan struct{}), make(chan struct{})
-	w := newWorld(t, fakeaws.Options{RotationAttempts: 5, Invoke: func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
-		close(started) // a second attempt would panic
-		<-ctx.Done()
-		close(ended)
-		return nil, ctx.Err()
-	}})
+	w := newWorld(t,
+		fakeaws.Options{RotationAttempts: 5,
+			Invoke: func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+				close(started) // a second attempt would panic
+				<-ctx.Done()
+				close(ended)
+				return nil, ctx.Err()
+			}})
 	w.CreateSecret("s", aws.String("one"), nil)
 	r := &rotator{w: w}
 	if err := r.rotate(t.Context(), "v2", nil); err != nil {

@@ -56,7 +56,8 @@ func TestABinaryValueIsReturnedAsStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	want := []byte("\x00\x01\x02\xff")
-	_, err := w.sm.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("b"), SecretBinary: want})
+	_, err := w.sm.CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: aws.String("b"), SecretBinary: want})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +96,13 @@ func TestAPartialARNFindsItsSecret(t *testing.T) {
 			want = "ResourceNotFoundException"
 		}
 		check(t, test.name+" by partial ARN", want, w.get(t.Context(), prefix, "AWSCURRENT"))
-		check(t, test.name+" with another suffix", "ResourceNotFoundException", w.get(t.Context(), prefix+"-000000", "AWSCURRENT"))
-		check(t, test.name+" in another Region", "ResourceNotFoundException", w.get(t.Context(), strings.Replace(arn, "us-east-1", "eu-west-1", 1), "AWSCURRENT"))
+		check(t, test.name+" with another suffix", "ResourceNotFoundException",
+			w.get(t.Context(), prefix+"-000000", "AWSCURRENT"))
+		check(t, test.name+" in another Region", "ResourceNotFoundException",
+			w.get(t.Context(), strings.Replace(arn, "us-east-1", "eu-west-1", 1), "AWSCURRENT"))
 		if test.partial {
-			check(t, "name and suffix without arn:", "ResourceNotFoundException", w.get(t.Context(), test.name+arn[len(prefix):], "AWSCURRENT"))
+			check(t, "name and suffix without arn:", "ResourceNotFoundException",
+				w.get(t.Context(), test.name+arn[len(prefix):], "AWSCURRENT"))
 		}
 	}
 	last := w.Calls()[1]
@@ -126,7 +130,9 @@ func TestASecretAndItsVersionsAreDescribed(t *testing.T) {
 	if described, err = w.sm.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: name}); err != nil {
 		t.Fatal(err)
 	}
-	check(t, "labelled versions alone", map[string][]string{*id("v4"): {"AWSCURRENT"}, *id("v3"): {"AWSPREVIOUS"}}, described.VersionIdsToStages)
+	check(t, "labelled versions alone",
+		map[string][]string{*id("v4"): {"AWSCURRENT"},
+			*id("v3"): {"AWSPREVIOUS"}}, described.VersionIdsToStages)
 	check(t, "read on this day", w.clock.Now().Truncate(24*time.Hour), described.LastAccessedDate.UTC())
 
 	list := func(in secretsmanager.ListSecretVersionIdsInput) (ids []string, next *string) {
@@ -142,13 +148,17 @@ func TestASecretAndItsVersionsAreDescribed(t *testing.T) {
 	}
 	ids, _ := list(secretsmanager.ListSecretVersionIdsInput{})
 	check(t, "listed", []string{"v3", "v4"}, ids)
-	first, next := list(secretsmanager.ListSecretVersionIdsInput{IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(3)})
-	second, end := list(secretsmanager.ListSecretVersionIdsInput{IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(3), NextToken: next})
+	first, next := list(secretsmanager.ListSecretVersionIdsInput{IncludeDeprecated: aws.Bool(true),
+		MaxResults: aws.Int32(3)})
+	second, end := list(secretsmanager.ListSecretVersionIdsInput{IncludeDeprecated: aws.Bool(true),
+		MaxResults: aws.Int32(3), NextToken: next})
 	check(t, "pages", []string{"v0", "v1", "v2", "v3", "v4"}, slices.Concat(first, second))
 	check(t, "last page", (*string)(nil), end)
-	_, err = w.sm.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: name, NextToken: aws.String("?")})
+	_, err = w.sm.ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{SecretId: name, NextToken: aws.String("?")})
 	check(t, "bad token", "InvalidNextTokenException", code(err))
-	_, err = w.sm.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: name, MaxResults: aws.Int32(101)})
+	_, err = w.sm.ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{SecretId: name, MaxResults: aws.Int32(101)})
 	check(t, "101 results", "ValidationException", code(err))
 }
 
@@ -158,14 +168,17 @@ func TestTagsAreSetAndRemoved(t *testing.T) {
 	w.CreateSecret("s", nil, map[string]string{"a": "1"})
 	ctx, name := t.Context(), aws.String("s")
 	tag := func(key, value string) string {
-		_, err := w.sm.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: name, Tags: []types.Tag{{Key: &key, Value: &value}}})
+		_, err := w.sm.TagResource(ctx,
+			&secretsmanager.TagResourceInput{SecretId: name,
+				Tags: []types.Tag{{Key: &key, Value: &value}}})
 		return code(err)
 	}
 	check(t, "replace", "", tag("a", "2"))
 	check(t, "add", "", tag("b", "3"))
 	check(t, "reserved", "InvalidParameterException", tag("aws:x", "1"))
 	check(t, "tags", map[string]string{"a": "2", "b": "3"}, w.Secret("s").Tags)
-	_, err := w.sm.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: name, TagKeys: []string{"a", "unknown"}})
+	_, err := w.sm.UntagResource(ctx,
+		&secretsmanager.UntagResourceInput{SecretId: name, TagKeys: []string{"a", "unknown"}})
 	check(t, "untag", "", code(err))
 	check(t, "tags", map[string]string{"b": "3"}, w.Secret("s").Tags)
 }
@@ -178,7 +191,9 @@ func TestListSecretsFiltersAndPages(t *testing.T) {
 	w.CreateSecret("other", nil, nil)
 	filters := func(pairs ...string) (out []types.Filter) {
 		for i := 0; i < len(pairs); i += 2 {
-			out = append(out, types.Filter{Key: types.FilterNameStringType(pairs[i]), Values: strings.Split(pairs[i+1], ",")})
+			out = append(out,
+				types.Filter{Key: types.FilterNameStringType(pairs[i]),
+					Values: strings.Split(pairs[i+1], ",")})
 		}
 		return out
 	}
@@ -200,7 +215,8 @@ func TestListSecretsFiltersAndPages(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := &secretsmanager.ListSecretsInput{Filters: test.filters, MaxResults: aws.Int32(2), SortBy: types.SortByTypeName, SortOrder: types.SortOrderTypeAsc}
+			in := &secretsmanager.ListSecretsInput{Filters: test.filters, MaxResults: aws.Int32(2),
+				SortBy: types.SortByTypeName, SortOrder: types.SortOrderTypeAsc}
 			var got []string
 			for pages := secretsmanager.NewListSecretsPaginator(w.sm, in); pages.HasMorePages(); {
 				page, err := pages.NextPage(t.Context())
@@ -235,11 +251,14 @@ func TestABatchReturnsValuesAndErrors(t *testing.T) {
 		}
 		return got, out.NextToken, nil
 	}
-	got, _, err := batch(secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"a", "empty", "missing", "b"}})
+	got, _, err := batch(secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"a",
+		"empty", "missing", "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "by ids", []string{"a=1", "b=2", "empty ResourceNotFoundException", "missing ResourceNotFoundException"}, got)
+	check(t, "by ids",
+		[]string{"a=1", "b=2", "empty ResourceNotFoundException",
+			"missing ResourceNotFoundException"}, got)
 
 	w.Inject(&fakeaws.Fault{Operation: "BatchGetSecretValue", Resource: "b", Code: "AccessDeniedException"})
 	got, _, err = batch(secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"a", "b"}})
@@ -252,7 +271,8 @@ func TestABatchReturnsValuesAndErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _, err := batch(secretsmanager.BatchGetSecretValueInput{Filters: byTag, MaxResults: aws.Int32(1), NextToken: next})
+	second, _, err := batch(secretsmanager.BatchGetSecretValueInput{Filters: byTag,
+		MaxResults: aws.Int32(1), NextToken: next})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,8 @@ func TestAUsedTokenIsRefusedWithAWSsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := w.put(t.Context(), "s", "v1", "two")
-	check(t, "used token", "You can't use ClientRequestToken "+*id("v1")+" because that value is already in use for a version of secret "+arn+".", message(err))
+	check(t, "used token",
+		"You can't use ClientRequestToken "+*id("v1")+" because that value is already in use for a version of secret "+arn+".", message(err))
 	const missing = `{"Message":"You must provide a ClientRequestToken value. We recommend a UUID-type value.","__type":"%s"}`
 	for operation, want := range map[string]struct{ body, code string }{
 		"CreateSecret":   {`{"Name":"n","SecretString":"x"}`, "InvalidRequestException"},
@@ -130,7 +131,8 @@ func TestAUsedTokenIsRefusedWithAWSsText(t *testing.T) {
 func TestCreatingASecretTwiceWithOneTokenIsOneSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
-	in := &secretsmanager.CreateSecretInput{Name: aws.String("s"), SecretString: aws.String("x"), ClientRequestToken: id("v1")}
+	in := &secretsmanager.CreateSecretInput{Name: aws.String("s"), SecretString: aws.String("x"),
+		ClientRequestToken: id("v1")}
 	first, err := w.sm.CreateSecret(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
@@ -143,8 +145,8 @@ func TestCreatingASecretTwiceWithOneTokenIsOneSecret(t *testing.T) {
 	check(t, "labels", "v1:AWSCURRENT", w.labels("s"))
 }
 
-// TestAHundredVersionsOfOneDayAreTheQuota keeps AWS's rule: the 100 newest versions and every one of the
-// last 24 hours [botocore secretsmanager PutSecretValue].
+// TestAHundredVersionsOfOneDayAreTheQuota keeps AWS's rule: the 100 newest versions and
+// every one of the last 24 hours [botocore secretsmanager PutSecretValue].
 func TestAHundredVersionsOfOneDayAreTheQuota(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
@@ -191,12 +193,14 @@ func TestADeniedKeyStopsReadsAndWrites(t *testing.T) {
 	check(t, "no-op write", "", code(w.put(t.Context(), "s", "v1", "one")))
 	check(t, "label move", "", code(w.stage(t.Context(), "s", "X", "", "v1")))
 	check(t, "other secret", "open", w.get(t.Context(), "other", "AWSCURRENT"))
-	batch, err := w.sm.BatchGetSecretValue(t.Context(), &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"s", "other"}})
+	batch, err := w.sm.BatchGetSecretValue(t.Context(),
+		&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"s", "other"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "values of the batch", 1, len(batch.SecretValues))
-	check(t, "error of the batch", "s DecryptionFailure", *batch.Errors[0].SecretId+" "+*batch.Errors[0].ErrorCode)
+	check(t, "error of the batch", "s DecryptionFailure",
+		*batch.Errors[0].SecretId+" "+*batch.Errors[0].ErrorCode)
 	w.SetKMS("s", false, false)
 	check(t, "lifted", "one", w.get(t.Context(), "s", "AWSCURRENT"))
 	w.SetKMS("", true, false)
@@ -217,7 +221,8 @@ func TestAReplicaCanBeReadAndNotWritten(t *testing.T) {
 	check(t, "status", types.StatusTypeInSync, out.ReplicationStatus[0].Status)
 	err = w.put(t.Context(), "s", "v2", "y")
 	check(t, "write", "InvalidParameterException", code(err))
-	check(t, "text", "Operation not permitted on a replica secret. Call must be made in primary secret's region.", message(err))
+	check(t, "text",
+		"Operation not permitted on a replica secret. Call must be made in primary secret's region.", message(err))
 	check(t, "label", "InvalidParameterException", code(w.stage(t.Context(), "s", "X", "", "v2")))
 }
 
@@ -234,19 +239,27 @@ func TestASecretMarkedForDeletionCannotBeUsed(t *testing.T) {
 		_, err := w.sm.DeleteSecret(ctx, &in)
 		return code(err)
 	}
-	check(t, "6 days", "InvalidParameterException", remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(6)}))
-	check(t, "31 days", "InvalidParameterException", remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(31)}))
-	check(t, "window and force", "InvalidParameterException", remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(7), ForceDeleteWithoutRecovery: aws.Bool(true)}))
+	check(t, "6 days", "InvalidParameterException",
+		remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(6)}))
+	check(t, "31 days", "InvalidParameterException",
+		remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(31)}))
+	check(t, "window and force", "InvalidParameterException",
+		remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(7),
+			ForceDeleteWithoutRecovery: aws.Bool(true)}))
 	check(t, "7 days", "", remove(secretsmanager.DeleteSecretInput{RecoveryWindowInDays: aws.Int64(7)}))
 	check(t, "twice", "InvalidRequestException", remove(secretsmanager.DeleteSecretInput{}))
 
 	check(t, "read", "InvalidRequestException", w.get(ctx, "s", "AWSCURRENT"))
 	err := w.put(ctx, "s", "v2", "two")
-	check(t, "write", "You can't perform this operation on the secret because it was marked for deletion.", message(err))
-	_, err = w.sm.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: name, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+	check(t, "write",
+		"You can't perform this operation on the secret because it was marked for deletion.", message(err))
+	_, err = w.sm.TagResource(ctx,
+		&secretsmanager.TagResourceInput{SecretId: name,
+			Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
 	check(t, "tag", "InvalidRequestException", code(err))
 	_, err = w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: name})
-	check(t, "create", "You can't create this secret because a secret with this name is already scheduled for deletion.", message(err))
+	check(t, "create",
+		"You can't create this secret because a secret with this name is already scheduled for deletion.", message(err))
 	described, err := w.sm.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: name})
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +275,9 @@ func TestASecretMarkedForDeletionCannotBeUsed(t *testing.T) {
 	check(t, "after the window", "ResourceNotFoundException", w.get(ctx, "s", "AWSCURRENT"))
 	_, err = w.sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: name})
 	check(t, "created again", "", code(err))
-	check(t, "by force", "", remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
-	check(t, "by force, missing", "", remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
+	check(t, "by force", "",
+		remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
+	check(t, "by force, missing", "",
+		remove(secretsmanager.DeleteSecretInput{ForceDeleteWithoutRecovery: aws.Bool(true)}))
 	check(t, "missing", "ResourceNotFoundException", remove(secretsmanager.DeleteSecretInput{}))
 }

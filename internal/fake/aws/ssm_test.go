@@ -80,18 +80,28 @@ func TestAParameterIsOverwrittenOnlyOnRequest(t *testing.T) {
 		return code(w.putParameter(t.Context(), in))
 	}
 	secure := types.ParameterTypeSecureString
-	check(t, "create", "", put(ssm.PutParameterInput{Type: secure, Value: aws.String("1"), KeyId: aws.String("alias/mine")}))
+	check(t, "create", "",
+		put(ssm.PutParameterInput{Type: secure, Value: aws.String("1"),
+			KeyId: aws.String("alias/mine")}))
 	check(t, "again", "ParameterAlreadyExists", put(ssm.PutParameterInput{Type: secure, Value: aws.String("2")}))
-	check(t, "another type", "HierarchyTypeMismatchException", put(ssm.PutParameterInput{Type: types.ParameterTypeString, Value: aws.String("2"), Overwrite: aws.Bool(true)}))
+	check(t, "another type", "HierarchyTypeMismatchException",
+		put(ssm.PutParameterInput{Type: types.ParameterTypeString, Value: aws.String("2"),
+			Overwrite: aws.Bool(true)}))
 	p, _ := w.Parameter("/p")
 	check(t, "key", "alias/mine", p.KeyID)
-	check(t, "overwrite", "", put(ssm.PutParameterInput{Value: aws.String(strings.Repeat("x", 5000)), Overwrite: aws.Bool(true), Tier: types.ParameterTierIntelligentTiering}))
+	check(t, "overwrite", "",
+		put(ssm.PutParameterInput{Value: aws.String(strings.Repeat("x", 5000)),
+			Overwrite: aws.Bool(true), Tier: types.ParameterTierIntelligentTiering}))
 	p, _ = w.Parameter("/p")
 	check(t, "a put without key takes the default", "alias/aws/ssm", p.KeyID)
 	check(t, "tier", "Advanced", p.Tier)
 	check(t, "version", int64(2), p.Version)
-	check(t, "back to standard", "ValidationException", put(ssm.PutParameterInput{Value: aws.String("3"), Overwrite: aws.Bool(true), Tier: types.ParameterTierStandard}))
-	check(t, "tiering stays advanced", "", put(ssm.PutParameterInput{Value: aws.String("3"), Overwrite: aws.Bool(true), Tier: types.ParameterTierIntelligentTiering}))
+	check(t, "back to standard", "ValidationException",
+		put(ssm.PutParameterInput{Value: aws.String("3"), Overwrite: aws.Bool(true),
+			Tier: types.ParameterTierStandard}))
+	check(t, "tiering stays advanced", "",
+		put(ssm.PutParameterInput{Value: aws.String("3"), Overwrite: aws.Bool(true),
+			Tier: types.ParameterTierIntelligentTiering}))
 	p, _ = w.Parameter("/p")
 	check(t, "tier", "Advanced", p.Tier)
 }
@@ -124,7 +134,8 @@ func TestASecureStringIsDecryptedOnlyOnRequest(t *testing.T) {
 	w := newWorld(t, fakeaws.Options{})
 	w.PutParameter("/p", "SecureString", "hunter2")
 	get := func(decrypt bool) string {
-		out, err := w.ssm.GetParameter(t.Context(), &ssm.GetParameterInput{Name: aws.String("/p"), WithDecryption: &decrypt})
+		out, err := w.ssm.GetParameter(t.Context(),
+			&ssm.GetParameterInput{Name: aws.String("/p"), WithDecryption: &decrypt})
 		if err != nil {
 			return code(err)
 		}
@@ -136,9 +147,11 @@ func TestASecureStringIsDecryptedOnlyOnRequest(t *testing.T) {
 	}
 	w.SetKMS("/p", true, true)
 	check(t, "key refuses", "AccessDeniedException", get(true))
-	check(t, "key refuses to write", "AccessDeniedException", code(w.putParameter(t.Context(), ssm.PutParameterInput{
-		Name: aws.String("/p"), Value: aws.String("2"), Overwrite: aws.Bool(true)})))
-	_, err := w.ssm.GetParameters(t.Context(), &ssm.GetParametersInput{Names: []string{"/p"}, WithDecryption: aws.Bool(true)})
+	check(t, "key refuses to write", "AccessDeniedException",
+		code(w.putParameter(t.Context(), ssm.PutParameterInput{
+			Name: aws.String("/p"), Value: aws.String("2"), Overwrite: aws.Bool(true)})))
+	_, err := w.ssm.GetParameters(t.Context(),
+		&ssm.GetParametersInput{Names: []string{"/p"}, WithDecryption: aws.Bool(true)})
 	check(t, "several", "AccessDeniedException", code(err))
 }
 
@@ -147,16 +160,19 @@ func TestParametersAreReadAndDeletedTogether(t *testing.T) {
 	w := newWorld(t, fakeaws.Options{})
 	w.PutParameter("/b", "String", "2")
 	w.PutParameter("/a", "String", "1")
-	out, err := w.ssm.GetParameters(t.Context(), &ssm.GetParametersInput{Names: []string{"/b", "/missing", "/a"}})
+	out, err := w.ssm.GetParameters(t.Context(),
+		&ssm.GetParametersInput{Names: []string{"/b", "/missing", "/a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "in order", "/a /b", *out.Parameters[0].Name+" "+*out.Parameters[1].Name)
 	check(t, "invalid", []string{"/missing"}, out.InvalidParameters)
-	_, err = w.ssm.GetParameters(t.Context(), &ssm.GetParametersInput{Names: strings.Split(strings.Repeat("/a,", 10)+"/a", ",")})
+	_, err = w.ssm.GetParameters(t.Context(),
+		&ssm.GetParametersInput{Names: strings.Split(strings.Repeat("/a,", 10)+"/a", ",")})
 	check(t, "11 names", "ValidationException", code(err))
 
-	deleted, err := w.ssm.DeleteParameters(t.Context(), &ssm.DeleteParametersInput{Names: []string{"/a", "/missing"}})
+	deleted, err := w.ssm.DeleteParameters(t.Context(),
+		&ssm.DeleteParametersInput{Names: []string{"/a", "/missing"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,8 +203,9 @@ func TestGetParametersByPathPagesAndFilters(t *testing.T) {
 		"one level":      {ssm.GetParametersByPathInput{Path: aws.String("/app")}, below, []int{7, 0, 10, 7, 0, 1}},
 		"trailing slash": {ssm.GetParametersByPathInput{Path: aws.String("/app/"), MaxResults: aws.Int32(9)}, below, []int{6, 0, 9, 6, 0, 4}},
 		"recursive":      {ssm.GetParametersByPathInput{Path: aws.String("/app"), Recursive: aws.Bool(true)}, append([]string{"/app/deep/one"}, below...), []int{7, 0, 10, 7, 0, 2}},
-		"filtered": {ssm.GetParametersByPathInput{Path: aws.String("/"), Recursive: aws.Bool(true), ParameterFilters: []types.ParameterStringFilter{
-			{Key: aws.String("Type"), Option: aws.String("Equals"), Values: []string{"SecureString"}}}}, []string{"/app/deep/one"}, []int{1}},
+		"filtered": {ssm.GetParametersByPathInput{Path: aws.String("/"), Recursive: aws.Bool(true),
+			ParameterFilters: []types.ParameterStringFilter{
+				{Key: aws.String("Type"), Option: aws.String("Equals"), Values: []string{"SecureString"}}}}, []string{"/app/deep/one"}, []int{1}},
 		"root, one level": {ssm.GetParametersByPathInput{Path: aws.String("/")}, []string{"/apple"}, []int{1}},
 		"nothing":         {ssm.GetParametersByPathInput{Path: aws.String("/none")}, nil, []int{0}},
 	}
@@ -224,7 +241,8 @@ func TestGetParametersByPathPagesAndFilters(t *testing.T) {
 	}
 	_, err = w.ssm.GetParametersByPath(t.Context(), &ssm.GetParametersByPathInput{Path: aws.String("app")})
 	check(t, "no leading slash", "ValidationException", code(err))
-	_, err = w.ssm.GetParametersByPath(t.Context(), &ssm.GetParametersByPathInput{Path: aws.String("/app"), MaxResults: aws.Int32(11)})
+	_, err = w.ssm.GetParametersByPath(t.Context(),
+		&ssm.GetParametersByPathInput{Path: aws.String("/app"), MaxResults: aws.Int32(11)})
 	check(t, "11 results", "ValidationException", code(err))
 }
 
@@ -232,7 +250,9 @@ func TestADeletedParametersNameIsNotFreeAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	put := func() error {
-		_, err := w.ssm.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/a"), Value: aws.String("v"), Type: types.ParameterTypeString})
+		_, err := w.ssm.PutParameter(t.Context(),
+			&ssm.PutParameterInput{Name: aws.String("/a"), Value: aws.String("v"),
+				Type: types.ParameterTypeString})
 		return err
 	}
 	if err := put(); err != nil {

@@ -91,9 +91,12 @@ func TestEveryCallIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fakeaws.Options{})
 	w.CreateSecret("s", aws.String("x"), nil)
-	w.raw(t, "secretsmanager.GetSecretValue", `{"SecretId":"s"}`, func(r *http.Request) { r.Header.Set("X-Evertoken-Client", "reader") })
-	w.raw(t, "secretsmanager.DescribeSecret", `{"SecretId":"missing"}`, func(r *http.Request) { r.Header.Set("User-Agent", "agent") })
-	w.raw(t, "AmazonSSM.GetParameters", `{"Names":["/a:1","/b"]}`, func(r *http.Request) { r.Header.Set("User-Agent", "agent") })
+	w.raw(t, "secretsmanager.GetSecretValue", `{"SecretId":"s"}`,
+		func(r *http.Request) { r.Header.Set("X-Evertoken-Client", "reader") })
+	w.raw(t, "secretsmanager.DescribeSecret", `{"SecretId":"missing"}`,
+		func(r *http.Request) { r.Header.Set("User-Agent", "agent") })
+	w.raw(t, "AmazonSSM.GetParameters", `{"Names":["/a:1","/b"]}`,
+		func(r *http.Request) { r.Header.Set("User-Agent", "agent") })
 	now := w.clock.Now()
 	check(t, "calls", []fakeaws.Call{
 		{Time: now, Operation: "GetSecretValue", Resource: "s", Client: "reader"},

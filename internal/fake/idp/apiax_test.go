@@ -15,12 +15,14 @@ import (
 
 func apiaxLogin(t *testing.T, s *fakeidp.Server, user, password string) answer {
 	t.Helper()
-	return post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type", "password", "username", user, "password", password)
+	return post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type", "password",
+		"username", user, "password", password)
 }
 
 func apiaxRefresh(t *testing.T, s *fakeidp.Server, token string) answer {
 	t.Helper()
-	return post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type", "refresh_token", "refresh_token", token,
+	return post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type",
+		"refresh_token", "refresh_token", token,
 		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 }
 
@@ -135,7 +137,8 @@ func TestApiaxSessionMaxIsNotExtended(t *testing.T) {
 	wantStatus(t, "the old one still works", apiaxRefresh(t, s, a.get("refresh_token")), 200)
 	clk.Advance(10 * time.Minute)
 	wantGrantDead(t, "after 14 days", apiaxRefresh(t, s, b.get("refresh_token")), "Token is not active")
-	if s.Accepts("apiax", b.get("access_token")) || s.Apiax().Sessions() != 0 || s.LiveRefreshTokens("apiax") != 0 {
+	if s.Accepts("apiax", b.get("access_token")) || s.Apiax().Sessions() != 0 ||
+		s.LiveRefreshTokens("apiax") != 0 {
 		t.Error("something outlived the session")
 	}
 }
@@ -201,12 +204,14 @@ func TestApiaxLocksAnAccountAfterWrongPasswords(t *testing.T) {
 	pw := s.Apiax().SetPassword("ann", "")
 	var texts []string
 	for range 3 {
-		texts = append(texts, strings.TrimSuffix(apiaxLogin(t, s, "ann", "x").get("error_description"), " [ann] [x]"))
+		texts = append(texts,
+			strings.TrimSuffix(apiaxLogin(t, s, "ann", "x").get("error_description"), " [ann] [x]"))
 	}
 	locked := apiaxLogin(t, s, "ann", pw)
 	wantError(t, "locked", locked, 401, "invalid_grant")
 	texts = append(texts, strings.TrimSuffix(locked.get("error_description"), " [ann] ["+pw+"]"))
-	want := []string{"Invalid user credentials", "Invalid user credentials", "Invalid user credentials", "Invalid user credentials"}
+	want := []string{"Invalid user credentials", "Invalid user credentials",
+		"Invalid user credentials", "Invalid user credentials"}
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Errorf("a lockout and a wrong password have different answers (-want +got):\n%s", diff)
 	}
@@ -232,17 +237,20 @@ func TestApiaxOptionsChangeTheAnswer(t *testing.T) {
 	})
 	wantError(t, "newer status", apiaxLogin(t, s, "ann", "x"), 400, "invalid_grant")
 	a := apiaxLogin(t, s, "ann", pw)
-	if a.member("refresh_expires_in") != 0.0 || a.get("token_type") != "Bearer" || a.member("expires_at") != nil {
+	if a.member("refresh_expires_in") != 0.0 || a.get("token_type") != "Bearer" ||
+		a.member("expires_at") != nil {
 		t.Errorf("login: got %s", a.text)
 	}
 	b := apiaxRefresh(t, s, a.get("refresh_token"))
-	if b.member("expires_in") != nil || b.member("expires_at") != float64(clk.Now().Add(1800*time.Second).UnixMilli()) {
+	if b.member("expires_in") != nil ||
+		b.member("expires_at") != float64(clk.Now().Add(1800*time.Second).UnixMilli()) {
 		t.Errorf("refresh: got %s", b.text)
 	}
 	clk.Advance(14 * day)
 	wantStatus(t, "0 is not for ever", apiaxRefresh(t, s, b.get("refresh_token")), 400)
 	s.Apiax().Configure(func(o *fakeidp.ApiaxOptions) { o.NoRefreshTokens = true })
-	c := post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type", "password", "username", "ann", "password", pw, "scope", "openid")
+	c := post(t, s.Apiax().TokenURL(), "client_id", "integration-api", "grant_type", "password",
+		"username", "ann", "password", pw, "scope", "openid")
 	if c.member("refresh_token") != nil || c.get("id_token") == "" || c.get("scope") != "openid profile email" {
 		t.Errorf("openid: got %s", c.text)
 	}
@@ -264,7 +272,8 @@ func TestApiaxSessionsEndByLogoutAndByRevocation(t *testing.T) {
 	wantStatus(t, "revoke", post(t, base+"revoke", "client_id", "integration-api", "token", two), 200)
 	wantGrantDead(t, "revoked", apiaxRefresh(t, s, two), "Session not active")
 	wantStatus(t, "another session", apiaxRefresh(t, s, three), 200)
-	wantError(t, "revoke nonsense", post(t, base+"revoke", "client_id", "integration-api", "token", "x"), 200, "invalid_token")
+	wantError(t, "revoke nonsense",
+		post(t, base+"revoke", "client_id", "integration-api", "token", "x"), 200, "invalid_token")
 	wantGrantDead(t, "nonsense", apiaxRefresh(t, s, "x"), "Invalid refresh token")
 	wantError(t, "no token", apiaxRefresh(t, s, ""), 400, "invalid_request")
 	four := login()
@@ -283,7 +292,8 @@ func TestApiaxMetadataNamesItsEndpoints(t *testing.T) {
 	if a.get("token_endpoint") != s.Apiax().TokenURL() || a.get("issuer") != s.Apiax().RealmURL() {
 		t.Errorf("got %s", a.text)
 	}
-	wantStatus(t, "no /auth", do(t, http.MethodGet, s.URL()+"/apiax/realms/apiax/.well-known/openid-configuration", ""), 404)
+	wantStatus(t, "no /auth",
+		do(t, http.MethodGet, s.URL()+"/apiax/realms/apiax/.well-known/openid-configuration", ""), 404)
 }
 
 // An offline session ends only by idling, and its refresh token names no end.

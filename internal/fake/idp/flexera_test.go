@@ -19,7 +19,8 @@ func flexeraRefresh(t *testing.T, s *fakeidp.Server, zone, token string) answer 
 
 func flexeraClient(t *testing.T, s *fakeidp.Server, id, secret string) answer {
 	t.Helper()
-	return post(t, s.Flexera().TokenURL("nam"), "grant_type", "client_credentials", "client_id", id, "client_secret", secret)
+	return post(t, s.Flexera().TokenURL("nam"), "grant_type", "client_credentials", "client_id", id,
+		"client_secret", secret)
 }
 
 // iam calls the IAM API of zone nam.
@@ -75,7 +76,8 @@ func TestFlexeraRefusesAWrongTokenRequest(t *testing.T) {
 		{"unknown token", "grant_type=refresh_token&refresh_token=x", nil, 401, "unauthorized"},
 		{"text", refresh, []string{"Content-Type", "text/plain"}, 400, "bad_request"},
 	} {
-		a := do(t, http.MethodPost, s.Flexera().TokenURL("nam"), tt.body, append([]string{"Content-Type", form}, tt.headers...)...)
+		a := do(t, http.MethodPost, s.Flexera().TokenURL("nam"), tt.body,
+			append([]string{"Content-Type", form}, tt.headers...)...)
 		wantError(t, tt.name, a, tt.status, tt.code)
 		if got := a.header.Get("Content-Type"); got != "application/vnd.goa.error" {
 			t.Errorf("%s: got content type %q", tt.name, got)
@@ -149,7 +151,10 @@ func TestAFlexeraRefreshTokenLivesByItsCreationDate(t *testing.T) {
 func TestFlexeraCanReplaceARefreshTokenAtEachUse(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
-	s.Flexera().Configure(func(o *fakeidp.FlexeraOptions) { o.RotateRefreshTokens, o.ExpiresInString = true, true })
+	s.Flexera().Configure(func(o *fakeidp.FlexeraOptions) {
+		o.RotateRefreshTokens,
+			o.ExpiresInString = true, true
+	})
 	_, first := s.Flexera().AddRefreshToken("nam", "ann", fakeidp.FlexeraTokenOptions{})
 	a := flexeraRefresh(t, s, "nam", first)
 	second := a.get("refresh_token")
@@ -162,8 +167,8 @@ func TestFlexeraCanReplaceARefreshTokenAtEachUse(t *testing.T) {
 	}
 }
 
-// TestAFlexeraServiceAccountIsMadeAndItsClientReplaced walks through the vendor's service account page,
-// then through a client rotation.
+// TestAFlexeraServiceAccountIsMadeAndItsClientReplaced walks through the vendor's service
+// account page, then through a client rotation.
 func TestAFlexeraServiceAccountIsMadeAndItsClientReplaced(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
@@ -200,7 +205,8 @@ func TestAFlexeraServiceAccountIsMadeAndItsClientReplaced(t *testing.T) {
 	ref := "ref::::iam:service-account:" + id
 	wantError(t, "old ref form", grant("iam_admin", "iam#service-account:"+id, "1105"), 400, "bad_request")
 	wantError(t, "unknown role", grant("iam_king", ref, "1105"), 422, "unprocessable_entity")
-	wantError(t, "unknown account", grant("iam_admin", "ref::::iam:service-account:9", "1105"), 422, "unprocessable_entity")
+	wantError(t, "unknown account", grant("iam_admin", "ref::::iam:service-account:9", "1105"), 422,
+		"unprocessable_entity")
 	wantError(t, "foreign org", grant("iam_admin", ref, "1106"), 403, "forbidden")
 	wantStatus(t, "grant", grant("iam_admin", ref, "1105"), 204)
 
@@ -213,7 +219,9 @@ func TestAFlexeraServiceAccountIsMadeAndItsClientReplaced(t *testing.T) {
 		}
 	}
 	wantStatus(t, "delete", iam(t, s, http.MethodDelete, path+"/clients/"+first.get("clientId"), "", own), 204)
-	wantError(t, "delete again", iam(t, s, http.MethodDelete, path+"/clients/"+first.get("clientId"), "", own), 404, "not_found")
+	wantError(t, "delete again",
+		iam(t, s, http.MethodDelete, path+"/clients/"+first.get("clientId"), "",
+			own), 404, "not_found")
 	wantStatus(t, "deleted client", flexeraClient(t, s, first.get("clientId"), first.get("clientSecret")), 401)
 	wantStatus(t, "its access token lives on", iam(t, s, http.MethodGet, path, "", own), 200)
 	wantStatus(t, "new client", flexeraClient(t, s, second.get("clientId"), second.get("clientSecret")), 200)
@@ -232,7 +240,8 @@ func TestFlexeraClientManagerRoleIsEnough(t *testing.T) {
 	path := "/iam/v1/orgs/7/service-accounts/" + strconv.Itoa(account)
 	wantStatus(t, "create client", iam(t, s, http.MethodPost, path+"/clients", "", bearer), 201)
 	wantError(t, "show account", iam(t, s, http.MethodGet, path, "", bearer), 403, "forbidden")
-	wantError(t, "create with a body", iam(t, s, http.MethodPost, path+"/clients", "{}", bearer), 400, "bad_request")
+	wantError(t, "create with a body", iam(t, s, http.MethodPost, path+"/clients", "{}", bearer),
+		400, "bad_request")
 	wantError(t, "encrypted", do(t, http.MethodPost, s.Flexera().APIURL("nam")+path+"/clients", "",
 		"Authorization", "Bearer "+bearer, "X-Recipient-Public-Key", "k"), 400, "bad_request")
 }
@@ -247,7 +256,8 @@ func TestFlexeraLimitsTheServiceAccounts(t *testing.T) {
 	}
 	path := "/iam/v1/orgs/3/service-accounts"
 	wantError(t, "21st", iam(t, s, http.MethodPost, path, `{"name":"x"}`, user), 400, "bad_request")
-	wantError(t, "bad org", iam(t, s, http.MethodGet, "/iam/v1/orgs/0/service-accounts", "", user), 400, "bad_request")
+	wantError(t, "bad org", iam(t, s, http.MethodGet, "/iam/v1/orgs/0/service-accounts", "", user),
+		400, "bad_request")
 	list := iam(t, s, http.MethodGet, path, "", user)
 	if got, _ := list.json.([]any); len(got) != 20 {
 		t.Errorf("got %d accounts listed", len(got))
@@ -263,13 +273,17 @@ func TestFlexeraChecksTheBearerToken(t *testing.T) {
 	bob := flexeraRefresh(t, s, "nam", otherRT).get("access_token")
 	const path = "/iam/v1/refresh-tokens"
 	wantError(t, "no bearer", do(t, http.MethodGet, s.Flexera().APIURL("nam")+path, ""), 401, "unauthorized")
-	wantError(t, "other zone", do(t, http.MethodGet, s.Flexera().APIURL("eu")+path, "", "Authorization", "Bearer "+ann), 401, "unauthorized")
+	wantError(t, "other zone",
+		do(t, http.MethodGet, s.Flexera().APIURL("eu")+path, "", "Authorization",
+			"Bearer "+ann), 401, "unauthorized")
 	wantError(t, "foreign token", iam(t, s, http.MethodGet, path+"/"+id, "", bob), 404, "not_found")
 	wantError(t, "foreign list", iam(t, s, http.MethodGet, path+"?userId=1", "", bob), 403, "forbidden")
 	if list, _ := iam(t, s, http.MethodGet, path, "", ann).json.([]any); len(list) != 1 {
 		t.Errorf("got list %v", list)
 	}
-	wantStatus(t, "logout", do(t, http.MethodPost, s.Flexera().LoginURL("nam")+"/logout", "", "Authorization", "Bearer "+bob), 204)
+	wantStatus(t, "logout",
+		do(t, http.MethodPost, s.Flexera().LoginURL("nam")+"/logout", "", "Authorization",
+			"Bearer "+bob), 204)
 	wantError(t, "logged out", iam(t, s, http.MethodGet, path, "", bob), 401, "unauthorized")
 	wantStatus(t, "revoke", iam(t, s, http.MethodDelete, path+"/"+id, "", ann), 204)
 	wantStatus(t, "revoked", flexeraRefresh(t, s, "nam", rt), 401)
@@ -332,9 +346,12 @@ func TestFlexeraRefusesAWrongAdministrationRequest(t *testing.T) {
 	account := s.Flexera().AddServiceAccount("nam", 9, "app")
 	client, secret := s.Flexera().AddClient(account)
 	path := org + "/service-accounts/" + strconv.Itoa(account)
-	wantError(t, "no name", iam(t, s, http.MethodPost, org+"/service-accounts", `{"name":" "}`, bearer), 400, "bad_request")
+	wantError(t, "no name",
+		iam(t, s, http.MethodPost, org+"/service-accounts", `{"name":" "}`,
+			bearer), 400, "bad_request")
 	wantError(t, "unknown client", iam(t, s, http.MethodGet, path+"/clients/0oa", "", bearer), 404, "not_found")
-	wantError(t, "unknown account", iam(t, s, http.MethodGet, org+"/service-accounts/1/clients", "", bearer), 404, "not_found")
+	wantError(t, "unknown account",
+		iam(t, s, http.MethodGet, org+"/service-accounts/1/clients", "", bearer), 404, "not_found")
 	wantStatus(t, "unknown path", iam(t, s, http.MethodGet, org+"/nothing", "", bearer), 404)
 	wantStatus(t, "wrong method", iam(t, s, http.MethodPut, path, "", bearer), 405)
 	wantStatus(t, "unknown zone", flexeraRefresh(t, s, "mars", rt), 404)

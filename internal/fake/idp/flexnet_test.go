@@ -24,7 +24,8 @@ type fno struct {
 func (f fno) call(method, path, body string) answer {
 	f.t.Helper()
 	basic := base64.StdEncoding.EncodeToString([]byte(f.user + ":" + f.password))
-	return do(f.t, method, f.base+path, body, "Authorization", "Basic "+basic, "Content-Type", "application/json")
+	return do(f.t, method, f.base+path, body, "Authorization", "Basic "+basic, "Content-Type",
+		"application/json")
 }
 
 func (f fno) create(name, kind, expiry, user string) answer {
@@ -79,13 +80,15 @@ func TestAFlexNetTokenIsMadeUsedAndRevoked(t *testing.T) {
 	if s.Accepts("flexnet", value) || !s.Accepts("flexnet", b.get("tokenValue")) {
 		t.Error("rotation left the old value alive, or the new one dead")
 	}
-	wantStatus(t, "verification of the old value", ann.call(http.MethodPost, "/uar/v1/token/verification", `{"accessToken":"`+value+`"}`), 400)
+	wantStatus(t, "verification of the old value",
+		ann.call(http.MethodPost, "/uar/v1/token/verification", `{"accessToken":"`+value+`"}`), 400)
 
 	clk.Advance(25 * time.Hour)
 	if s.Accepts("flexnet", b.get("tokenValue")) || len(s.FlexNet().Tokens()) != 0 {
 		t.Error("the token outlived its expiry")
 	}
-	wantStatus(t, "rotation of an expired token", ann.call(http.MethodPost, "/uar/v1/token/lambda-a/rotation", ""), 400)
+	wantStatus(t, "rotation of an expired token",
+		ann.call(http.MethodPost, "/uar/v1/token/lambda-a/rotation", ""), 400)
 	wantStatus(t, "the name is free again", ann.create("lambda-a", "NORMAL", "30d", "ann"), 201)
 	wantStatus(t, "deletion by another", bob.call(http.MethodDelete, "/uar/v1/token/lambda-a", ""), 403)
 	wantStatus(t, "deletion", ann.call(http.MethodDelete, "/uar/v1/token/lambda-a", ""), 204)
@@ -104,7 +107,8 @@ func TestFlexNetRefusesAWrongTokenName(t *testing.T) {
 			t.Errorf("%q: got status %d, want %d", name, got.status, want)
 		}
 	}
-	wantStatus(t, "an escaped name", ann.call(http.MethodGet, "/uar/v1/token/"+url.PathEscape("lambda/a b"), ""), 200)
+	wantStatus(t, "an escaped name",
+		ann.call(http.MethodGet, "/uar/v1/token/"+url.PathEscape("lambda/a b"), ""), 200)
 	taken := ann.create("five5", "NORMAL", "30d", "ann")
 	wantStatus(t, "taken", taken, 409)
 	s.FlexNet().Configure(func(o *fakeidp.FlexNetOptions) { o.NameTakenStatus, o.CreateStatus = 400, 200 })
@@ -159,9 +163,11 @@ func TestAFlexNetTokensExpiryCanBeUpdated(t *testing.T) {
 	wantStatus(t, "by a privileged user", eve.call(http.MethodPut, path, `{"tokenDescription":"e"}`), 204)
 	wantStatus(t, "bad expiry", ann.call(http.MethodPut, path, `{"expiryStr":"0m"}`), 400)
 	wantStatus(t, "taken name", ann.call(http.MethodPut, path, `{"tokenName":"token-2"}`), 409)
-	wantStatus(t, "expiry and name", ann.call(http.MethodPut, path, `{"expiryStr":"2h","tokenName":"token-3"}`), 204)
+	wantStatus(t, "expiry and name",
+		ann.call(http.MethodPut, path, `{"expiryStr":"2h","tokenName":"token-3"}`), 204)
 	a := ann.call(http.MethodGet, "/uar/v1/token/token-3", "")
-	if a.get("tokenDescription") != "e" || a.member("tokenExpiryMillis") != float64(clk.Now().Add(2*time.Hour).UnixMilli()) {
+	if a.get("tokenDescription") != "e" ||
+		a.member("tokenExpiryMillis") != float64(clk.Now().Add(2*time.Hour).UnixMilli()) {
 		t.Errorf("got %s", a.text)
 	}
 	clk.Advance(2*time.Hour - time.Second)

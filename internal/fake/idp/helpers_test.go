@@ -92,7 +92,8 @@ func try(t *testing.T, method, target, body string, headers ...string) (answer, 
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	a := answer{status: resp.StatusCode, header: resp.Header, text: string(b)}
-	if strings.Contains(resp.Header.Get("Content-Type"), "json") || strings.Contains(resp.Header.Get("Content-Type"), "goa") {
+	if strings.Contains(resp.Header.Get("Content-Type"), "json") ||
+		strings.Contains(resp.Header.Get("Content-Type"), "goa") {
 		_ = json.Unmarshal(b, &a.json) // a broken body stays nil, which tests look at
 	}
 	return a, err

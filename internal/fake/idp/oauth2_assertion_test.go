@@ -17,9 +17,11 @@ import (
 )
 
 // assertion signs claims as a client does.
-func assertion(t *testing.T, alg jose.SignatureAlgorithm, key crypto.PrivateKey, kid string, claims jwt.Claims) string {
+func assertion(t *testing.T, alg jose.SignatureAlgorithm, key crypto.PrivateKey, kid string,
+	claims jwt.Claims) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, nil)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg,
+		Key: jose.JSONWebKey{Key: key, KeyID: kid}}, nil)
 	if err != nil {
 		t.Fatalf("making a signer: %v", err)
 	}
@@ -49,7 +51,8 @@ func TestAClientAssertionIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, _ := s.OAuth2().AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key.Public(), KeyID: "k1"})
+	id, _ := s.OAuth2().AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT,
+		Key: key.Public(), KeyID: "k1"})
 	good := func(jti string) jwt.Claims {
 		return jwt.Claims{
 			Issuer: id, Subject: id, Audience: jwt.Audience{s.OAuth2().TokenURL()}, ID: jti,
@@ -86,11 +89,14 @@ func TestAClientAssertionIsChecked(t *testing.T) {
 	once := assertion(t, jose.ES256, key, "k1", good("once"))
 	wantStatus(t, "with client_id", assert(t, s, once, "client_id", id), 200)
 	wantError(t, "a second time", assert(t, s, once), 401, "invalid_client")
-	wantError(t, "other client_id", assert(t, s, assertion(t, jose.ES256, key, "k1", good("c")), "client_id", "x"), 401, "invalid_client")
+	wantError(t, "other client_id",
+		assert(t, s, assertion(t, jose.ES256, key, "k1", good("c")), "client_id",
+			"x"), 401, "invalid_client")
 	wantError(t, "no JWT", assert(t, s, "x"), 401, "invalid_client")
 	wantError(t, "with a secret", assert(t, s, once, "client_secret", "x"), 400, "invalid_request")
-	wantError(t, "wrong type", post(t, s.OAuth2().TokenURL(), "grant_type", "client_credentials", "client_assertion", once,
-		"client_assertion_type", "x"), 400, "invalid_request")
+	wantError(t, "wrong type",
+		post(t, s.OAuth2().TokenURL(), "grant_type", "client_credentials", "client_assertion", once,
+			"client_assertion_type", "x"), 400, "invalid_request")
 }
 
 func TestOnlyTheAllowedAssertionAlgorithmsAreAccepted(t *testing.T) {

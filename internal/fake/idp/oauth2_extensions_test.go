@@ -32,7 +32,8 @@ func TestAJWTBearerGrantIsChecked(t *testing.T) {
 	}
 	o := s.OAuth2()
 	o.AddUser("user@example.com", "")
-	id, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth, Key: key.Public(), Grants: []string{jwtBearer},
+	id, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth, Key: key.Public(),
+		Grants:            []string{jwtBearer},
 		AssertionAudience: "https://as.example.com", AssertionAlgorithms: []jose.SignatureAlgorithm{jose.ES256}, ScopeClaim: true})
 	for _, tt := range []struct {
 		name, subject, audience, scope string
@@ -50,7 +51,8 @@ func TestAJWTBearerGrantIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		builder := jwt.Signed(signer).Claims(jwt.Claims{Issuer: id, Subject: tt.subject, Audience: jwt.Audience{tt.audience}, ID: tt.name,
+		builder := jwt.Signed(signer).Claims(jwt.Claims{Issuer: id, Subject: tt.subject,
+			Audience: jwt.Audience{tt.audience}, ID: tt.name,
 			Expiry: jwt.NewNumericDate(clk.Now().Add(time.Minute))})
 		if tt.scope != "" {
 			builder = builder.Claims(map[string]any{"scope": tt.scope})
@@ -59,9 +61,14 @@ func TestAJWTBearerGrantIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantStatus(t, tt.name, post(t, o.TokenURL(), append([]string{"grant_type", jwtBearer, "assertion", token}, tt.more...)...), tt.status)
+		wantStatus(t, tt.name,
+			post(t, o.TokenURL(),
+				append([]string{"grant_type", jwtBearer, "assertion", token},
+					tt.more...)...), tt.status)
 		if tt.status == 200 {
-			wantError(t, tt.name+", again", post(t, o.TokenURL(), "grant_type", jwtBearer, "assertion", token), 400, "invalid_grant")
+			wantError(t, tt.name+", again",
+				post(t, o.TokenURL(), "grant_type", jwtBearer, "assertion",
+					token), 400, "invalid_grant")
 		}
 	}
 }
@@ -70,17 +77,21 @@ func TestOtherGrantsAreAnswered(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	o := s.OAuth2()
-	id, secret := o.AddClient(fakeidp.OAuth2Client{Account: "a1", Grants: []string{tokenExchange, saml2Bearer, "account_credentials"}})
+	id, secret := o.AddClient(fakeidp.OAuth2Client{Account: "a1",
+		Grants: []string{tokenExchange, saml2Bearer, "account_credentials"}})
 	subject := o.AddSubject("user@example.com")
 	try := func(name string, status int, pairs ...string) {
 		t.Helper()
-		wantStatus(t, name, post(t, o.TokenURL(), append(pairs, "client_id", id, "client_secret", secret)...), status)
+		wantStatus(t, name,
+			post(t, o.TokenURL(),
+				append(pairs, "client_id", id, "client_secret", secret)...), status)
 	}
 	const kind = "urn:ietf:params:oauth:token-type:jwt"
 	try("token exchange", 200, "grant_type", tokenExchange, "subject_token", subject, "subject_token_type", kind)
 	try("without a type", 400, "grant_type", tokenExchange, "subject_token", subject)
 	try("an unknown token", 400, "grant_type", tokenExchange, "subject_token", "x", "subject_token_type", kind)
-	try("half an actor", 400, "grant_type", tokenExchange, "subject_token", subject, "subject_token_type", kind, "actor_token", "x")
+	try("half an actor", 400, "grant_type", tokenExchange, "subject_token", subject,
+		"subject_token_type", kind, "actor_token", "x")
 	try("SAML", 200, "grant_type", saml2Bearer, "assertion", subject)
 	try("another assertion", 400, "grant_type", saml2Bearer, "assertion", "x")
 	try("an account", 200, "grant_type", "account_credentials", "account_id", "a1")
@@ -92,7 +103,8 @@ func TestAClientCanDemandJSONAndHeaders(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, fakeidp.Options{})
 	o := s.OAuth2()
-	id, secret := o.AddClient(fakeidp.OAuth2Client{JSON: true, Headers: map[string]string{"X-Api-Key": "k1"}, Nested: true,
+	id, secret := o.AddClient(fakeidp.OAuth2Client{JSON: true,
+		Headers: map[string]string{"X-Api-Key": "k1"}, Nested: true,
 		Extra: map[string]any{"shop_id": "s1"}})
 	send := func(contentType, body, header string) (int, string) {
 		t.Helper()
@@ -115,11 +127,13 @@ func TestAClientCanDemandJSONAndHeaders(t *testing.T) {
 		}
 		return response.StatusCode, string(text)
 	}
-	whole, err := json.Marshal(map[string]any{"grant_type": "client_credentials", "client_id": id, "client_secret": secret, "resource": []string{"https://a", "https://b"}})
+	whole, err := json.Marshal(map[string]any{"grant_type": "client_credentials", "client_id": id,
+		"client_secret": secret, "resource": []string{"https://a", "https://b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, text := send("application/json", string(whole), "k1"); status != 200 || !strings.Contains(text, `"accessToken":"`) || !strings.Contains(text, `"shopId":"s1"`) {
+	if status, text := send("application/json", string(whole), "k1"); status != 200 ||
+		!strings.Contains(text, `"accessToken":"`) || !strings.Contains(text, `"shopId":"s1"`) {
 		t.Errorf("%d %s", status, text)
 	}
 	for name, tt := range map[string][3]string{
@@ -144,13 +158,15 @@ func TestASpentRefreshTokenWorksWithinItsReuseGrace(t *testing.T) {
 	id, secret := o.AddClient(fakeidp.OAuth2Client{})
 	token := o.AddRefreshToken(id, "subject", "read")
 	refresh := func(token string) answer {
-		return post(t, o.TokenURL(), "grant_type", "refresh_token", "refresh_token", token, "client_id", id, "client_secret", secret)
+		return post(t, o.TokenURL(), "grant_type", "refresh_token", "refresh_token", token,
+			"client_id", id, "client_secret", secret)
 	}
 	wantStatus(t, "first", refresh(token), 200)
 	first := o.Issued()[0]
 	clk.Advance(9 * time.Minute)
 	wantStatus(t, "again within the grace", refresh(token), 200)
-	if s.Accepts(fakeidp.ProviderOAuth2, first.AccessToken) || !s.Accepts(fakeidp.ProviderOAuth2, o.Issued()[1].AccessToken) {
+	if s.Accepts(fakeidp.ProviderOAuth2, first.AccessToken) ||
+		!s.Accepts(fakeidp.ProviderOAuth2, o.Issued()[1].AccessToken) {
 		t.Error("a refresh ends the access token before it, and no other")
 	}
 	clk.Advance(2 * time.Minute)

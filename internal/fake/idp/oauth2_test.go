@@ -116,11 +116,15 @@ func TestAClientAuthenticatesOnlyAsRegistered(t *testing.T) {
 		}
 	}
 	body := cc + "&" + encode("client_id", postID, "client_secret", postSecret)
-	wantError(t, "JSON", do(t, http.MethodPost, o.TokenURL(), body, "Content-Type", "application/json"), 400, "invalid_request")
-	wantError(t, "query", do(t, http.MethodPost, o.TokenURL()+"?"+body, body, "Content-Type", form), 400, "invalid_request")
+	wantError(t, "JSON",
+		do(t, http.MethodPost, o.TokenURL(), body, "Content-Type",
+			"application/json"), 400, "invalid_request")
+	wantError(t, "query", do(t, http.MethodPost, o.TokenURL()+"?"+body, body, "Content-Type", form),
+		400, "invalid_request")
 	wantStatus(t, "GET", do(t, http.MethodGet, o.TokenURL(), ""), 405)
 	o.RemoveClient(postID)
-	wantError(t, "removed", do(t, http.MethodPost, o.TokenURL(), body, "Content-Type", form), 401, "invalid_client")
+	wantError(t, "removed", do(t, http.MethodPost, o.TokenURL(), body, "Content-Type", form), 401,
+		"invalid_client")
 }
 
 func TestASpentRefreshTokenEndsItsFamily(t *testing.T) {
@@ -130,7 +134,8 @@ func TestASpentRefreshTokenEndsItsFamily(t *testing.T) {
 	otherID, otherSecret := s.OAuth2().AddClient(fakeidp.OAuth2Client{})
 	first := s.OAuth2().AddRefreshToken(id, "ann", "read write")
 	wantError(t, "foreign client", oauth2Refresh(t, s, otherID, otherSecret, first), 400, "invalid_grant")
-	wantError(t, "too much scope", oauth2Refresh(t, s, id, secret, first, "scope", "read admin"), 400, "invalid_scope")
+	wantError(t, "too much scope", oauth2Refresh(t, s, id, secret, first, "scope", "read admin"),
+		400, "invalid_scope")
 	a := oauth2Refresh(t, s, id, secret, first, "scope", "read")
 	wantStatus(t, "less scope", a, 200)
 	b := oauth2Refresh(t, s, id, secret, a.get("refresh_token"))
@@ -163,13 +168,15 @@ func TestAClientGetsOnlyItsGrantsAndScopes(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
 	o := s.OAuth2()
-	id, secret := o.AddClient(fakeidp.OAuth2Client{Grants: []string{"client_credentials"}, Scopes: []string{"a", "b"}})
+	id, secret := o.AddClient(fakeidp.OAuth2Client{Grants: []string{"client_credentials"},
+		Scopes: []string{"a", "b"}})
 	ask := func(pairs ...string) answer {
 		t.Helper()
 		return post(t, o.TokenURL(), append([]string{"client_id", id, "client_secret", secret}, pairs...)...)
 	}
 	cc := []string{"grant_type", "client_credentials"}
-	wantError(t, "grant", ask("grant_type", "password", "username", "u", "password", "p"), 400, "unauthorized_client")
+	wantError(t, "grant", ask("grant_type", "password", "username", "u", "password", "p"), 400,
+		"unauthorized_client")
 	wantError(t, "scope", ask(append(cc, "scope", "a c")...), 400, "invalid_scope")
 	wantError(t, "resource", ask(append(cc, "resource", "relative")...), 400, "invalid_target")
 	if a := ask(cc...); a.get("scope") != "a b" {
@@ -188,7 +195,8 @@ func TestAClientGetsOnlyItsGrantsAndScopes(t *testing.T) {
 	}
 	pw := o.AddUser("ann", "")
 	id, secret = o.AddClient(fakeidp.OAuth2Client{})
-	wantError(t, "wrong password", ask("grant_type", "password", "username", "ann", "password", pw+" "), 400, "invalid_grant")
+	wantError(t, "wrong password",
+		ask("grant_type", "password", "username", "ann", "password", pw+" "), 400, "invalid_grant")
 	wantError(t, "no password", ask("grant_type", "password", "username", "ann"), 400, "invalid_request")
 	if b := ask("grant_type", "password", "username", "ann", "password", pw); b.get("refresh_token") == "" {
 		t.Errorf("password: got %s", b.text)
@@ -257,7 +265,8 @@ func TestMetadataNamesTheEndpoints(t *testing.T) {
 	oidc := s.OAuth2().Issuer() + "/.well-known/openid-configuration"
 	for _, u := range []string{rfc8414, oidc} {
 		a := do(t, http.MethodGet, u, "")
-		if a.status != 200 || a.get("issuer") != s.OAuth2().Issuer() || a.get("token_endpoint") != s.OAuth2().TokenURL() {
+		if a.status != 200 || a.get("issuer") != s.OAuth2().Issuer() ||
+			a.get("token_endpoint") != s.OAuth2().TokenURL() {
 			t.Errorf("%s: got %d %s", u, a.status, a.text)
 		}
 	}

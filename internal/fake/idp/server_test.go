@@ -97,7 +97,8 @@ func TestEachKindOfFaultBreaksTheAnswerAsItSays(t *testing.T) {
 			tt.fault.Hook = func(r fakeidp.Request) { hooked = append(hooked, r) }
 			s.Inject(&tt.fault)
 			a, err := try(t, http.MethodPost, s.OAuth2().TokenURL(),
-				encode("grant_type", "client_credentials", "client_id", id, "client_secret", secret), "Content-Type", form)
+				encode("grant_type", "client_credentials", "client_id", id, "client_secret",
+					secret), "Content-Type", form)
 			if (err != nil) != tt.broken {
 				t.Fatalf("got error %v, want one: %t", err, tt.broken)
 			}
@@ -165,7 +166,8 @@ func TestAFaultAppliesOnlyToTheRequestsItSelects(t *testing.T) {
 	id, secret := s.OAuth2().AddClient(fakeidp.OAuth2Client{})
 	call := func() int {
 		t.Helper()
-		return post(t, s.OAuth2().TokenURL(), "grant_type", "client_credentials", "client_id", id, "client_secret", secret).status
+		return post(t, s.OAuth2().TokenURL(), "grant_type", "client_credentials", "client_id", id,
+			"client_secret", secret).status
 	}
 	s.Inject(&fakeidp.Fault{Provider: "apiax", Status: 599})
 	s.Inject(&fakeidp.Fault{Path: "/tokens", Status: 598})
@@ -212,7 +214,8 @@ func TestHookMayCallTheServer(t *testing.T) {
 		clk.Advance(time.Hour)
 		s.Apiax().SetPassword("ann", "")
 	}})
-	a := post(t, s.Apiax().TokenURL(), "grant_type", "password", "client_id", fakeidp.ApiaxClientID, "username", "ann", "password", pw)
+	a := post(t, s.Apiax().TokenURL(), "grant_type", "password", "client_id", fakeidp.ApiaxClientID,
+		"username", "ann", "password", pw)
 	wantStatus(t, "login", a, 200)
 	if s.Accepts("apiax", a.get("access_token")) {
 		t.Error("a token of 30 minutes is accepted after an hour")
@@ -275,7 +278,8 @@ func TestErrorTextsMayRepeatWhatWasSent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := start(t, tt.opts)
-			a := post(t, s.Apiax().TokenURL(), "grant_type", "password", "client_id", "integration-api", "username", "ann", "password", "hunter2")
+			a := post(t, s.Apiax().TokenURL(), "grant_type", "password", "client_id",
+				"integration-api", "username", "ann", "password", "hunter2")
 			got := a.get("error_description")
 			if !strings.HasPrefix(got, "Invalid user credentials") {
 				t.Errorf("got description %q", got)

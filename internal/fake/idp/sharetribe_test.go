@@ -26,7 +26,8 @@ func TestSharetribeIntegrationTokensAreRefreshed(t *testing.T) {
 	url := s.Sharetribe().IntegAuthURL()
 	a := integLogin(t, s, id, secret)
 	wantStatus(t, "client credentials", a, 200)
-	if a.get("token_type") != "bearer" || a.member("expires_in") != 3600.0 || a.get("scope") != "integ" || a.get("refresh_token") == "" {
+	if a.get("token_type") != "bearer" || a.member("expires_in") != 3600.0 ||
+		a.get("scope") != "integ" || a.get("refresh_token") == "" {
 		t.Errorf("got %s", a.text)
 	}
 	b := shareRefresh(t, url, id, a.get("refresh_token"))
@@ -90,7 +91,8 @@ func TestASharetribeUserTokenIsExchangedForATrustedOne(t *testing.T) {
 	otherID, otherSecret := s.Sharetribe().AddMarketplaceApp()
 	pw := s.Sharetribe().AddUser("joe@example.com", "")
 	url := s.Sharetribe().MarketAuthURL()
-	user := post(t, url, "client_id", id, "grant_type", "password", "username", "joe@example.com", "password", pw, "scope", "user")
+	user := post(t, url, "client_id", id, "grant_type", "password", "username", "joe@example.com",
+		"password", pw, "scope", "user")
 	wantStatus(t, "password", user, 200)
 	exchange := func(id, secret, subject string) answer {
 		return post(t, url, "client_id", id, "client_secret", secret, "grant_type", "token_exchange",
@@ -98,10 +100,12 @@ func TestASharetribeUserTokenIsExchangedForATrustedOne(t *testing.T) {
 	}
 	trusted := exchange(id, secret, user.get("access_token"))
 	wantStatus(t, "exchange", trusted, 200)
-	if trusted.get("scope") != "trusted:user" || trusted.get("refresh_token") == "" || trusted.get("refresh_token") == user.get("refresh_token") {
+	if trusted.get("scope") != "trusted:user" || trusted.get("refresh_token") == "" ||
+		trusted.get("refresh_token") == user.get("refresh_token") {
 		t.Errorf("got %s", trusted.text)
 	}
-	bare := post(t, url, "client_id", id, "client_secret", secret, "grant_type", "token_exchange", "subject_token", user.get("access_token"))
+	bare := post(t, url, "client_id", id, "client_secret", secret, "grant_type", "token_exchange",
+		"subject_token", user.get("access_token"))
 	if bare.status != 200 || bare.get("scope") != "trusted:user" {
 		t.Errorf("exchange without scope: got %d %s", bare.status, bare.text)
 	}
@@ -155,9 +159,13 @@ func TestSharetribeRefusesAWrongRequest(t *testing.T) {
 			t.Error("an anonymous token came with a refresh token")
 		}
 	}
-	body := encode("grant_type", "client_credentials", "client_id", integ, "client_secret", secret, "scope", "integ")
-	wantStatus(t, "JSON", do(t, http.MethodPost, st.IntegAuthURL(), body, "Content-Type", "application/json"), 415)
-	wantStatus(t, "Basic", do(t, http.MethodPost, st.IntegAuthURL(), body, "Content-Type", form, "Authorization", "Basic eDp5"), 400)
+	body := encode("grant_type", "client_credentials", "client_id", integ, "client_secret", secret,
+		"scope", "integ")
+	wantStatus(t, "JSON",
+		do(t, http.MethodPost, st.IntegAuthURL(), body, "Content-Type", "application/json"), 415)
+	wantStatus(t, "Basic",
+		do(t, http.MethodPost, st.IntegAuthURL(), body, "Content-Type", form, "Authorization",
+			"Basic eDp5"), 400)
 	wantStatus(t, "GET", do(t, http.MethodGet, st.IntegAuthURL(), ""), 404)
 	st.Configure(func(o *fakeidp.SharetribeOptions) { o.IntegOnMarketHost = true })
 	wantStatus(t, "deprecated host", do(t, http.MethodPost, st.MarketAuthURL(), body, "Content-Type", form), 200)
@@ -171,7 +179,9 @@ func TestSharetribeRevokesARefreshToken(t *testing.T) {
 	url := s.Sharetribe().IntegURL() + "/v1/auth/revoke"
 	body := encode("token", a.get("refresh_token"))
 	wantStatus(t, "no bearer", do(t, http.MethodPost, url, body, "Content-Type", form), 401)
-	wantStatus(t, "revoke", do(t, http.MethodPost, url, body, "Content-Type", form, "Authorization", "Bearer "+a.get("access_token")), 200)
+	wantStatus(t, "revoke",
+		do(t, http.MethodPost, url, body, "Content-Type", form, "Authorization",
+			"Bearer "+a.get("access_token")), 200)
 	if s.RefreshTokenAlive("sharetribe", a.get("refresh_token")) {
 		t.Error("the revoked token is alive")
 	}

@@ -46,7 +46,9 @@ func TestOneProcessAnswersOneInvocationAfterAnother(t *testing.T) {
 
 func TestEnvironmentIsLambdasAndTheOptions(t *testing.T) {
 	t.Parallel()
-	f := start(t, Options{Name: "named", MemoryMB: 256, Env: []string{"COLOUR=blue", "AWS_LAMBDA_LOG_FORMAT=Text"}})
+	f := start(t,
+		Options{Name: "named", MemoryMB: 256,
+			Env: []string{"COLOUR=blue", "AWS_LAMBDA_LOG_FORMAT=Text"}})
 
 	d, _ := describe(t, f, "")
 
@@ -149,7 +151,9 @@ func TestAFailedInvocationIsReportedAsByLambda(t *testing.T) {
 				t.Errorf("FunctionError is %q", result.FunctionError)
 			}
 			var payload struct{ ErrorType, ErrorMessage string }
-			if err := json.Unmarshal(result.Payload, &payload); err != nil || payload.ErrorType != result.ErrorType || payload.ErrorMessage != result.ErrorMessage {
+			if err := json.Unmarshal(result.Payload, &payload); err != nil ||
+				payload.ErrorType != result.ErrorType ||
+				payload.ErrorMessage != result.ErrorMessage {
 				t.Errorf("payload is %s (%v)", result.Payload, err)
 			}
 			after, _ := describe(t, f, "")
@@ -179,7 +183,8 @@ func TestTimeoutKillsTheProcess(t *testing.T) {
 
 	result := invoke(t, f, "hang", "")
 
-	if !result.TimedOut || result.Exited || result.FunctionError != "Unhandled" || result.ErrorType != ErrorTypeTimeout {
+	if !result.TimedOut || result.Exited || result.FunctionError != "Unhandled" ||
+		result.ErrorType != ErrorTypeTimeout {
 		t.Errorf("result is %+v", result)
 	}
 	if got, want := withoutID(result.ErrorMessage), "RequestId: ID Error: Task timed out after 0.25 seconds"; got != want {

@@ -26,7 +26,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	bootstrap = filepath.Join(dir, "greeter", "bootstrap")
-	build := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/bootstrap")
+	build := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc", "-o",
+		bootstrap, "./testdata/bootstrap")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building testdata/bootstrap: %v\n%s", err, out)

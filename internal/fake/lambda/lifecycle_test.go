@@ -84,7 +84,8 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 
 	result := invoke(t, f, "get", url)
 
-	if !result.Exited || result.TimedOut || !strings.HasSuffix(result.ErrorMessage, "Runtime exited with error: signal: killed") {
+	if !result.Exited || result.TimedOut ||
+		!strings.HasSuffix(result.ErrorMessage, "Runtime exited with error: signal: killed") {
 		t.Errorf("result is %+v", result)
 	}
 	f.Kill() // with no process

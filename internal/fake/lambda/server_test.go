@@ -122,7 +122,8 @@ func TestServerReturnsTheLogTail(t *testing.T) {
 	t.Parallel()
 	s := serve(t, start(t, Options{}))
 
-	got := post(t, s, "greeter", `{"do":"log","text":"`+strings.Repeat("x", 5000)+`"}`, map[string]string{"X-Amz-Log-Type": "Tail"})
+	got := post(t, s, "greeter", `{"do":"log","text":"`+strings.Repeat("x", 5000)+`"}`,
+		map[string]string{"X-Amz-Log-Type": "Tail"})
 
 	tail, err := base64.StdEncoding.DecodeString(got.header.Get("X-Amz-Log-Result"))
 	if err != nil || len(tail) != 4096 || !strings.HasSuffix(string(tail), "x\n") {

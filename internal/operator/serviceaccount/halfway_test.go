@@ -21,12 +21,13 @@ type breakage struct {
 
 func idpFault(w *world, n int, first fakeidp.FaultKind, hook func()) func() bool {
 	fired := false
-	w.IDP.Inject(&fakeidp.Fault{Provider: fakeidp.ProviderFlexera, Skip: n, Times: 1, Kind: first, Hook: func(fakeidp.Request) {
-		fired = true
-		if hook != nil {
-			hook()
-		}
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Provider: fakeidp.ProviderFlexera, Skip: n, Times: 1, Kind: first,
+		Hook: func(fakeidp.Request) {
+			fired = true
+			if hook != nil {
+				hook()
+			}
+		}})
 	return func() bool { _ = w.IDP.Requests(); return fired }
 }
 
@@ -125,7 +126,8 @@ func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 	w := newWorld(t)
 	down(w)
 	start := w.Clock.Now()
-	w.check(w.run(standard...), exitFailed, "", "its secret could not be stored, and it was deleted again: PutSecretValue: InternalServiceError")
+	w.check(w.run(standard...), exitFailed, "",
+		"its secret could not be stored, and it was deleted again: PutSecretValue: InternalServiceError")
 	w.unmoved()
 	if waited := w.Clock.Now().Sub(start); waited < keepFor-maxWait || waited > keepFor+maxWait {
 		t.Errorf("it tried for %v", waited)
@@ -147,7 +149,8 @@ func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 	if len(left) != 1 {
 		t.Fatalf("clients: %q", left)
 	}
-	w.check(r, exitFailed, "", "Delete it, since nobody has its secret: DELETE "+w.IDP.Flexera().APIURL("eu")+"/iam/v1/orgs/1105/service-accounts/2263/clients/"+left[0])
+	w.check(r, exitFailed, "",
+		"Delete it, since nobody has its secret: DELETE "+w.IDP.Flexera().APIURL("eu")+"/iam/v1/orgs/1105/service-accounts/2263/clients/"+left[0])
 	w.AWS.ClearFaults()
 	w.check(w.run(standard...), exitDone, "Warning: the secret of the client "+left[0], "")
 	w.moved()
@@ -165,9 +168,12 @@ func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 func TestACredentialStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Times: 1, Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) {
-		w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken, "note": "kept", "more": "by hand"}))
-	}})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Times: 1,
+		Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) {
+			w.PutSecret(secretName,
+				marshal(t,
+					map[string]string{"refresh_token": w.refreshToken, "note": "kept", "more": "by hand"}))
+		}})
 	w.check(w.run(standard...), exitFailed, "", "somebody stored another credential")
 	if w.stored(secrets.Current)["more"] != "by hand" {
 		t.Error("it was overwritten")
@@ -184,7 +190,8 @@ func TestALabelThatCannotBeRemovedIsRemovedByTheNextRun(t *testing.T) {
 	w := newWorld(t)
 	f := &fakeaws.Fault{Operation: "UpdateSecretVersionStage", Skip: 1, Code: "AccessDeniedException"}
 	w.AWS.Inject(f)
-	w.check(w.run(standard...), exitDone, "--version-stage EVERTOKEN_SERVICE_ACCOUNT --remove-from-version-id", "")
+	w.check(w.run(standard...), exitDone,
+		"--version-stage EVERTOKEN_SERVICE_ACCOUNT --remove-from-version-id", "")
 	if w.stored(labelProving) == nil || f.Fired() == 0 {
 		t.Error("the label was removed")
 	}
@@ -218,7 +225,8 @@ func TestAnInterruptedMoveEndsAfterItsSecretIsStored(t *testing.T) {
 	for path, wantClients := range map[string]int{"/clients": 1, "/access-rules/grant": 0} {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		w.IDP.Inject(&fakeidp.Fault{Path: path, Times: 1, Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { cancel() }})
+		w.IDP.Inject(&fakeidp.Fault{Path: path, Times: 1, Kind: fakeidp.OnlyHook,
+			Hook: func(fakeidp.Request) { cancel() }})
 		w.check(w.runWith(ctx, "y", standard...), exitFailed, "", "Run this again")
 		w.unmoved()
 		account := w.accounts()[0]

@@ -159,7 +159,8 @@ func TestARefreshTokenThatComesBackIsStoredEvenAfterANo(t *testing.T) {
 func TestAnAnswerAfterAnHourGetsANewAccessToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.IDP.Inject(&fakeidp.Fault{Path: "/roles", Times: 1, Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(50 * time.Minute) }})
+	w.IDP.Inject(&fakeidp.Fault{Path: "/roles", Times: 1, Kind: fakeidp.OnlyHook,
+		Hook: func(fakeidp.Request) { w.Clock.Advance(50 * time.Minute) }})
 	w.check(w.run(standard...), exitDone, "", "")
 	w.moved()
 }
@@ -169,7 +170,8 @@ func TestAnAnswerAfterAnHourGetsANewAccessToken(t *testing.T) {
 func TestAConnectionThatSharesTheCredentialIsNamedAndMovesToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Declare("flexera-two", map[string]any{"provider": "flexera", "credential": secretName, "settings": w.settings})
+	w.Declare("flexera-two",
+		map[string]any{"provider": "flexera", "credential": secretName, "settings": w.settings})
 	w.check(w.run(standard...), exitDone, "also serves flexera-two", "")
 	w.moved()
 }

@@ -147,7 +147,10 @@ func TestAForeignClientIsReplacedOnlyIfDead(t *testing.T) {
 	w := newWorld(t)
 	f := w.IDP.Flexera()
 	id, secret := f.AddClient(f.AddServiceAccount("eu", testOrg, "other"))
-	w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": secret, "note": "kept"}))
+	w.PutSecret(secretName,
+		marshal(t,
+			map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": secret,
+				"note": "kept"}))
 	w.check(w.run(standard...), exitFailed, "", "already holds a client that works, "+id)
 	f.RevokeClient(id)
 	w.check(w.run(standard...), exitDone, "", "")
@@ -163,7 +166,10 @@ func TestAClientStoredWithARefreshTokenIsUsed(t *testing.T) {
 	account := f.AddServiceAccount("eu", testOrg, testName)
 	id, secret := f.AddClient(account)
 	f.AddClient(account) // another person's: the account has two
-	w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": secret, "note": "kept"}))
+	w.PutSecret(secretName,
+		marshal(t,
+			map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": secret,
+				"note": "kept"}))
 	r := w.run(standard...)
 	w.check(r, exitDone, "use its client "+id, "")
 	w.check(r, exitDone, "\nis stored nowhere in evertoken/flexera-prod/credential", "")
@@ -182,7 +188,10 @@ func TestAClientWithAWrongSecretIsNamed(t *testing.T) {
 	w := newWorld(t)
 	f := w.IDP.Flexera()
 	id, _ := f.AddClient(f.AddServiceAccount("eu", testOrg, testName))
-	w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken, "client_id": id, "client_secret": "wrong", "note": "kept"}))
+	w.PutSecret(secretName,
+		marshal(t,
+			map[string]string{"refresh_token": w.refreshToken, "client_id": id,
+				"client_secret": "wrong", "note": "kept"}))
 	w.check(w.run(standard...), exitFailed, "", "clients/"+id)
 	f.RevokeClient(id)
 	w.check(w.run(standard...), exitDone, "", "")

@@ -48,7 +48,8 @@ func newWorld(t *testing.T) *world {
 	_, w.refreshToken = f.AddAdminRefreshToken("eu", testOrg, "jane")
 	_, w.admin = f.AddAdminRefreshToken("eu", testOrg, "jane")
 	w.settings = map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu")}
-	w.Connect("flexera-prod", "flexera", map[string]string{"refresh_token": w.refreshToken, "note": "kept"}, w.settings, nil)
+	w.Connect("flexera-prod", "flexera",
+		map[string]string{"refresh_token": w.refreshToken, "note": "kept"}, w.settings, nil)
 	return w
 }
 
@@ -66,7 +67,8 @@ type result struct {
 	stdout, stderr string
 }
 
-var standard = []string{"-connection", "flexera-prod", "-name", testName, "-role", "service_account_client_manager", "-org", "1105"}
+var standard = []string{"-connection", "flexera-prod", "-name", testName, "-role",
+	"service_account_client_manager", "-org", "1105"}
 
 // withoutFlag returns the arguments less one flag and its value.
 func withoutFlag(args []string, name string) []string {
@@ -156,7 +158,8 @@ func (w *world) noSecretIn(r result) {
 			w.t.Errorf("a secret is shown:\n%s", shown)
 		}
 	}
-	if strings.Contains(shown, fakeidp.Canary) || strings.Contains(shown, "arn:aws") || strings.Contains(shown, "\x1b") {
+	if strings.Contains(shown, fakeidp.Canary) || strings.Contains(shown, "arn:aws") ||
+		strings.Contains(shown, "\x1b") {
 		w.t.Errorf("a secret, an ARN or a control character is shown:\n%s", shown)
 	}
 }
@@ -164,7 +167,8 @@ func (w *world) noSecretIn(r result) {
 func (w *world) check(r result, code int, stdout, stderr string) {
 	w.t.Helper()
 	if r.code != code || !strings.Contains(r.stdout, stdout) || !strings.Contains(r.stderr, stderr) {
-		w.t.Errorf("exit %d, want %d with %q and %q\nstdout: %s\nstderr: %s", r.code, code, stdout, stderr, r.stdout, r.stderr)
+		w.t.Errorf("exit %d, want %d with %q and %q\nstdout: %s\nstderr: %s", r.code, code, stdout,
+			stderr, r.stdout, r.stderr)
 	}
 }
 
@@ -272,7 +276,8 @@ func (w *world) unmoved() {
 func (w *world) wrote() []string {
 	var out []string
 	for _, c := range w.AWS.Calls() {
-		if c.Operation == "PutSecretValue" || c.Operation == "UpdateSecretVersionStage" || c.Operation == "PutParameter" {
+		if c.Operation == "PutSecretValue" || c.Operation == "UpdateSecretVersionStage" ||
+			c.Operation == "PutParameter" {
 			out = append(out, c.Operation)
 		}
 	}
