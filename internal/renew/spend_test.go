@@ -207,7 +207,11 @@ func TestARefreshTokenOfAFailedExchangeIsStored(t *testing.T) {
 		"a refresh refused in unknown words, that worked":           {exchange.Refresh, true, exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", refused, exchange.GrantDead, false, "r"},
 		"a refresh refused in unknown words, of another credential": {exchange.Refresh, false, exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r"},
 		"a refresh refused in known words":                          {exchange.Refresh, true, exchange.Error{Status: 400, Class: exchange.GrantDead, Problem: "p"}, "", refused, exchange.GrantDead, false, "r"},
-		"a client refused in unknown words":                         {client, true, exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r"},
+		"a seed that never worked, refused in unknown words": {
+			seed, false,
+			exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r",
+		},
+		"a client refused in unknown words": {client, true, exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r"},
 	} {
 		s := refreshable
 		w := newStored(t, s)
