@@ -276,3 +276,80 @@ func TestTokensThatLiveTooShortAreTold(t *testing.T) {
 // secretLife is the shortest life of a token that a secret can hold at a heartbeat of five
 // minutes: a sixth is promised, and what is left spans the floor and the heartbeat.
 const secretLife = (floor + 5*time.Minute - lostLife) * 6 / 5
+
+// A token that was published over a rotation's gives way to it, if that one serves.
+func TestAPublishedTokenGivesWayToARotations(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		theirs string // what AWSPREVIOUS holds; "" where it is the base
+		works  string
+		refuse string
+		left   bool
+		hinted bool
+	}{
+		"theirs serves":        {"theirs", "theirs", "", true, false},
+		"ours serves":          {"theirs", "ours", "", false, false},
+		"nothing came between": {"", "theirs", "", false, false},
+		"it cannot be read":    {"theirs", "theirs", "GetSecretValue", false, true},
+		"it cannot be moved":   {"theirs", "theirs", "UpdateSecretVersionStage", false, true},
+	} {
+		w := newStored(t, credential.Session{})
+		w.job.Provider = prover{works: map[string]bool{tt.works: true}}
+		base, ours := secrets.FreshID(), secrets.FreshID()
+		w.meanwhile(base, tokenOf("base", at.Add(time.Hour)))
+		between := base
+		if tt.theirs != "" {
+			between = secrets.FreshID()
+			w.meanwhile(between, tokenOf(tt.theirs, at.Add(2*time.Hour)))
+		}
+		w.meanwhile(ours, tokenOf("ours", at.Add(time.Hour)))
+		if tt.refuse != "" {
+			w.refuse(tt.refuse, tokenID, "AccessDeniedException")
+		}
+		w.giveWay(t.Context(), base, ours, tokenOf("ours", at.Add(time.Hour)))
+		v, _ := w.aws.Secret(tokenID).Labelled(secrets.Current)
+		if w.left != tt.left || (v.ID == between) != tt.left || (len(w.hints) > 0) != tt.hinted {
+			t.Errorf("%s: left %t, hints %q", name, w.left, w.hints)
+		}
+	}
+	w := newStored(t, credential.Session{})
+	w.meanwhile(secrets.FreshID(), tokenOf("first", at.Add(time.Hour)))
+	if w.giveWay(t.Context(), "", "", tokenOf("first", at.Add(time.Hour))); len(w.hints) > 0 || w.left {
+		t.Errorf("without AWSPREVIOUS: left %t, hints %q", w.left, w.hints)
+	}
+}
+
+// Only a run without a session asks whether it published over a rotation.
+func TestOnlyARunWithoutASessionGivesWay(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		rotates, session, denied bool
+		asks                     bool
+	}{
+		"a token that rotates":                {true, false, false, true},
+		"a token that does not":               {false, false, false, false},
+		"a session that was stored":           {true, true, false, false},
+		"a token that could not be published": {true, false, true, false},
+	} {
+		w := newStored(t, refreshable)
+		w.tokenRotates = tt.rotates
+		w.tokenVersion = secrets.Version{ARN: w.aws.Secret(tokenID).ARN, ID: "base"}
+		if tt.session {
+			next := refreshable
+			next.RefreshToken, next.RefreshedAt = redact.New("next"), at
+			w.session.Store(t.Context(), next)
+		}
+		if tt.denied {
+			w.refuse("PutSecretValue", tokenID, "AccessDeniedException")
+		}
+		w.aws.ResetCalls()
+		err := w.publishSecret(t.Context(), tokenOf("ours", at.Add(time.Hour)))
+		asks := false
+		for _, c := range w.aws.Calls() {
+			asks = asks || c.Operation == "GetSecretValue" && c.Resource == tokenID
+		}
+		if asks != tt.asks || (err != nil) != tt.denied {
+			t.Errorf("%s: asks %t, %v", name, asks, err)
+		}
+	}
+}
