@@ -36,8 +36,12 @@ func (r *rotation) manager() (manager, error) {
 	}
 	for _, m := range found[1:] {
 		if m.Account() != found[0].Account() {
-			return manager{}, r.misconfigured(fmt.Sprintf("connection %s names %s for this credential, and connection %s %s: a client belongs to one of them",
-				found[0].conn.Name, found[0].Account(), m.conn.Name, m.Account()), "correct the settings")
+			return manager{}, r.misconfigured(
+				fmt.Sprintf("connection %s names %s for this credential, " +
+					"and connection %s names %s: a client belongs to one of them",
+					found[0].conn.Name, found[0].Account(), m.conn.Name, m.Account()),
+				"Correct the settings of the connection that names the wrong one: "+
+					"`evertoken check "+found[0].conn.Name+" "+m.conn.Name+"`.")
 		}
 	}
 	return found[0], nil
@@ -48,7 +52,8 @@ func (r *rotation) fixed(u user) error {
 	f, ok := u.provider.(providers.FixedCredential)
 	switch {
 	case !ok:
-		return r.refused("connection "+u.conn.Name+": no API changes this credential", "Turn the rotation off: "+cancelCommand(r.name)+".")
+		return r.refused("connection "+u.conn.Name+": no API changes this credential",
+			"Turn the rotation off: "+cancelCommand(r.name)+".")
 	case f.FixedCredential().Setting != "":
 		why := f.FixedCredential()
 		return r.misconfigured("connection "+u.conn.Name+": "+why.Why,
@@ -56,13 +61,15 @@ func (r *rotation) fixed(u user) error {
 				". Then turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	why := f.FixedCredential()
-	return r.refused(why.Why, renew.Sentences(why.Instead+" and store it: "+putCommand(r.name), "Turn the rotation off: "+cancelCommand(r.name)))
+	return r.refused(why.Why, renew.Sentences(why.Instead+" and store it: "+putCommand(r.name),
+		"Turn the rotation off: "+cancelCommand(r.name)))
 }
 
 // clientOf returns the client pair's grant, or says why there is none.
 func (r *rotation) clientOf(u user, doc credential.Credential) (exchange.Grant, error) {
 	if !doc.Has(credential.ClientID, credential.ClientSecret) {
-		return exchange.Grant{}, r.refused("the credential has no client_id and client_secret, which are all that rotation can replace",
+		return exchange.Grant{}, r.refused(
+			"the credential has no client_id and client_secret, which are all that rotation can replace",
 			"Store a client: "+putCommand(r.name)+". Or turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	grants, err := u.provider.Grants(doc)
@@ -74,7 +81,10 @@ func (r *rotation) clientOf(u user, doc credential.Credential) (exchange.Grant, 
 			return g, nil
 		}
 	}
-	return exchange.Grant{}, r.misconfigured("connection "+u.conn.Name+" has no client credentials grant", "")
+	return exchange.Grant{}, r.misconfigured("connection "+u.conn.Name+" does not use the "+
+		"client_id and client_secret of this credential, which are all that rotation can replace",
+		"Store the client alone, without a refresh token or password beside it: "+putCommand(r.name)+
+			". Or turn the rotation off: "+cancelCommand(r.name)+".")
 }
 
 // checkCredential says why the credential cannot be rotated, if it cannot.
@@ -124,7 +134,8 @@ func (r *rotation) createCredential(ctx context.Context) error {
 		return err
 	}
 	if current.ID == "" {
-		return r.refused("no credential is stored yet, so there is nothing to rotate", "Store the service account's client: "+putCommand(r.name)+".")
+		return r.refused("no credential is stored yet, so there is nothing to rotate",
+			"Store the service account's client: "+putCommand(r.name)+".")
 	}
 	doc, err := credential.Parse(current.Value)
 	if err != nil {
@@ -146,12 +157,15 @@ func (r *rotation) createCredential(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.keepClient(ctx, m, access, made, doc.WithOwnClient(r.secret.ARN, made.ID, made.Secret).Encode())
+	next := doc.WithOwnClient(r.secret.ARN, made.ID, made.Secret)
+	return r.keepClient(ctx, m, access, made, next.Encode())
 }
 
 // keepClient stores a new client. It deletes the client again if it is certain that no
 // version holds it.
-func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secret, made providers.Client, value redact.Secret) error {
+func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secret,
+	made providers.Client, value redact.Secret,
+) error {
 	err := r.keep(ctx, value, dropReserve)
 	if err == nil {
 		return nil
@@ -159,25 +173,29 @@ func (r *rotation) keepClient(ctx context.Context, m manager, access redact.Secr
 	superseded, late := errors.AsType[Superseded](err)
 	stored, found, readErr := r.pending(ctx)
 	switch {
-	case readErr == nil && found && stored.Value.Equal(value) && late: // a later rotation deletes it: the version says whose it is
-		return superseded
+	case readErr == nil && found && stored.Value.Equal(value) && late:
+		return superseded // a later rotation deletes it: the version says whose it is
 	case readErr == nil && found && stored.Value.Equal(value): // only the answer was lost
 		return r.confirm(ctx)
 	case readErr != nil:
-		return r.unkept("the client "+made.ID+" was made, and whether its secret could be stored is not known", err)
+		return r.unkept("the client "+made.ID+" was made, and whether its secret could be stored "+
+			"is not known", err)
 	}
 	left := r.drop(ctx, m, access, made.ID)
 	if late {
-		superseded.Hint = left
+		superseded.Hint = renew.Sentences(left, superseded.Hint)
 		return superseded
 	}
-	if secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, and rotation uses that one
-		return nil
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		return nil // another invocation has stored one, and rotation uses that one
 	}
-	return r.unkept("the client "+made.ID+" was made and its secret could not be stored, so Evertoken deleted it again", err, left)
+	return r.unkept("the client "+made.ID+" was made and its secret could not be stored, "+
+		"so Evertoken deleted it again", err, left)
 }
 
-func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (providers.Client, error) {
+func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secret) (
+	providers.Client, error,
+) {
 	bounded, cancel := limits.Bounded(ctx)
 	defer cancel()
 	made, err := m.CreateClient(bounded, m.doc, access)
@@ -196,21 +214,26 @@ func (r *rotation) makeClient(ctx context.Context, m manager, access redact.Secr
 
 // drop deletes a client that this invocation made. It returns "", or what an operator
 // must do.
-func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (left string) {
+func (r *rotation) drop(ctx context.Context, m manager, access redact.Secret, id string) (
+	left string,
+) {
 	ctx, cancel := context.WithTimeout(ctx, max(limits.Remaining(ctx)-tellReserve, 0))
 	defer cancel()
 	err := m.DeleteClient(ctx, m.doc, access, id)
 	if err == nil {
 		return ""
 	}
-	r.Log.WarnContext(ctx, "an unused client could not be deleted", "secret_id", r.name, "client_id", id, "error", asExchange(err).Error())
-	return "The client " + id + " could not be deleted, and its secret is lost. Let the next rotation delete it: " +
-		nameCommand(r.name, append(r.named(), id)...) + "."
+	r.Log.WarnContext(ctx, "an unused client could not be deleted", "secret_id", r.name,
+		"client_id", id, "error", asExchange(err).Error())
+	return "The client " + id + " could not be deleted, and its secret is lost. " +
+		"Let the next rotation delete it: " + nameCommand(r.name, append(r.named(), id)...) + "."
 }
 
 // access is an access token of the service account itself. If somebody moved AWSCURRENT
 // back to a client that no longer exists, the client of AWSPREVIOUS gets the token.
-func (r *rotation) access(ctx context.Context, m manager, doc credential.Credential) (redact.Secret, error) {
+func (r *rotation) access(ctx context.Context, m manager, doc credential.Credential) (
+	redact.Secret, error,
+) {
 	grant, err := r.clientOf(m.user, doc)
 	if err != nil {
 		return redact.Secret{}, err
@@ -228,14 +251,16 @@ func (r *rotation) access(ctx context.Context, m manager, doc credential.Credent
 		return redact.Secret{}, refusal
 	}
 	old, parseErr := credential.Parse(previous.Value)
-	if parseErr != nil || !old.Has(credential.ClientID, credential.ClientSecret) || old.Get(credential.ClientSecret).Equal(doc.Get(credential.ClientSecret)) {
+	if parseErr != nil || !old.Has(credential.ClientID, credential.ClientSecret) ||
+		old.Get(credential.ClientSecret).Equal(doc.Get(credential.ClientSecret)) {
 		return redact.Secret{}, refusal
 	}
 	issued, err = r.exchange(ctx, m.provider, exchange.Request{Grant: grant, Credential: old})
 	if err != nil {
 		return redact.Secret{}, refusal
 	}
-	r.Log.WarnContext(ctx, "the client of AWSCURRENT is refused; the clients are managed with that of AWSPREVIOUS", "secret_id", r.name)
+	r.Log.WarnContext(ctx, "the client of AWSCURRENT is refused; " +
+		"the clients are managed with that of AWSPREVIOUS", "secret_id", r.name)
 	return issued.AccessToken, nil
 }
 
@@ -256,8 +281,12 @@ func checkPendingCredential(pending, current secrets.Version) string {
 	if err != nil {
 		return ""
 	}
-	if !doc.WithOwnClient("", "", redact.Secret{}).Encode().Equal(now.WithOwnClient("", "", redact.Secret{}).Encode()) {
-		return "AWSCURRENT and AWSPENDING differ in more than the client: one of them was changed meanwhile"
+	rest := func(c credential.Credential) redact.Secret {
+		return c.WithOwnClient("", "", redact.Secret{}).Encode()
+	}
+	if !rest(doc).Equal(rest(now)) {
+		return "AWSCURRENT and AWSPENDING differ in more than the client: " +
+			"one of them was changed meanwhile"
 	}
 	return ""
 }
@@ -274,11 +303,12 @@ func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) 
 		if err != nil {
 			return err
 		}
-		err = r.try(ctx, pending, "proving the new client for connection "+u.conn.Name, func(ctx context.Context) error {
+		prove := func(ctx context.Context) error {
 			_, err := r.exchange(ctx, u.provider, exchange.Request{Grant: grant, Credential: doc})
 			return err
-		})
-		if err != nil {
+		}
+		doing := "proving the new client for connection " + u.conn.Name
+		if err := r.try(ctx, pending, doing, prove); err != nil {
 			return err
 		}
 	}
@@ -287,7 +317,9 @@ func (r *rotation) testCredential(ctx context.Context, pending secrets.Version) 
 
 // readClient is the client id that a version holds, or "" if it holds none or cannot be
 // parsed. own says that a rotation made the client for this secret.
-func (r *rotation) readClient(ctx context.Context, versionID string) (clientID string, own bool, err error) {
+func (r *rotation) readClient(ctx context.Context, versionID string) (
+	clientID string, own bool, err error,
+) {
 	v, err := r.Secrets.GetVersion(ctx, r.event.SecretID, versionID)
 	switch {
 	case errors.Is(err, secrets.ErrNotFound), errors.Is(err, secrets.ErrBinary):

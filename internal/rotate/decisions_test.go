@@ -59,8 +59,12 @@ func TestASupersededRotationNamesTheOther(t *testing.T) {
 	t.Parallel()
 	r := &rotation{event: events.SecretsManagerSecretRotationEvent{Step: createStep}, name: "mine"}
 	for want, labels := range map[string]map[string][]string{
-		"createSecret of mine: another rotation began meanwhile, to version bbb, so this rotation ends here": {"bbb": {secrets.Pending}},
-		"createSecret of mine: AWSPENDING was removed from this version meanwhile, so this rotation ends here": {
+		"createSecret of mine: another rotation began meanwhile, to version bbb, " +
+			"so this rotation ends here. You need to do nothing: " +
+			"Secrets Manager continues the other rotation.": {"bbb": {secrets.Pending}},
+		"createSecret of mine: AWSPENDING was removed from this version meanwhile, " +
+			"so this rotation ends here. To begin a new rotation: " +
+			"`aws secretsmanager rotate-secret --secret-id mine`.": {
 			"bbb": {secrets.Current}},
 	} {
 		if got := r.superseded(secrets.Description{Labels: labels}).Error(); got != want {

@@ -68,7 +68,7 @@ func (r *rotation) misconfigured(problem, hint string) error {
 }
 
 func (r *rotation) transient(problem string) error {
-	return Transient{r.failure(problem, "Secrets Manager tries the rotation again")}
+	return Transient{r.failure(problem, "Secrets Manager tries the rotation again.")}
 }
 
 // classified is the error for a class of package exchange.
@@ -118,7 +118,8 @@ func join(problem, hint string) string {
 // The commands, in backticks, that errors and docs/rotation.md name.
 
 func putCommand(secret string) string {
-	return "`aws secretsmanager put-secret-value --secret-id " + secret + " --secret-string file://credential.json`"
+	return "`aws secretsmanager put-secret-value --secret-id " + secret +
+		" --secret-string file://credential.json`"
 }
 
 func rotateCommand(secret string) string {
@@ -132,11 +133,13 @@ func cancelCommand(secret string) string {
 // nameCommand confirms that only this secret uses the clients, so that rotation may
 // delete them.
 func nameCommand(secret string, clients ...string) string {
-	return "`aws secretsmanager tag-resource --secret-id " + secret + " --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'`"
+	return "`aws secretsmanager tag-resource --secret-id " + secret +
+		" --tags 'Key=" + clientTag + ",Value=" + strings.Join(clients, " ") + "'`"
 }
 
 func takeOffCommand(secret, versionID string) string {
-	return fmt.Sprintf("`aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s`", secret, versionID)
+	return fmt.Sprintf("`aws secretsmanager update-secret-version-stage --secret-id %s "+
+		"--version-stage AWSPENDING --remove-from-version-id %s`", secret, versionID)
 }
 
 // secretName is what errors and logs call a secret before it was described.

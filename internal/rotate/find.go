@@ -42,7 +42,8 @@ func (r *rotation) find(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		found, err := r.matching(one, "in the parameter "+parameter+", which the secret's tag "+connectionTag+" names")
+		found, err := r.matching(one, "in the parameter "+parameter+", which the secret's tag "+
+			connectionTag+" names")
 		if err != nil || found != credentialRole {
 			return err
 		}
@@ -53,7 +54,9 @@ func (r *rotation) find(ctx context.Context) error {
 	}
 	parameters := make([]connection.Parameter, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		parameters = append(parameters, connection.Parameter{Name: name, Value: all[name].Value, Secure: all[name].Secure})
+		parameters = append(parameters, connection.Parameter{
+			Name: name, Value: all[name].Value, Secure: all[name].Secure,
+		})
 	}
 	found, err := r.matching(parameters, "under "+r.Config.ConnectionsPath)
 	if err != nil || found != credentialRole {
@@ -80,9 +83,12 @@ func (r *rotation) alone(declared []connection.Declared) error {
 		}
 		other, ok := provider.(providers.ClientManager)
 		if ok && other.Account() == m.Account() {
-			return r.misconfigured(fmt.Sprintf("connections %s and %s name the same account (%s) with different credentials: the rotation of one would end the client of the other",
-				m.conn.Name, d.Connection.Name, m.Account()),
-				fmt.Sprintf("Let both use one credential (\"credential\": \"%s\"), or give each an account of its own.", r.name))
+			return r.misconfigured(
+				fmt.Sprintf("connections %s and %s name the same account (%s) with different "+
+					"credentials: the rotation of one would end the client of the other",
+					m.conn.Name, d.Connection.Name, m.Account()),
+				fmt.Sprintf("Let both use one credential (\"credential\": \"%s\"), "+
+					"or give each an account of its own.", r.name))
 		}
 	}
 	return nil
@@ -90,7 +96,8 @@ func (r *rotation) alone(declared []connection.Declared) error {
 
 func (r *rotation) load(parameters []connection.Parameter) []connection.Declared {
 	return connection.Load(parameters, connection.Rules{
-		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region,
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix,
+		Region:  r.Config.Region,
 		Account: connection.AccountIn(r.event.SecretID),
 	})
 }
@@ -99,16 +106,25 @@ func (r *rotation) load(parameters []connection.Parameter) []connection.Declared
 // parameter: the right to tag a secret must not become a right to have any parameter read.
 func (r *rotation) tagged(ctx context.Context, name string) ([]connection.Parameter, error) {
 	if !strings.HasPrefix(name, r.Config.ConnectionsPath) {
-		return nil, r.misconfigured("the secret's tag "+connectionTag+" names no parameter under "+r.Config.ConnectionsPath, "correct the tag, or remove it: then all connections are searched")
+		return nil, r.misconfigured("the secret's tag "+connectionTag+" names no parameter under "+
+			r.Config.ConnectionsPath, r.correctTag())
 	}
 	value, err := r.Parameters.Get(ctx, name)
 	switch secrets.ErrorKind(err) {
 	case secrets.NoError:
 		return []connection.Parameter{{Name: name, Value: value.Reveal()}}, nil
 	case secrets.ErrNotFound:
-		return nil, r.misconfigured("the parameter "+name+", which the secret's tag "+connectionTag+" names, does not exist", "correct the tag, or remove it: then all connections are searched")
+		return nil, r.misconfigured("the parameter "+name+", which the secret's tag "+connectionTag+
+			" names, does not exist", r.correctTag())
 	}
 	return nil, r.aws("parameter", name, err)
+}
+
+// correctTag is the hint for a tag that names the wrong parameter.
+func (r *rotation) correctTag() string {
+	return "Correct the tag, or remove it, and Evertoken searches all connections: " +
+		"`aws secretsmanager untag-resource " +
+		"--secret-id " + r.name + " --tag-keys " + connectionTag + "`."
 }
 
 // matching keeps those of the declared connections that name the secret, and the role in
@@ -133,7 +149,10 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 			}
 			continue
 		case r.role != "" && r.role != found:
-			return "", r.misconfigured(fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s", r.role, r.users[0].conn.Name, found, d.Name), "Give each document a secret of its own.")
+			return "", r.misconfigured(
+				fmt.Sprintf("the secret is the %s of connection %s and the %s of connection %s",
+					r.role, r.users[0].conn.Name, found, d.Name),
+				"Give each document a secret of its own. "+connection.Correct(d.Parameter))
 		}
 		provider, err := r.Provider(d.Connection)
 		if err != nil { // it gets no token in any case, and must not stop the others
@@ -152,9 +171,14 @@ func (r *rotation) matching(parameters []connection.Parameter, where string) (ro
 	case intruder != nil:
 		return "", intruder
 	case len(faulty) > 0:
-		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "), "Correct them.")
+		return "", r.misconfigured("no connection "+where+" names this secret, but some cannot be "+
+			"read: "+strings.Join(faulty[:min(len(faulty), 3)], "; "),
+			"Correct them. `evertoken status` lists them all.")
 	}
-	return "", r.refused("no connection "+where+" names this secret, so it is not Evertoken's to rotate", "Declare it in a connection, or set another rotation function.")
+	return "", r.refused("no connection "+where+" names this secret, "+
+		"so it is not Evertoken's to rotate",
+		"Declare it in a connection, set another rotation function, or turn the rotation off: "+
+			cancelCommand(r.name)+".")
 }
 
 // roleIn is the role of the secret in a connection, or "" if the connection does not name it.

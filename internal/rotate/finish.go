@@ -96,6 +96,7 @@ func (r *rotation) tidy(ctx context.Context) {
 	switch secrets.ErrorKind(err) {
 	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound:
 	default:
-		r.Log.WarnContext(ctx, "AWSPENDING was left on AWSCURRENT, which does no harm", "secret_id", r.name, "error", err.Error())
+		r.Log.WarnContext(ctx, "AWSPENDING was left on AWSCURRENT, which does no harm",
+			"secret_id", r.name, "error", err.Error())
 	}
 }

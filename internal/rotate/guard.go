@@ -29,13 +29,16 @@ func checkEvent(e events.SecretsManagerSecretRotationEvent) error {
 	switch {
 	case !slices.Contains(steps, e.Step):
 		got := unprintable().ReplaceAllString(e.Step, "?")
-		return invalid(`the event's "Step" is "`+got[:min(len(got), 40)]+`"`, "Send one of "+strings.Join(steps, ", ")+".")
+		return invalid(`the event's "Step" is "`+got[:min(len(got), 40)]+`"`,
+			"Send one of "+strings.Join(steps, ", ")+".")
 	case e.SecretID == "":
 		return invalid(`the event has no "SecretId"`, "Send the secret's ARN.")
 	case !versionRE().MatchString(e.ClientRequestToken):
-		return invalid(`the event's "ClientRequestToken" must have 32 to 64 characters`, "Send the id of the version that has AWSPENDING.")
+		return invalid(`the event's "ClientRequestToken" must have 32 to 64 characters`,
+			"Send the id of the version that has AWSPENDING.")
 	case e.RotationToken != "" && !rotationTokenRE().MatchString(e.RotationToken):
-		return invalid(`the event's "RotationToken" is not one of Secrets Manager's`, "Leave it out, or send what Secrets Manager sent.")
+		return invalid(`the event's "RotationToken" is not one of Secrets Manager's`,
+			"Leave it out, or send what Secrets Manager sent.")
 	}
 	return nil
 }
@@ -82,7 +85,8 @@ func (r *rotation) describe(ctx context.Context) error {
 	switch secrets.ErrorKind(err) {
 	case secrets.NoError:
 	case secrets.ErrNotFound:
-		return r.refused("the secret does not exist in this Region", "")
+		return r.refused("the secret does not exist in this Region",
+			"Send the ARN of a secret of this Region and account as SecretId.")
 	default:
 		return r.aws("secret", r.name, err)
 	}
@@ -98,9 +102,11 @@ func (r *rotation) admit() (promoted bool, refusal error) {
 	labels := r.secret.Labels[r.id]
 	switch {
 	case r.secret.PrimaryRegion != "":
-		return false, r.refused("the secret is a replica", "Rotate it in its primary Region, "+r.secret.PrimaryRegion+".")
+		return false, r.refused("the secret is a replica",
+			"Rotate it in its primary Region, "+r.secret.PrimaryRegion+".")
 	case !r.secret.RotationEnabled:
-		return false, r.refused("rotation is not enabled for the secret", "Enable it: "+rotateCommand(r.name)+" with --rotation-lambda-arn and --rotation-rules.")
+		return false, r.refused("rotation is not enabled for the secret",
+			"Enable it: "+rotateCommand(r.name)+" with --rotation-lambda-arn and --rotation-rules.")
 	case slices.Contains(labels, secrets.Current):
 		return true, nil
 	case slices.Contains(labels, secrets.Pending):
@@ -108,7 +114,9 @@ func (r *rotation) admit() (promoted bool, refusal error) {
 	}
 	holder := r.secret.Holder(secrets.Pending)
 	if holder == "" || holder == r.secret.Holder(secrets.Current) {
-		return false, r.refused("the version does not have AWSPENDING, so no rotation to it is in progress", "Begin a rotation: "+rotateCommand(r.name)+".")
+		return false, r.refused(
+			"the version does not have AWSPENDING, so no rotation to it is in progress",
+			"Begin a rotation: "+rotateCommand(r.name)+".")
 	}
 	return false, r.refused("the version does not have AWSPENDING, which is on version "+holder,
 		"Secrets Manager tries that rotation again. To abandon it: "+takeOffCommand(r.name, holder)+".")

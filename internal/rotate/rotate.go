@@ -77,12 +77,17 @@ type rotation struct {
 }
 
 // Handle serves one step. Its error is one of this package's types.
-func (r *Rotator) Handle(ctx context.Context, event events.SecretsManagerSecretRotationEvent) (err error) {
-	step := &rotation{Rotator: r, event: event, id: event.ClientRequestToken, name: secretName(event.SecretID)}
+func (r *Rotator) Handle(ctx context.Context, event events.SecretsManagerSecretRotationEvent) (
+	err error,
+) {
+	step := &rotation{Rotator: r, event: event, id: event.ClientRequestToken,
+		name: secretName(event.SecretID)}
 	defer func() {
 		if recover() != nil { // the panic's text is not logged, since it may hold a value
-			r.Log.ErrorContext(ctx, "internal fault", "secret_id", step.name, "stack", string(debug.Stack()))
-			err = InternalFault{step.failure("an internal fault", "report it with the log line \"internal fault\"")}
+			r.Log.ErrorContext(ctx, "internal fault", "secret_id", step.name,
+				"stack", string(debug.Stack()))
+			err = InternalFault{step.failure("an internal fault",
+				"Report it as an issue of Evertoken, with the log line \"internal fault\".")}
 		}
 	}()
 	if err := checkEvent(event); err != nil {
@@ -92,9 +97,11 @@ func (r *Rotator) Handle(ctx context.Context, event events.SecretsManagerSecretR
 	if err != nil {
 		return err // Lambda's own library logs it
 	}
-	attrs := []any{"secret_id", step.name, "version_id", step.id, "step", event.Step, "outcome", outcome}
+	attrs := []any{"secret_id", step.name, "version_id", step.id, "step", event.Step,
+		"outcome", outcome}
 	if len(step.users) > 0 {
-		attrs = append(attrs, "role", string(step.role), "connection", step.users[0].conn.Name, "provider", step.users[0].conn.Provider)
+		c := step.users[0].conn
+		attrs = append(attrs, "role", string(step.role), "connection", c.Name, "provider", c.Provider)
 	}
 	r.Log.InfoContext(ctx, "rotation step", attrs...)
 	return nil

@@ -24,41 +24,49 @@ func (r *rotation) createSession(ctx context.Context) error {
 		return r.fromResult(result)
 	}
 	if session.RefreshToken.IsZero() {
-		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, so there is no session to rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
+		return r.refused("the provider gave no refresh token with the "+result.Grant+" grant, "+
+			"so there is no session to rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	if result.Hint != "" {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint", result.Hint)
 	}
 	err := r.keep(ctx, session.Encode(), tellReserve)
-	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict { // another invocation has stored one, and rotation uses that one
-		return nil
+	if err == nil || secrets.ErrorKind(err) == secrets.ErrConflict {
+		return nil // after a conflict, rotation uses what another invocation has stored
 	}
 	if superseded, ok := errors.AsType[Superseded](err); ok {
-		superseded.Hint = "Evertoken opened a new session and does not use it. The session in force is unchanged."
+		superseded.Hint = "Evertoken opened a new session and does not use it. " +
+			"The session in force is unchanged, and you need to do nothing."
 		return superseded
 	}
-	return r.unkept("a new session was opened and could not be stored; the session in force is unchanged", err)
+	return r.unkept("a new session was opened and could not be stored; "+
+		"the session in force is unchanged", err)
 }
 
 // unkept is the error for a value that was received and could not be stored. hints come
 // before the hint of the error itself.
 func (r *rotation) unkept(problem string, err error, hints ...string) error {
 	result := renew.AWSFailure(string(r.role), r.name, err)
-	return r.classified(result.Class, problem+": "+result.Reason, renew.Sentences(append(hints, result.Hint)...))
+	return r.classified(result.Class, problem+": "+result.Reason,
+		renew.Sentences(append(hints, result.Hint)...))
 }
 
 // checkSession refuses a session that rotation cannot replace.
 func (r *rotation) checkSession(ctx context.Context) error {
 	c, p := r.users[0].conn, r.users[0].provider
-	if p.Traits().Session != exchange.RequiredSession { // a provider with an optional session returns the refresh token that it is sent
-		return r.refused("the connection "+c.Name+" has no session that Evertoken could rotate", "Turn the rotation off: "+cancelCommand(r.name)+".")
+	// A provider with an optional session returns the refresh token that it is sent.
+	if p.Traits().Session != exchange.RequiredSession {
+		return r.refused("the connection "+c.Name+" has no session that Evertoken could rotate",
+			"Turn the rotation off: "+cancelCommand(r.name)+".")
 	}
 	grants, err := r.setupCredential(ctx)
 	if err != nil || len(grants) == 0 {
 		return err
 	}
 	if !slices.ContainsFunc(grants, func(g exchange.Grant) bool { return !g.Seed }) {
-		return r.refused("nothing stronger than a refresh token is stored, so no new session can be opened", "Turn the rotation off, and issue keeps the session fresh: "+cancelCommand(r.name)+".")
+		return r.refused("nothing stronger than a refresh token is stored, "+
+			"so no new session can be opened",
+			"Turn the rotation off, and issue keeps the session fresh: "+cancelCommand(r.name)+".")
 	}
 	return nil
 }
@@ -68,13 +76,17 @@ const clocksDiffer = 3 * time.Minute
 
 // checkPendingSession says why a session can never be promoted, or "". It does not send
 // the refresh token, which may be single-use.
-func (r *rotation) checkPendingSession(pending, current secrets.Version, cred credential.Credential, grants []exchange.Grant) string {
+func (r *rotation) checkPendingSession(pending, current secrets.Version,
+	cred credential.Credential, grants []exchange.Grant,
+) string {
 	s, err := credential.ParseSession(pending.Value)
 	if err != nil {
 		return "the value under AWSPENDING is not a session document: " + err.Error()
 	}
 	traits, now := r.users[0].provider.Traits(), r.Now()
-	fits := slices.ContainsFunc(grants, func(g exchange.Grant) bool { return s.OpenedBy == cred.Fingerprint(g.Members...) })
+	fits := slices.ContainsFunc(grants, func(g exchange.Grant) bool {
+		return s.OpenedBy == cred.Fingerprint(g.Members...)
+	})
 	switch {
 	case s.RefreshToken.IsZero():
 		return "the session under AWSPENDING has no refresh token"

@@ -45,20 +45,29 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 		v := h.judge(c, r.Now())
 		by[v] = append(by[v], c)
 	}
-	full := fmt.Sprintf("the account (%s) has %d clients, the most there can be, and ", m.Account(), len(clients))
+	full := fmt.Sprintf("the account (%s) has %d clients, the most there can be, and ", m.Account(),
+		len(clients))
 	switch {
 	case len(by[free]) > 0:
 		return r.deleteClient(ctx, m, access, by[free][0].ID)
 	case len(by[foreign]) > 0:
 		c := by[foreign][0]
-		return r.refused(full+described(by[foreign])+" may belong to another system: no rotation of this secret recorded that it made it",
+		return r.refused(full+described(by[foreign])+" may belong to another system: "+
+			"no rotation of this secret recorded that it made it",
 			"If nothing else uses "+c.ID+", delete it at the provider, or let Evertoken delete it: "+
-				nameCommand(r.name, append(r.named(), c.ID)...)+". Then Secrets Manager's next attempt continues.")
+				nameCommand(r.name, append(r.named(), c.ID)...)+
+				". Then Secrets Manager's next attempt continues.")
 	case len(by[retired]) > 0:
-		return r.transient(full + by[retired][0].ID + ", the client of AWSPREVIOUS, stays until " + h.retiredUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
+		return r.transient(full + by[retired][0].ID + ", the client of AWSPREVIOUS, stays until " +
+			h.retiredUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
 	}
 	return r.refused(full+"labelled versions of this secret hold all of them",
-		"Remove the label from the version whose client is no longer used. The next rotation then deletes its client.")
+		"Find the version whose client is no longer used: " +
+			"`aws secretsmanager list-secret-version-ids " +
+			"--secret-id "+r.name+"`. Remove its label: `aws secretsmanager " +
+			"update-secret-version-stage " +
+			"--secret-id "+r.name+" --version-stage LABEL --remove-from-version-id VERSION`. "+
+			"The next rotation then deletes its client.")
 }
 
 // described names clients, and who made them if the provider says so.
@@ -74,7 +83,9 @@ func described(clients []providers.Client) string {
 	return strings.Join(out, " and ")
 }
 
-func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) ([]providers.Client, error) {
+func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) (
+	[]providers.Client, error,
+) {
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	clients, err := m.ListClients(ctx, m.doc, access)
@@ -85,14 +96,17 @@ func (r *rotation) listClients(ctx context.Context, m manager, access redact.Sec
 	return clients, nil
 }
 
-func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Secret, id string) error {
+func (r *rotation) deleteClient(ctx context.Context, m manager, access redact.Secret,
+	id string,
+) error {
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	if err := m.DeleteClient(ctx, m.doc, access, id); err != nil {
 		x := asExchange(err)
 		return r.classified(x.Class, x.Error(), x.Hint)
 	}
-	r.Log.InfoContext(ctx, "deleted a client that is no longer used", "secret_id", r.name, "client_id", id)
+	r.Log.InfoContext(ctx, "deleted a client that is no longer used", "secret_id", r.name,
+		"client_id", id)
 	return nil
 }
 
@@ -107,7 +121,9 @@ type history struct {
 // history reads the labelled versions. If they do not account for every client, it reads
 // all other versions that still exist. A client is this secret's own if a version that
 // this secret's rotation wrote says so, or the operator's tag.
-func (r *rotation) history(ctx context.Context, m manager, clients []providers.Client) (*history, error) {
+func (r *rotation) history(ctx context.Context, m manager, clients []providers.Client) (
+	*history, error,
+) {
 	versions, err := r.Secrets.Versions(ctx, r.event.SecretID)
 	if err != nil {
 		return nil, r.aws(string(r.role), r.name, err)
@@ -134,12 +150,14 @@ func (r *rotation) history(ctx context.Context, m manager, clients []providers.C
 		}
 		h.labels[client] = append(h.labels[client], labels...)
 		h.own[client] = h.own[client] || own
-		if (slices.Contains(labels, secrets.Current) || slices.Contains(labels, secrets.Previous)) && v.Created.After(h.promoted) {
+		served := slices.Contains(labels, secrets.Current) || slices.Contains(labels, secrets.Previous)
+		if served && v.Created.After(h.promoted) {
 			h.promoted = v.Created
 		}
 	}
 	for _, v := range others {
-		if !slices.ContainsFunc(clients, func(c providers.Client) bool { return !h.own[c.ID] && !h.used(c.ID) }) {
+		unknown := func(c providers.Client) bool { return !h.own[c.ID] && !h.used(c.ID) }
+		if !slices.ContainsFunc(clients, unknown) {
 			break // the other versions can add nothing
 		}
 		client, own, err := r.readClient(ctx, v.ID)
@@ -153,14 +171,16 @@ func (r *rotation) history(ctx context.Context, m manager, clients []providers.C
 
 // named are the clients of which an operator says that only this secret uses them.
 func (r *rotation) named() []string {
-	return strings.FieldsFunc(r.secret.Tags[clientTag], func(c rune) bool { return c == ' ' || c == ',' })
+	return strings.FieldsFunc(r.secret.Tags[clientTag],
+		func(c rune) bool { return c == ' ' || c == ',' })
 }
 
 // keepingLabels are the labels of a version because of which its client must stay. They
 // come from DescribeSecret, since a listing may be older. A note of what became of the
 // version when it was sent, and EVERTOKEN_MADE, are none of them.
 func (r *rotation) keepingLabels(versionID string) []string {
-	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]), func(l string) bool { return renew.IsNote(l) || l == labelMade })
+	return slices.DeleteFunc(slices.Clone(r.secret.Labels[versionID]),
+		func(l string) bool { return renew.IsNote(l) || l == labelMade })
 }
 
 func (h *history) retiredUntil() time.Time { return h.promoted.Add(h.life) }

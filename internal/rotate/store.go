@@ -85,23 +85,28 @@ func (r *rotation) confirm(ctx context.Context) error {
 }
 
 func (r *rotation) unlabel(ctx context.Context) {
-	if err := r.Secrets.MoveLabel(ctx, r.event.SecretID, labelMade, "", r.id); err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
-		r.Log.WarnContext(ctx, "a label was left, which does no harm and moves with the next rotation", "secret_id", r.name, "label", labelMade, "error", err.Error())
+	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, labelMade, "", r.id)
+	if err != nil && !errors.Is(err, secrets.ErrLabelMoved) {
+		r.Log.WarnContext(ctx, "a label was left, which does no harm and moves with the next rotation",
+			"secret_id", r.name, "label", labelMade, "error", err.Error())
 	}
 }
 
 // rotatedTo reports whether a rotation to the version is in progress or has ended, by a
 // description of the secret.
 func rotatedTo(d secrets.Description, version string) bool {
-	return slices.Contains(d.Labels[version], secrets.Pending) || slices.Contains(d.Labels[version], secrets.Current)
+	labels := d.Labels[version]
+	return slices.Contains(labels, secrets.Pending) || slices.Contains(labels, secrets.Current)
 }
 
 func (r *rotation) superseded(d secrets.Description) error {
 	problem := "AWSPENDING was removed from this version meanwhile"
+	hint := "To begin a new rotation: " + rotateCommand(r.name) + "."
 	if holder := d.Holder(secrets.Pending); holder != "" {
 		problem = "another rotation began meanwhile, to version " + holder
+		hint = "You need to do nothing: Secrets Manager continues the other rotation."
 	}
-	return Superseded{r.failure(problem+", so this rotation ends here", "")}
+	return Superseded{r.failure(problem+", so this rotation ends here", hint)}
 }
 
 // takeOff removes AWSPENDING from the rotation's version, because no rotation to it can
@@ -115,15 +120,19 @@ func (r *rotation) takeOff(ctx context.Context, because string) error {
 func (r *rotation) takenOff(ctx context.Context) string {
 	err := r.Secrets.MoveLabel(ctx, r.event.SecretID, secrets.Pending, "", r.id)
 	switch secrets.ErrorKind(err) {
-	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound: // the last two: it was off already
-		return "Evertoken removed AWSPENDING from that version, because no rotation could promote it. Begin a new one: " + rotateCommand(r.name) + "."
+	case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound: // the last two: it was off
+		return "Evertoken removed AWSPENDING from that version, because no rotation could " +
+			"promote it. Begin a new one: " + rotateCommand(r.name) + "."
 	}
-	return "Remove AWSPENDING from that version: " + takeOffCommand(r.name, r.id) + " (Evertoken could not do it: " + err.Error() +
-		"). Then begin a new rotation: " + rotateCommand(r.name) + "."
+	return "Remove AWSPENDING from that version: " + takeOffCommand(r.name, r.id) +
+		" (Evertoken could not do it: " + err.Error() + "). " +
+		"Then begin a new rotation: " + rotateCommand(r.name) + "."
 }
 
 // exchange makes one exchange, and reserves time for storing the result.
-func (r *rotation) exchange(ctx context.Context, p exchange.Provider, q exchange.Request) (exchange.Issued, error) {
+func (r *rotation) exchange(ctx context.Context, p exchange.Provider, q exchange.Request) (
+	exchange.Issued, error,
+) {
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	return p.Exchange(ctx, q)
@@ -135,7 +144,8 @@ func asExchange(err error) *exchange.Error {
 	if x, ok := errors.AsType[*exchange.Error](err); ok {
 		return x
 	}
-	return &exchange.Error{Class: exchange.Misconfigured, Doing: "preparing the request", Problem: err.Error()}
+	return &exchange.Error{Class: exchange.Misconfigured, Doing: "preparing the request",
+		Problem: err.Error()}
 }
 
 func dead(err error) bool {

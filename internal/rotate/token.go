@@ -33,7 +33,8 @@ func (r *rotation) job(ctx context.Context) renew.Job {
 	if p.Traits().Session != exchange.NoSession {
 		j.Session = read(c.Session)
 	}
-	if c.TokenParameter != "" { // then only the session can be rotated, and that does not depend on the token
+	if c.TokenParameter != "" {
+		// Only the session can be rotated, and that does not depend on the token.
 		j.Token = secrets.Read{Err: secrets.ErrNotFound}
 	} else {
 		j.Token = *read(c.Token)
@@ -43,7 +44,8 @@ func (r *rotation) job(ctx context.Context) renew.Job {
 
 func (r *rotation) engine() *renew.Engine {
 	engine := r.Engine
-	engine.RunLasts = limits.Run // the claim may belong to a run of the other function, whose timeout is not known here
+	// The claim may belong to a run of the other function, whose timeout is not known here.
+	engine.RunLasts = limits.Run
 	return &engine
 }
 
@@ -58,9 +60,10 @@ func (r *rotation) createToken(ctx context.Context) error {
 			superseded = gone
 			r.publishLiving(ctx, t)
 		}
+		// On a conflict another invocation has stored a token, and that one is used.
 		if stored = err == nil || secrets.ErrorKind(err) == secrets.ErrConflict; stored {
 			r.warnShortLived(ctx, c, t)
-			return nil // on a conflict another invocation has stored a token, and that one is used
+			return nil
 		}
 		return err
 	})
@@ -85,12 +88,16 @@ func (r *rotation) publishLiving(ctx context.Context, ours credential.Token) {
 		return
 	}
 	if err := r.publishIfLiving(ctx, p, ours); err != nil {
-		r.Log.WarnContext(ctx, "the published token may be dead: the rotation was abandoned, and its token could not be compared or published",
-			"secret_id", r.name, "error", err.Error())
+		r.Log.WarnContext(ctx, "the published token may be dead: the rotation was abandoned, "+
+			"and its token could not be compared or published",
+			"secret_id", r.name, "error", err.Error(),
+			"hint", "Renew the token now: `evertoken renew "+r.users[0].conn.Name+"`.")
 	}
 }
 
-func (r *rotation) publishIfLiving(ctx context.Context, p exchange.Prover, ours credential.Token) error {
+func (r *rotation) publishIfLiving(ctx context.Context, p exchange.Prover,
+	ours credential.Token,
+) error {
 	doc, _, err := r.needCredential(ctx)
 	if err != nil {
 		return err
@@ -100,13 +107,17 @@ func (r *rotation) publishIfLiving(ctx context.Context, p exchange.Prover, ours 
 		return err
 	}
 	theirs, err := credential.ParseToken(current.Value)
-	if err != nil || r.prove(ctx, p, doc, theirs.AccessToken) == nil || r.prove(ctx, p, doc, ours.AccessToken) != nil {
+	if err != nil || r.prove(ctx, p, doc, theirs.AccessToken) == nil ||
+		r.prove(ctx, p, doc, ours.AccessToken) != nil {
 		return nil // a run replaces what is no token
 	}
-	return r.Secrets.PutAs(ctx, r.event.SecretID, secrets.FreshID(), r.event.RotationToken, ours.Encode(false))
+	return r.Secrets.PutAs(ctx, r.event.SecretID, secrets.FreshID(), r.event.RotationToken,
+		ours.Encode(false))
 }
 
-func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection, t credential.Token) {
+func (r *rotation) warnShortLived(ctx context.Context, c connection.Connection,
+	t credential.Token,
+) {
 	if life := t.ExpiresAt.Sub(t.IssuedAt); c.RenewedBy == connection.ByRotation && life < leastLife {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name,
 			"hint", "The token lives "+life.Round(time.Second).String()+", which is too short "+
@@ -127,7 +138,8 @@ func (r *rotation) checkToken(pending, current secrets.Version) string {
 	case !t.ExpiresAt.After(r.Now()):
 		return "the token under AWSPENDING has expired"
 	}
-	if now, err := credential.ParseToken(current.Value); err == nil && now.ExpiresAt.After(t.ExpiresAt) {
+	now, err := credential.ParseToken(current.Value)
+	if err == nil && now.ExpiresAt.After(t.ExpiresAt) {
 		return "AWSCURRENT has a token that lives longer than the one under AWSPENDING"
 	}
 	return ""
@@ -147,10 +159,14 @@ func (r *rotation) testToken(ctx context.Context, pending secrets.Version) error
 	if err != nil {
 		return err
 	}
-	return r.try(ctx, pending, "proving the new token", func(ctx context.Context) error { return r.prove(ctx, p, doc, t.AccessToken) })
+	return r.try(ctx, pending, "proving the new token", func(ctx context.Context) error {
+		return r.prove(ctx, p, doc, t.AccessToken)
+	})
 }
 
-func (r *rotation) prove(ctx context.Context, p exchange.Prover, doc credential.Credential, access redact.Secret) error {
+func (r *rotation) prove(ctx context.Context, p exchange.Prover, doc credential.Credential,
+	access redact.Secret,
+) error {
 	ctx, cancel := limits.Bounded(ctx)
 	defer cancel()
 	return p.Prove(ctx, doc, access)
@@ -166,7 +182,9 @@ const (
 // try proves a value that the provider issued a moment ago and may not accept everywhere
 // yet. A value that it still refuses after propagation never works: then try removes
 // AWSPENDING.
-func (r *rotation) try(ctx context.Context, pending secrets.Version, doing string, proof func(context.Context) error) error {
+func (r *rotation) try(ctx context.Context, pending secrets.Version, doing string,
+	proof func(context.Context) error,
+) error {
 	var err error
 	for try, wait := 1, firstTryWait; ; try, wait = try+1, min(2*wait, longTryWait) {
 		if !limits.Enough(ctx) {
@@ -175,7 +193,8 @@ func (r *rotation) try(ctx context.Context, pending secrets.Version, doing strin
 		if err = proof(ctx); err == nil {
 			return nil
 		}
-		if !r.worthAgain(err) || try == tries || limits.Remaining(ctx) < wait+limits.LeastExchange+limits.Store || r.Sleep(ctx, wait) != nil {
+		ends := limits.Remaining(ctx) < wait+limits.LeastExchange+limits.Store
+		if !r.worthAgain(err) || try == tries || ends || r.Sleep(ctx, wait) != nil {
 			break
 		}
 	}
@@ -184,7 +203,8 @@ func (r *rotation) try(ctx context.Context, pending secrets.Version, doing strin
 	case !refusedForGood(x):
 		return r.provider(doing, err)
 	case r.Now().Sub(pending.Created) < propagation:
-		return Transient{r.failure(doing+": "+x.Error(), "it is new and may not be known everywhere; Secrets Manager tries the rotation again")}
+		return Transient{r.failure(doing+": "+x.Error(), "It is new, and the provider may not " +
+			"know it everywhere yet: Secrets Manager tries the rotation again.")}
 	}
 	return CredentialDead{r.failure(doing+": "+x.Error(), renew.Sentences(x.Hint, r.takenOff(ctx)))}
 }
@@ -207,7 +227,9 @@ var errNoCredential = errors.New("no credential is stored yet")
 
 // credential reads the credential from which the connection's tokens and sessions come.
 // The error is errNoCredential if no value is stored yet.
-func (r *rotation) credential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
+func (r *rotation) credential(ctx context.Context) (
+	credential.Credential, []exchange.Grant, error,
+) {
 	c, p := r.users[0].conn, r.users[0].provider
 	v, err := r.Secrets.Get(ctx, c.Credential, secrets.Current)
 	if errors.Is(err, secrets.ErrNotFound) {
@@ -224,13 +246,16 @@ func (r *rotation) credential(ctx context.Context) (credential.Credential, []exc
 		grants, err = p.Grants(doc)
 	}
 	if err != nil {
-		return doc, nil, r.misconfigured(err.Error(), "Store it again: "+putCommand(secretName(c.Credential))+".")
+		return doc, nil, r.misconfigured(err.Error(),
+			"Store it again: "+putCommand(secretName(c.Credential))+".")
 	}
 	return doc, grants, nil
 }
 
 // needCredential is credential for a step that needs one.
-func (r *rotation) needCredential(ctx context.Context) (credential.Credential, []exchange.Grant, error) {
+func (r *rotation) needCredential(ctx context.Context) (
+	credential.Credential, []exchange.Grant, error,
+) {
 	doc, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
 		err = r.refused(err.Error(), "Store it: "+putCommand(secretName(r.users[0].conn.Credential))+".")
@@ -244,7 +269,8 @@ func (r *rotation) setupCredential(ctx context.Context) ([]exchange.Grant, error
 	_, grants, err := r.credential(ctx)
 	if errors.Is(err, errNoCredential) {
 		r.Log.WarnContext(ctx, "hint", "secret_id", r.name, "hint",
-			renew.Sentences(err.Error(), "Store it: "+putCommand(secretName(r.users[0].conn.Credential))))
+			renew.Sentences(err.Error(), "Store it: "+
+				putCommand(secretName(r.users[0].conn.Credential))))
 		return nil, nil
 	}
 	return grants, err
