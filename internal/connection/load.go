@@ -58,7 +58,8 @@ func Load(parameters []Parameter, rules Rules) []Declared {
 			}
 			if where[name] = append(where[name], p.Name); len(where[name]) > 1 {
 				slices.Sort(where[name])
-				d = &Declared{Name: name, Parameter: where[name][0], Err: declaredTwice(name, where[name])}
+				d = &Declared{Name: name, Parameter: where[name][0],
+					Err: declaredTwice(name, where[name])}
 			}
 			entries[name] = d
 		}
@@ -86,7 +87,8 @@ func declaredTwice(name string, parameters []string) error {
 
 // putCommand returns the command, in backticks, that stores a corrected parameter.
 func putCommand(parameter string) string {
-	return "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name " + parameter + "`"
+	return "`aws ssm put-parameter --overwrite --type String --value file://connection.json --name " +
+		parameter + "`"
 }
 
 type declaration struct {
@@ -126,13 +128,14 @@ func split(p Parameter, path string) map[string]declaration {
 	out := map[string]declaration{}
 	twice := strictjson.Repeated(members["connections"])
 	for inner, raw := range several.Connections {
+		shown := strictjson.Printable(inner)
 		if twice[inner] {
-			out[strictjson.Printable(inner)] = declaration{err: declaredTwice(strictjson.Printable(inner), []string{p.Name})}
+			out[shown] = declaration{err: declaredTwice(shown, []string{p.Name})}
 			continue
 		}
 		if !ValidName(inner) {
-			out[strictjson.Printable(inner)] = declaration{err: &Error{strictjson.Printable(inner),
-				"", "must be a connection's name: one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
+			out[shown] = declaration{err: &Error{shown, "", "must be a connection's name: " +
+				"one lower-case letter or digit, then up to 62 letters, digits and hyphens"}}
 			continue
 		}
 		out[inner] = declaration{json: raw}

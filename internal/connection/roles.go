@@ -84,7 +84,8 @@ func conflicts(all []Declared) []wanted {
 			}
 		}
 	}
-	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 }) // most documents have one use
+	// Most documents have one use.
+	maps.DeleteFunc(byName, func(_ [2]string, uses []use) bool { return len(uses) == 1 })
 	var out []wanted
 	for _, key := range slices.SortedFunc(maps.Keys(byName),
 		func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
@@ -227,7 +228,8 @@ func (w wanted) owner(all []Declared) *use {
 // declared, and what to do.
 func refuse(all []Declared, w wanted, u, other use, owned bool) {
 	d, o := &all[u.entry], all[other.entry]
-	also := "is also connection " + o.Name + "'s " + other.member + " (parameter " + o.Parameter + "): "
+	also := "is also connection " + o.Name + "'s " + other.member +
+		" (parameter " + o.Parameter + "): "
 	if u.member == "credential" && other.member == "credential" {
 		also = "is also the credential of connection " + o.Name + " of provider " + o.Connection.Provider +
 			" (parameter " + o.Parameter + "), and a credential can serve only one provider: "

@@ -194,7 +194,7 @@ func (c Credential) With(name string, value redact.Secret) Credential {
 	}
 	out.raw[name], out.members[name] = redact.New(string(b)), value
 	if name == Hosts {
-		if bound, err := hosts.ParseMember(b); err == nil { // an invalid list makes Parse reject the document
+		if bound, err := hosts.ParseMember(b); err == nil { // Parse rejects an invalid list
 			out.hosts = bound
 		}
 	}

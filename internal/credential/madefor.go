@@ -13,7 +13,9 @@ const MadeFor = "client_made_for"
 
 // WithOwnClient returns a copy with a client that was made for the secret with this ARN,
 // and marks it so.
-func (c Credential) WithOwnClient(secretARN, clientID string, clientSecret redact.Secret) Credential {
+func (c Credential) WithOwnClient(secretARN, clientID string,
+	clientSecret redact.Secret,
+) Credential {
 	return c.With(ClientID, redact.New(clientID)).With(ClientSecret, clientSecret).
 		With(MadeFor, redact.New(madeFor(secretARN, clientID)))
 }

@@ -54,5 +54,6 @@ type Prober interface {
 	// answer. Status 401 means that the token was revoked (RFC 6750 section 3.1); no other
 	// status means anything. The credential only decides where the token may go; nothing of
 	// it is sent. Its error is an [*Error] and means that there was no answer.
-	Probe(ctx context.Context, c credential.Credential, accessToken redact.Secret) (status int, err error)
+	Probe(ctx context.Context, c credential.Credential,
+		accessToken redact.Secret) (status int, err error)
 }

@@ -88,7 +88,8 @@ func ParseEvent(raw json.RawMessage) (Event, error) {
 		at, err := time.Parse(time.RFC3339, strings.TrimSpace(w.IssuedAt))
 		switch {
 		case err != nil:
-			return Event{}, InvalidEvent{`has an "issued_at" that is no RFC 3339 time, as 2026-11-21T16:00:00Z`}
+			return Event{}, InvalidEvent{`has an "issued_at" that is no RFC 3339 time: ` +
+				"write it as in 2026-11-21T16:00:00Z"}
 		case !e.Force:
 			return Event{}, InvalidEvent{`has "issued_at" without "force"`}
 		}

@@ -22,8 +22,10 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 		result := misconfigured(d.Name, d.Err.Error(), howToCorrect(d))
 		token, err := credential.ParseToken(read[tokenOf(d)].Version.Value)
 		if err == nil && token.Connection == d.Name {
-			result.ExpiresAt, result.RenewAfter, result.NeedsPersonAt = token.ExpiresAt, token.RenewAfter, token.NeedsPersonAt
-			result.MinRemaining = renew.Promised(d.Connection.MinRemaining, token.ExpiresAt.Sub(token.IssuedAt))
+			result.ExpiresAt, result.RenewAfter = token.ExpiresAt, token.RenewAfter
+			result.NeedsPersonAt = token.NeedsPersonAt
+			result.MinRemaining = renew.Promised(d.Connection.MinRemaining,
+				token.ExpiresAt.Sub(token.IssuedAt))
 		}
 		r.done(ctx, result)
 	}

@@ -29,7 +29,9 @@ var _ renew.Gate = (*gate)(nil)
 func (g *gate) Closed() *exchange.Error { return g.host.closedTo(g.pressing()) }
 
 // Enter waits for its turn at a credential that other connections use too.
-func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (func(*exchange.Error), *exchange.Error) {
+func (g *gate) Enter(ctx context.Context, grant exchange.Grant) (
+	func(*exchange.Error), *exchange.Error,
+) {
 	began := time.Now()
 	leave := func(x *exchange.Error) { g.host.told(ctx, x, time.Since(began)) }
 	if g.shared == nil || grant.FromSession() {
@@ -58,8 +60,8 @@ var outOfTime = &exchange.Error{Class: exchange.Transient, Doing: "exchanging", 
 
 func notTried(x *exchange.Error, class exchange.Class, why string) *exchange.Error {
 	return &exchange.Error{
-		Class: class, Doing: x.Doing, Status: x.Status, Code: x.Code, Hint: x.Hint, RetryAfter: x.RetryAfter,
-		Problem: "not tried, because " + why,
+		Class: class, Doing: x.Doing, Status: x.Status, Code: x.Code, Hint: x.Hint,
+		RetryAfter: x.RetryAfter, Problem: "not tried, because " + why,
 	}
 }
 
@@ -106,7 +108,8 @@ func (s *shared) enter(ctx context.Context, grant exchange.Grant, settings strin
 	}
 	<-s.alone
 	// The other connection's settings may be the cause, so this proves nothing here.
-	return nil, notTried(x, exchange.Transient, "the provider just refused this credential to another connection")
+	return nil, notTried(x, exchange.Transient,
+		"the provider just refused this credential to another connection")
 }
 
 func (s *shared) known() (refused *exchange.Error, by string, taken bool) {

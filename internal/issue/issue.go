@@ -86,7 +86,8 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 		return Report{}, RunFailed{"reading the connections", err}
 	}
 	declared := connection.Load(asParameters(parameters), connection.Rules{
-		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix, Region: r.Config.Region, Account: account(ctx),
+		Path: r.Config.ConnectionsPath, ParameterPrefix: r.Config.ParameterPrefix,
+		Region: r.Config.Region, Account: account(ctx),
 	})
 	working, cancel := keepTime(ctx, tellReserve+time.Duration(len(declared))*tellReserveForEach)
 	defer cancel()
@@ -100,7 +101,8 @@ func (r *Runner) Run(ctx context.Context, e Event) (Report, error) {
 	r.logLeft(ctx, results)
 	r.logRun(ctx, report, now.Sub(began))
 	if len(e.Connections) == 0 && !e.DryRun { // a run over named connections says nothing of the fleet
-		if err := r.Metrics.Write(metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)...); err != nil {
+		lines := metrics(results, report, now, r.Config.Every, now.Sub(began), r.Config.ConnectionMetrics)
+		if err := r.Metrics.Write(lines...); err != nil {
 			r.Log.ErrorContext(ctx, "metrics were not written", "error", err.Error())
 		}
 	}

@@ -26,7 +26,8 @@ func (r *Runner) logResult(ctx context.Context, result renew.Result) {
 	if !r.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []any{"connection", result.Name, "outcome", string(result.Outcome), "reason", result.Reason}
+	attrs := []any{"connection", result.Name, "outcome", string(result.Outcome),
+		"reason", result.Reason}
 	if result.Class != "" {
 		attrs = append(attrs, "error_class", string(result.Class))
 	}

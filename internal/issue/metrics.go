@@ -23,7 +23,9 @@ const (
 // The fleet's line leaves out what is not known. In particular it has no
 // RemainingOfPromise if no connection has a token. A run over nothing is not a healthy
 // fleet; and a connection that never had a token has failed, but has broken no promise.
-func metrics(results []renew.Result, report Report, now time.Time, every, took time.Duration, perConnection int) []telemetry.Line {
+func metrics(results []renew.Result, report Report, now time.Time, every, took time.Duration,
+	perConnection int,
+) []telemetry.Line {
 	fleet := []telemetry.Metric{
 		{Name: "Checked", Unit: telemetry.Count, Value: float64(report.Checked)},
 		{Name: "Issued", Unit: telemetry.Count, Value: float64(report.Issued)},
@@ -44,15 +46,20 @@ func metrics(results []renew.Result, report Report, now time.Time, every, took t
 			needsPerson = append(needsPerson, v)
 		}
 	}
-	fleet = append(fleet, telemetry.Metric{Name: "CredentialRefused", Unit: telemetry.Count, Value: float64(refused)})
+	fleet = append(fleet,
+		telemetry.Metric{Name: "CredentialRefused", Unit: telemetry.Count, Value: float64(refused)})
 	if len(promise) > 0 {
-		fleet = append(fleet, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: slices.Min(promise)})
+		fleet = append(fleet, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None,
+			Value: slices.Min(promise)})
 	}
 	if len(needsPerson) > 0 {
-		fleet = append(fleet, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: slices.Min(needsPerson)})
+		fleet = append(fleet, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds,
+			Value: slices.Min(needsPerson)})
 	}
-	fleet = append(fleet, telemetry.Metric{Name: "RunDuration", Unit: telemetry.Milliseconds, Value: float64(took.Milliseconds())})
-	return append([]telemetry.Line{{Metrics: fleet}}, connectionLines(results, now, every, perConnection)...)
+	fleet = append(fleet, telemetry.Metric{Name: "RunDuration", Unit: telemetry.Milliseconds,
+		Value: float64(took.Milliseconds())})
+	return append([]telemetry.Line{{Metrics: fleet}},
+		connectionLines(results, now, every, perConnection)...)
 }
 
 // connectionLines are the lines of at most so many connections: of those in trouble first,
@@ -60,7 +67,9 @@ func metrics(results []renew.Result, report Report, now time.Time, every, took t
 // charges for each connection that had a line within an hour, and a choice by life would
 // go round the whole fleet. A connection that is no longer in trouble has no line any
 // more. The alarms read that as good news (TreatMissingData of notBreaching).
-func connectionLines(results []renew.Result, now time.Time, every time.Duration, most int) []telemetry.Line {
+func connectionLines(results []renew.Result, now time.Time, every time.Duration,
+	most int,
+) []telemetry.Line {
 	chosen := slices.Clone(results)
 	need := make(map[string]bool, len(results))
 	for _, r := range results {
@@ -83,14 +92,17 @@ func connectionLines(results []renew.Result, now time.Time, every time.Duration,
 	for _, r := range chosen[:min(most, len(chosen))] {
 		line := telemetry.Line{
 			Dimensions: []telemetry.Dimension{{Name: "Connection", Value: r.Name}},
-			Metrics:    []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None, Value: trouble(r.Outcome)}},
+			Metrics: []telemetry.Metric{{Name: "Trouble", Unit: telemetry.None,
+				Value: trouble(r.Outcome)}},
 			Properties: next(r),
 		}
 		if v, ok := remainingOfPromise(r, now, every); ok {
-			line.Metrics = append(line.Metrics, telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: v})
+			line.Metrics = append(line.Metrics,
+				telemetry.Metric{Name: "RemainingOfPromise", Unit: telemetry.None, Value: v})
 		}
 		if v, ok := needsPersonSeconds(r, now); ok {
-			line.Metrics = append(line.Metrics, telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: v})
+			line.Metrics = append(line.Metrics,
+				telemetry.Metric{Name: "NeedsPersonSeconds", Unit: telemetry.Seconds, Value: v})
 		}
 		lines = append(lines, line)
 	}
@@ -115,7 +127,8 @@ func inNeed(r renew.Result, now time.Time, every time.Duration) bool {
 func next(r renew.Result) map[string]string {
 	out := map[string]string{"outcome": string(r.Outcome)}
 	for name, at := range map[string]time.Time{
-		"renew_after": r.RenewAfter, "expires_at": r.ExpiresAt, "session_ends_at": r.CredentialEnds, "needs_person_at": r.NeedsPersonAt,
+		"renew_after": r.RenewAfter, "expires_at": r.ExpiresAt, "session_ends_at": r.CredentialEnds,
+		"needs_person_at": r.NeedsPersonAt,
 	} {
 		if !at.IsZero() {
 			out[name] = at.UTC().Format(time.RFC3339)
@@ -141,7 +154,9 @@ func trouble(o renew.Outcome) float64 {
 // between the time when they are due and the promise. Then remainingOfPromise looks ahead
 // by that time only, so that a token that is not due yet is never under 1. ok is false if
 // there is no token.
-func remainingOfPromise(r renew.Result, now time.Time, every time.Duration) (value float64, ok bool) {
+func remainingOfPromise(r renew.Result, now time.Time, every time.Duration) (
+	value float64, ok bool,
+) {
 	if r.ExpiresAt.IsZero() || r.MinRemaining <= 0 {
 		return 0, false
 	}

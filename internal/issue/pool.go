@@ -69,7 +69,8 @@ func (p *pool) newHost(most int) *host {
 	if most <= 0 {
 		most = mostAtOnce
 	}
-	return &host{pool: p, atOnce: float64(min(firstAtOnce, most)), mostAtOnce: float64(most), place: -1}
+	return &host{pool: p, atOnce: float64(min(firstAtOnce, most)), mostAtOnce: float64(most),
+		place: -1}
 }
 
 // add gives the pool tasks that are ready to be renewed.

@@ -88,7 +88,9 @@ func (r *run) readTokens(ctx context.Context, some []*task) {
 	}
 }
 
-func batch(ctx context.Context, ids []string, read func(context.Context, []string) map[string]secrets.Read) map[string]secrets.Read {
+func batch(ctx context.Context, ids []string,
+	read func(context.Context, []string) map[string]secrets.Read,
+) map[string]secrets.Read {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -114,7 +116,8 @@ func (r *run) look(ctx context.Context, t *task, due *pile) {
 	}()
 	needs, glance := r.engine.Glance(t.job)
 	if len(r.event.Connections) > 0 {
-		needs = renew.Reads{Credential: true, Session: t.job.Provider.Traits().Session != exchange.NoSession}
+		needs = renew.Reads{Credential: true,
+			Session: t.job.Provider.Traits().Session != exchange.NoSession}
 	}
 	switch {
 	case needs != (renew.Reads{}):

@@ -73,7 +73,8 @@ func newReport(results []renew.Result, now time.Time, all bool) Report {
 }
 
 func newEntry(r renew.Result, now time.Time) Entry {
-	e := Entry{Name: r.Name, Outcome: string(r.Outcome), Reason: r.Reason, ErrorClass: string(r.Class), Hint: r.Hint}
+	e := Entry{Name: r.Name, Outcome: string(r.Outcome), Reason: r.Reason,
+		ErrorClass: string(r.Class), Hint: r.Hint}
 	if !r.ExpiresAt.IsZero() {
 		at := r.ExpiresAt.UTC().Truncate(time.Second)
 		e.ExpiresAt, e.SecondsLeft = &at, secondsUntil(r.ExpiresAt, now)

@@ -39,7 +39,8 @@ func (r *Runner) newRun(e Event, lasts time.Duration) *run {
 // renewAll does what the event asks for, and returns the result of each connection, in
 // name order.
 func (r *run) renewAll(ctx context.Context, declared []connection.Declared) []renew.Result {
-	r.pool = &pool{most: r.Config.Concurrency, sleep: r.engine.Sleep, do: func(t *task) { r.done(ctx, r.renew(ctx, t)) }}
+	r.pool = &pool{most: r.Config.Concurrency, sleep: r.engine.Sleep,
+		do: func(t *task) { r.done(ctx, r.renew(ctx, t)) }}
 	all := r.prepare(ctx, declared)
 	r.readAll(ctx, all)
 	r.pool.wait()
@@ -85,7 +86,8 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 			continue
 		}
 		t := &task{turn: len(all), job: renew.Job{
-			Connection: d.Connection, Parameter: d.Parameter, Provider: provider, Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
+			Connection: d.Connection, Parameter: d.Parameter, Provider: provider,
+			Force: r.event.Force, IssuedAt: r.event.IssuedAt, DryRun: r.event.DryRun,
 			Candidate: r.event.Candidate, Named: len(r.event.Connections) > 0,
 		}}
 		t.host = r.hostOf(t, hosts)
@@ -102,7 +104,9 @@ func (r *run) prepare(ctx context.Context, declared []connection.Declared) []*ta
 		all = append(all, t)
 	}
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		r.done(ctx, misconfigured(name, "no connection has this name", "declare it in the parameter "+r.Config.ConnectionsPath+name))
+		r.done(ctx, misconfigured(name, "no connection has this name", "`evertoken status` lists "+
+			"the connections. To declare this one, run `evertoken add "+name+"` or write the parameter "+
+			r.Config.ConnectionsPath+name+"."))
 	}
 	r.tellFaulty(ctx, faulty)
 	r.takeTurns(all)
@@ -134,12 +138,15 @@ func (r *run) takeTurns(all []*task) {
 }
 
 func misconfigured(name, reason, hint string) renew.Result {
-	return renew.Result{Name: name, Outcome: renew.Failed, Class: exchange.Misconfigured, Reason: reason, Hint: hint}
+	return renew.Result{Name: name, Outcome: renew.Failed, Class: exchange.Misconfigured,
+		Reason: reason, Hint: hint}
 }
 
 // provider makes a connection's provider. A fault in our own code there ends this
 // connection's task only.
-func (r *run) provider(ctx context.Context, c connection.Connection) (p exchange.Provider, err error) {
+func (r *run) provider(ctx context.Context, c connection.Connection) (
+	p exchange.Provider, err error,
+) {
 	defer func() {
 		if recover() != nil {
 			r.tellFault(ctx, c.Name)
@@ -163,7 +170,8 @@ func (r *run) tellFault(ctx context.Context, name string) {
 
 func (r *run) faulty(ctx context.Context, name string) renew.Result {
 	r.tellFault(ctx, name)
-	return misconfigured(name, errInternalFault.Error(), "report it with the log line \"internal fault\"")
+	return misconfigured(name, errInternalFault.Error(),
+		"Report it as an issue of Evertoken, with the log line \"internal fault\".")
 }
 
 // renew renews a task's connection. A fault in our own code ends this connection's task

@@ -34,7 +34,9 @@ func (r Report) fit(most int) Report {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return mattersMore(r.Connections[a], r.Connections[b]) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return mattersMore(r.Connections[a], r.Connections[b])
+	})
 	var kept []Entry
 	size := around
 	for _, i := range order {
@@ -50,11 +52,14 @@ func (r Report) fit(most int) Report {
 }
 
 // outcomesByWeight are the outcomes, those that matter most first.
-var outcomesByWeight = []renew.Outcome{renew.Blocked, renew.Failed, renew.Deferred, renew.Waiting, renew.Issued, renew.Fresh}
+var outcomesByWeight = []renew.Outcome{
+	renew.Blocked, renew.Failed, renew.Deferred, renew.Waiting, renew.Issued, renew.Fresh,
+}
 
 func mattersMore(a, b Entry) int {
 	return cmp.Or(
-		cmp.Compare(slices.Index(outcomesByWeight, renew.Outcome(a.Outcome)), slices.Index(outcomesByWeight, renew.Outcome(b.Outcome))),
+		cmp.Compare(slices.Index(outcomesByWeight, renew.Outcome(a.Outcome)),
+			slices.Index(outcomesByWeight, renew.Outcome(b.Outcome))),
 		cmp.Compare(left(a), left(b)),
 	)
 }

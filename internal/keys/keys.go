@@ -67,7 +67,8 @@ func Read(private Member, id redact.Secret, certificate Member) (Key, error) {
 	var ok bool
 	if key.Certificates, ok = ownFirst(key.Signer(), key.Certificates); !ok && !certificate.Value.IsZero() {
 		return Key{}, wrong(certificate.Name,
-			"belongs to a different key than "+private.Name+": store the certificate that was issued for this key")
+			"belongs to a different key than "+private.Name+
+				": store the certificate that was issued for this key")
 	}
 	return key, nil
 }

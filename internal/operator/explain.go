@@ -223,7 +223,9 @@ func noteInWords(label, name string) (text, do string) {
 const runLasts = 241 * time.Second
 
 // sessionRemarks describe the session's stage, as the functions compute it.
-func (a *app) sessionRemarks(ctx context.Context, c connection.Connection, d secrets.Description) []remark {
+func (a *app) sessionRemarks(ctx context.Context, c connection.Connection,
+	d secrets.Description,
+) []remark {
 	stage := session.StageOf(d, d.Holder(secrets.Current), a.Now(), runLasts)
 	out := []remark{{"session", stageInWords[stage], stageAdvice(stage, c.Name)}}
 	for _, label := range slices.Sorted(slices.Values(d.Labels[d.Holder(secrets.Current)])) {

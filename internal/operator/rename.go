@@ -149,7 +149,9 @@ func (x *renaming) resume(ctx context.Context, notFound error) error {
 }
 
 // parameterAt reads a parameter, or a version of it as NAME:VERSION.
-func (x *renaming) parameterAt(ctx context.Context, name string) (text string, version int64, err error) {
+func (x *renaming) parameterAt(ctx context.Context, name string) (
+	text string, version int64, err error,
+) {
 	out, err := x.aws.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
 	if missing(err) {
 		return "", 0, err

@@ -37,7 +37,7 @@ func (r *rotation) manager() (manager, error) {
 	for _, m := range found[1:] {
 		if m.Account() != found[0].Account() {
 			return manager{}, r.misconfigured(
-				fmt.Sprintf("connection %s names %s for this credential, " +
+				fmt.Sprintf("connection %s names %s for this credential, "+
 					"and connection %s names %s: a client belongs to one of them",
 					found[0].conn.Name, found[0].Account(), m.conn.Name, m.Account()),
 				"Correct the settings of the connection that names the wrong one: "+
@@ -259,7 +259,7 @@ func (r *rotation) access(ctx context.Context, m manager, doc credential.Credent
 	if err != nil {
 		return redact.Secret{}, refusal
 	}
-	r.Log.WarnContext(ctx, "the client of AWSCURRENT is refused; " +
+	r.Log.WarnContext(ctx, "the client of AWSCURRENT is refused; "+
 		"the clients are managed with that of AWSPREVIOUS", "secret_id", r.name)
 	return issued.AccessToken, nil
 }

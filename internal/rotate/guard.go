@@ -52,7 +52,9 @@ const (
 
 // look calls see until it has seen what it looks for, at most reads times. The error is
 // that of see, or says that no time is left.
-func (r *rotation) look(ctx context.Context, see func() (seen bool, err error)) (seen bool, err error) {
+func (r *rotation) look(ctx context.Context, see func() (seen bool, err error)) (
+	seen bool, err error,
+) {
 	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
 		if seen, err := see(); seen || err != nil || try == reads {
 			return seen, err

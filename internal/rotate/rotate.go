@@ -30,7 +30,8 @@ type Store interface {
 	Get(ctx context.Context, id, label string) (secrets.Version, error)
 	GetVersion(ctx context.Context, id, versionID string) (secrets.Version, error)
 	Describe(ctx context.Context, id string) (secrets.Description, error)
-	PutAs(ctx context.Context, id, versionID, rotationToken string, value redact.Secret, labels ...string) error
+	PutAs(ctx context.Context, id, versionID, rotationToken string, value redact.Secret,
+		labels ...string) error
 	MoveLabel(ctx context.Context, id, label, to, from string) error
 	Versions(ctx context.Context, id string) ([]secrets.VersionInfo, error)
 	LastRotated(ctx context.Context, id string) (time.Time, error)

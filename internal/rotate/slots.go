@@ -62,10 +62,10 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 			h.retiredUntil().UTC().Format(time.RFC3339) + ", when its last access token has ended")
 	}
 	return r.refused(full+"labelled versions of this secret hold all of them",
-		"Find the version whose client is no longer used: " +
-			"`aws secretsmanager list-secret-version-ids " +
-			"--secret-id "+r.name+"`. Remove its label: `aws secretsmanager " +
-			"update-secret-version-stage " +
+		"Find the version whose client is no longer used: "+
+			"`aws secretsmanager list-secret-version-ids "+
+			"--secret-id "+r.name+"`. Remove its label: `aws secretsmanager "+
+			"update-secret-version-stage "+
 			"--secret-id "+r.name+" --version-stage LABEL --remove-from-version-id VERSION`. "+
 			"The next rotation then deletes its client.")
 }

@@ -203,7 +203,7 @@ func (r *rotation) try(ctx context.Context, pending secrets.Version, doing strin
 	case !refusedForGood(x):
 		return r.provider(doing, err)
 	case r.Now().Sub(pending.Created) < propagation:
-		return Transient{r.failure(doing+": "+x.Error(), "It is new, and the provider may not " +
+		return Transient{r.failure(doing+": "+x.Error(), "It is new, and the provider may not "+
 			"know it everywhere yet: Secrets Manager tries the rotation again.")}
 	}
 	return CredentialDead{r.failure(doing+": "+x.Error(), renew.Sentences(x.Hint, r.takenOff(ctx)))}

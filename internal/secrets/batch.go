@@ -89,14 +89,16 @@ func (s *Store) batchOnce(ctx context.Context, ids []string, out map[string]Read
 			return
 		}
 		for _, v := range page.SecretValues {
-			version, err := newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate, v.SecretString, v.SecretBinary)
+			version, err := newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate,
+				v.SecretString, v.SecretBinary)
 			for _, id := range ids {
 				if id == aws.ToString(v.Name) || isARN(id, aws.ToString(v.ARN)) {
 					answer(id, Read{version, err})
 				}
 			}
 		}
-		for _, e := range page.Errors { // by "the ARN or name of the secret" (botocore model, APIErrorType)
+		// By "the ARN or name of the secret" (botocore model, APIErrorType).
+		for _, e := range page.Errors {
 			err := fromCode("BatchGetSecretValue", aws.ToString(e.ErrorCode))
 			for _, id := range ids {
 				if !told[id] && sameSecret(id, aws.ToString(e.SecretId)) {
@@ -119,7 +121,9 @@ func (s *Store) batchOnce(ctx context.Context, ids []string, out map[string]Read
 // batchFailed answers for the secrets of a call that failed as a whole. If one secret may
 // have caused the failure, batchFailed reads each on its own, because the error does not
 // name the secret.
-func (s *Store) batchFailed(ctx context.Context, ids []string, told map[string]bool, answer func(string, Read), err error) {
+func (s *Store) batchFailed(ctx context.Context, ids []string, told map[string]bool,
+	answer func(string, Read), err error,
+) {
 	kind := ErrorKind(err)
 	for _, id := range ids {
 		switch {

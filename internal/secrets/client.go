@@ -25,11 +25,13 @@ const idleConnections = 100
 // Config loads the SDK's configuration from the environment, with the time-outs
 // and retries that Evertoken needs.
 func Config(ctx context.Context) (aws.Config, error) {
-	client := awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
+	quick := awshttp.NewBuildableClient().WithTimeout(callTimeout)
+	client := quick.WithTransportOptions(func(t *http.Transport) {
 		// With the SDK's 10 every further call of a busy run would shake hands anew.
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = idleConnections, idleConnections
 	})
-	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(Retryer()), config.WithHTTPClient(client))
+	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(Retryer()),
+		config.WithHTTPClient(client))
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
 	}

@@ -114,7 +114,8 @@ func classify(op string, err error) error {
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		if _, known := kinds[api.ErrorCode()]; !known {
-			if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && response.HTTPStatusCode() >= 500 {
+			response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+			if ok && response.HTTPStatusCode() >= 500 {
 				return &Error{Kind: ErrTransient, Op: op, Code: api.ErrorCode()}
 			}
 		}

@@ -39,7 +39,9 @@ type Paces struct {
 
 // NewPaces returns paces within AWS's quotas, writes of secrets within
 // writesPerSecond besides.
-func NewPaces(writesPerSecond int, now func() time.Time, sleep func(context.Context, time.Duration) error) *Paces {
+func NewPaces(writesPerSecond int, now func() time.Time,
+	sleep func(context.Context, time.Duration) error,
+) *Paces {
 	return &Paces{
 		Writes:          NewPace(min(writesPerSecond, WriteQuota), gently, now, sleep),
 		Batches:         NewPace(BatchQuota, 1, now, sleep),
@@ -84,7 +86,9 @@ type Pace struct {
 
 // NewPace returns a pace of at most perSecond calls a second, which begins with a
 // share of that, 1 for all.
-func NewPace(perSecond int, share float64, now func() time.Time, sleep func(context.Context, time.Duration) error) *Pace {
+func NewPace(perSecond int, share float64, now func() time.Time,
+	sleep func(context.Context, time.Duration) error,
+) *Pace {
 	most := float64(perSecond)
 	p := &Pace{now: now, sleep: sleep, most: most, rate: max(1, most*share)}
 	p.saved = p.burst()

@@ -12,11 +12,16 @@ import (
 
 // ParameterAPI is the part of the SSM client that is used.
 type ParameterAPI interface {
-	GetParametersByPath(context.Context, *ssm.GetParametersByPathInput, ...func(*ssm.Options)) (*ssm.GetParametersByPathOutput, error)
-	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
-	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
-	PutParameter(context.Context, *ssm.PutParameterInput, ...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
-	DeleteParameter(context.Context, *ssm.DeleteParameterInput, ...func(*ssm.Options)) (*ssm.DeleteParameterOutput, error)
+	GetParametersByPath(context.Context, *ssm.GetParametersByPathInput,
+		...func(*ssm.Options)) (*ssm.GetParametersByPathOutput, error)
+	GetParameters(context.Context, *ssm.GetParametersInput,
+		...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+	GetParameter(context.Context, *ssm.GetParameterInput,
+		...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
+	PutParameter(context.Context, *ssm.PutParameterInput,
+		...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
+	DeleteParameter(context.Context, *ssm.DeleteParameterInput,
+		...func(*ssm.Options)) (*ssm.DeleteParameterOutput, error)
 }
 
 // Parameters reads and writes SSM parameters.
@@ -48,14 +53,16 @@ type Listed struct {
 // be read side by side.
 func (p *Parameters) ByPath(ctx context.Context, path string) (map[string]Listed, error) {
 	out := map[string]Listed{}
-	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
+	in := &ssm.GetParametersByPathInput{Path: &path, Recursive: aws.Bool(true),
+		MaxResults: aws.Int32(10)}
 	for {
 		page, err := p.api.GetParametersByPath(ctx, in, p.read)
 		if err != nil {
 			return nil, classify("GetParametersByPath", err)
 		}
 		for _, one := range page.Parameters {
-			out[aws.ToString(one.Name)] = Listed{aws.ToString(one.Value), one.Type == types.ParameterTypeSecureString}
+			secure := one.Type == types.ParameterTypeSecureString
+			out[aws.ToString(one.Name)] = Listed{aws.ToString(one.Value), secure}
 		}
 		if aws.ToString(page.NextToken) == "" {
 			return out, nil
@@ -80,7 +87,8 @@ func (p *Parameters) Batch(ctx context.Context, names []string) map[string]Read 
 }
 
 func (p *Parameters) batch(ctx context.Context, names []string, out map[string]Read) {
-	page, err := p.api.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)}, p.read)
+	page, err := p.api.GetParameters(ctx,
+		&ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)}, p.read)
 	err = classify("GetParameters", err)
 	switch kind := ErrorKind(err); {
 	case err == nil:
@@ -100,7 +108,9 @@ func (p *Parameters) batch(ctx context.Context, names []string, out map[string]R
 		out[name] = Read{Err: &Error{Kind: ErrTransient, Op: "GetParameters", Code: "NoAnswer"}}
 	}
 	for _, one := range page.Parameters {
-		out[aws.ToString(one.Name)] = Read{Version: Version{Value: redact.New(aws.ToString(one.Value)), Created: aws.ToTime(one.LastModifiedDate)}}
+		out[aws.ToString(one.Name)] = Read{Version: Version{
+			Value: redact.New(aws.ToString(one.Value)), Created: aws.ToTime(one.LastModifiedDate),
+		}}
 	}
 	for _, name := range page.InvalidParameters {
 		out[name] = Read{Err: &Error{Kind: ErrNotFound, Op: "GetParameters", Code: "ParameterNotFound"}}
@@ -109,7 +119,8 @@ func (p *Parameters) batch(ctx context.Context, names []string, out map[string]R
 
 // Get reads one parameter in clear.
 func (p *Parameters) Get(ctx context.Context, name string) (redact.Secret, error) {
-	out, err := p.api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)}, p.read)
+	out, err := p.api.GetParameter(ctx,
+		&ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)}, p.read)
 	if err != nil {
 		return redact.Secret{}, classify("GetParameter", err)
 	}

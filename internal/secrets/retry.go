@@ -26,7 +26,9 @@ func (wait Wait) Try(ctx context.Context, call func(context.Context) error) erro
 // the time. It also repeats errors that do not pass as a rule, because AWS may be slow to
 // see a right or a version. It does not repeat those until the end: there are other places
 // for the copy.
-func (wait Wait) Insist(ctx context.Context, reserve time.Duration, call func(context.Context) error) error {
+func (wait Wait) Insist(ctx context.Context, reserve time.Duration,
+	call func(context.Context) error,
+) error {
 	// A call that never answers must not use the reserve.
 	ctx, cancel := context.WithTimeout(ctx, limits.Remaining(ctx)-reserve)
 	defer cancel()
@@ -37,7 +39,9 @@ func (wait Wait) Insist(ctx context.Context, reserve time.Duration, call func(co
 
 // Keep is Insist for a copy that has no other place. It tries until the end whatever may
 // pass in that time: AWS may take a moment to see a right, a key or a version.
-func (wait Wait) Keep(ctx context.Context, reserve time.Duration, call func(context.Context) error) error {
+func (wait Wait) Keep(ctx context.Context, reserve time.Duration,
+	call func(context.Context) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, limits.Remaining(ctx)-reserve)
 	defer cancel()
 	return wait.again(ctx, func(_ int, kind Kind) bool {
@@ -49,7 +53,9 @@ func (wait Wait) Keep(ctx context.Context, reserve time.Duration, call func(cont
 	}, call)
 }
 
-func (wait Wait) again(ctx context.Context, more func(try int, kind Kind) bool, call func(context.Context) error) error {
+func (wait Wait) again(ctx context.Context, more func(try int, kind Kind) bool,
+	call func(context.Context) error,
+) error {
 	budget := limits.Remaining(ctx) // counted here too, for an injected clock that stands still
 	for try, pause := 1, firstWait; ; try, pause = try+1, min(2*pause, longWait) {
 		err := call(ctx)
@@ -58,7 +64,9 @@ func (wait Wait) again(ctx context.Context, more func(try int, kind Kind) bool, 
 		case NoError, ErrConflict, ErrLabelMoved: // an answer that a repetition cannot change
 			return err
 		}
-		if budget -= pause; !more(try, kind) || budget < 0 || limits.Remaining(ctx) < pause || wait(ctx, pause) != nil {
+		budget -= pause
+		late := budget < 0 || limits.Remaining(ctx) < pause
+		if !more(try, kind) || late || wait(ctx, pause) != nil {
 			return err
 		}
 	}

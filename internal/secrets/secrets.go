@@ -77,12 +77,18 @@ func (d Description) Prefixed(prefix string) map[string]string {
 
 // API is the part of the Secrets Manager client that is used.
 type API interface {
-	BatchGetSecretValue(context.Context, *secretsmanager.BatchGetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error)
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
-	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-	ListSecretVersionIds(context.Context, *secretsmanager.ListSecretVersionIdsInput, ...func(*secretsmanager.Options)) (*secretsmanager.ListSecretVersionIdsOutput, error)
-	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
-	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput, ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
+	BatchGetSecretValue(context.Context, *secretsmanager.BatchGetSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error)
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
+	ListSecretVersionIds(context.Context, *secretsmanager.ListSecretVersionIdsInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.ListSecretVersionIdsOutput, error)
+	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
 }
 
 // Store reads and writes secrets.
@@ -120,10 +126,13 @@ func (s *Store) get(ctx context.Context, in *secretsmanager.GetSecretValueInput)
 	if err != nil {
 		return Version{}, classify("GetSecretValue", err)
 	}
-	return newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate, v.SecretString, v.SecretBinary)
+	return newVersion(v.ARN, v.VersionId, v.VersionStages, v.CreatedDate, v.SecretString,
+		v.SecretBinary)
 }
 
-func newVersion(arn, id *string, labels []string, created *time.Time, text *string, binary []byte) (Version, error) {
+func newVersion(arn, id *string, labels []string, created *time.Time, text *string, binary []byte) (
+	Version, error,
+) {
 	if text == nil && binary != nil {
 		return Version{}, &Error{Kind: ErrBinary, Op: "GetSecretValue", Code: "SecretBinary"}
 	}
@@ -166,15 +175,20 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 // Put stores a value as the version named. Putting the same value under the
 // same id again changes nothing and succeeds; another value under that id is
 // [ErrConflict]. Without labels AWSCURRENT moves to the new version.
-func (s *Store) Put(ctx context.Context, id, versionID string, value redact.Secret, labels ...string) error {
+func (s *Store) Put(ctx context.Context, id, versionID string, value redact.Secret,
+	labels ...string,
+) error {
 	return s.PutAs(ctx, id, versionID, "", value, labels...)
 }
 
 // PutAs is Put on behalf of a rotation that came with a RotationToken; empty if
 // it came with none.
-func (s *Store) PutAs(ctx context.Context, id, versionID, rotationToken string, value redact.Secret, labels ...string) error {
+func (s *Store) PutAs(ctx context.Context, id, versionID, rotationToken string, value redact.Secret,
+	labels ...string,
+) error {
 	in := &secretsmanager.PutSecretValueInput{
-		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(value.Reveal()), VersionStages: labels,
+		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(value.Reveal()),
+		VersionStages: labels,
 	}
 	if rotationToken != "" {
 		in.RotationToken = &rotationToken
@@ -203,7 +217,8 @@ func (s *Store) MoveLabel(ctx context.Context, id, label, to, from string) error
 // many pages as it needs.
 func (s *Store) VersionsSince(ctx context.Context, id string, t time.Time) (int, error) {
 	n := 0
-	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: &id, IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(100)}
+	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: &id,
+		IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(100)}
 	for {
 		page, err := s.api.ListSecretVersionIds(ctx, in)
 		if err != nil {

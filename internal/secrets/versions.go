@@ -21,14 +21,17 @@ type VersionInfo struct {
 // rotation prepared is listed before it has a value.
 func (s *Store) Versions(ctx context.Context, id string) ([]VersionInfo, error) {
 	var out []VersionInfo
-	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: &id, IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(100)}
+	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: &id,
+		IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(100)}
 	for {
 		page, err := s.api.ListSecretVersionIds(ctx, in)
 		if err != nil {
 			return nil, classify("ListSecretVersionIds", err)
 		}
 		for _, v := range page.Versions {
-			out = append(out, VersionInfo{ID: aws.ToString(v.VersionId), Created: aws.ToTime(v.CreatedDate), Labels: v.VersionStages})
+			out = append(out, VersionInfo{
+				ID: aws.ToString(v.VersionId), Created: aws.ToTime(v.CreatedDate), Labels: v.VersionStages,
+			})
 		}
 		if aws.ToString(page.NextToken) == "" {
 			break

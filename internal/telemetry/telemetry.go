@@ -99,7 +99,8 @@ func (m *Metrics) Write(lines ...Line) error {
 // encode encodes a line. It has a level and a timestamp of its own: Lambda drops
 // what is below the log level, and takes a line without a level for INFO.
 func (m *Metrics) encode(line Line, now time.Time) ([]byte, error) {
-	root := map[string]any{"FunctionName": m.function, "level": "INFO", "timestamp": now.Format(time.RFC3339)}
+	root := map[string]any{"FunctionName": m.function, "level": "INFO",
+		"timestamp": now.Format(time.RFC3339)}
 	names := []string{"FunctionName"}
 	for _, d := range line.Dimensions {
 		names = append(names, d.Name)
@@ -113,6 +114,7 @@ func (m *Metrics) encode(line Line, now time.Time) ([]byte, error) {
 		directive.Metrics = append(directive.Metrics, emfMetric{metric.Name, metric.Unit})
 		root[metric.Name] = metric.Value
 	}
-	root["_aws"] = map[string]any{"Timestamp": now.UnixMilli(), "CloudWatchMetrics": []emfDirective{directive}}
+	root["_aws"] = map[string]any{"Timestamp": now.UnixMilli(),
+		"CloudWatchMetrics": []emfDirective{directive}}
 	return json.Marshal(root)
 }

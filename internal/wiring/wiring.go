@@ -72,14 +72,16 @@ func FromEnvironment(ctx context.Context) (Parts, error) {
 func (p Parts) Engine() renew.Engine {
 	return renew.Engine{
 		Secrets: p.Secrets, Parameters: p.Parameters, Now: p.Now, Sleep: p.Sleep, Log: p.Log,
-		Every: p.Config.Every, RescuePrefix: p.Config.ParameterPrefix + "rescue/", RescueKey: p.Config.RescueKey,
+		Every: p.Config.Every, RescuePrefix: p.Config.ParameterPrefix + "rescue/",
+		RescueKey: p.Config.RescueKey,
 	}
 }
 
 // Provider makes a connection's provider. Its error names the setting.
 func (p Parts) Provider(c connection.Connection) (exchange.Provider, error) {
 	return providers.New(c, providers.Options{
-		Client: p.OAuth, Now: p.Now, AllowLoopbackHTTP: p.Config.AllowLoopbackHTTP, AllowedHosts: p.Config.AllowedHosts,
+		Client: p.OAuth, Now: p.Now, AllowLoopbackHTTP: p.Config.AllowLoopbackHTTP,
+		AllowedHosts: p.Config.AllowedHosts,
 	})
 }
 
