@@ -3,58 +3,37 @@ package corpus
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	fakekeys "evertoken/internal/fake/keys"
 )
 
 // made are the keys of all entries, one pair of each kind: tests only read them, and
 // making them takes long.
-var made = map[string]func() madeKey{
-	"rsa": sync.OnceValue(func() madeKey {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		return newKey(key, err)
-	}),
-	"p256": sync.OnceValue(func() madeKey {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		return newKey(key, err)
-	}),
-}
+var made = map[string]func() madeKey{"rsa": once("rsa"), "p256": once("p256")}
 
 type madeKey struct {
 	key         crypto.Signer
 	pkcs8, cert string
-	err         error
 }
 
-func newKey(key crypto.Signer, err error) madeKey {
-	if err != nil {
-		return madeKey{err: err}
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"},
-		NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return madeKey{err: err}
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	return madeKey{key, armour("PRIVATE KEY", private), armour("CERTIFICATE", der), err}
-}
-
-func armour(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+// once makes a key at the first call.
+func once(kind string) func() madeKey {
+	return sync.OnceValue(func() madeKey {
+		var t fakekeys.Must
+		key := fakekeys.Generate(t, kind)
+		cert := fakekeys.Certificate(t, key, "x", time.Time{}, time.Now().Add(time.Hour))
+		return madeKey{key, fakekeys.PKCS8(t, key), fakekeys.PEM("CERTIFICATE", cert.Raw)}
+	})
 }
 
 // storedKey is a key in one of the forms in which operators store it: a string, or the
@@ -62,9 +41,6 @@ func armour(kind string, der []byte) string {
 func storedKey(t *testing.T, kind, as string) any {
 	t.Helper()
 	k := made[kind]()
-	if k.err != nil {
-		t.Fatal(k.err)
-	}
 	jwk := func() string {
 		b, err := jose.JSONWebKey{Key: k.key, KeyID: "k1"}.MarshalJSON()
 		if err != nil {
@@ -76,13 +52,13 @@ func storedKey(t *testing.T, kind, as string) any {
 	case "PKCS #8":
 		return k.pkcs8
 	case "PKCS #1":
-		return armour("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.key.(*rsa.PrivateKey)))
+		return fakekeys.PEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.key.(*rsa.PrivateKey)))
 	case "SEC 1", "SEC 1 behind its parameters":
 		der, err := x509.MarshalECPrivateKey(k.key.(*ecdsa.PrivateKey))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := armour("EC PRIVATE KEY", der)
+		text := fakekeys.PEM("EC PRIVATE KEY", der)
 		if as != "SEC 1" {
 			text = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + text
 		}

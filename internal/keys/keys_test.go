@@ -4,16 +4,11 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"evertoken/internal/credential"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/keys"
 	"evertoken/internal/redact"
 )
@@ -32,45 +28,8 @@ type pair struct {
 
 func generate(t testing.TB, kind string) pair {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch kind {
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case "short":
-		key, err = rsa.GenerateKey(rand.Reader, 1024)
-	case "p256":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "p384":
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "p224":
-		key, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-	default:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: kind},
-		NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair{key, cert}
-}
-
-func armour(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-func pkcs8(t testing.TB, key crypto.PrivateKey) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return armour("PRIVATE KEY", der)
+	key := fakekeys.Generate(t, kind)
+	return pair{key, fakekeys.Certificate(t, key, kind, time.Time{}, time.Now().Add(time.Hour)).Raw}
 }
 
 func sec1(t testing.TB, key crypto.Signer) string {
@@ -79,7 +38,7 @@ func sec1(t testing.TB, key crypto.Signer) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return armour("EC PRIVATE KEY", der)
+	return fakekeys.PEM("EC PRIVATE KEY", der)
 }
 
 func jwk(t testing.TB, key any, id string) string {
@@ -110,10 +69,10 @@ func TestAKeyIsReadInEveryStoredForm(t *testing.T) {
 	t.Parallel()
 	rsaPair, ecPair, edPair, other := generate(t, "rsa"), generate(t, "p256"),
 		generate(t, "ed25519"), generate(t, "p384")
-	eight := pkcs8(t, rsaPair.key)
-	one := armour("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPair.key.(*rsa.PrivateKey)))
-	cert := armour("CERTIFICATE", rsaPair.cert)
-	authority := armour("CERTIFICATE", other.cert)
+	eight := fakekeys.PKCS8(t, rsaPair.key)
+	one := fakekeys.PEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPair.key.(*rsa.PrivateKey)))
+	cert := fakekeys.PEM("CERTIFICATE", rsaPair.cert)
+	authority := fakekeys.PEM("CERTIFICATE", other.cert)
 	body := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(eight, "\n", ""),
 		"-----BEGIN PRIVATE KEY-----"), "-----END PRIVATE KEY-----")
 	for _, tt := range []struct {
@@ -127,8 +86,8 @@ func TestAKeyIsReadInEveryStoredForm(t *testing.T) {
 		{"PKCS #8 under the name of PKCS #1", strings.ReplaceAll(eight, " PRIVATE", " RSA PRIVATE"),
 			rsaPair, 0},
 		{"SEC 1", sec1(t, ecPair.key), ecPair, 0},
-		{"P-384", pkcs8(t, other.key), other, 0},
-		{"Ed25519", pkcs8(t, edPair.key), edPair, 0},
+		{"P-384", fakekeys.PKCS8(t, other.key), other, 0},
+		{"Ed25519", fakekeys.PKCS8(t, edPair.key), edPair, 0},
 		{"EC PARAMETERS first", "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1(t, ecPair.key), ecPair, 0},
 
 		{"the two characters \\n", strings.ReplaceAll(eight, "\n", `\n`), rsaPair, 0},
@@ -155,8 +114,8 @@ func TestAKeyIsReadInEveryStoredForm(t *testing.T) {
 		{"its certificate and the authority", eight + authority + cert, rsaPair, 2},
 		{"certificate first, all in one line", strings.ReplaceAll(cert+eight, "\n", " "), rsaPair, 1},
 		{"an authority alone", authority + eight, rsaPair, 0},
-		{"another key after it", eight + pkcs8(t, other.key), rsaPair, 0},
-		{"a certificate that cannot be read", armour("CERTIFICATE", []byte("x")) + eight, rsaPair, 0},
+		{"another key after it", eight + fakekeys.PKCS8(t, other.key), rsaPair, 0},
+		{"a certificate that cannot be read", fakekeys.PEM("CERTIFICATE", []byte("x")) + eight, rsaPair, 0},
 
 		{"an RSA JWK", jwk(t, rsaPair.key, "kid-1"), rsaPair, 0},
 		{"an EC JWK", jwk(t, ecPair.key, "kid-1"), ecPair, 0},
@@ -205,8 +164,8 @@ func TestAStoredKeyIDGoesBeforeTheKeysOwn(t *testing.T) {
 	for _, tt := range []struct{ private, id, want string }{
 		{jwk(t, key, "own"), "", "own"},
 		{jwk(t, key, "own"), "stored", "stored"},
-		{`{"private_key_id":"own","private_key":` + quoted(t, pkcs8(t, key)) + `}`, "", "own"},
-		{pkcs8(t, key), "", ""},
+		{`{"private_key_id":"own","private_key":` + quoted(t, fakekeys.PKCS8(t, key)) + `}`, "", "own"},
+		{fakekeys.PKCS8(t, key), "", ""},
 	} {
 		got, err := read(tt.private, tt.id, "")
 		if err != nil || got.ID != tt.want {
@@ -218,8 +177,8 @@ func TestAStoredKeyIDGoesBeforeTheKeysOwn(t *testing.T) {
 func TestACertificateIsReadInEveryStoredForm(t *testing.T) {
 	t.Parallel()
 	own, other := generate(t, "rsa"), generate(t, "p256")
-	cert, authority := armour("CERTIFICATE", own.cert), armour("CERTIFICATE", other.cert)
-	key := pkcs8(t, own.key)
+	cert, authority := fakekeys.PEM("CERTIFICATE", own.cert), fakekeys.PEM("CERTIFICATE", other.cert)
+	key := fakekeys.PKCS8(t, own.key)
 	for name, text := range map[string]string{
 		"PEM": cert, "one line": strings.ReplaceAll(cert, "\n", " "),
 		"escaped":            strings.ReplaceAll(cert, "\n", `\n`),
@@ -233,10 +192,10 @@ func TestACertificateIsReadInEveryStoredForm(t *testing.T) {
 		}
 	}
 	for text, problem := range map[string]string{
-		authority:                               "belongs to a different key than private_key",
-		"canary":                                "is not a certificate in PEM",
-		key:                                     "is not a certificate in PEM",
-		armour("CERTIFICATE", []byte("canary")): "holds a certificate that cannot be read",
+		authority: "belongs to a different key than private_key",
+		"canary":  "is not a certificate in PEM",
+		key:       "is not a certificate in PEM",
+		fakekeys.PEM("CERTIFICATE", []byte("canary")): "holds a certificate that cannot be read",
 	} {
 		_, err := read(key, "", text)
 		refused(t, err, "certificate", problem)
@@ -278,12 +237,12 @@ func TestAnUnusableKeyIsRefusedWithoutItsText(t *testing.T) {
 		"cut off":         {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5", "is cut off"},
 		"a public key": {"-----BEGIN PUBLIC KEY-----\nY2FuYXJ5\n-----END PUBLIC KEY-----",
 			"is a public key"},
-		"a certificate": {armour("CERTIFICATE", ec.cert), "is a certificate"},
+		"a certificate": {fakekeys.PEM("CERTIFICATE", ec.cert), "is a certificate"},
 		"a parameter":   {"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----", "holds no private key"},
 		"PKCS #12": {base64.StdEncoding.EncodeToString([]byte{0x30, 0x82, 0x09, 0x51, 0x02,
 			0x01, 0x03, 0x30, 0x82, 0x09}), "PKCS #12"},
-		"a short key":     {pkcs8(t, short.key), "is too short"},
-		"an odd curve":    {pkcs8(t, odd.key), "is of a kind"},
+		"a short key":     {fakekeys.PKCS8(t, short.key), "is too short"},
+		"an odd curve":    {fakekeys.PKCS8(t, odd.key), "is of a kind"},
 		"JSON":            {`{"canary":1}`, "kty is missing"},
 		"broken JSON":     {`{"kty":"canary`, "cannot be read"},
 		"a public JWK":    {jwk(t, ec.key.Public(), "x"), "is a public JSON Web Key"},
@@ -306,7 +265,7 @@ func TestAnUnusableKeyIsRefusedWithoutItsText(t *testing.T) {
 // only keys that can sign.
 func FuzzRead(f *testing.F) {
 	ec := generate(f, "p256")
-	key, cert := pkcs8(f, ec.key), armour("CERTIFICATE", ec.cert)
+	key, cert := fakekeys.PKCS8(f, ec.key), fakekeys.PEM("CERTIFICATE", ec.cert)
 	for _, seed := range []string{key, sec1(f, ec.key), strings.ReplaceAll(key, "\n", `\n`),
 		cert + key, jwk(f, ec.key, "k"),
 		`{"keys":[` + jwk(f, ec.key, "k") + `]}`, base64.StdEncoding.EncodeToString([]byte(key)),

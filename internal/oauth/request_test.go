@@ -1,16 +1,11 @@
 package oauth
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evertoken/internal/exchange"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/redact"
 )
 
@@ -94,24 +90,11 @@ func TestAHeadersValueIsNeverShownAsACode(t *testing.T) {
 // trusts it.
 func issue(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fakekeys.Generate(t, "p256")
+	leaf := fakekeys.Certificate(t, key, "client", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}, pool
 }
 
 func TestAnExchangePresentsItsCertificate(t *testing.T) {

@@ -2,13 +2,14 @@ package providers
 
 import (
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	fakeclock "evertoken/internal/fake/clock"
 	fakeidp "evertoken/internal/fake/idp"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/redact"
 )
 
@@ -16,32 +17,18 @@ import (
 // moved.
 type issuers struct {
 	*fakeidp.Server
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (s *issuers) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *issuers) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
+	clock *fakeclock.Clock
 }
 
 func newIssuers(t *testing.T) *issuers {
 	t.Helper()
-	s := &issuers{now: testNow}
-	server, err := fakeidp.New(fakeidp.Options{Now: s.clock})
+	clock := fakeclock.New(testNow)
+	server, err := fakeidp.New(fakeidp.Options{Now: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	s.Server = server
-	return s
+	return &issuers{server, clock}
 }
 
 // must makes an exchange that has to succeed, with a token that works.
@@ -213,7 +200,7 @@ func TestFlexNetReadersAlwaysHaveALivingToken(t *testing.T) {
 	c := creds("username", "us##dom", "password", password)
 	for _, base := range []string{s.FlexNet().BaseURL(), s.FlexNet().PrefixedBaseURL()} {
 		p, err := New(connectionFor("flexnet", `{"base_url":"`+base+`","token_name":"lambda"}`),
-			Options{Now: s.clock, AllowLoopbackHTTP: true})
+			Options{Now: s.clock.Now, AllowLoopbackHTTP: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,13 +211,13 @@ func TestFlexNetReadersAlwaysHaveALivingToken(t *testing.T) {
 			if !published.IsZero() && !s.Accepts(fakeidp.ProviderFlexNet, published.Reveal()) {
 				t.Fatal("the token that readers have died of the exchange")
 			}
-			if life := out.ExpiresAt.Sub(s.clock()); life != 24*time.Hour {
+			if life := out.ExpiresAt.Sub(s.clock.Now()); life != 24*time.Hour {
 				t.Errorf("life %s", life)
 			}
 			published = out.AccessToken
-			s.pass(20 * time.Hour)
+			s.clock.Advance(20 * time.Hour)
 		}
-		s.pass(48 * time.Hour) // an outage: all are expired, and the names kept
+		s.clock.Advance(48 * time.Hour) // an outage: all are expired, and the names kept
 	}
 	wrong := c.With("password", redact.New("canary-wrong"))
 	p := open(t, "flexnet", `{"base_url":"`+s.FlexNet().BaseURL()+`","token_name":"lambda"}`, "")
@@ -271,7 +258,7 @@ func TestOAuth2RenewsAgainstAServer(t *testing.T) {
 	t.Parallel()
 	s := newIssuers(t)
 	o := s.OAuth2()
-	key := generated(t, "p256")
+	key := fakekeys.Generate(t, "p256")
 	password := o.AddUser("user@example.com", "")
 	for _, tt := range []struct {
 		auth   string
@@ -287,7 +274,7 @@ func TestOAuth2RenewsAgainstAServer(t *testing.T) {
 			id, secret := o.AddClient(tt.client)
 			c := creds("client_id", id, "client_secret", secret, "username", "user@example.com",
 				"password", password,
-				"private_key", pemKey(t, key), "key_id", "kid", "refresh_token",
+				"private_key", fakekeys.PKCS8(t, key), "key_id", "kid", "refresh_token",
 				o.AddRefreshToken(id, "someone", "a"))
 			for _, where := range []string{`"token_url":"` + o.TokenURL() + `"`,
 				`"issuer":"` + o.Issuer() + `"`} {

@@ -2,18 +2,14 @@ package providers
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -26,6 +22,7 @@ import (
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/oauth"
 	"evertoken/internal/redact"
 )
@@ -33,14 +30,8 @@ import (
 // pemCertificate is a self-signed certificate of the key.
 func pemCertificate(t *testing.T, key crypto.Signer) (text string, der []byte) {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client-1"},
-		NotBefore: testNow.Add(-time.Hour), NotAfter: testNow.Add(1000 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), der
+	made := fakekeys.Certificate(t, key, "client-1", testNow.Add(-time.Hour), testNow.Add(1000*time.Hour))
+	return fakekeys.PEM("CERTIFICATE", made.Raw), made.Raw
 }
 
 // signed reads an assertion: its header and claims, verified, without jti.
@@ -68,7 +59,7 @@ func signed(t *testing.T, assertion string, algorithm jose.SignatureAlgorithm,
 
 func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 	t.Parallel()
-	rsaKey, ecKey := generated(t, "rsa"), generated(t, "p256")
+	rsaKey, ecKey := fakekeys.Generate(t, "rsa"), fakekeys.Generate(t, "p256")
 	iat, exp := float64(testNow.Unix()), float64(testNow.Add(time.Minute).Unix())
 	for _, tt := range []struct {
 		name, settings string
@@ -116,7 +107,7 @@ func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
 			p := open(t, "oauth2", `{"token_url":"SERVER/t",`+tt.settings+`}`, w.URL)
 			c := creds("client_id", "client-1", "client_secret", "s", "key_id", "kid-1",
-				"private_key", pemKey(t, tt.key))
+				"private_key", fakekeys.PKCS8(t, tt.key))
 			if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c),
 				Credential: c}); err != nil {
 				t.Fatal(err)
@@ -165,12 +156,12 @@ func TestAssertionSettingsChangeTheAssertion(t *testing.T) {
 // find the key.
 func TestAnAssertionNamesItsCertificate(t *testing.T) {
 	t.Parallel()
-	key := generated(t, "rsa")
+	key := fakekeys.Generate(t, "rsa")
 	text, der := pemCertificate(t, key)
 	w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
 	p := open(t, "oauth2",
 		`{"token_url":"SERVER/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"PS256"}`, w.URL)
-	c := creds("client_id", "client-1", "private_key", pemKey(t, key), "certificate", text)
+	c := creds("client_id", "client-1", "private_key", fakekeys.PKCS8(t, key), "certificate", text)
 	if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,19 +185,19 @@ func TestAnAssertionNamesItsCertificate(t *testing.T) {
 
 func TestAWrongCertificateIsRefused(t *testing.T) {
 	t.Parallel()
-	key := generated(t, "rsa")
-	other, _ := pemCertificate(t, generated(t, "p256"))
+	key := fakekeys.Generate(t, "rsa")
+	other, _ := pemCertificate(t, fakekeys.Generate(t, "p256"))
 	for name, tt := range map[string]struct{ certificate, problem string }{
 		"no PEM": {"canaryCertificate", "is not a certificate in PEM"},
 		"no certificate": {"-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----",
 			"cannot be read"},
 		"of another key": {other, "belongs to a different key"},
-		"a key":          {pemKey(t, key), "is not a certificate in PEM"},
+		"a key":          {fakekeys.PKCS8(t, key), "is not a certificate in PEM"},
 	} {
 		for _, auth := range []string{"private_key_jwt", "tls_client_auth"} {
 			p := open(t, "oauth2",
 				`{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"`+auth+`"}`, "")
-			_, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key), "certificate",
+			_, err := p.Grants(creds("client_id", "i", "private_key", fakekeys.PKCS8(t, key), "certificate",
 				tt.certificate))
 			if err == nil || !strings.Contains(err.Error(), tt.problem) ||
 				!strings.Contains(err.Error(), `"certificate"`) {
@@ -217,7 +208,7 @@ func TestAWrongCertificateIsRefused(t *testing.T) {
 	}
 	p := open(t, "oauth2",
 		`{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt","assertion_alg":"ES256"}`, "")
-	if _, err := p.Grants(creds("client_id", "i", "private_key", pemKey(t, key))); err == nil ||
+	if _, err := p.Grants(creds("client_id", "i", "private_key", fakekeys.PKCS8(t, key))); err == nil ||
 		!strings.Contains(err.Error(), "does not fit settings.assertion_alg") {
 		t.Errorf("an algorithm of another kind of key: %v", err)
 	}
@@ -227,7 +218,7 @@ func TestAWrongCertificateIsRefused(t *testing.T) {
 // which answers no request without it.
 func TestMutualTLSPresentsTheCredentialsCertificate(t *testing.T) {
 	t.Parallel()
-	key := generated(t, "p256")
+	key := fakekeys.Generate(t, "p256")
 	text, der := pemCertificate(t, key)
 	var got string
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -254,7 +245,7 @@ func TestMutualTLSPresentsTheCredentialsCertificate(t *testing.T) {
 		}
 		return p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c), Credential: c})
 	}
-	c := creds("client_id", "i", "client_secret", "s", "private_key", pemKey(t, key), "certificate", text)
+	c := creds("client_id", "i", "client_secret", "s", "private_key", fakekeys.PKCS8(t, key), "certificate", text)
 	for settings, want := range map[string]string{
 		`"client_auth":"tls_client_auth"`:             "client_id=i&grant_type=client_credentials",
 		`"client_auth":"self_signed_tls_client_auth"`: "client_id=i&grant_type=client_credentials",

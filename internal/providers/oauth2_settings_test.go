@@ -11,6 +11,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/redact"
 )
 
@@ -112,7 +113,7 @@ func everything(t *testing.T, more ...string) credential.Credential {
 	t.Helper()
 	return creds(append([]string{"client_id", "i", "client_secret", "s", "refresh_token", "seed",
 		"username", "u", "password", " p ",
-		"private_key", pemKey(t, generated(t, "ed25519")), "subject_token", "st", "saml", "<saml/>",
+		"private_key", fakekeys.PKCS8(t, fakekeys.Generate(t, "ed25519")), "subject_token", "st", "saml", "<saml/>",
 		"api_key", "k1"}, more...)...)
 }
 

@@ -3,9 +3,6 @@ package providers
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -20,6 +17,7 @@ import (
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/redact"
 )
 
@@ -94,7 +92,7 @@ func TestOAuth2IgnoresARefreshTokenOfClientCredentials(t *testing.T) {
 
 func TestOAuth2UsesTheGrantThatIsSet(t *testing.T) {
 	t.Parallel()
-	key := pemKey(t, generated(t, "ed25519"))
+	key := fakekeys.PKCS8(t, fakekeys.Generate(t, "ed25519"))
 	session := exchange.Traits{Session: exchange.RequiredSession, SingleUse: true, Replay: true}
 	windowed := session
 	windowed.SessionMax, windowed.RemintBefore = 100*time.Hour, 10*time.Hour
@@ -152,43 +150,12 @@ func TestOAuth2UsesTheGrantThatIsSet(t *testing.T) {
 	}
 }
 
-func generated(t *testing.T, kind string) crypto.Signer {
-	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch kind {
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case "p256":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "p384":
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "p224":
-		key, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-	default:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func pemKey(t *testing.T, key crypto.Signer) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
 func TestAClientAssertionIsSignedWithEachKindOfKey(t *testing.T) {
 	t.Parallel()
 	for kind, algorithm := range map[string]jose.SignatureAlgorithm{"rsa": jose.RS256,
 		"p256": jose.ES256, "p384": jose.ES384, "ed25519": jose.EdDSA} {
-		key := generated(t, kind)
-		texts := []string{pemKey(t, key)}
+		key := fakekeys.Generate(t, kind)
+		texts := []string{fakekeys.PKCS8(t, key)}
 		switch k := key.(type) {
 		case *rsa.PrivateKey:
 			texts = append(texts, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
@@ -267,17 +234,14 @@ func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm
 func TestAnUnusableKeyIsRefusedBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt"}`, "")
-	short, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
+	short := fakekeys.Generate(t, "short")
 	for name, tt := range map[string]struct{ key, problem string }{
 		"no PEM": {"canaryKey", "is neither PEM nor a JSON Web Key"},
 		"no key": {"-----BEGIN PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END PRIVATE KEY-----",
 			"must be an unencrypted private key"},
 		"encrypted":    {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nY2FuYXJ5S2V5\n-----END ENCRYPTED PRIVATE KEY-----", "is an encrypted private key"},
-		"a short key":  {pemKey(t, short), "is too short"},
-		"an odd curve": {pemKey(t, generated(t, "p224")), "is of a kind"},
+		"a short key":  {fakekeys.PKCS8(t, short), "is too short"},
+		"an odd curve": {fakekeys.PKCS8(t, fakekeys.Generate(t, "p224")), "is of a kind"},
 	} {
 		_, err := p.Grants(creds("client_id", "i", "private_key", tt.key))
 		if err == nil || !strings.Contains(err.Error(), tt.problem) ||

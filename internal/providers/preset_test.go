@@ -20,6 +20,7 @@ import (
 	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
+	fakekeys "evertoken/internal/fake/keys"
 	"evertoken/internal/presets"
 	"evertoken/internal/redact"
 )
@@ -70,7 +71,7 @@ func TestEveryPresetSendsItsProvidersDocumentedRequest(t *testing.T) {
 	if diff := cmp.Diff(presets.Names(), slices.Sorted(maps.Keys(all))); diff != "" {
 		t.Errorf("transcripts (-presets +transcripts):\n%s", diff)
 	}
-	key, ok := generated(t, "rsa").(*rsa.PrivateKey)
+	key, ok := fakekeys.Generate(t, "rsa").(*rsa.PrivateKey)
 	if !ok {
 		t.Fatal("no RSA key")
 	}
@@ -157,7 +158,7 @@ func (s transcript) credential(t *testing.T, key *rsa.PrivateKey, hosts string) 
 	t.Helper()
 	members := maps.Clone(s.Credential)
 	if members["private_key"] == "rsa" {
-		members["private_key"] = pemKey(t, key)
+		members["private_key"] = fakekeys.PKCS8(t, key)
 	}
 	if members["certificate"] == "rsa" {
 		members["certificate"], _ = pemCertificate(t, key)
@@ -283,7 +284,7 @@ func TestEveryPresetRecognizesItsRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, _ := generated(t, "rsa").(*rsa.PrivateKey)
+			key, _ := fakekeys.Generate(t, "rsa").(*rsa.PrivateKey)
 			c := s.credential(t, key, "")
 			request := exchange.Request{Grant: only(t, p, c), Credential: c}
 			if s.Refresh {

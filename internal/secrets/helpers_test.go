@@ -3,7 +3,6 @@ package secrets_test
 import (
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	fakeaws "evertoken/internal/fake/aws"
+	fakeclock "evertoken/internal/fake/clock"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
@@ -23,16 +23,14 @@ type world struct {
 	store      *secrets.Store
 	parameters *secrets.Parameters
 	sm         *secretsmanager.Client
-
-	mu  sync.Mutex
-	now time.Time
+	clock      *fakeclock.Clock
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{now: time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)}
+	w := &world{clock: fakeclock.New(time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC))}
 	var err error
-	if w.Server, err = fakeaws.New(fakeaws.Options{Now: w.time}); err != nil {
+	if w.Server, err = fakeaws.New(fakeaws.Options{Now: w.clock.Now}); err != nil {
 		t.Fatalf("starting the fake: %v", err)
 	}
 	t.Cleanup(w.Close)
@@ -47,18 +45,6 @@ func newWorld(t *testing.T) *world {
 // retryWithoutWaiting is the product's retryer without its waits.
 func retryWithoutWaiting() aws.Retryer {
 	return retry.AddWithMaxBackoffDelay(secrets.Retryer()(), time.Nanosecond)
-}
-
-func (w *world) time() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 // secret creates a secret with a value and returns its ARN.

@@ -109,7 +109,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 func pacedWorld(t *testing.T) (*world, *secrets.Paces, *stepClock) {
 	t.Helper()
 	w := newWorld(t)
-	c := &stepClock{now: w.time()}
+	c := &stepClock{now: w.clock.Now()}
 	paces := secrets.NewPaces(50, c.time, c.sleep)
 	w.store = secrets.NewStore(w.sm, paces)
 	config := w.AWSConfig()

@@ -64,7 +64,7 @@ func TestABatchOfParametersIsReadInParts(t *testing.T) {
 			continue
 		}
 		if v := got[name].Version; got[name].Err != nil || v.Value.Reveal() != "token "+name ||
-			!v.Created.Equal(w.time()) {
+			!v.Created.Equal(w.clock.Now()) {
 			t.Errorf("%s: %+v", name, got[name])
 		}
 	}

@@ -42,7 +42,7 @@ func TestABatchReadsEverySecretOnce(t *testing.T) {
 		}
 		v := got[id].Version
 		if got[id].Err != nil || v.Value.Reveal() != "value of "+id || v.ID == "" || v.ARN == "" ||
-			!v.Created.Equal(w.time()) || !slices.Contains(v.Labels, secrets.Current) {
+			!v.Created.Equal(w.clock.Now()) || !slices.Contains(v.Labels, secrets.Current) {
 			t.Errorf("%s: %+v", id, got[id])
 		}
 	}
@@ -87,12 +87,12 @@ func TestAVersionIsReadByItsLabel(t *testing.T) {
 	w := newWorld(t)
 	arn := w.secret("a", "one")
 	first := w.Secret("a").Versions[0].ID
-	w.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	second := w.put(t, "a", "two")
 	got, err := w.store.Get(t.Context(), "a", secrets.Current)
 	wantKind(t, err, nil)
 	if got.ARN != arn || got.ID != second || got.Value.Reveal() != "two" ||
-		!got.Created.Equal(w.time()) || !slices.Equal(got.Labels, []string{secrets.Current}) {
+		!got.Created.Equal(w.clock.Now()) || !slices.Equal(got.Labels, []string{secrets.Current}) {
 		t.Errorf("AWSCURRENT: %+v", got)
 	}
 	got, err = w.store.Get(t.Context(), arn, secrets.Previous)
@@ -130,7 +130,7 @@ func TestADescriptionHasLabelsTagsAndTimes(t *testing.T) {
 	value := "one"
 	arn := w.CreateSecret("a", &value, map[string]string{"evertoken:parameter": "/evertoken/connections/a"})
 	first := w.Secret("a").Versions[0].ID
-	w.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	second := w.put(t, "a", "two", secrets.Current, "EVERTOKEN_EXCHANGE")
 	got, err := w.store.Describe(t.Context(), "a")
 	wantKind(t, err, nil)
@@ -138,7 +138,7 @@ func TestADescriptionHasLabelsTagsAndTimes(t *testing.T) {
 		slices.Sort(got.Labels[id])
 	}
 	want := secrets.Description{
-		ARN: arn, Name: "a", LastChanged: w.time(), Tags: map[string]string{"evertoken:parameter": "/evertoken/connections/a"},
+		ARN: arn, Name: "a", LastChanged: w.clock.Now(), Tags: map[string]string{"evertoken:parameter": "/evertoken/connections/a"},
 		Labels: map[string][]string{first: {secrets.Previous}, second: {secrets.Current, "EVERTOKEN_EXCHANGE"}},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(time.Time.Equal)); diff != "" {
@@ -235,17 +235,17 @@ func TestVersionsAreListedFromTheNewest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.secret("a", "0")
-	began := w.time()
+	began := w.clock.Now()
 	var want []string
 	for i := range 60 {
-		w.advance(10 * time.Minute)
+		w.clock.Advance(10 * time.Minute)
 		want = append(want, w.put(t, "a", fmt.Sprint(i+1)))
 	}
 	n, err := w.store.VersionsSince(t.Context(), "a", began)
 	if err != nil || n != 60 {
 		t.Errorf("VersionsSince the beginning = %d, %v", n, err)
 	}
-	if n, err = w.store.VersionsSince(t.Context(), "a", w.time().Add(-time.Hour)); err != nil || n != 6 {
+	if n, err = w.store.VersionsSince(t.Context(), "a", w.clock.Now().Add(-time.Hour)); err != nil || n != 6 {
 		t.Errorf("VersionsSince an hour ago = %d, %v", n, err)
 	}
 	all, err := w.store.Versions(t.Context(), "a")

@@ -1,15 +1,11 @@
 package simulate
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"maps"
 
 	fakeidp "evertoken/internal/fake/idp"
+	fakekeys "evertoken/internal/fake/keys"
 	fakeworld "evertoken/internal/fake/world"
 	"evertoken/internal/secrets"
 )
@@ -57,18 +53,11 @@ func inParameter(connect func(*fakeworld.World)) func(*fakeworld.World) {
 
 // byAssertion authenticates the client by a signed assertion (RFC 7523).
 func byAssertion(w *fakeworld.World) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic("generating a key: " + err.Error())
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic("encoding a key: " + err.Error())
-	}
+	key := fakekeys.Generate(fakekeys.Must{}, "p256")
 	o := w.IDP.OAuth2()
 	id, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key.Public(), KeyID: "k1"})
 	w.Connect(subject, "oauth2", map[string]string{
-		"client_id": id, "key_id": "k1", "private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"client_id": id, "key_id": "k1", "private_key": fakekeys.PKCS8(fakekeys.Must{}, key),
 	}, map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials", "client_auth": "private_key_jwt"}, nil)
 }
 

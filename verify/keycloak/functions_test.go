@@ -3,12 +3,7 @@
 package keycloak
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"net/http"
 	"slices"
 	"sync"
@@ -17,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	fakekeys "evertoken/internal/fake/keys"
 	fakelambda "evertoken/internal/fake/lambda"
 )
 
@@ -259,14 +255,7 @@ func discovery(t *testing.T, s *server) {
 
 func privateKeyJWT(t *testing.T, s *server) {
 	r := newRealm(t, s)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fakekeys.Generate(t, "p256")
 	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(),
 		KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
 	if err != nil {
@@ -283,7 +272,7 @@ func privateKeyJWT(t *testing.T, s *server) {
 		map[string]any{"issuer": r.realmURL(), "grant": "client_credentials",
 			"client_auth": "private_key_jwt"},
 		map[string]any{"client_id": "signer", "key_id": "k1",
-			"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))})
+			"private_key": fakekeys.PKCS8(t, key)})
 	a.want("the first run", a.named(), "issued", "")
 	if !r.alive(a.token()) {
 		t.Error("the published token is dead")

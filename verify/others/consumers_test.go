@@ -71,19 +71,8 @@ func startReader(t *testing.T, w *world, c *exec.Cmd) *reader {
 	c.Env = append(clientEnv(w.url), "SECRET_ID="+w.secret("apiax", "token"),
 		"PATH="+setting(t, "EVERTOKEN_PYTHON_BIN")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	c.Stderr = t.Output()
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
-	return &reader{in, bufio.NewReader(out)}
+	in, out := startPiped(t, c)
+	return &reader{in, out}
 }
 
 // at asks the reader for the token at a time.
@@ -299,17 +288,25 @@ func (w *world) postdate(t *testing.T, token map[string]string) string {
 	return earlier
 }
 
+// pageConnection is an account in which issue has published the token of the page's
+// connection.
+func pageConnection(t *testing.T, idp *fakeidp.Server) *account {
+	t.Helper()
+	a, _ := fake(t)
+	a.name = "-prod"
+	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
+		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
+	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, a.issue(t), nil)))
+	return a
+}
+
 // TestTheDocumentedECSKeyIsTheTokens reads the key that the page's task definition names,
 // as ECS does:
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
 func TestTheDocumentedECSKeyIsTheTokens(t *testing.T) {
 	t.Parallel()
 	idp := provider(t)
-	a, _ := fake(t)
-	a.name = "-prod" // the page's connection
-	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
-		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
-	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, a.issue(t), nil)))
+	a := pageConnection(t, idp)
 	var definition struct {
 		Secrets []struct{ Name, ValueFrom string }
 	}
@@ -324,12 +321,7 @@ func TestTheDocumentedECSKeyIsTheTokens(t *testing.T) {
 // names the token's secret and members that a token has.
 func TestTheDocumentedKubernetesMembersAreTheTokens(t *testing.T) {
 	t.Parallel()
-	idp := provider(t)
-	a, _ := fake(t)
-	a.name = "-prod" // the page's connection
-	a.declare(t, "apiax", "apiax", map[string]any{"token_url": idp.Apiax().TokenURL()},
-		map[string]any{"username": "robot", "password": idp.Apiax().SetPassword("robot", "")})
-	check(t, "the first run", []string{"apiax issued"}, a.outcomes(run(t, a.issue(t), nil)))
+	a := pageConnection(t, provider(t))
 	token := a.read(t, "apiax", "token", "AWSCURRENT")
 	_, section, _ := strings.Cut(readPage(t), "\n## EKS\n")
 	section, _, _ = strings.Cut(section, "\n## ")

@@ -3,9 +3,11 @@
 package others
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,4 +199,22 @@ func node(ctx context.Context, t *testing.T, script string, env ...string) *exec
 	c.Env = append(os.Environ(), env...)
 	c.Stderr = t.Output()
 	return c
+}
+
+// startPiped starts a process, which ends with the test, and returns its input and output.
+func startPiped(t *testing.T, c *exec.Cmd) (io.WriteCloser, *bufio.Reader) {
+	t.Helper()
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
+	return in, bufio.NewReader(out)
 }

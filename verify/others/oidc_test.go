@@ -4,12 +4,7 @@ package others
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	fakekeys "evertoken/internal/fake/keys"
 )
 
 // oidc is a running oidc-provider (https://github.com/panva/node-oidc-provider).
@@ -35,18 +32,7 @@ func startOIDC(t *testing.T, clients ...map[string]any) *oidc {
 			"token_endpoint_auth_method": "client_secret_post",
 			"grant_types":                []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{}})
 	c := node(t.Context(), t, "oidc.mjs", "CLIENTS="+encode(t, clients))
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
+	_, out := startPiped(t, c)
 	var ready struct{ Issuer string }
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if json.Unmarshal(lines.Bytes(), &ready) == nil && ready.Issuer != "" {
@@ -112,14 +98,7 @@ func client(auth string, grants []string, more map[string]any) map[string]any {
 // or key, found through the issuer's metadata.
 func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 	t.Parallel()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fakekeys.Generate(t, "p256")
 	jwks := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1",
 		Algorithm: "ES256", Use: "sig"}}}
 	secret := map[string]any{"client_secret": clientSecret}
@@ -129,7 +108,7 @@ func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 		"private_key_jwt": {
 			map[string]any{"jwks": jwks, "token_endpoint_auth_signing_alg": "ES256"},
 			map[string]any{"client_id": clientID, "key_id": "k1",
-				"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))},
+				"private_key": fakekeys.PKCS8(t, key)},
 		},
 	} {
 		t.Run(auth, func(t *testing.T) {

@@ -35,19 +35,8 @@ type sdkAnswer struct {
 func startSDK(t *testing.T, env ...string) *sdk {
 	t.Helper()
 	c := node(t.Context(), t, "sharetribe.mjs", env...)
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
-	return &sdk{in, bufio.NewReader(out)}
+	in, out := startPiped(t, c)
+	return &sdk{in, out}
 }
 
 func (s *sdk) do(t *testing.T, command string) sdkAnswer {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,39 +18,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	fakeaws "evertoken/internal/fake/aws"
+	fakeclock "evertoken/internal/fake/clock"
 )
-
-// clock is a clock that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // world is a server with the real clients on it.
 type world struct {
 	*fakeaws.Server
-	clock *clock
+	clock *fakeclock.Clock
 	sm    *secretsmanager.Client
 	ssm   *ssm.Client
 }
 
 func newWorld(t *testing.T, options fakeaws.Options) *world {
 	t.Helper()
-	c := newClock()
+	c := fakeclock.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	options.Now = c.Now
 	s, err := fakeaws.New(options)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	fakeclock "evertoken/internal/fake/clock"
 	fakeidp "evertoken/internal/fake/idp"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,7 +37,7 @@ func (f fno) create(name, kind, expiry, user string) answer {
 
 // flexnet starts a server with the users ann (no permission), bob (none) and
 // eve (who manages tokens for others).
-func flexnet(t *testing.T) (s *fakeidp.Server, clk *clock, ann, bob, eve fno) {
+func flexnet(t *testing.T) (s *fakeidp.Server, clk *fakeclock.Clock, ann, bob, eve fno) {
 	t.Helper()
 	s, clk = start(t, fakeidp.Options{})
 	as := func(name string, p ...fakeidp.FlexNetPermission) fno {

@@ -6,37 +6,19 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	fakeclock "evertoken/internal/fake/clock"
 	fakeidp "evertoken/internal/fake/idp"
 )
 
 const form = "application/x-www-form-urlencoded"
 
-// clock is a settable time, safe for concurrent use.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // start runs a server whose clock begins at noon of a fixed day.
-func start(t *testing.T, o fakeidp.Options) (*fakeidp.Server, *clock) {
+func start(t *testing.T, o fakeidp.Options) (*fakeidp.Server, *fakeclock.Clock) {
 	t.Helper()
-	c := &clock{now: time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)}
+	c := fakeclock.New(time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC))
 	o.Now = c.Now
 	s, err := fakeidp.New(o)
 	if err != nil {

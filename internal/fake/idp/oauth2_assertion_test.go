@@ -2,15 +2,11 @@ package fakeidp_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"testing"
 	"time"
 
 	fakeidp "evertoken/internal/fake/idp"
+	fakekeys "evertoken/internal/fake/keys"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -43,14 +39,8 @@ func assert(t *testing.T, s *fakeidp.Server, token string, more ...string) answe
 func TestAClientAssertionIsChecked(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fakekeys.Generate(t, "p256")
+	stranger := fakekeys.Generate(t, "p256")
 	id, _ := s.OAuth2().AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT,
 		Key: key.Public(), KeyID: "k1"})
 	good := func(jti string) jwt.Claims {
@@ -63,7 +53,7 @@ func TestAClientAssertionIsChecked(t *testing.T) {
 		name   string
 		change func(*jwt.Claims)
 		kid    string
-		key    *ecdsa.PrivateKey
+		key    crypto.Signer
 		status int
 	}{
 		{"good", func(*jwt.Claims) {}, "k1", key, 200},
@@ -102,14 +92,7 @@ func TestAClientAssertionIsChecked(t *testing.T) {
 func TestOnlyTheAllowedAssertionAlgorithmsAreAccepted(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	edPublic, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rsaKey, edKey := fakekeys.Generate(t, "rsa"), fakekeys.Generate(t, "ed25519")
 	for _, tt := range []struct {
 		alg     jose.SignatureAlgorithm
 		private crypto.PrivateKey
@@ -118,7 +101,7 @@ func TestOnlyTheAllowedAssertionAlgorithmsAreAccepted(t *testing.T) {
 	}{
 		{jose.RS256, rsaKey, rsaKey.Public(), 200},
 		{jose.PS256, rsaKey, rsaKey.Public(), 200},
-		{jose.EdDSA, edKey, edPublic, 200},
+		{jose.EdDSA, edKey, edKey.Public(), 200},
 		{jose.RS512, rsaKey, rsaKey.Public(), 401}, // not among those the metadata lists
 	} {
 		id, _ := s.OAuth2().AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: tt.public})

@@ -1,9 +1,6 @@
 package fakeidp_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -15,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	fakeidp "evertoken/internal/fake/idp"
+	fakekeys "evertoken/internal/fake/keys"
 )
 
 const (
@@ -26,10 +24,7 @@ const (
 func TestAJWTBearerGrantIsChecked(t *testing.T) {
 	t.Parallel()
 	s, clk := start(t, fakeidp.Options{})
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fakekeys.Generate(t, "p256")
 	o := s.OAuth2()
 	o.AddUser("user@example.com", "")
 	id, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth, Key: key.Public(),

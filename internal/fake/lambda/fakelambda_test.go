@@ -138,18 +138,7 @@ func TestAFailedInvocationIsReportedAsByLambda(t *testing.T) {
 
 			result := invoke(t, f, test.do, test.text)
 
-			got := Result{
-				ErrorType:    result.ErrorType,
-				ErrorMessage: withoutID(result.ErrorMessage),
-				Exited:       result.Exited,
-				TimedOut:     result.TimedOut,
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
-			if result.FunctionError != "Unhandled" {
-				t.Errorf("FunctionError is %q", result.FunctionError)
-			}
+			checkFailure(t, test.want, result)
 			var payload struct{ ErrorType, ErrorMessage string }
 			if err := json.Unmarshal(result.Payload, &payload); err != nil ||
 				payload.ErrorType != result.ErrorType ||
@@ -175,6 +164,23 @@ func withoutID(message string) string {
 		return message
 	}
 	return "RequestId: ID " + rest
+}
+
+// checkFailure compares the error of a failed invocation, and how its process ended.
+func checkFailure(t *testing.T, want, result Result) {
+	t.Helper()
+	got := Result{
+		ErrorType:    result.ErrorType,
+		ErrorMessage: withoutID(result.ErrorMessage),
+		Exited:       result.Exited,
+		TimedOut:     result.TimedOut,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if result.FunctionError != "Unhandled" {
+		t.Errorf("FunctionError is %q", result.FunctionError)
+	}
 }
 
 func TestTimeoutKillsTheProcess(t *testing.T) {
@@ -240,18 +246,7 @@ func TestAFailedStartIsReportedAsByLambda(t *testing.T) {
 
 			result := invoke(t, f, "answer", "")
 
-			got := Result{
-				ErrorType:    result.ErrorType,
-				ErrorMessage: withoutID(result.ErrorMessage),
-				Exited:       result.Exited,
-				TimedOut:     result.TimedOut,
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
-			if result.FunctionError != "Unhandled" {
-				t.Errorf("FunctionError is %q", result.FunctionError)
-			}
+			checkFailure(t, test.want, result)
 			if got := string(result.Logs); got != test.logs {
 				t.Errorf("logs are %q, want %q", got, test.logs)
 			}

@@ -2,19 +2,13 @@ package fakeworld
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	fakeidp "evertoken/internal/fake/idp"
+	fakekeys "evertoken/internal/fake/keys"
 )
 
 // OAuth2Kinds are the further ways to connect to the generic server, one for
@@ -117,36 +111,13 @@ func (w *World) OAuth2Kind(name, kind string) {
 // key makes a private key, RSA or EC, and its PEM.
 func (w *World) key(isRSA bool) (crypto.Signer, string) {
 	w.tb.Helper()
-	var key crypto.Signer
-	var err error
-	if isRSA {
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	}
-	if err != nil {
-		w.tb.Fatalf("making a key: %v", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		w.tb.Fatalf("writing a key: %v", err)
-	}
-	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	key := fakekeys.Generate(w.tb, map[bool]string{true: "rsa", false: "p256"}[isRSA])
+	return key, fakekeys.PKCS8(w.tb, key)
 }
 
 // certificate makes a self-signed certificate of the key, and its PEM.
 func (w *World) certificate(key crypto.Signer) (*x509.Certificate, string) {
 	w.tb.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"},
-		NotBefore: Start.Add(-time.Hour), NotAfter: Start.AddDate(10, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		w.tb.Fatalf("making a certificate: %v", err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		w.tb.Fatalf("reading a certificate: %v", err)
-	}
-	return certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	made := fakekeys.Certificate(w.tb, key, "client", Start.Add(-time.Hour), Start.AddDate(10, 0, 0))
+	return made, fakekeys.PEM("CERTIFICATE", made.Raw)
 }

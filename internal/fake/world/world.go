@@ -22,6 +22,7 @@ import (
 	"evertoken/internal/config"
 	"evertoken/internal/credential"
 	fakeaws "evertoken/internal/fake/aws"
+	fakeclock "evertoken/internal/fake/clock"
 	fakeidp "evertoken/internal/fake/idp"
 	"evertoken/internal/issue"
 	"evertoken/internal/oauth"
@@ -34,34 +35,11 @@ import (
 // Start is the time at which every world begins.
 var Start = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 
-// Clock is a clock that moves only by [Clock.Advance] and [Clock.Sleep].
-type Clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+// Clock is the clock of a world: it moves only by its methods Advance and Sleep.
+type Clock = fakeclock.Clock
 
 // NewClock returns a clock that shows [Start].
-func NewClock() *Clock { return &Clock{now: Start} }
-
-// Now is the time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Advance moves the clock.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// Sleep takes no real time and moves the clock.
-func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
-	c.Advance(d)
-	return ctx.Err()
-}
+func NewClock() *Clock { return fakeclock.New(Start) }
 
 // Buffer is a bytes.Buffer for several writers.
 type Buffer struct {
