@@ -58,7 +58,17 @@ type RunFailed struct {
 	Err   error
 }
 
-func (e RunFailed) Error() string { return e.Doing + ": " + e.Err.Error() }
+func (e RunFailed) Error() string {
+	text := e.Doing + ": " + e.Err.Error()
+	switch secrets.ErrorKind(e.Err) {
+	case secrets.ErrDenied:
+		return text + ". Allow the function's role ssm:GetParametersByPath on the parameters " +
+			"below EVERTOKEN_CONNECTIONS_PATH."
+	case secrets.ErrThrottled, secrets.ErrTransient:
+		return text + ". The next run tries again, and you need to do nothing unless this lasts."
+	}
+	return text
+}
 
 // Unwrap returns the cause.
 func (e RunFailed) Unwrap() error { return e.Err }

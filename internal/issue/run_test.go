@@ -104,7 +104,8 @@ func TestARunThatCannotReadTheConnectionsFails(t *testing.T) {
 	if !errors.As(err, &failed) || !errors.Is(err, secrets.ErrDenied) {
 		t.Fatalf("error %v, want RunFailed by ErrDenied", err)
 	}
-	if err.Error() != "reading the connections: GetParametersByPath: AccessDeniedException: access denied" {
+	if err.Error() != "reading the connections: GetParametersByPath: AccessDeniedException: access denied. "+
+		"Allow the function's role ssm:GetParametersByPath on the parameters below EVERTOKEN_CONNECTIONS_PATH." {
 		t.Errorf("text %q", err)
 	}
 	if report.Checked != 0 || len(w.IDP.Requests()) != 0 || w.Metrics.String() != "" {

@@ -47,8 +47,7 @@ func (c *Calls) Take() map[string]int {
 
 // LogRequests returns a function that logs each request to a provider: its host, the status
 // of the answer or 0 for none, and how long it took.
-func LogRequests(log *slog.Logger,
-) func(ctx context.Context, host string, status int, took time.Duration) {
+func LogRequests(log *slog.Logger) func(context.Context, string, int, time.Duration) {
 	return func(ctx context.Context, host string, status int, took time.Duration) {
 		log.InfoContext(ctx, "provider request", "host", host, "status", status,
 			"took_ms", took.Milliseconds())
