@@ -38,7 +38,8 @@ type arn struct{ region, account, resource string }
 // digits>:secret:<name and six characters>.
 func parseARN(s string) (arn, bool) {
 	parts := strings.Split(s, ":")
-	ok := len(parts) == 7 && parts[0] == "arn" && parts[2] == "secretsmanager" && parts[5] == "secret" &&
+	ok := len(parts) == 7 && parts[0] == "arn" && parts[2] == "secretsmanager" &&
+		parts[5] == "secret" &&
 		madeOf(parts[1], lower+digits+"-", len(s)) && madeOf(parts[3], lower+digits+"-", len(s)) &&
 		len(parts[4]) == 12 && madeOf(parts[4], digits, 12) && madeOf(parts[6], secretChars, 519)
 	if !ok {

@@ -217,7 +217,8 @@ func (w wanted) owner(all []Declared) *use {
 		name = w.name[strings.LastIndexByte(w.name, '/')+1:]
 	}
 	for i, u := range w.uses {
-		if name != "" && all[u.entry].Name == name && (w.what != secret || !contradicts(u.member, w.name)) {
+		owner := name != "" && all[u.entry].Name == name
+		if owner && (w.what != secret || !contradicts(u.member, w.name)) {
 			return &w.uses[i]
 		}
 	}

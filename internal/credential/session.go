@@ -110,7 +110,9 @@ const notATime = "has a date that does not exist"
 // writable reports whether all the times can be written in JSON: RFC 3339 years have four
 // digits, and converting a time to UTC may change its year.
 func writable(times ...time.Time) bool {
-	return !slices.ContainsFunc(times, func(t time.Time) bool { return t.Year() < 1 || t.Year() > 9999 })
+	return !slices.ContainsFunc(times, func(t time.Time) bool {
+		return t.Year() < 1 || t.Year() > 9999
+	})
 }
 
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

@@ -118,7 +118,9 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 // ownMember reports whether a name is one of the document's own, in any case: encoding/json
 // matches members without regard to case.
 func ownMember(name string) bool {
-	return slices.ContainsFunc(TokenMembers, func(own string) bool { return strings.EqualFold(own, name) })
+	return slices.ContainsFunc(TokenMembers, func(own string) bool {
+		return strings.EqualFold(own, name)
+	})
 }
 
 // further returns the members of a document that are strings and not its own, nil if there

@@ -26,7 +26,8 @@ type changes interface {
 	putValue(ctx context.Context, secret, versionID string, value content, labels ...string) error
 	// copyValue stores the value of a version of one secret in another, as its
 	// AWSCURRENT.
-	copyValue(ctx context.Context, from, fromVersion string, value redact.Secret, to, toVersion string) error
+	copyValue(ctx context.Context, from, fromVersion string, value redact.Secret,
+		to, toVersion string) error
 	// moveLabel moves a label from one version to another; either may be "".
 	moveLabel(ctx context.Context, secret, label, to, from string) error
 	tagSecret(ctx context.Context, secret string, tags map[string]string) error

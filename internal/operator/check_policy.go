@@ -13,7 +13,8 @@ import (
 // policy reports who may read a secret by its resource policy. AWS does not list by
 // secret what identity policies allow.
 func (x *examination) policy(ctx context.Context, doc document) {
-	out, err := x.aws.secrets.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &doc.id})
+	out, err := x.aws.secrets.GetResourcePolicy(ctx,
+		&secretsmanager.GetResourcePolicyInput{SecretId: &doc.id})
 	if err != nil {
 		x.unread(refused(err, "secretsmanager:GetResourcePolicy", doc.name()))
 		return
@@ -29,9 +30,9 @@ func (x *examination) policy(ctx context.Context, doc document) {
 		x.add(weightOK, "", "the resource policy of %s allows these to read it: %s",
 			doc.name(), strings.Join(who, ", "))
 	default:
-		x.add(weightWarning, "Applications need the token alone: remove these readers from the policy.", "the "+
-			"resource policy of %s allows these to read it: "+
-			"%s", doc.name(), strings.Join(who, ", "))
+		x.add(weightWarning, "Applications need the token alone: remove these readers from the policy.",
+			"the resource policy of %s allows these to read it: "+
+				"%s", doc.name(), strings.Join(who, ", "))
 	}
 }
 

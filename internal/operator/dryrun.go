@@ -101,7 +101,8 @@ func (t teller) tagSecret(_ context.Context, secret string, tags map[string]stri
 func (t teller) deleteSecret(_ context.Context, secret string) error {
 	return t.tell(fmt.Sprintf("Mark the secret for deletion. It can be restored "+
 		"for %d days.", recoveryDays),
-		"secretsmanager", "delete-secret", "--secret-id", secret, "--recovery-window-in-days", fmt.Sprint(recoveryDays))
+		"secretsmanager", "delete-secret", "--secret-id", secret, "--recovery-window-in-days",
+		fmt.Sprint(recoveryDays))
 }
 
 func (t teller) restoreSecret(_ context.Context, secret string) error {
@@ -144,7 +145,8 @@ func (t teller) run(_ context.Context, s stack, e event) (issue.Report, error) {
 	// unchanged. The CLI opens its output file itself: with standard output redirected to
 	// a file, /dev/stdout would truncate that file. Through a pipe it cannot.
 	t.printf("# %s\nprintf %%s %s | %s | cat\n", why, quote(e.json()),
-		t.cli("lambda", "invoke", "--function-name", s.issue, "--payload", "fileb:///dev/stdin", "/dev/stdout"))
+		t.cli("lambda", "invoke", "--function-name", s.issue, "--payload", "fileb:///dev/stdin",
+			"/dev/stdout"))
 	report := issue.Report{Checked: len(e.Connections)}
 	for _, name := range e.Connections {
 		report.Connections = append(report.Connections, issue.Entry{Name: name, Outcome: "issued"})

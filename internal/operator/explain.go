@@ -122,7 +122,8 @@ func (a *app) documentRemarks(ctx context.Context, c connection.Connection) []re
 			continue // the provider may need none; the next run says so where it does
 		case kind == secrets.ErrNotFound || kind == secrets.ErrDeleted:
 			out = append(out, remark{doc.role, "The secret " + doc.name() + " " +
-				map[bool]string{true: "is marked for deletion.", false: "does not exist."}[kind == secrets.ErrDeleted],
+				map[bool]string{true: "is marked for deletion.",
+					false: "does not exist."}[kind == secrets.ErrDeleted],
 				"evertoken check " + c.Name})
 			continue
 		case kind != secrets.NoError:
@@ -249,7 +250,9 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection,
 			"parameter.", "evertoken renew " +
 			c.Name})
 	case err != nil && !missing(err):
-		out = append(out, remark{"session", fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err), ""})
+		out = append(out, remark{"session",
+			fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err),
+			"You need the right ssm:GetParameter on it, and kms:Decrypt on its key."})
 	}
 	return out
 }

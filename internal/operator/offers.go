@@ -117,7 +117,8 @@ func fromPreset(name string, p presets.Preset) offer {
 	for _, variable := range slices.Sorted(maps.Keys(p.Variables)) {
 		v := p.Variables[variable]
 		if v.Default == "" && !v.Optional {
-			o.settings = append(o.settings, need{variable, v.About, v.Example, slices.Sorted(maps.Keys(v.Values))})
+			o.settings = append(o.settings,
+				need{variable, v.About, v.Example, slices.Sorted(maps.Keys(v.Values))})
 		}
 	}
 	grants := slices.SortedFunc(maps.Keys(p.Grants), func(x, y string) int {
@@ -132,7 +133,8 @@ func fromPreset(name string, p presets.Preset) offer {
 			members: g.Credential}
 		for _, setting := range slices.Sorted(maps.Keys(g.Needs)) {
 			n := g.Needs[setting]
-			w.needs = append(w.needs, need{name: setting, about: n.About, example: strings.Trim(string(n.Example), `"`)})
+			w.needs = append(w.needs, need{name: setting, about: n.About,
+				example: strings.Trim(string(n.Example), `"`)})
 		}
 		o.ways = append(o.ways, w)
 	}

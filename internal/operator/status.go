@@ -136,7 +136,8 @@ func (a *app) judgeAll(ctx context.Context, declared []connection.Declared) []en
 				_, err = a.provider(d.Connection)
 			}
 			if err != nil {
-				entries[i] = entry{Name: d.Name, Provider: d.Connection.Provider, State: stateWrong, NeedsPerson: true,
+				entries[i] = entry{Name: d.Name, Provider: d.Connection.Provider,
+					State: stateWrong, NeedsPerson: true,
 					Reason: problem(err),
 					Next:   "Correct it in the parameter " + d.Parameter + "."}
 				return
@@ -228,7 +229,9 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 		e.Reason, e.Next = "the token expired "+span(-left)+" ago", explain
 	case left < promised:
 		e.State, e.NeedsPerson = stateLate, true
-		e.Reason, e.Next = "the token has "+span(left)+" left, less than min_remaining ("+span(promised)+")", explain
+		e.Next = explain
+		e.Reason = "the token has " + span(left) + " left, less than min_remaining (" +
+			span(promised) + ")"
 	case !now.Before(t.RenewAfter):
 		e.State = stateDue
 	default:
@@ -238,7 +241,8 @@ func (e *entry) readToken(c connection.Connection, read secrets.Read, now time.T
 		e.NeedsPersonAt = &at
 		if at.Sub(now) < personSoon && !e.NeedsPerson {
 			e.NeedsPerson = true
-			e.Reason = "the stored credential expires in " + span(at.Sub(now)) + ", and only a person can renew it"
+			e.Reason = "the stored credential expires in " + span(at.Sub(now)) +
+				", and only a person can renew it"
 			e.Next = "Store a new credential with: evertoken credential " + c.Name
 		}
 	}

@@ -133,7 +133,9 @@ func (o *FlexeraOrganization) ServiceAccount(ctx context.Context, access redact.
 }
 
 // RoleNames lists the names of the organization's roles.
-func (o *FlexeraOrganization) RoleNames(ctx context.Context, access redact.Secret) ([]string, error) {
+func (o *FlexeraOrganization) RoleNames(ctx context.Context, access redact.Secret) (
+	[]string, error,
+) {
 	const what = "listing the organization's roles"
 	body, err := o.p.iam(ctx, o.credential, http.MethodGet, o.path("/roles"), access, what)
 	if err != nil {

@@ -143,7 +143,8 @@ func (s *flexnetSession) live(ctx context.Context, published redact.Secret) (
 
 // details returns FlexNet's description of the token with a name.
 func (s *flexnetSession) details(ctx context.Context, name string) (flexnetOther, error) {
-	raw, err := s.call(ctx, http.MethodGet, "/token/"+url.PathEscape(name), nil, "reading a token's details")
+	raw, err := s.call(ctx, http.MethodGet, "/token/"+url.PathEscape(name), nil,
+		"reading a token's details")
 	if err != nil {
 		return flexnetOther{}, err
 	}

@@ -81,7 +81,9 @@ func wellKnown(issuer string) []string {
 }
 
 // discover reads one metadata document.
-func (p *oauth2) discover(ctx context.Context, c credential.Credential, where string) (string, error) {
+func (p *oauth2) discover(ctx context.Context, c credential.Credential, where string) (
+	string, error,
+) {
 	doing := oauth.Doing("reading the issuer's metadata", where)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
 	if err != nil { // quotes the URL

@@ -15,7 +15,9 @@ import (
 )
 
 // newPreset returns an oauth2 provider with the settings of a preset.
-func newPreset(preset presets.Preset, c connection.Connection, o Options) (exchange.Provider, error) {
+func newPreset(preset presets.Preset, c connection.Connection, o Options) (
+	exchange.Provider, error,
+) {
 	b := newBase(c, o)
 	rest, variables, member, problem := preset.Own(c.Settings)
 	if problem != "" {

@@ -13,7 +13,9 @@ import (
 )
 
 // Probe implements [exchange.Prober] for every provider.
-func (b base) Probe(ctx context.Context, c credential.Credential, access redact.Secret) (int, error) {
+func (b base) Probe(ctx context.Context, c credential.Credential, access redact.Secret) (
+	int, error,
+) {
 	doing := oauth.Doing("probing the token", b.probeURL)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.probeURL, http.NoBody)
 	if err != nil { // quotes the URL

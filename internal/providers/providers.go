@@ -48,11 +48,14 @@ type ClientManager interface {
 	// TokenLife returns how long an access token lives that a client obtains.
 	TokenLife() time.Duration
 	// ListClients returns the clients, without their secrets.
-	ListClients(ctx context.Context, c credential.Credential, accessToken redact.Secret) ([]Client, error)
+	ListClients(ctx context.Context, c credential.Credential,
+		accessToken redact.Secret) ([]Client, error)
 	// CreateClient makes a client. Only this call returns the client's secret.
-	CreateClient(ctx context.Context, c credential.Credential, accessToken redact.Secret) (Client, error)
+	CreateClient(ctx context.Context, c credential.Credential,
+		accessToken redact.Secret) (Client, error)
 	// DeleteClient deletes a client. A client that is already gone is not an error.
-	DeleteClient(ctx context.Context, c credential.Credential, accessToken redact.Secret, id string) error
+	DeleteClient(ctx context.Context, c credential.Credential, accessToken redact.Secret,
+		id string) error
 }
 
 // Client is an OAuth client of a service account.
@@ -205,7 +208,8 @@ func (b base) endpoint(member, raw string) (string, error) {
 
 func (b base) parseURL(member, raw string) (*url.URL, error) {
 	u, problem := parseURL(raw, b.http)
-	if problem == "" && member != "issuer" { // the issuer gets no credential, and its endpoint is checked later
+	// The issuer gets no credential, and its endpoint is checked later.
+	if problem == "" && member != "issuer" {
 		problem = shownToOthers(u)
 	}
 	if problem != "" {
@@ -259,7 +263,9 @@ func (b base) extraMembers(parameters map[string]string) error {
 
 // window checks session_max and remint_before. Without session_max there is no window. The
 // default of remint_before is a tenth of session_max, but at most a day.
-func (b base) window(sessionMax, remintBefore strictjson.Duration) (limit, before time.Duration, err error) {
+func (b base) window(sessionMax, remintBefore strictjson.Duration) (
+	limit, before time.Duration, err error,
+) {
 	limit, before = time.Duration(sessionMax), time.Duration(remintBefore)
 	switch {
 	case limit == 0 && before != 0:
