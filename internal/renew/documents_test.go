@@ -220,3 +220,55 @@ func TestASessionIsStoredWhereItChanged(t *testing.T) {
 		})
 	}
 }
+
+// A provider shows a session's end by moving the end of its refresh tokens by less than
+// half of the time that has passed. Within a minute nothing can be told.
+func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
+	t.Parallel()
+	known := t0.Add(99 * h)
+	for _, tt := range []struct {
+		passed, moved time.Duration
+		noOld, noNew  bool
+		want          time.Time
+	}{
+		{h, 0, false, false, t0.Add(10 * h)},
+		{h, 30*m - 1, false, false, t0.Add(10*h + 30*m - 1)},
+		{h, 30 * m, false, false, time.Time{}},
+		{h, h, false, false, time.Time{}},
+		{m, 0, false, false, t0.Add(10 * h)},
+		{m - 1, 0, false, false, known},
+		{h, 0, true, false, time.Time{}},
+		{h, 0, false, true, time.Time{}},
+	} {
+		old := credential.Session{RefreshedAt: t0, ExpiresAt: t0.Add(10 * h), EndsAt: known}
+		issued := exchange.Issued{IssuedAt: t0.Add(tt.passed), RefreshExpiresAt: t0.Add(10*h + tt.moved)}
+		if tt.noOld {
+			old.ExpiresAt = time.Time{}
+		}
+		if tt.noNew {
+			issued.RefreshExpiresAt = time.Time{}
+		}
+		if got := shownEnd(old, issued); !got.Equal(tt.want) {
+			t.Errorf("%s passed, moved by %s: %s", tt.passed, tt.moved, got)
+		}
+	}
+}
+
+// What is declared decides, besides the token: a parameter takes a version at any time, and
+// a rotation renews in place of a run.
+func TestWhatIsDeclaredDecidesBesidesTheToken(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		c           connection.Connection
+		in, rotates bool
+	}{
+		{connection.Connection{}, false, false},
+		{connection.Connection{TokenParameter: "/evertoken/c"}, true, false},
+		{connection.Connection{RenewedBy: connection.ByRotation}, false, true},
+	} {
+		f := tokenFacts(tt.c, exchange.Traits{}, 5*m, credential.Token{IssuedAt: t0, ExpiresAt: t0.Add(h)})
+		if f.InParameter != tt.in || f.ByRotation != tt.rotates || f.Token.ExpiresAt != t0.Add(h) {
+			t.Errorf("%+v: %+v", tt.c, f)
+		}
+	}
+}

@@ -19,6 +19,7 @@ func TestHintsAreJoinedAsSentences(t *testing.T) {
 		{[]string{"the same", "other", "The same."}, "The same. Other."},
 		{[]string{"min_remaining is too long", "probe.url is wrong"}, "min_remaining is too long. probe.url is wrong."},
 		{[]string{"ärger"}, "Ärger."},
+		{[]string{"done!", "why?"}, "Done! Why?"},
 	} {
 		if got := renew.Sentences(tt.hints...); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.hints, got, tt.want)
