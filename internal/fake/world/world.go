@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -120,7 +122,7 @@ func start(tb TB, clock *Clock, providers *fakeidp.Server) *World {
 	tb.Helper()
 	w := &World{tb: tb, Clock: clock, IDP: providers, Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute, OnRotation: Stuck}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
-	w.http, w.oauth = &http.Client{Transport: transport}, &oauth.Client{Now: w.Clock.Now}
+	w.http, w.oauth = &http.Client{Transport: oneWrite{transport}}, &oauth.Client{Now: w.Clock.Now}
 	tb.Cleanup(transport.CloseIdleConnections)
 	w.Sleep = w.Clock.Sleep
 	invoke := func(ctx context.Context, arn string, payload []byte) ([]byte, error) {
@@ -138,6 +140,25 @@ func start(tb TB, clock *Clock, providers *fakeidp.Server) *World {
 		tb.Fatalf("loading the configuration: %v", err)
 	}
 	return w
+}
+
+// oneWrite sends a request's head and body together. The SDK's bodies are of a type that
+// net/http writes apart from the head, which costs the tests a tenth of their time: they
+// make hundreds of thousands of calls.
+type oneWrite struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (o oneWrite) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return o.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err := errors.Join(err, r.Body.Close()); err != nil {
+		return nil, fmt.Errorf("reading the request's body: %w", err)
+	}
+	out := *r // a RoundTripper must not change the request
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	return o.next.RoundTrip(&out)
 }
 
 // AWSConfig is the SDK's configuration: the product's retries without their
