@@ -121,16 +121,7 @@ func (a *app) add(ctx context.Context, name string, o addOptions) error {
 
 // find looks for the stack, and whether the name is declared already.
 func (x *addition) find(ctx context.Context) (err error) {
-	if _, err = x.cloud(ctx); err != nil {
-		return err
-	}
-	if x.stack, err = x.findStack(ctx); err != nil {
-		return err
-	}
-	if x.path == "" {
-		x.path = x.stack.connectionsPath
-	}
-	if x.all, err = x.fleetAt(ctx, x.aws, x.path); err != nil {
+	if x.stack, x.all, err = x.deployed(ctx); err != nil {
 		return err
 	}
 	x.parameter = x.path + x.name

@@ -55,6 +55,23 @@ func (a *app) fleet(ctx context.Context) (fleet, error) {
 	return a.fleetAt(ctx, c, s.connectionsPath)
 }
 
+// deployed finds the stack and reads the connections where the flag or the stack says.
+func (a *app) deployed(ctx context.Context) (stack, fleet, error) {
+	c, err := a.cloud(ctx)
+	if err != nil {
+		return stack{}, fleet{}, err
+	}
+	s, err := a.findStack(ctx)
+	if err != nil {
+		return stack{}, fleet{}, err
+	}
+	if a.path == "" {
+		a.path = s.connectionsPath
+	}
+	all, err := a.fleetAt(ctx, c, a.path)
+	return s, all, err
+}
+
 func (a *app) fleetAt(ctx context.Context, c *cloud, path string) (fleet, error) {
 	values, err := c.values.ByPath(ctx, path)
 	if err != nil {

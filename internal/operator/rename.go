@@ -92,16 +92,7 @@ func (x *renaming) find(ctx context.Context) (err error) {
 			"digits and hyphens.",
 			"%q cannot be a connection's name", x.new)
 	}
-	if _, err = x.cloud(ctx); err != nil {
-		return err
-	}
-	if x.stack, err = x.findStack(ctx); err != nil {
-		return err
-	}
-	if x.path == "" {
-		x.path = x.stack.connectionsPath
-	}
-	if x.all, err = x.fleetAt(ctx, x.aws, x.path); err != nil {
+	if x.stack, x.all, err = x.deployed(ctx); err != nil {
 		return err
 	}
 	_, isNew := x.all.find(x.new)

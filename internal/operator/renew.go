@@ -72,17 +72,7 @@ type target struct {
 
 // target finds the stack and a connection that can be used.
 func (a *app) target(ctx context.Context, name string) (target, error) {
-	if _, err := a.cloud(ctx); err != nil {
-		return target{}, err
-	}
-	s, err := a.findStack(ctx)
-	if err != nil {
-		return target{}, err
-	}
-	if a.path == "" {
-		a.path = s.connectionsPath
-	}
-	all, err := a.fleetAt(ctx, a.aws, a.path)
+	s, all, err := a.deployed(ctx)
 	if err != nil {
 		return target{}, err
 	}

@@ -175,14 +175,7 @@ func TestEverySettingOfOAuth2ChangesTheRequest(t *testing.T) {
 			all := everything(t)
 			w := newWire(t, reply{status: 200, body: tt.wire})
 			p := open(t, "oauth2", `{"token_url":"SERVER/t",`+tt.settings+`}`, w.URL)
-			r := exchange.Request{Grant: only(t, p, all), Credential: all}
-			if tt.session {
-				r.Grant, r.RefreshToken = exchange.Refresh, redact.New("rt")
-			}
-			got, err := p.Exchange(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := mustExchange(t, p, all, tt.session)
 			w.check(t, "POST /t\n"+tt.head+tt.body)
 			want := issuedFor("at", 10*time.Minute)
 			if strings.Contains(tt.name, "shape") {

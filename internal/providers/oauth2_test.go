@@ -31,7 +31,8 @@ func TestOAuth2SendsTheDocumentedRequests(t *testing.T) {
 		session        bool
 		auth, body     string
 	}{
-		{"client_credentials", `"grant":"client_credentials","scope":"a b","audience":"https://api","resource":"https://r","extra":{"organization":"o1"}`, false,
+		{"client_credentials",
+			`"grant":"client_credentials","scope":"a b","audience":"https://api","resource":"https://r","extra":{"organization":"o1"}`, false,
 			"", "audience=https%3A%2F%2Fapi&client_id=i%3Ad&client_secret=s%2F1&grant_type=client_credentials&organization=o1&resource=https%3A%2F%2Fr&scope=a+b"},
 		{"client_credentials by Basic",
 			`"grant":"client_credentials","client_auth":"client_secret_basic"`, false, basic,
@@ -55,14 +56,7 @@ func TestOAuth2SendsTheDocumentedRequests(t *testing.T) {
 			w := newWire(t, reply{status: 200,
 				body: `{"access_token":"at","expires_in":600,"token_type":"Bearer","scope":"granted"}`})
 			p := open(t, "oauth2", `{"token_url":"SERVER/t?p=policy",`+tt.settings+`}`, w.URL)
-			r := exchange.Request{Grant: only(t, p, all), Credential: all}
-			if tt.session {
-				r.Grant, r.RefreshToken = exchange.Refresh, redact.New("rt")
-			}
-			got, err := p.Exchange(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := mustExchange(t, p, all, tt.session)
 			w.check(t, "POST /t?p=policy\n"+tt.auth+formType+"\n"+tt.body)
 			want := issuedFor("at", 10*time.Minute)
 			want.Scope = "granted"
@@ -71,6 +65,20 @@ func TestOAuth2SendsTheDocumentedRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mustExchange makes the exchange of the credential's only grant, or a refresh of a session.
+func mustExchange(t *testing.T, p exchange.Provider, c credential.Credential, session bool) exchange.Issued {
+	t.Helper()
+	r := exchange.Request{Grant: only(t, p, c), Credential: c}
+	if session {
+		r.Grant, r.RefreshToken = exchange.Refresh, redact.New("rt")
+	}
+	got, err := p.Exchange(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 func TestOAuth2IgnoresARefreshTokenOfClientCredentials(t *testing.T) {
@@ -171,7 +179,8 @@ func TestAClientAssertionIsSignedWithEachKindOfKey(t *testing.T) {
 			c := creds("client_id", "client-1", "private_key", text, "key_id", "kid-1")
 			w := newWire(t, reply{status: 200, body: `{"access_token":"at","expires_in":600}`},
 				reply{status: 200, body: `{"access_token":"at","expires_in":600}`})
-			p := open(t, "oauth2", `{"token_url":"SERVER/token","grant":"client_credentials","client_auth":"private_key_jwt"}`, w.URL)
+			p := open(t, "oauth2",
+				`{"token_url":"SERVER/token","grant":"client_credentials","client_auth":"private_key_jwt"}`, w.URL)
 			ids := map[string]bool{}
 			for range 2 {
 				if _, err := p.Exchange(t.Context(), exchange.Request{Grant: only(t, p, c),
@@ -233,7 +242,8 @@ func checkAssertion(t *testing.T, body string, algorithm jose.SignatureAlgorithm
 
 func TestAnUnusableKeyIsRefusedBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
-	p := open(t, "oauth2", `{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt"}`, "")
+	p := open(t, "oauth2",
+		`{"token_url":"https://as.example.com/t","grant":"client_credentials","client_auth":"private_key_jwt"}`, "")
 	short := fakekeys.Generate(t, "short")
 	for name, tt := range map[string]struct{ key, problem string }{
 		"no PEM": {"canaryKey", "is neither PEM nor a JSON Web Key"},

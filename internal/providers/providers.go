@@ -6,6 +6,7 @@ package providers
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -64,6 +65,23 @@ type Client struct {
 	Secret    redact.Secret // zero in a list
 	CreatedAt time.Time     // zero if unknown
 	CreatedBy int64         // the user's id; 0 if unknown
+}
+
+// String names the client, and who made it and when if the provider says so.
+func (c Client) String() string {
+	if c.CreatedAt.IsZero() {
+		return c.ID
+	}
+	return fmt.Sprintf("%s (made %s by user %d)", c.ID, c.CreatedAt.UTC().Format(time.RFC3339), c.CreatedBy)
+}
+
+// DescribeClients joins the names of clients with a separator.
+func DescribeClients(clients []Client, separator string) string {
+	var names []string
+	for _, c := range clients {
+		names = append(names, c.String())
+	}
+	return strings.Join(names, separator)
 }
 
 // constructors maps a connection's provider name to the function that builds the provider.

@@ -52,7 +52,7 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 		return r.deleteClient(ctx, m, access, by[free][0].ID)
 	case len(by[foreign]) > 0:
 		c := by[foreign][0]
-		return r.refused(full+described(by[foreign])+" may belong to another system: "+
+		return r.refused(full+providers.DescribeClients(by[foreign], " and ")+" may belong to another system: "+
 			"no rotation of this secret recorded that it made it",
 			"If nothing else uses "+c.ID+", delete it at the provider, or let Evertoken delete it: "+
 				nameCommand(r.name, append(r.named(), c.ID)...)+
@@ -68,19 +68,6 @@ func (r *rotation) freeSlot(ctx context.Context, m manager, access redact.Secret
 			"update-secret-version-stage "+
 			"--secret-id "+r.name+" --version-stage LABEL --remove-from-version-id VERSION`. "+
 			"The next rotation then deletes its client.")
-}
-
-// described names clients, and who made them if the provider says so.
-func described(clients []providers.Client) string {
-	var out []string
-	for _, c := range clients {
-		one := c.ID
-		if !c.CreatedAt.IsZero() {
-			one += fmt.Sprintf(" (made %s by %d)", c.CreatedAt.UTC().Format(time.RFC3339), c.CreatedBy)
-		}
-		out = append(out, one)
-	}
-	return strings.Join(out, " and ")
 }
 
 func (r *rotation) listClients(ctx context.Context, m manager, access redact.Secret) (

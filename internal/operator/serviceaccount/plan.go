@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/providers"
@@ -109,7 +108,7 @@ func (m *migration) choose(ctx context.Context) error {
 	return refuse("Delete one that nothing uses, then run this again: "+m.deletions(all...),
 		"service account %q (%d) has two clients, as many as Flexera allows, "+
 			"and the secret of neither is stored in %s: %s",
-		m.Name, m.account.ID, m.credentialName(), m.describeClients(m.clients))
+		m.Name, m.account.ID, m.credentialName(), providers.DescribeClients(m.clients, ", "))
 }
 
 // checkForeign checks a client in AWSCURRENT that the account does not have. One that
@@ -142,18 +141,6 @@ func (m *migration) strangers() []providers.Client {
 		}
 	}
 	return out
-}
-
-func (m *migration) describeClients(clients []providers.Client) string {
-	var out []string
-	for _, c := range clients {
-		one := c.ID
-		if !c.CreatedAt.IsZero() {
-			one += fmt.Sprintf(" (made %s by user %d)", c.CreatedAt.UTC().Format(time.RFC3339), c.CreatedBy)
-		}
-		out = append(out, one)
-	}
-	return strings.Join(out, ", ")
 }
 
 // showPlan prints what the command will do.
@@ -218,6 +205,6 @@ func (m *migration) warnOfStrangers() {
 	for _, c := range m.strangers() {
 		m.printf("\nWarning: the secret of the client %s\nis stored nowhere in %s. "+
 			"If nothing else uses it, delete it: a rotation needs room for a client.\n  %s\n",
-			m.describeClients([]providers.Client{c}), m.credentialName(), m.deletions(c.ID))
+			c, m.credentialName(), m.deletions(c.ID))
 	}
 }
