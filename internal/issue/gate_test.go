@@ -103,7 +103,7 @@ func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
 				w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 			}
 			report := w.Run(issue.Event{})
-			if n := sent(w, "password"); n != want.sent || report.Issued != want.issued {
+			if n := w.Sent("password"); n != want.sent || report.Issued != want.issued {
 				t.Errorf("sent %d times, want %d: %+v", n, want.sent, report)
 			}
 			before := len(w.IDP.Requests())
@@ -112,17 +112,6 @@ func TestASharedWrongPasswordIsSentOnceByARun(t *testing.T) {
 			}
 		})
 	}
-}
-
-// sent counts what reached the provider by a grant.
-func sent(w *fakeworld.World, grant string) int {
-	n := 0
-	for _, r := range w.IDP.Requests() {
-		if r.Grant == grant {
-			n++
-		}
-	}
-	return n
 }
 
 func TestAThrottledConnectionDelaysNoOtherToken(t *testing.T) {

@@ -78,17 +78,6 @@ func moveCurrent(t *testing.T, w *fakeworld.World, secret, to string) {
 	}
 }
 
-// sent counts the requests with a grant that reached the provider.
-func sent(w *fakeworld.World, grant string) int {
-	n := 0
-	for _, r := range w.IDP.Requests() {
-		if r.Grant == grant {
-			n++
-		}
-	}
-	return n
-}
-
 // alive holds a connection to a published token that its provider accepts.
 func alive(t *testing.T, w *fakeworld.World, connection string) {
 	t.Helper()

@@ -286,6 +286,17 @@ func (w *World) Exchanges() int {
 	return n
 }
 
+// Sent counts the requests that reached a provider by a grant.
+func (w *World) Sent(grant string) int {
+	n := 0
+	for _, r := range w.IDP.Requests() {
+		if r.Grant == grant {
+			n++
+		}
+	}
+	return n
+}
+
 // Token is the token document that an application now reads; ok is false if
 // there is none.
 func (w *World) Token(name string) (token credential.Token, ok bool) {
