@@ -272,7 +272,7 @@ func TestEveryLinkLeadsToAPageAndAHeading(t *testing.T) {
 				return strings.HasPrefix(line, "#") && strings.ReplaceAll(anchor(line), " ", "-") == heading
 			})
 			if !found {
-				t.Errorf("%s links to %s, and there is no such heading", page, m[1])
+				t.Errorf("%s links to %s, a heading that does not exist", page, m[1])
 			}
 		}
 	}

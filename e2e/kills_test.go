@@ -99,7 +99,7 @@ func (x killed) left(t *testing.T, w *world) {
 	t.Helper()
 	sent := x.sentOnce(t, w)
 	if _, ok := w.Token(subject); !ok && x.due > 0 {
-		t.Error("the published token is gone")
+		t.Error("the published token no longer exists")
 	}
 	if !x.single {
 		return
@@ -111,7 +111,7 @@ func (x killed) left(t *testing.T, w *world) {
 	case sent:
 		t.Error("the provider has acted, and neither a session that lives nor a claim is stored")
 	case x.due > 0:
-		t.Error("nothing was sent, and the session is gone")
+		t.Error("nothing was sent, and the session no longer exists")
 	}
 }
 
@@ -131,9 +131,9 @@ func (x killed) again(t *testing.T, w *world) {
 	}
 	switch {
 	case held && outcome != "deferred":
-		t.Errorf("a claim was left and the next run answered %s: %s", outcome, reason)
+		t.Errorf("there is a claim, and the next run answered %s: %s", outcome, reason)
 	case !held && outcome != "issued" && outcome != "fresh":
-		t.Errorf("no claim was left and the next run answered %s: %s", outcome, reason)
+		t.Errorf("there is no claim, and the next run answered %s: %s", outcome, reason)
 	}
 	x.sentOnce(t, w)
 	token, ok := w.Token(subject)

@@ -126,7 +126,7 @@ func (r *rotating) promoted(provider, secret, version string) {
 		r.t.Fatalf("AWSCURRENT is on %s; the function answered %v", current.ID, r.failures())
 	}
 	if pending, found := s.Labelled(secrets.Pending); found {
-		r.t.Errorf("AWSPENDING was left on %s", pending.ID)
+		r.t.Errorf("AWSPENDING is still on %s", pending.ID)
 	}
 	value := redact.New(current.Value)
 	switch {

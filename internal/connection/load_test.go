@@ -78,7 +78,7 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 			map[string]string{"a": "", "b": "provider has the wrong type", "c": "is not a JSON object"}},
 		{"a byte order mark", []string{"a", "\ufeff" + `{"provider":"apiax"}`, "s", "\ufeff" + `{"connections":{"b":{"provider":"apiax"}}}`}, map[string]string{"a": "", "b": ""}},
 		{"bad parameter", []string{"a", `{"provider":"apiax"}`, "b", canary}, map[string]string{"a": "", "b": "is not a JSON object (the fault is near byte 1)"}},
-		{"an unknown member beside connections", []string{"all", `{"connections":{"a":{"provider":"apiax"}},"version":"` + canary + `"}`},
+		{"an unknown member next to connections", []string{"all", `{"connections":{"a":{"provider":"apiax"}},"version":"` + canary + `"}`},
 			map[string]string{"all": "version is not known here; the known ones are connections"}},
 		{"connections of another type", []string{"all", `{"connections":["` + canary + `"]}`}, map[string]string{"all": "connections has the wrong type"}},
 		{"connections null", []string{"all", `{"connections":null}`}, map[string]string{"all": "connections is null"}},
@@ -151,7 +151,7 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 				"b", `{"provider":"flexnet","settings":{"base_url":"https://x.flexnetoperations.com","token_name":"LAMBDA"}}`},
 			map[string]string{"a": "settings.token_name " + also + "b's settings.token_name",
 				"b": "settings.token_name " + also + "a's settings.token_name"}},
-		{"a credential with the name of a session that nobody declares", []string{"aa", `{"provider":"flexera","credential":"evertoken/own/session"}`},
+		{"a credential with the name of a session that no connection declares", []string{"aa", `{"provider":"flexera","credential":"evertoken/own/session"}`},
 			map[string]string{"aa": "credential has the name of a session of connection own"}},
 		{"its own session as a credential", []string{"own", `{"provider":"oauth2","credential":"evertoken/own/session","session":"s"}`},
 			map[string]string{"own": "credential has the name of a session of connection own"}},
@@ -175,7 +175,7 @@ func TestEachDocumentHasOneOwner(t *testing.T) {
 			map[string]string{"a": "", "b": ""}},
 		{"a name that ends as an ARN does", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm"}`, "c", `{"provider":"apiax","token":"crm-tokens"}`},
 			map[string]string{"a": "", "b": "", "c": ""}},
-		{"that name beside itself", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm-secret"}`},
+		{"that secret by two names", []string{"a", `{"provider":"apiax","credential":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-secret"}`, "b", `{"provider":"flexera","credential":"crm-secret"}`},
 			map[string]string{
 				"a": "credential is also the credential of connection b of provider flexera, and a credential can serve only one provider",
 				"b": "credential is also the credential of connection a of provider apiax, and a credential can serve only one provider"}},
@@ -308,7 +308,7 @@ func FuzzLoad(f *testing.F) {
 			if d.Err == nil &&
 				(d.Connection.Provider == "" || d.Connection.MinRemaining < 0 ||
 					(d.Connection.Token == "") == (d.Connection.TokenParameter == "")) {
-				t.Fatalf("an incomplete connection was taken: %+v", d.Connection)
+				t.Fatalf("an incomplete connection was accepted: %+v", d.Connection)
 			}
 			if d.Err != nil && strings.Contains(d.Err.Error(), secret) && !strings.Contains(value+name, secret) {
 				t.Fatalf("the error holds a value: %v", d.Err)

@@ -136,7 +136,7 @@ func TestAStoredSessionReadsBackTheSame(t *testing.T) {
 		{"empty", credential.Session{}, `{}`},
 		{"opening", credential.Session{OpeningAt: at("2026-11-21T16:00:00Z")},
 			`{"opening_at":"2026-11-21T16:00:00Z"}`},
-		{"end not told", credential.Session{RefreshToken: redact.New("rt"),
+		{"no stated end", credential.Session{RefreshToken: redact.New("rt"),
 			StartedAt: whole.StartedAt, RefreshedAt: whole.RefreshedAt, OpenedBy: "ab"},
 			`{"refresh_token":"rt","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","opened_by":"ab"}`},
 		{"whole", whole, `{"refresh_token":"rt<&>","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","expires_at":"2026-11-22T16:00:00Z","opened_by":"ab12"}`},

@@ -32,13 +32,13 @@ func TestACredentialKnowsTheClientMadeForItsSecret(t *testing.T) {
 		"copied to another secret": {made,
 			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/g/credential-AbCdEf",
 			false},
-		"the secret was made anew": {made,
+		"the secret was made again": {made,
 			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:evertoken/f/credential-XyZxYz",
 			false},
-		"a person's client since":    {made.With(credential.ClientID, redact.New("0oa3")), arn, false},
-		"no client":                  {parse(`{"client_made_for":""}`), arn, false},
-		"an empty record":            {stored.With(credential.MadeFor, redact.New("")), arn, false},
-		"somebody's own word for it": {stored.With(credential.MadeFor, redact.New("0oa1")), arn, false},
+		"a person's client since":               {made.With(credential.ClientID, redact.New("0oa3")), arn, false},
+		"no client":                             {parse(`{"client_made_for":""}`), arn, false},
+		"an empty record":                       {stored.With(credential.MadeFor, redact.New("")), arn, false},
+		"another program's member of that name": {stored.With(credential.MadeFor, redact.New("0oa1")), arn, false},
 	} {
 		if got := test.doc.OwnsClient(test.arn); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)

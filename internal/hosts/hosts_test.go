@@ -127,7 +127,7 @@ func TestAnIPAddressIsRefusedInEverySpelling(t *testing.T) {
 			}
 		}
 		if l, err := hosts.Parse(host); err == nil {
-			t.Errorf("the entry %s is taken: %s", host, l)
+			t.Errorf("the entry %s is accepted: %s", host, l)
 		}
 	}
 }

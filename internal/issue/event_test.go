@@ -118,7 +118,7 @@ func FuzzParseEvent(f *testing.F) {
 			return
 		}
 		if e.Force && len(e.Connections) == 0 || !e.IssuedAt.IsZero() && !e.Force {
-			t.Fatalf("taken although it makes no sense: %+v", e)
+			t.Fatalf("accepted although it makes no sense: %+v", e)
 		}
 		for _, name := range e.Connections {
 			if !connection.ValidName(name) {

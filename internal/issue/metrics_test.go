@@ -172,12 +172,12 @@ func TestConnectionsInTroubleAlwaysHaveMetrics(t *testing.T) {
 		most    int
 		want    []string
 	}{
-		"none":                       {fleet(nil), 0, nil},
-		"all are well":               {fleet(nil), 2, []string{"c-0", "c-1"}},
-		"all are well, an hour on":   {fleet(func(r []renew.Result) { r[0].ExpiresAt = now.Add(19 * time.Hour) }), 2, []string{"c-0", "c-1"}},
-		"all are well, and all told": {fleet(nil), 500, []string{"c-0", "c-1", "c-2", "c-3", "c-4"}},
-		"one has failed":             {fleet(func(r []renew.Result) { r[2].Outcome = renew.Failed }), 2, []string{"c-2", "c-0"}},
-		"one is blocked":             {fleet(func(r []renew.Result) { r[3].Outcome = renew.Blocked }), 2, []string{"c-3", "c-0"}},
+		"none":                           {fleet(nil), 0, nil},
+		"all are well":                   {fleet(nil), 2, []string{"c-0", "c-1"}},
+		"all are well, an hour on":       {fleet(func(r []renew.Result) { r[0].ExpiresAt = now.Add(19 * time.Hour) }), 2, []string{"c-0", "c-1"}},
+		"no trouble, and metrics of all": {fleet(nil), 500, []string{"c-0", "c-1", "c-2", "c-3", "c-4"}},
+		"one has failed":                 {fleet(func(r []renew.Result) { r[2].Outcome = renew.Failed }), 2, []string{"c-2", "c-0"}},
+		"one is blocked":                 {fleet(func(r []renew.Result) { r[3].Outcome = renew.Blocked }), 2, []string{"c-3", "c-0"}},
 		"a promise is about to break": {fleet(func(r []renew.Result) {
 			r[4].Outcome, r[4].ExpiresAt = renew.Deferred, now.Add(time.Hour)
 		}), 2, []string{"c-4", "c-0"}},

@@ -70,7 +70,7 @@ func TestAHostGetsAFewConcurrentRequestsAtFirst(t *testing.T) {
 		w.add(some(h, "a", 12)...)
 		w.wait()
 		if w.most[h] > 6 {
-			t.Errorf("a small fleet came as a burst of %d", w.most[h])
+			t.Errorf("a small fleet sent a burst of %d", w.most[h])
 		}
 		h = w.newHost(0)
 		w.add(some(h, "b", 2000)...)
@@ -82,7 +82,7 @@ func TestAHostGetsAFewConcurrentRequestsAtFirst(t *testing.T) {
 		w.add(some(h, "c", 100)...)
 		w.wait()
 		if w.most[h] != 2 {
-			t.Errorf("a provider that takes 2 at a time was given %d", w.most[h])
+			t.Errorf("a provider with a limit of 2 got %d at a time", w.most[h])
 		}
 	})
 }
@@ -202,12 +202,12 @@ func TestOnlyPressingTasksContinueAtAHostThatKeepsThrottling(t *testing.T) {
 			h := w.newHost(0)
 			for i := range times {
 				if h.closedTo(false) != nil {
-					t.Errorf("asked for %s: closed after %d", asks, i)
+					t.Errorf("told to wait %s: closed after %d", asks, i)
 				}
 				h.told(t.Context(), &exchange.Error{Class: exchange.Throttled, Status: 429, RetryAfter: asks}, 0)
 			}
 			if h.closedTo(false) == nil || h.closedTo(true) != nil {
-				t.Errorf("asked %d times for %s: closed to others %v, to the pressing %v", times,
+				t.Errorf("told %d times to wait %s: closed to others %v, to the pressing %v", times,
 					asks, h.closedTo(false), h.closedTo(true))
 			}
 		}

@@ -42,7 +42,7 @@ func TestAReportListsWhatIsNotFresh(t *testing.T) {
 		want    string
 	}{
 		{"a scheduled run leaves out what is fresh", oneOfEach(), false, head + tail},
-		{"named or dry, all are told", oneOfEach(), true, head + fresh + tail},
+		{"a named or dry run lists all", oneOfEach(), true, head + fresh + tail},
 		{"none", nil, false, `{"checked":0,"issued":0,"fresh":0,"failed":0,"blocked":0,"waiting":0,"deferred":0,"connections":[]}`},
 	} {
 		got, err := json.Marshal(newReport(tt.results, now, tt.all))

@@ -18,7 +18,7 @@ func TestAPatternIsCompiledOnceAtItsFirstUse(t *testing.T) {
 	wrong := lazyregexp.New(`(`)
 	defer func() {
 		if recover() == nil {
-			t.Error("a wrong pattern was taken")
+			t.Error("a wrong pattern was accepted")
 		}
 	}()
 	wrong()

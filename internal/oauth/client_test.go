@@ -157,7 +157,7 @@ func TestAMissingAnswerTellsWhetherTheRequestWasSent(t *testing.T) {
 		maxBody int64
 		want    exchange.Error
 	}{
-		{name: "nobody listens", url: closedURL,
+		{name: "no server listens", url: closedURL,
 			want: exchange.Error{Class: exchange.Transient, Problem: "no connection",
 				Hint: "If this lasts, check the host and the port in the URL, and look at the " +
 					"provider's status page."}},

@@ -161,12 +161,12 @@ func TestAProxyResolvesTheHost(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if got := <-asked; got != "CONNECT login.example.com:443" {
-		t.Errorf("the proxy was asked for %s", got)
+		t.Errorf("the proxy got a request for %s", got)
 	}
 	_, err = c.Do(t.Context(), hosts.Policy{Vendor: hosts.Must("login.example.com")},
 		post(t, "https://evil.example/token"), "x")
 	if e := failure(t, err); e.Class != exchange.Misconfigured || len(asked) > 0 {
-		t.Errorf("%+v, and the proxy was asked %d times", e, len(asked))
+		t.Errorf("%+v, and the proxy got %d requests", e, len(asked))
 	}
 }
 

@@ -74,8 +74,8 @@ func TestALifetimeIsReadInEveryForm(t *testing.T) {
 		{name: "expires_at in seconds", members: fmt.Sprintf(`"expires_at":%d`, at(hour)), want: hour},
 		{name: "expires_at in milliseconds", members: fmt.Sprintf(`"expires_at":%d`, at(hour)*1000), want: hour},
 		{name: "expires_at as RFC 3339", members: `"expires_at":"2026-11-21T18:00:00+01:00"`, want: hour},
-		{name: "expires_at beside expires_in", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
-		{name: "expires_at beside null", members: fmt.Sprintf(`"expires_in":null,"expires_at":%d`, at(hour)), want: hour},
+		{name: "expires_at and expires_in", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
+		{name: "expires_at and null", members: fmt.Sprintf(`"expires_in":null,"expires_at":%d`, at(hour)), want: hour},
 		{name: "unreadable expires_at", members: `"expires_at":"tomorrow"`, want: half, hints: []string{hintUnread}},
 		{name: "Zoho's two", members: `"expires_in":3600000,"expires_in_sec":3600`, want: hour},
 		{name: "Zoho's two, the other way", members: `"expires_in_sec":3600,"expires_in":3600000`, want: hour},
@@ -91,13 +91,13 @@ func TestALifetimeIsReadInEveryForm(t *testing.T) {
 		{name: "access_token_expires_in", members: `"access_token_expires_in":3600`, want: hour},
 		{name: "Facebook's expires", members: `"expires":5183999`, want: 5183999 * time.Second},
 		{name: "Microsoft's expires_on", members: fmt.Sprintf(`"expires_on":"%d"`, at(hour)), want: hour},
-		{name: "expires_in beside expires_on", members: fmt.Sprintf(`"expires_on":"%d","expires_in":"1800"`, at(hour)), want: half},
+		{name: "expires_in and expires_on", members: fmt.Sprintf(`"expires_on":"%d","expires_in":"1800"`, at(hour)), want: half},
 		{name: "Google's duration", members: `"expires_in":"3600s"`, want: hour},
 		{name: "an ISO duration", members: `"expires_in":"PT1H"`, want: hour},
 		{name: "expires_at without a zone", members: `"expires_at":"2026-11-21T17:00:00"`, want: hour, hints: []string{hintBare}},
 		{name: "expires_at with a blank", members: `"expires_at":"2026-11-21 17:00:00"`, want: hour, hints: []string{hintBare}},
 		{name: "expires_at in parts of a second", members: `"expires_at":"2026-11-21T17:00:00.1234567"`, want: hour + 123456700*time.Nanosecond, hints: []string{hintBare}},
-		{name: "expires_at in a zone of its own, beside issued_at", members: `"issued_at":"2026-11-21T18:00:00","expires_at":"2026-11-21T19:00:00"`, want: hour},
+		{name: "expires_at in another zone, and issued_at", members: `"issued_at":"2026-11-21T18:00:00","expires_at":"2026-11-21T19:00:00"`, want: hour},
 		{name: "expires_at in a zone of its own", members: `"expires_at":"2026-11-21T09:00:00"`, want: half, hints: []string{hintUnread}},
 		{name: "expires_at of an offset without a colon", members: `"expires_at":"2026-11-21T18:00:00.000+0100"`, want: hour},
 		{name: "expires_at UTC by name", members: `"expires_at":"2026-11-21 17:00:00 UTC"`, want: hour},
@@ -106,7 +106,7 @@ func TestALifetimeIsReadInEveryForm(t *testing.T) {
 		{name: "in words", members: `"expires_in":"3600 seconds"`, want: hour},
 		{name: "a date that is sooner than the seconds", members: fmt.Sprintf(`"expires_in":3600,"expires_at":%d`, at(half)), want: half, hints: []string{"The answer states two expiry times of the token: Evertoken uses the earlier one, and you need to do nothing."}},
 		{name: "a date that is later than the seconds", members: fmt.Sprintf(`"expires_in":1800,"expires_at":%d`, at(hour)), want: half},
-		{name: "a date without a zone beside the seconds", members: `"expires_in":3600,"expires_at":"2026-11-21T16:30:00"`, want: hour},
+		{name: "a date without a zone, and seconds", members: `"expires_in":3600,"expires_at":"2026-11-21T16:30:00"`, want: hour},
 		{name: "the least", members: `"expires_in":30`, want: 30 * time.Second},
 		{name: "the most", members: `"expires_in":34560000`, want: 400 * 24 * hour},
 
@@ -368,7 +368,7 @@ func FuzzTokenResponse(f *testing.F) {
 			return
 		}
 		if got.AccessToken.IsZero() || !visible(got.AccessToken.Reveal()) || got.TokenType != "Bearer" {
-			t.Error("an unusable token was taken")
+			t.Error("an unusable token was accepted")
 		}
 		if !believable(got.ExpiresAt, testNow) {
 			t.Errorf("unbelievable end %s", got.ExpiresAt)

@@ -26,7 +26,7 @@ func TestAnswersOfOtherShapesAreRead(t *testing.T) {
 		"a wrapper, and above": {`{"refresh_token":"rt","expires_in":3600,"token":{"access_token":"at"}}`, AnswerNames{}},
 		"by the settings":      {`{"auth":{"jwt":"at","ttl_s":3600},"renewal":"rt"}`, AnswerNames{"auth.jwt", "renewal", "auth.ttl_s"}},
 		"the settings alone":   {`{"access_token":"other","refresh_token":"other","t":"at","r":"rt","e":3600}`, AnswerNames{"t", "r", "e"}},
-		"beside the token":     {`{"t":{"key":"at","refresh_token":"rt","expires_in":3600},"expires_in":5}`, AnswerNames{AccessToken: "t.key"}},
+		"next to the token":    {`{"t":{"key":"at","refresh_token":"rt","expires_in":3600},"expires_in":5}`, AnswerNames{AccessToken: "t.key"}},
 		"a dot in a name":      {`{"a.b":"at","refresh_token":"rt","expires_in":3600}`, AnswerNames{AccessToken: "a.b"}},
 	} {
 		got, err := newClient().issued(Answer{Status: 200, Body: redact.New(tt.body)},
@@ -110,7 +110,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if err == nil {
 			if got.AccessToken.IsZero() || !visible(got.AccessToken.Reveal()) || !believable(got.ExpiresAt, testNow) {
-				t.Errorf("an unusable token was taken from %s", text)
+				t.Errorf("an unusable token was accepted from %s", text)
 			}
 			return
 		}

@@ -108,7 +108,7 @@ func TestTheRefreshTokenOfABrokenAnswerIsKept(t *testing.T) {
 		"no JSON behind it":        {"", `{"refresh_token":"the-only-copy",,}`, "the-only-copy"},
 		"two answers":              {"", `{"refresh_token":"the-only-copy"}{"x":1}`, "the-only-copy"},
 		"a wrapper without access": {"", `{"answer":{"token":"x"},"refreshToken":"the-only-copy"}`, "the-only-copy"},
-		"an error beside it":       {"", `{"error":"weird","refresh_token":"the-only-copy"}`, "the-only-copy"},
+		"an error next to it":      {"", `{"error":"weird","refresh_token":"the-only-copy"}`, "the-only-copy"},
 		"a type that is no bearer": {"", `{"access_token":"at","token_type":"mac","refresh_token":"the-only-copy"}`, "the-only-copy"},
 		"longer than any token's":  {"", `{"refresh_token":"the-only-copy","x":"` + strings.Repeat("x", 4000), "the-only-copy"},
 	} {
@@ -177,7 +177,7 @@ func TestACompressedAnswerIsRead(t *testing.T) {
 		"gzip called identity":      {"identity", zipped},
 		"deflate":                   {"deflate", compressed(t, "zlib", goodBody)},
 		"deflate, bare":             {"deflate", compressed(t, "flate", goodBody)},
-		"a header that lies":        {"gzip", goodBody},
+		"a wrong header":            {"gzip", goodBody},
 		"a charset for an encoding": {"utf-8", goodBody},
 		"a byte order mark within":  {"gzip", compressed(t, "gzip", "\ufeff"+goodBody)},
 		"UTF-16, little-endian":     {"", utf16Text(goodBody, true)},

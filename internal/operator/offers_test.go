@@ -99,7 +99,7 @@ func TestAssignmentsBecomeJSON(t *testing.T) {
 	}
 	for _, wrong := range [][]string{{"a"}, {"=b"}, {"a=1", "a=2"}, {"a=1", "a.b=2"}} {
 		if _, err := assignments("--set", wrong); err == nil {
-			t.Errorf("%q is taken", wrong)
+			t.Errorf("%q is accepted", wrong)
 		}
 	}
 }

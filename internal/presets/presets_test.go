@@ -111,7 +111,7 @@ func TestAnUnknownMemberOfAPresetIsRefused(t *testing.T) {
 	for _, text := range []string{`{"x":{"titel":"X"}}`,
 		`{"x":{"grants":{"password":{"setting":{}}}}}`, `{"x":{"facts":[{"say":"x"}]}}`, `[]`} {
 		if _, err := parse([]byte(text)); err == nil {
-			t.Errorf("%s was taken", text)
+			t.Errorf("%s was accepted", text)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestFlexeraUsesTheGrantThatItsCredentialHas(t *testing.T) {
 			`the credential's "refresh_token" is missing or empty: flexera needs it, or client_id and client_secret`},
 		{"half a client", creds("client_id", "i"), nil,
 			`the credential's "client_secret" is missing or empty: client_credentials needs client_id and client_secret`},
-		{"half a client beside a refresh token", creds("refresh_token", "r", "client_secret", "s"),
+		{"half a client and a refresh token", creds("refresh_token", "r", "client_secret", "s"),
 			nil, `the credential's "client_id" is missing or empty: client_credentials needs client_id and client_secret`},
 	} {
 		got, err := p.Grants(tt.c)
@@ -132,7 +132,7 @@ func TestFlexeraReportsTheEndOfItsRefreshToken(t *testing.T) {
 	}{
 		{"read", seed, reply{status: 200,
 			body: `{"id":"q7Wn2ZtLr0c1","createdAt":"2026-04-02T08:15:30.000001Z","expiresAt":"2027-04-02T08:15:30.000001Z","isDeletable":true,"kind":"iam#refresh-token"}`}, "2027-04-02T08:15:30.000001Z", ""},
-		{"not told", seed, reply{status: 200,
+		{"no stated end", seed, reply{status: 200,
 			body: `{"id":"q7Wn2ZtLr0c1","kind":"iam#refresh-token"}`}, "", "does not state"},
 		{"not JSON", seed, reply{status: 200, body: `<html>`}, "", "does not state"},
 		{"not found", seed, reply{status: 404, body: `{"name":"not_found"}`}, "",

@@ -122,7 +122,7 @@ func TestFlexNetAlternatesBetweenTwoNames(t *testing.T) {
 			ok(other(b)), {status: 204}, created(b)},
 			[]string{flexnetVerify, flexnetList(0), flexnetCreate(b), details(b), remove(b),
 				flexnetCreate(b)}, ""},
-		{"the list does not know the user name, the live one is told", true,
+		{"the list does not know the user name, the refusal names the live token", true,
 			[]reply{live(a), empty, flexnetRefusal(400),
 				ok(flexnetTokenJSON(b, "", -30*time.Hour, time.Hour)), {status: 204}, created(b)},
 			[]string{flexnetVerify, flexnetList(0), flexnetCreate(b), details(b), remove(b),
@@ -130,7 +130,7 @@ func TestFlexNetAlternatesBetweenTwoNames(t *testing.T) {
 		{"the list does not know it, nor who is live: nothing is touched", true,
 			[]reply{live("****"), empty, flexnetRefusal(409), ok(old(a))},
 			[]string{flexnetVerify, flexnetList(0), flexnetCreate(a), details(a)}, exchange.Misconfigured},
-		{"the same, but nobody reads", false, []reply{empty, flexnetRefusal(409), ok(old(a)),
+		{"the same, but the list cannot be read", false, []reply{empty, flexnetRefusal(409), ok(old(a)),
 			{status: 204}, created(a)},
 			[]string{flexnetList(0), flexnetCreate(a), details(a), remove(a), flexnetCreate(a)}, ""},
 		{"refused for another reason", true, []reply{live(a), empty, flexnetRefusal(400),
@@ -203,7 +203,7 @@ func TestEveryAnswerOfFlexNetIsRead(t *testing.T) {
 	}{
 		{"in quotes", fmt.Sprintf(`{"tokenValue":"rna_x","tokenExpiryMillis":"%d"}`,
 			testNow.Add(time.Hour).UnixMilli()), time.Hour, ""},
-		{"not told", `{"tokenValue":" rna_x\n"}`, 24 * time.Hour, untold},
+		{"no stated end", `{"tokenValue":" rna_x\n"}`, 24 * time.Hour, untold},
 		{"null", `{"tokenValue":"rna_x","tokenExpiryMillis":null}`, 24 * time.Hour, untold},
 		{"text", `{"tokenValue":"rna_x","tokenExpiryMillis":"soon"}`, 24 * time.Hour, untold},
 	} {

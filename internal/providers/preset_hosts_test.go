@@ -90,7 +90,7 @@ func TestNothingIsPostedWhereOthersReadIt(t *testing.T) {
 				Settings: json.RawMessage(settings)}, Options{Now: now})
 			if wrong, ok := errors.AsType[*connection.Error](err); !ok ||
 				!strings.Contains(wrong.Problem, "others can read") {
-				t.Errorf("%s: %s was taken: %v, %v", provider, settings, p, err)
+				t.Errorf("%s: %s was accepted: %v, %v", provider, settings, p, err)
 			}
 		}
 	}

@@ -388,7 +388,7 @@ func TestACredentialIsRedacted(t *testing.T) {
 		}
 	}
 	if !strings.Contains(c.Encode().Reveal(), digits) {
-		t.Error("a member that is not known was lost")
+		t.Error("an unknown member was lost")
 	}
 }
 

@@ -69,7 +69,7 @@ func TestIssueWaitsForARotationUntilAnEmergency(t *testing.T) {
 			check(t, "finishSecret", "Refused", w.step("finishSecret", secret, "tok"))
 			versions := w.AWS.Secret(secret).Versions
 			if !slices.ContainsFunc(versions, func(v fakeaws.VersionState) bool { return v.ID == id("tok") && v.HasValue }) {
-				t.Error("what the rotation had made is gone")
+				t.Error("the rotation's new session is dead")
 			}
 			if err := w.rotateSecret(secret, "next"); err != nil {
 				t.Fatal(err)

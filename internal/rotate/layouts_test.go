@@ -174,13 +174,13 @@ var layouts = []layout{
 	}, want: map[string][4]string{
 		"": {"Refused 0 | cur:CURRENT hand:PENDING", "Refused 0 | cur:CURRENT hand:PENDING", "Refused 0 | cur:CURRENT hand:PENDING", "Refused 0 | cur:CURRENT hand:PENDING"},
 	}},
-	{name: "prepared, the label was taken off", build: func(s subject) {
+	{name: "prepared, the label was removed", build: func(s subject) {
 		s.prepared()
 		s.move(s.secret, "AWSPENDING", "", "tok")
 	}, want: map[string][4]string{
 		"": {"Refused 0 | cur:CURRENT", "Refused 0 | cur:CURRENT", "Refused 0 | cur:CURRENT", "Refused 0 | cur:CURRENT"},
 	}},
-	{name: "stored, and somebody promoted another", build: func(s subject) {
+	{name: "stored, and a person promoted another", build: func(s subject) {
 		s.stored("new")
 		s.store("hand", "cur", "MINE")
 		s.move(s.secret, "AWSCURRENT", "hand", "cur")
@@ -262,7 +262,7 @@ func TestEveryLayoutOfLabelsEndsInANewRotation(t *testing.T) {
 				v, _ := s.AWS.Secret(s.secret).Labelled("AWSCURRENT")
 				check(t, "promoted", id("next"), v.ID)
 				if pending, found := s.AWS.Secret(s.secret).Labelled("AWSPENDING"); found {
-					t.Errorf("AWSPENDING was left on %s", pending.ID)
+					t.Errorf("AWSPENDING is still on %s", pending.ID)
 				}
 				if role == "credential" {
 					clients := s.IDP.Flexera().Clients(org, 2263)

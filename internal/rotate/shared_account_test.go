@@ -153,7 +153,7 @@ func TestALateCreateSecretDisturbsNoLaterRotation(t *testing.T) {
 				v, _ = w.AWS.Secret(secret).Labelled(secrets.Current)
 				check(t, "promoted", id("bbb"), v.ID)
 				if _, left := w.AWS.Secret(secret).Labelled("EVERTOKEN_MADE"); left {
-					t.Error("the label of the put was left")
+					t.Error("the label of the put is still there")
 				}
 			})
 		}

@@ -37,7 +37,7 @@ func TestRotationMakesRoomForOneClient(t *testing.T) {
 		deleted bool
 		text    string // in the error
 	}{
-		"somebody else's": {
+		"another person's": {
 			other: func(w *world, account int) string { clientID, _ := w.IDP.Flexera().AddClient(account); return clientID },
 			want:  "Refused", text: "organization 1105, service account 2263",
 		},

@@ -45,7 +45,7 @@ func TestABatchNamesItsErrorsEitherWay(t *testing.T) {
 			wantKind(t, read[asked].Err, secrets.ErrNotFound)
 			wantKind(t, read[other].Err, secrets.ErrTransient) // neither a value nor an error
 			if t.Failed() {
-				t.Fatalf("asked for %s, answered by %s", asked, answered)
+				t.Fatalf("requested %s, answered by %s", asked, answered)
 			}
 		}
 	}

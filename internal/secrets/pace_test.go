@@ -87,7 +87,7 @@ func TestAPaceEndsWithTheContextAndGivesItsPlaceBack(t *testing.T) {
 			}
 		}
 		if d := took(t, p, 1); d > time.Second {
-			t.Errorf("the next waited %s behind a hundred that have gone", d)
+			t.Errorf("the next call waited %s after a hundred calls that ended", d)
 		}
 	})
 }

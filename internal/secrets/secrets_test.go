@@ -216,9 +216,9 @@ func TestALabelMovesOnlyFromWhereItWas(t *testing.T) {
 		{"attach without naming the holder", second, "", secrets.ErrLabelMoved, first},
 		{"move from the holder", second, first, nil, second},
 		{"the second of two claimants", third, first, secrets.ErrLabelMoved, second},
-		{"take off elsewhere", "", third, secrets.ErrLabelMoved, second},
-		{"take off", "", second, nil, ""},
-		{"move what nobody has", third, second, secrets.ErrLabelMoved, ""},
+		{"remove from another version", "", third, secrets.ErrLabelMoved, second},
+		{"remove", "", second, nil, ""},
+		{"move a label without a version", third, second, secrets.ErrLabelMoved, ""},
 		{"onto no version", secrets.FreshID(), "", secrets.ErrNotFound, ""},
 	}
 	for _, s := range steps {

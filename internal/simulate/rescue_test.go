@@ -18,7 +18,7 @@ func TestASessionIsRescuedTwiceInSuccession(t *testing.T) {
 		}
 	}
 	if noPut.inject == nil {
-		t.Fatal("there is no such fault")
+		t.Fatal("the fault does not exist")
 	}
 	for _, s := range scenarios() {
 		if s.name != "apiax renewal" && s.name != "oauth2 refresh renewal" && s.name != "sharetribe user renewal" {

@@ -72,11 +72,11 @@ var labelFacts = []fact{
 		see: after(put("v2", "two"), move("AWSCURRENT", "v2", "v1")), want: "ok v1:AWSCURRENT v2:AWSPREVIOUS",
 	},
 	{
-		name: "a label that nobody has needs no RemoveFromVersionId", source: model + "UpdateSecretVersionStage",
+		name: "a label without a version needs no RemoveFromVersionId", source: model + "UpdateSecretVersionStage",
 		see: after(move("MINE", "", "v1")), want: "ok v1:AWSCURRENT+MINE",
 	},
 	{
-		name: "a label taken off is gone", source: model + "UpdateSecretVersionStage",
+		name: "a removed label is on no version", source: model + "UpdateSecretVersionStage",
 		see: after(move("MINE", "", "v1"), move("MINE", "v1", "")), want: "ok v1:AWSCURRENT",
 	},
 	{
@@ -104,11 +104,11 @@ var labelFacts = []fact{
 		see: after(move("AWSCURRENT", "v1", "none")), want: "ResourceNotFoundException v1:AWSCURRENT",
 	},
 	{
-		name: "AWSCURRENT can't be taken off", source: "github.com/hashicorp/terraform-provider-aws internal/service/secretsmanager/secret_version.go",
+		name: "AWSCURRENT can't be removed", source: "github.com/hashicorp/terraform-provider-aws internal/service/secretsmanager/secret_version.go",
 		see: after(move("AWSCURRENT", "v1", "")), want: "InvalidParameterException v1:AWSCURRENT",
 	},
 	{
-		name: "a move from nowhere to nowhere is refused", source: model + "UpdateSecretVersionStage",
+		name: "a move without any version is refused", source: model + "UpdateSecretVersionStage",
 		see: after(move("MINE", "", "")), want: "InvalidParameterException v1:AWSCURRENT",
 	},
 	{

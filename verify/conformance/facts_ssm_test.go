@@ -91,7 +91,7 @@ var parameterFacts = []fact{
 		want: "refused Standard Advanced refused ",
 	},
 	{
-		name: "unknown names of a batch are told", source: modelSSM + "GetParameters.InvalidParameters",
+		name: "unknown names of a batch are listed", source: modelSSM + "GetParameters.InvalidParameters",
 		see: func(ctx context.Context, w *world) string {
 			if _, err := w.parameterPut(ctx, w.parameter, "value", ssmtypes.ParameterTypeString, "", true); err != nil {
 				return unprepared(err)

@@ -140,7 +140,7 @@ var readFacts = []fact{
 		want: "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
 	},
 	{
-		name: "a label that nobody has", source: recorded + "test_get_secret_value_errors",
+		name: "a label without a version", source: recorded + "test_get_secret_value_errors",
 		see: func(ctx context.Context, w *world) string {
 			if err := w.with(ctx); err != nil {
 				return unprepared(err)

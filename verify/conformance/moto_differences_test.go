@@ -30,9 +30,9 @@ var motoDiffers = map[string]difference{
 	"a label can't move to a version that is not there, and nothing changes": {
 		"InvalidParameterException v1:",
 		"moto takes the label off before it looks for the version"},
-	"AWSCURRENT can't be taken off": {
+	"AWSCURRENT can't be removed": {
 		"ok v1:AWSPREVIOUS", "moto has no such rule"},
-	"a move from nowhere to nowhere is refused": {
+	"a move without any version is refused": {
 		"ok v1:AWSCURRENT", "moto has no such rule"},
 	"another value under the id of a pending version is refused": {
 		"ok v1:AWSCURRENT v2:AWSPENDING", "moto overwrites a version that has AWSPENDING"},
@@ -47,7 +47,7 @@ var motoDiffers = map[string]difference{
 		"moto keeps no sizes and repeats the tier asked for instead of choosing one"},
 	"a secret without a value": {
 		"ResourceNotFoundException: Secrets Manager can't find the specified secret.", vague},
-	"a label that nobody has": {
+	"a label without a version": {
 		"ResourceNotFoundException: Secrets Manager can't find the specified secret.", vague},
 	"a batch answers for each secret": {
 		"ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: AWSCURRENT",

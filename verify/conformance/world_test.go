@@ -88,7 +88,7 @@ func (m *made) remove(ctx context.Context, t *testing.T, w *world) {
 	slices.Sort(m.parameters)
 	for names := range slices.Chunk(slices.Compact(m.parameters), 10) {
 		if _, err := w.ssm.DeleteParameters(ctx, &ssm.DeleteParametersInput{Names: names}); err != nil {
-			t.Errorf("parameters of this test are left over: %v", err)
+			t.Errorf("parameters of this test were not deleted: %v", err)
 		}
 	}
 }

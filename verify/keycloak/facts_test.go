@@ -95,7 +95,7 @@ var facts = []fact{
 		ask: func(t *testing.T, r realm) answer {
 			return post(t, at(r, "token"), form("client_id", clientID, "grant_type", "client_credentials"))
 		}},
-	{name: "a grant nobody knows", status: 400, problem: "unsupported_grant_type: Unsupported grant_type",
+	{name: "an unknown grant", status: 400, problem: "unsupported_grant_type: Unsupported grant_type",
 		ask: func(t *testing.T, r realm) answer {
 			return post(t, at(r, "token"), form("client_id", clientID, "grant_type", "magic"))
 		}},
@@ -250,7 +250,7 @@ var facts = []fact{
 		a := mustLogin(t, r, "user", r.addUser("user"), "scope", "offline_access")
 		return refresh(t, r, a.text("refresh_token"))
 	}},
-	{name: "a scope nobody knows", status: 400, problem: "invalid_scope: Invalid scopes: magic",
+	{name: "an unknown scope", status: 400, problem: "invalid_scope: Invalid scopes: magic",
 		ask: func(t *testing.T, r realm) answer { return login(t, r, "user", r.addUser("user"), "scope", "magic") }},
 	{name: "one session more than a user may have", status: 403, problem: "There are too many sessions: ",
 		ask: func(t *testing.T, r realm) answer {
@@ -289,7 +289,7 @@ var facts = []fact{
 			r.disableClient()
 			return refresh(t, r, a.text("refresh_token"))
 		}},
-	{name: "a client that wants the user's consent", status: 400,
+	{name: "a client that needs the user's consent", status: 400,
 		problem: "invalid_client: Client requires user consent", ask: func(t *testing.T, r realm) answer {
 			password := r.addUser("user")
 			r.requireConsent()

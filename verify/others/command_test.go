@@ -116,7 +116,7 @@ func TestTheAWSCLIRunsWhatADryRunPrints(t *testing.T) {
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) != 2 {
-		t.Errorf("files were left behind: %q, %v", left, err)
+		t.Errorf("files remain: %q, %v", left, err)
 	}
 }
 

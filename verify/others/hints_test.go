@@ -95,7 +95,7 @@ func TestEveryHintNamesCommandsThatExist(t *testing.T) {
 		}
 		for _, name := range pageRE.FindAllString(text, -1) {
 			if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
-				t.Errorf("there is no %s: %s", name, text)
+				t.Errorf("%s does not exist: %s", name, text)
 			}
 		}
 	}

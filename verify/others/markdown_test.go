@@ -22,7 +22,7 @@ func snippet(t *testing.T, heading, language string) string {
 	_, code, found := strings.Cut(section, "\n```"+language+"\n")
 	code, _, closed := strings.Cut(code, "\n```\n")
 	if !found || !closed {
-		t.Fatalf("there is no code in %s under %q", language, heading)
+		t.Fatalf("no code in %s under %q", language, heading)
 	}
 	return code + "\n"
 }

@@ -211,7 +211,7 @@ func leaf(t *testing.T, pattern, value any) bool {
 				re := "^" + strings.ReplaceAll(regexp.QuoteMeta(argument), `\*`, ".*") + "$"
 				return there && regexp.MustCompile(re).MatchString(text)
 			}
-			t.Fatalf("the operator %s is not known here", name)
+			t.Fatalf("%s is an unknown operator", name)
 		}
 		return false
 	})

@@ -28,7 +28,7 @@ func TestAConnectionInTroubleIsNamed(t *testing.T) {
 	beats(2 * time.Hour)
 	for _, metric := range []string{"Trouble", "RemainingOfPromise"} {
 		if points := tr.series[key("Evertoken", metric, "IssueFunction/"+subject)]; len(points) > 0 {
-			t.Errorf("%d values of %s while all is well", len(points), metric)
+			t.Errorf("%d values of %s without any trouble", len(points), metric)
 		}
 	}
 	began := tr.Clock.Now()

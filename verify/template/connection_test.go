@@ -59,7 +59,7 @@ func TestAConnectionsStackCreatesWhatItDeclares(t *testing.T) {
 		parameters map[string]string
 		secrets    map[string]string // :: logical id → name
 	}{
-		{"as it is", nil, map[string]string{"Credential": "credential", "Session": "session", "Token": "token"}},
+		{"with the defaults", nil, map[string]string{"Credential": "credential", "Session": "session", "Token": "token"}},
 		{"without a session", map[string]string{"KeepsSession": "false"}, map[string]string{"Credential": "credential", "Token": "token"}},
 		{"in a parameter", map[string]string{"PublishIn": "parameter", "KmsKeyArn": key, "MinRemaining": "2m"},
 			map[string]string{"Credential": "credential", "Session": "session"}},

@@ -232,7 +232,7 @@ func TestEveryIncidentRaisesAnAlarmBeforeATokenExpires(t *testing.T) {
 			}
 			for _, how := range readings() {
 				if first, _ := stack(t, map[string]string{"Every": text}).watch(tr.series, subject, fakeworld.Start.Add(-time.Hour), tr.Clock.Now(), how); len(first) > 0 {
-					t.Errorf("every %s, %s tokens, all well: %v fired", text, kind, first)
+					t.Errorf("every %s, %s tokens, no incident: %v fired", text, kind, first)
 				}
 			}
 		}

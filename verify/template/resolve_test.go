@@ -164,7 +164,7 @@ func (r *evaluator) function(name string, argument any) any {
 		}
 		return r.template.get(append([]string{"Mappings"}, keys...)...).value
 	}
-	r.t.Fatalf("%s is not known here, or has too few arguments", name)
+	r.t.Fatalf("%s is an unknown function, or has too few arguments", name)
 	return nil
 }
 
@@ -209,6 +209,6 @@ func (r *evaluator) truth(v any) bool {
 			return name == "Fn::And"
 		}
 	}
-	r.t.Fatalf("%v is no condition that is known here", v)
+	r.t.Fatalf("%v is an unknown condition", v)
 	return false
 }

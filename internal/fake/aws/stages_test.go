@@ -53,7 +53,7 @@ func TestEveryMoveOfALabelIsAnsweredAsByAWS(t *testing.T) {
 		"going back swaps current and previous": {
 			setup: []call{put("v1"), put("v2")}, last: stage("AWSCURRENT", "v2", "v1"),
 			want: "v1:AWSCURRENT v2:AWSPREVIOUS"},
-		"label attached to nobody needs no RemoveFrom": {
+		"a label without a version needs no RemoveFrom": {
 			setup: []call{put("v1")}, last: stage("X", "", "v1"), want: "v1:AWSCURRENT+X"},
 		"attaching to the holder is not refused": {
 			setup: []call{put("v1"), put("v2", "X")}, last: stage("X", "", "v2"), want: "v1:AWSCURRENT v2:X"},
@@ -67,7 +67,7 @@ func TestEveryMoveOfALabelIsAnsweredAsByAWS(t *testing.T) {
 		"wrong RemoveFrom": {
 			setup: []call{put("v1"), put("v2"), put("v3", "AWSPENDING")}, last: stage("AWSCURRENT", "v1", "v3"),
 			code: "InvalidParameterException", want: "v1:AWSPREVIOUS v2:AWSCURRENT v3:AWSPENDING"},
-		"RemoveFrom of a label nobody has": {
+		"RemoveFrom of a label without a version": {
 			setup: []call{put("v1")}, last: stage("X", "v1", ""),
 			code: "InvalidParameterException", want: "v1:AWSCURRENT"},
 		"unknown RemoveFrom": {

@@ -132,12 +132,12 @@ func TestAClientCanDemandJSONAndHeaders(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 	for name, tt := range map[string][3]string{
-		"a wrong header":   {"application/json", string(whole), "k2"},
-		"no header":        {"application/json", string(whole), ""},
-		"no JSON":          {"application/json", "grant_type=client_credentials", "k1"},
-		"a form":           {"application/x-www-form-urlencoded", "grant_type=client_credentials&client_id=" + id, "k1"},
-		"JSON of numbers":  {"application/json", `{"grant_type":1}`, "k1"},
-		"JSON said a text": {"text/plain", string(whole), "k1"},
+		"a wrong header":     {"application/json", string(whole), "k2"},
+		"no header":          {"application/json", string(whole), ""},
+		"no JSON":            {"application/json", "grant_type=client_credentials", "k1"},
+		"a form":             {"application/x-www-form-urlencoded", "grant_type=client_credentials&client_id=" + id, "k1"},
+		"JSON of numbers":    {"application/json", `{"grant_type":1}`, "k1"},
+		"JSON named as text": {"text/plain", string(whole), "k1"},
 	} {
 		if status, text := send(tt[0], tt[1], tt[2]); status < 400 {
 			t.Errorf("%s: %d %s", name, status, text)

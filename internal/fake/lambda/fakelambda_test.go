@@ -206,7 +206,7 @@ func TestTimeoutKillsTheProcess(t *testing.T) {
 		t.Error("PeakRSS of the process killed is zero")
 	}
 	if live := len(f.live); live != 0 {
-		t.Errorf("%d processes are left", live)
+		t.Errorf("%d processes still run", live)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestEveryRefusalComesBeforeAnyChange(t *testing.T) {
 			other := w.IDP.Flexera().AddServiceAccount("eu", testOrg, "other")
 			w.declare(map[string]any{"org_id": testOrg, "service_account_id": other})
 		}, standard, "is not the service account"},
-		{"two clients whose secrets nobody has", func(w *world) {
+		{"two clients whose secrets are lost", func(w *world) {
 			account := w.IDP.Flexera().AddServiceAccount("eu", testOrg, testName)
 			w.IDP.Flexera().AddClient(account)
 			w.IDP.Flexera().AddClient(account)
@@ -89,7 +89,7 @@ func TestEveryRefusalComesBeforeAnyChange(t *testing.T) {
 			_, w.refreshToken = w.IDP.Flexera().AddRefreshToken("eu", "joe", fakeidp.FlexeraTokenOptions{})
 			w.PutSecret(secretName, marshal(t, map[string]string{"refresh_token": w.refreshToken}))
 		}, standard, "The privilege iam:service_account:index is needed"},
-		{"a rotation under way", func(w *world) {
+		{"a rotation in progress", func(w *world) {
 			if err := w.Store().Put(t.Context(), secretName, secrets.FreshID(), redact.New("{}"), secrets.Pending); err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +178,7 @@ func TestAClientStoredWithARefreshTokenIsUsed(t *testing.T) {
 		t.Error("another client is used")
 	}
 	if w.stored(secrets.Current)[credential.MadeFor] != "" {
-		t.Error("a client that somebody else made is recorded as made for this secret: a rotation would delete it")
+		t.Error("another person's client is recorded as made for this secret: a rotation would delete it")
 	}
 }
 

@@ -249,7 +249,7 @@ func (w *world) moved() []string {
 		w.t.Error("the credential still has the refresh token, or lost a member of the operator's")
 	}
 	if w.stored(labelProving) != nil {
-		w.t.Errorf("the label %s was left behind", labelProving)
+		w.t.Errorf("the label %s was not removed", labelProving)
 	}
 	w.IDP.ResetRequests()
 	report := w.Run(issue.Event{Connections: []string{"flexera-prod"}, Force: true})
