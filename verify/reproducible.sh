@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds what is deployed twice: in two clones of the last commit, at paths of
+# Builds the deployed functions twice: in two clones of the last commit, at paths of
 # different length, the second with an empty cache. Both must have the same bytes
-# and tell that commit.
+# and contain that commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 commit=$(git rev-parse HEAD) || {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds Evertoken against what others wrote: moto, the SAM CLI and cfn-lint, AWS's
+# Tests Evertoken with other parties' software: moto, the SAM CLI and cfn-lint, AWS's
 # CLI and SDKs, Keycloak, an OAuth 2 server and Sharetribe's SDKs. Needs Linux, Go,
 # Python 3.10, Node 20, Java 17 or later and Maven; sets up the rest in .venv,
 # .venv-sam, .venv-checkov, verify/node/node_modules and build/keycloak, pinned by
-# the lock files beside this script. What cannot run fails, except that known
-# vulnerabilities are asked for only where their database can be reached.
+# the lock files in this folder. A check that cannot run fails, except the one for known
+# vulnerabilities, which needs their database.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -12,7 +12,7 @@ out=$root/build/verify
 
 section() { printf '\n======== %s (after %d s)\n' "$1" "$SECONDS"; }
 die() {
-  printf '\n################ verify cannot go on: %s\n' "$1" >&2
+  printf '\n################ verify cannot continue: %s\n' "$1" >&2
   exit 1
 }
 moto=
@@ -36,10 +36,10 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.1
 node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || die "Node 20 or later is needed, this is $(node --version)"
 go version && python3 --version && echo "node $(node --version)"
 
-# up_to_date STAMP TEXT says whether what was set up belongs to this text.
+# up_to_date STAMP TEXT says whether the set-up was made from this text.
 up_to_date() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
-# venv FOLDER LOCK sets up a virtual environment with exactly what is locked.
+# venv FOLDER LOCK sets up a virtual environment with exactly the locked packages.
 venv() {
   local wanted
   wanted="$(python3 --version) $root $(sha256sum <"$2")"
@@ -49,7 +49,7 @@ venv() {
   fi
   rm -rf "$1"
   python3 -m venv "$1" || die "python3 -m venv does not work (Debian: apt-get install python3-venv)"
-  # The lock is complete: nothing beside it is installed.
+  # The lock is complete: pip installs nothing else.
   "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2"
   "$1/bin/pip" check
   echo "$wanted" >"$1/stamp"
@@ -116,7 +116,7 @@ section "SAM: sam validate --lint, cfn-lint"
 .venv/bin/cfn-lint --template template.yaml connection.yaml
 
 section "checkov: the templates against rules for a regulated account"
-# What is excepted has its reason in the template itself.
+# The template itself gives the reason for each exception.
 .venv-checkov/bin/checkov --skip-download --compact --quiet --framework cloudformation \
   --file template.yaml connection.yaml
 
@@ -182,5 +182,5 @@ section "lint of what only runs here"
 go tool -modfile=tools/go.mod golangci-lint run --build-tags verify,conformance_aws ./verify/...
 
 section "the checks"
-# A start of Keycloak takes long on a busy machine: no limit of time is a verdict.
+# Keycloak starts slowly on a busy machine: a time-out here would prove nothing.
 go test -tags verify -count=1 -timeout 40m ./verify/...
