@@ -27,12 +27,9 @@ func (d *report) text() string {
 its own, as Lambda does, against stand-ins for AWS and for a provider.
 [scale.md](scale.md) says what the figures mean for a fleet.
 
-Some words: a *connection* is one declared way to get tokens. An *exchange* is one
-request that turns a credential or a refresh token into a token. A *session* is the
-refresh token in force; a *seed* is a refresh token in the credential, which opens the
-first session. A refresh token is *single-use* if a refresh ends it and brings the next
-one. A *label* marks one version of a secret, and a *claim* is the label that lets one
-run alone send a refresh token. [The ten words](architecture.md#ten-words) explains more.
+A *connection* is one declared way to get tokens. An *exchange* is one request that turns
+its credential, or its session's refresh token, into a token
+([the ten words](architecture.md#ten-words)).
 `)
 	d.line("| setting | value |\n|---|---|")
 	d.line("| each call to AWS | %d ms |", awsLatency.Milliseconds())
@@ -59,7 +56,7 @@ func (d *report) runs() {
 	for _, r := range d.idle {
 		d.line("| %d | %d | %s | %s | %s | %s | %.3f | %d | %s |", r.n, r.report.Fresh, seconds(r.took), seconds(r.limit), ratio(r), reach(r), each(r.calls, r.n), r.long, megabytes(r.peak))
 	}
-	d.line("\n## Single-use refresh tokens\n\nA first run opens each session from a seed; a later run renews each token. The limit is\nthe time that the write quota needs for the writes that were made. A run defers what it\nhas no time for to the next run.\n")
+	d.line("\n## Single-use refresh tokens\n\nA first run opens each session from a *seed*, a refresh token in the credential; a later run\nrenews each token. The limit is the time that the write quota needs for the writes that were\nmade. A run defers what it has no time for to the next run.\n")
 	d.line("| connections | run | issued | failed | deferred | took | limit | ratio | aim | writes for each token | calls for each token | peak memory |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, r := range d.single {
 		d.line("| %d | %s | %d | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", r.n, r.what, r.report.Issued, r.report.Failed, r.report.Deferred,
@@ -79,9 +76,10 @@ func (d *report) runs() {
 // singleUse explains the calls of the table.
 const singleUse = `
 A renewal makes 6 calls: it describes the token and the session, proves that the session
-can be written, claims it, stores the session and publishes the token. The last 4 are
-writes. Its share of the batch reads comes on top. An opening makes 5 writes: the label
-that records whose seed it is, the version that says that a session is being opened, the
+can be written, *claims* it (so that one run alone sends its refresh token), stores the
+session and publishes the token. The last 4 are writes. Its share of the batch reads
+comes on top. An opening makes 5 writes: the *label* on the credential's version that
+records whose seed it is, the version that says that a session is being opened, the
 claim, the session, the token.
 
 The aims were 6 calls for a renewal, reads included, and 4 writes for an opening. No
