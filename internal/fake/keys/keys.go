@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"sync"
 	"time"
 )
 
@@ -32,15 +33,18 @@ func (Must) Helper() {}
 // Fatalf panics.
 func (Must) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// Generate makes a private key of a kind: rsa (2048 bits), short (RSA of 1024 bits, which
-// Evertoken refuses), p224, p256, p384 or ed25519.
+// rsaKey is made once, because that takes a tenth of a second.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// Generate makes a private key of a kind: rsa (2048 bits; always the same key), short (RSA
+// of 1024 bits, which Evertoken refuses), p224, p256, p384 or ed25519.
 func Generate(t TB, kind string) crypto.Signer {
 	t.Helper()
 	var key crypto.Signer
 	var err error
 	switch kind {
 	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = rsaKey()
 	case "short":
 		key, err = rsa.GenerateKey(rand.Reader, 1024)
 	case "p224":
