@@ -14,8 +14,8 @@ var choosers = map[string]bool{
 }
 
 // faults returns all faults of one declaration that can be told apart; first is the one
-// that the functions report. It takes the member at fault away and judges the rest again.
-// It ends where the rest cannot be judged without that member. text is the value of the
+// that the functions report. It removes the member at fault and checks the others again.
+// It ends where they cannot be checked without that member. text is the value of the
 // parameter.
 func (a *app) faults(d connection.Declared, text string, first error) []error {
 	out := []error{first}
@@ -33,7 +33,7 @@ func (a *app) faults(d connection.Declared, text string, first error) []error {
 		switch {
 		case name == "" || seen[name] || choosers[name]:
 			return out
-		case name == "provider": // any stands in for it, without its settings
+		case name == "provider": // any valid one replaces it, without its settings
 			members["provider"] = json.RawMessage(`"apiax"`)
 			delete(members, "settings")
 		case !takeAway(members, path):
@@ -59,7 +59,7 @@ func (a *app) fault(name string, declaration []byte) error {
 	return err
 }
 
-// follows reports whether a fault is only there because a member was taken away.
+// follows reports whether a fault exists only because a member was removed.
 func follows(err error, taken map[string]bool) bool {
 	name, what := member(err)
 	for path := range taken {

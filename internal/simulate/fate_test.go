@@ -71,7 +71,7 @@ func (q *quarter) operate(r *application) {
 			q.w.PutSecret(secret+"credential", string(b))
 			r.unwell = false
 		})
-	case 2: // a mistyped credential, mended later
+	case 2: // a mistyped credential, corrected later
 		good := value("credential")
 		if r.unwell {
 			return
@@ -79,7 +79,7 @@ func (q *quarter) operate(r *application) {
 		r.unwell, r.disturbed = true, true
 		r.upsets++
 		r.wrongStored++
-		r.stored += 2 // now, and when it is mended
+		r.stored += 2 // now, and when it is corrected
 		q.w.PutSecret(secret+"credential",
 			strings.NewReplacer(`"password":"`, `"password":"`+wrongPassword, `"client_secret":"`,
 				`"client_secret":"`+wrongPassword,

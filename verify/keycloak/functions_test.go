@@ -163,7 +163,7 @@ func lockedAccount(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	a.want("the first run", a.named(), "issued", "")
 	r.lockAfter(1, true)
-	login(t, r, "user", "wrong") // somebody else
+	login(t, r, "user", "wrong") // another person
 	r.locked("user")
 	a.want("the session of a locked user", a.force(), "failed", "credential_dead")
 	a.want("the next run", a.named(), "fresh", "") // the token lives
@@ -200,7 +200,7 @@ func disabledClient(t *testing.T, s *server) {
 // A session limit does not count as a wrong password.
 func tooManySessions(t *testing.T, s *server) {
 	r, a, password := apiax(t, s)
-	mustLogin(t, r, "user", password) // somebody else's
+	mustLogin(t, r, "user", password) // another person's
 	r.limitSessions("1")
 	e := a.named()
 	if e.Outcome != "failed" || e.ErrorClass == "credential_dead" {

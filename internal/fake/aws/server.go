@@ -77,7 +77,7 @@ type Server struct {
 
 	mu         sync.Mutex
 	idle       *sync.Cond // on mu: active became 0
-	active     int        // rotations under way
+	active     int        // rotations in progress
 	running    map[string]bool
 	live       state
 	secretPast map[string]*history[secret]

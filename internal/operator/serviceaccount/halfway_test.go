@@ -164,7 +164,7 @@ func TestAClientWhoseSecretCannotBeStoredIsDeleted(t *testing.T) {
 	}
 }
 
-// A credential that somebody stores meanwhile is not overwritten.
+// A credential that another person stores meanwhile is not overwritten.
 func TestACredentialStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
