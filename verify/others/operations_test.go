@@ -199,7 +199,7 @@ func TestTheAlarmsFirstCommandsParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	descriptions := regexp.MustCompile(`AlarmDescription: !Sub >-\n((?: {8}.*\n)+)`).FindAllStringSubmatch(string(text), -1)
+	descriptions := regexp.MustCompile(`AlarmDescription: !Sub >-\n((?:(?: {8}.*)?\n)+)`).FindAllStringSubmatch(string(text), -1)
 	if len(descriptions) < 10 {
 		t.Fatalf("found %d descriptions", len(descriptions))
 	}

@@ -188,9 +188,11 @@ func TestEveryAlarmReportsItsStartAndItsEnd(t *testing.T) {
 			continue
 		}
 		check(t, id+" OKActions", properties.get("AlarmActions").value, properties.get("OKActions").value)
-		// The command comes last, so that an operator copies no other text with it.
-		if _, first, _ := strings.Cut(text, "Runbook: docs/operations.md, "+id+". "); !strings.HasPrefix(first, "First, ") {
-			t.Errorf("%s names no first command or section: %s", id, text)
+		// The section and the command have lines of their own. The command comes last, so that
+		// an operator copies no other text with it.
+		_, first, _ := strings.Cut(text, "\nRunbook: docs/operations.md, "+id+".\nFirst, ")
+		if _, command, _ := strings.Cut(first, ":\n"); command == "" || strings.Contains(command, "\n") {
+			t.Errorf("%s names no section or no first command on lines of their own: %s", id, text)
 		}
 		_, section, found := strings.Cut(runbook, "\n### "+id+"\n")
 		section, _, _ = strings.Cut(section, "\n### ")
