@@ -239,6 +239,8 @@ func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
 		{m - 1, 0, false, false, known},
 		{h, 0, true, false, time.Time{}},
 		{h, 0, false, true, time.Time{}},
+		{m - 1, 0, true, false, time.Time{}},
+		{m - 1, 0, false, true, time.Time{}},
 	} {
 		old := credential.Session{RefreshedAt: t0, ExpiresAt: t0.Add(10 * h), EndsAt: known}
 		issued := exchange.Issued{IssuedAt: t0.Add(tt.passed), RefreshExpiresAt: t0.Add(10*h + tt.moved)}

@@ -123,6 +123,16 @@ func TestWhichSessionSecretIsMissed(t *testing.T) {
 	}
 }
 
+// A session secret that does not exist is no place for a session.
+func TestASessionSecretThatIsGoneIsNotUsed(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, refreshable)
+	w.session.Exists, w.conn.Session, w.job.Session = false, "evertoken/c/gone", nil
+	if err := w.readSession(t.Context()); err != nil || w.session.Exists || len(w.missing) != 1 {
+		t.Errorf("exists %t, missing %v: %v", w.session.Exists, w.missing, err)
+	}
+}
+
 // A document that somebody overwrote is told; an empty one is not.
 func TestAnOverwrittenDocumentIsTold(t *testing.T) {
 	t.Parallel()
