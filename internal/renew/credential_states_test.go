@@ -24,7 +24,7 @@ func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	w.PutSecret(cred, old.Value) // as IaC does
 	advance(t, w)
 	want(t, w, "issued", "")
-	if n := w.Sent("password"); n != 1 {
+	if n := sent(w, "password"); n != 1 {
 		t.Fatalf("a re-applied password was sent: %d logins", n)
 	}
 
@@ -36,7 +36,7 @@ func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	w.PutSecret(cred, `{ "username":"c", "password":"canary-wrong" }`) // re-applied, as another version
 	advance(t, w)
 	want(t, w, "issued", "")
-	if n := w.Sent("password"); n != 2 {
+	if n := sent(w, "password"); n != 2 {
 		t.Fatalf("the wrong password was sent %d times, want once", n-1)
 	}
 
@@ -45,7 +45,7 @@ func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	w.PutSecret(cred, string(b))
 	advance(t, w)
 	want(t, w, "issued", "")
-	if n := w.Sent("password"); n != 3 {
+	if n := sent(w, "password"); n != 3 {
 		t.Fatalf("a changed password is tried once: %d logins", n)
 	}
 	before, _ := w.Session(name)
@@ -71,7 +71,7 @@ func TestTheOldSessionServesWhileANewPasswordIsWrong(t *testing.T) {
 		advance(t, w)
 		want(t, w, "issued", "")
 	}
-	if n := w.Sent("password"); n != 1 {
+	if n := sent(w, "password"); n != 1 {
 		t.Errorf("the wrong password was sent %d times", n)
 	}
 }
@@ -121,7 +121,7 @@ func TestWrongFirstPasswordIsNeverSentAgain(t *testing.T) {
 		w.Clock.Advance(time.Hour)
 		want(t, w, "blocked", "force")
 	}
-	if n := w.Sent("password"); n != 1 {
+	if n := sent(w, "password"); n != 1 {
 		t.Errorf("a wrong password was sent %d times", n)
 	}
 	w.PutSecret(cred, right.Value)

@@ -131,8 +131,8 @@ func TestARefreshTokenThatWorksIsInDoubtNoLonger(t *testing.T) {
 		}
 		w.IDP.ResetRequests()
 		advance(t, w)
-		if e := runNow(w); e.Outcome != "issued" || w.Sent("refresh_token") != 1 {
-			t.Errorf("%s: %+v, %d refreshes", connection, e, w.Sent("refresh_token"))
+		if e := runNow(w); e.Outcome != "issued" || sent(w, "refresh_token") != 1 {
+			t.Errorf("%s: %+v, %d refreshes", connection, e, sent(w, "refresh_token"))
 		}
 	}
 }

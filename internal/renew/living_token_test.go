@@ -34,7 +34,7 @@ func TestWhatIsNotNeededStopsNothing(t *testing.T) {
 		if e := runNow(w); e.Outcome != "issued" || e.Hint == "" {
 			t.Errorf("%s: %+v", what, e)
 		}
-		if n := w.Sent("password"); n != 1 {
+		if n := sent(w, "password"); n != 1 {
 			t.Errorf("%s: the password was sent %d times", what, n)
 		}
 	}
@@ -137,7 +137,7 @@ func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 			t.Fatalf("%s: an application reads a dead token that says it lives until %s", w.Clock.Now().Format("15:04"), p.ExpiresAt.Format("15:04"))
 		}
 	}
-	if n := w.Sent("password"); n > 7 {
+	if n := sent(w, "password"); n > 7 {
 		t.Errorf("%d logins in twelve hours", n)
 	}
 }

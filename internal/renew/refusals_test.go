@@ -33,7 +33,7 @@ func TestAWrongPasswordInAnyWordsIsSentOnce(t *testing.T) {
 			w.IDP.Inject(&a)
 			ticks(w, 24)
 			e := runNow(w)
-			if n := w.Sent("password"); n != 1 || e.Outcome != "blocked" || !strings.Contains(e.Reason, "on 2026-11-21: HTTP ") {
+			if n := sent(w, "password"); n != 1 || e.Outcome != "blocked" || !strings.Contains(e.Reason, "on 2026-11-21: HTTP ") {
 				t.Errorf("sent %d times: %+v", n, e)
 			}
 		})
@@ -57,7 +57,7 @@ func TestAPasswordWithoutAnAnswerIsSentWithGrowingPauses(t *testing.T) {
 			tt.w.IDP.Inject(&silent)
 			tt.w.Config.Every = 15 * time.Minute
 			ticks(tt.w, 4*23)
-			if n := tt.w.Sent("password"); n > tt.most || n < 2 {
+			if n := sent(tt.w, "password"); n > tt.most || n < 2 {
 				t.Errorf("%s, a password that %s: sent %d times in a day, at most %d", what, name, n, tt.most)
 			}
 		}
@@ -92,11 +92,11 @@ func TestAForcedRunForATokenSendsNothingThatWasRejected(t *testing.T) {
 	for range 10 {
 		w.Run(issue.Event{Connections: []string{name}, Force: true, IssuedAt: p.IssuedAt})
 	}
-	if p, r := w.Sent("password"), w.Sent("refresh_token"); p != 1 || r != 1 {
+	if p, r := sent(w, "password"), sent(w, "refresh_token"); p != 1 || r != 1 {
 		t.Errorf("a refused password was sent %d times, the refused refresh token %d times", p, r)
 	}
 	w.Run(issue.Event{Connections: []string{name}, Force: true})
-	if p := w.Sent("password"); p != 2 {
+	if p := sent(w, "password"); p != 2 {
 		t.Errorf("an operator who forces it: sent %d times", p)
 	}
 }
@@ -200,7 +200,7 @@ func TestASharedRevokedClientIsNotSentAtEveryHeartbeat(t *testing.T) {
 	w.IDP.Inject(&fakeidp.Fault{Grant: "client_credentials", Kind: fakeidp.Answer, Status: 401, Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
 	w.IDP.ResetRequests()
 	ticks(w, 60)
-	if n := w.Sent("client_credentials"); n > 2 {
+	if n := sent(w, "client_credentials"); n > 2 {
 		t.Errorf("a revoked client was sent %d times in five hours", n)
 	}
 }

@@ -19,7 +19,7 @@ func TestAWrongPasswordThatCannotBeMarkedIsSentTwiceAtMost(t *testing.T) {
 	w.PutSecret(cred, `{"username":"c","password":"canary-wrong"}`)
 	refuse(w, "UpdateSecretVersionStage", cred, "AccessDeniedException")
 	ticks(w, 24)
-	if n := w.Sent("password"); n > 2 { // as after a lost answer
+	if n := sent(w, "password"); n > 2 { // as after a lost answer
 		t.Errorf("a wrong password was sent %d times", n)
 	}
 }
@@ -37,7 +37,7 @@ func TestARefusedPasswordReappliedIsNotSentAgain(t *testing.T) {
 		w.PutSecret(cred, stored.Value) // as IaC does
 		w.Tick()
 	}
-	if n := w.Sent("password"); n != 1 {
+	if n := sent(w, "password"); n != 1 {
 		t.Errorf("a refused password was sent %d times within the hour", n)
 	}
 }
@@ -64,7 +64,7 @@ func TestARefusedGrantIsNotSentAtEveryRenewal(t *testing.T) {
 	w := fakeworld.New(t)
 	twoGrants(w)
 	ticks(w, 288)
-	if n := w.Sent("refresh_token"); n > 2 { // two UTC days
+	if n := sent(w, "refresh_token"); n > 2 { // two UTC days
 		t.Errorf("a refused refresh token was sent %d times in a day", n)
 	}
 	alive(t, w, name)

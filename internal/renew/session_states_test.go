@@ -28,7 +28,7 @@ func TestSessionMovedBackIsBroughtForward(t *testing.T) {
 		advance(t, w)
 		w.IDP.ResetRequests()
 		want(t, w, "issued", "and made it current")
-		if n := len(w.IDP.Requests()); n != 1 || w.Sent("refresh_token") != 1 {
+		if n := len(w.IDP.Requests()); n != 1 || sent(w, "refresh_token") != 1 {
 			t.Errorf("%d requests, want one refresh", n)
 		}
 		if labelled(w, session, secrets.Previous) != newest {
@@ -54,7 +54,7 @@ func TestSessionOverwrittenOrEmptied(t *testing.T) {
 			advance(t, w)
 			w.IDP.ResetRequests()
 			want(t, w, "issued", "")
-			if n := len(w.IDP.Requests()); n != 1 || w.Sent(tt.grant) != 1 {
+			if n := len(w.IDP.Requests()); n != 1 || sent(w, tt.grant) != 1 {
 				t.Errorf("session %q: %d requests, want one %s grant", value, n, tt.grant)
 			}
 		}

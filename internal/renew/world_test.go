@@ -27,6 +27,9 @@ func runNow(w *fakeworld.World) issue.Entry {
 	return fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
 }
 
+// sent counts the requests that reached a provider by a grant.
+func sent(w *fakeworld.World, grant string) int { return w.Sent(grant) }
+
 // sends counts how often each refresh token reached the provider.
 func sends(w *fakeworld.World) map[string]int {
 	out := map[string]int{}
