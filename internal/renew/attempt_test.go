@@ -19,7 +19,7 @@ type answering struct {
 	before  func()
 }
 
-func (p answering) Exchange(ctx context.Context, q exchange.Request) (exchange.Issued, error) {
+func (p answering) Exchange(_ context.Context, q exchange.Request) (exchange.Issued, error) {
 	if p.before != nil {
 		p.before()
 	}
@@ -32,7 +32,7 @@ func (p answering) Exchange(ctx context.Context, q exchange.Request) (exchange.I
 	return exchange.Issued{AccessToken: redact.New("a"), IssuedAt: at}, nil
 }
 
-// answers makes the renewal's provider answer so, and returns what it was sent.
+// answers gives the renewal's provider these answers, and returns what it was sent.
 func (w *stored) answers(answers ...*exchange.Error) *[]string {
 	var sent []string
 	w.job.Provider = answering{opener: opener{sent: &sent}, answers: &answers}
@@ -47,11 +47,12 @@ type ending struct {
 
 func (e *ending) Deadline() (time.Time, bool) { return e.deadline, true }
 
-// A provider that takes a spent refresh token again for a while is asked once more in the
-// same run, if there is time.
+// If a provider accepts a spent refresh token again for a while, the same run sends it
+// once more, if there is time.
 func TestALostAnswerIsAskedForOnceMoreWithinTheGrace(t *testing.T) {
 	t.Parallel()
-	lost, outage := &exchange.Error{Class: exchange.Transient, Lost: true}, &exchange.Error{Class: exchange.Transient, Status: 503}
+	lost, outage := &exchange.Error{Class: exchange.Transient,
+		Lost: true}, &exchange.Error{Class: exchange.Transient, Status: 503}
 	reusable := seed
 	reusable.Reusable = true
 	for name, tt := range map[string]struct {
@@ -79,7 +80,7 @@ func TestALostAnswerIsAskedForOnceMoreWithinTheGrace(t *testing.T) {
 		now := at
 		w.Now = func() time.Time { return now }
 		sent := w.answers(tt.answers...)
-		p := w.job.Provider.(answering) //nolint:errcheck,forcetypeassert // it is one
+		p := w.job.Provider.(answering) //nolint:forcetypeassert // it is one
 		ctx := &ending{t.Context(), time.Now().Add(time.Hour)}
 		p.before = func() {
 			now = now.Add(tt.took)
@@ -97,7 +98,7 @@ func TestALostAnswerIsAskedForOnceMoreWithinTheGrace(t *testing.T) {
 }
 
 // Before a password is sent the credential's notes are read again: another run may have
-// been refused meanwhile. An operator who forces it sends it all the same.
+// been refused meanwhile. A forced run sends it in spite of them.
 func TestNotesAreReadBeforeAPasswordIsSent(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -127,8 +128,8 @@ func TestNotesAreReadBeforeAPasswordIsSent(t *testing.T) {
 	}
 }
 
-// What is in doubt is counted on the session before it is sent once more, so that a run
-// that is killed leaves a trace. What comes after it, from the credential, is not.
+// Evertoken counts on the session what is in doubt before it sends it once more, so that
+// a killed run leaves a trace. It does not count a grant of the credential that follows.
 func TestWhatIsInDoubtIsCountedBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	const once, twice = "EVERTOKEN_SENT_1_20261121T150000Z", "EVERTOKEN_SENT_2_"
@@ -154,7 +155,7 @@ func TestWhatIsInDoubtIsCountedBeforeItIsSent(t *testing.T) {
 		}
 		counted := false
 		sent := w.answers(nil)
-		p := w.job.Provider.(answering) //nolint:errcheck,forcetypeassert // it is one
+		p := w.job.Provider.(answering) //nolint:forcetypeassert // it is one
 		p.before = func() { counted = strings.Contains(w.notes(sessionID, secrets.Current), twice) }
 		w.job.Provider = p
 		_, err := w.attempt(t.Context(), tt.grant)

@@ -1,4 +1,4 @@
-// A dead token is tried less often, and never given up.
+// Evertoken tries a dead token less often, and never stops.
 
 package renew_test
 

@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestNoVersionIsWrittenThatWouldUseUpTheLimit asks of a secret with so many versions younger than a day
-// whether one more may be written.
+// TestNoVersionIsWrittenThatWouldUseUpTheLimit checks for a secret with so many versions
+// younger than a day whether one more may be written.
 func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	t.Parallel()
 	clock := t0
@@ -61,7 +61,8 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 		{"out of the order, and the first", Decision{Emergency: true}, true, nil, lateBudget},
 	} {
 		for _, versions := range []int{earlyBudget - 1, earlyBudget, lateBudget - 1, lateBudget} {
-			r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), decision: tt.d, odd: tt.odd, token: tt.token}
+			r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), decision: tt.d,
+				odd: tt.odd, token: tt.token}
 			err := r.checkBudget(t.Context(), "token secret", described)
 			if want := tt.first != 0 && versions >= tt.first; (err != nil) != want {
 				t.Errorf("%s, %d versions: %v", tt.name, versions, err)
@@ -72,9 +73,11 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 		}
 	}
 
-	server.Inject(&fakeaws.Fault{Operation: "ListSecretVersionIds", Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+	server.Inject(&fakeaws.Fault{Operation: "ListSecretVersionIds", Kind: fakeaws.Refuse,
+		Code: "AccessDeniedException"})
 	r := &renewal{Engine: &Engine{Secrets: store}, now: t0, decision: Decision{Late: true}}
-	if err := r.checkBudget(t.Context(), "token secret", described); err == nil || strings.Contains(err.Error(), "versions younger") {
+	if err := r.checkBudget(t.Context(), "token secret", described); err == nil ||
+		strings.Contains(err.Error(), "versions younger") {
 		t.Errorf("versions that cannot be counted: %v", err)
 	}
 }
@@ -82,7 +85,8 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 func TestTooShortLivedTellsTheLife(t *testing.T) {
 	t.Parallel()
 	r := &renewal{Engine: &Engine{}, token: &TokenTimes{t0, t0.Add(5 * m)}}
-	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "98 versions") || !strings.Contains(got.Reason, "life is 5m0s") || got.Class != exchange.Misconfigured {
+	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "98 versions") ||
+		!strings.Contains(got.Reason, "life is 5m0s") || got.Class != exchange.Misconfigured {
 		t.Errorf("%+v", got)
 	}
 	r.token = nil

@@ -38,7 +38,8 @@ func TestEveryGrantSurvivesALostAnswerOnWrongClocksAndOldStates(t *testing.T) {
 					}
 					w.AWS.ClearFaults()
 					ticks(w, 12)
-					// A provider that takes no spent refresh token again has ended that session.
+					// A provider that does not accept a spent refresh token again has
+					// ended that session.
 					if grant != "oauth2 refresh_token" || lost == fakeidp.DropBefore {
 						alive(t, w, name)
 					}

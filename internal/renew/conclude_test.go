@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Of several failures the answer reports what a person must mend: a refused credential
-// before anything else, then the last.
+// Of several failures the answer reports the one that a person must correct: a refused
+// credential before anything else, then the last.
 func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
 	t.Parallel()
 	failing := func(g exchange.Grant, v verdict, x exchange.Error) failure {
@@ -36,9 +36,12 @@ func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
 	}{
 		"an outage": {refreshable, nil, nil, failures{failing(client, passing, outage)}, exchange.Transient, "outage", false},
 		"the credential, then an outage": {refreshable, nil, nil,
-			failures{failing(client, refused, grant), failing(exchange.Refresh, passing, outage)}, exchange.CredentialDead, "grant", false},
+			failures{failing(client, refused, grant),
+				failing(exchange.Refresh, passing,
+					outage)}, exchange.CredentialDead, "grant", false},
 		"the session, then an outage": {refreshable, []exchange.Grant{seed}, nil,
-			failures{failing(exchange.Refresh, refused, grant), failing(client, passing, outage)}, exchange.Transient, "outage", false},
+			failures{failing(exchange.Refresh, refused, grant),
+				failing(client, passing, outage)}, exchange.Transient, "outage", false},
 		"the session, and only a seed is stored": {refreshable, []exchange.Grant{seed}, nil,
 			failures{failing(exchange.Refresh, refused, grant)}, exchange.CredentialDead, "grant", false},
 		"the session, and a client is stored": {refreshable, []exchange.Grant{seed, client}, nil,
@@ -46,10 +49,12 @@ func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
 		"an unclear answer, and only a seed is stored": {refreshable, []exchange.Grant{seed}, nil,
 			failures{failing(exchange.Refresh, unsure, grant)}, exchange.GrantDead, "grant", false},
 		"the session, then an unclear answer": {refreshable, []exchange.Grant{seed}, nil,
-			failures{failing(exchange.Refresh, refused, grant), failing(exchange.Refresh, unsure, outage)}, exchange.Transient, "outage", false},
+			failures{failing(exchange.Refresh, refused, grant),
+				failing(exchange.Refresh, unsure, outage)}, exchange.Transient, "outage", false},
 		"a lost refresh": {refreshable, nil, nil, failures{failing(exchange.Refresh, passing, lost)}, exchange.Transient, "silence", true},
 		"a lost refresh, then a dead client": {refreshable, nil, nil,
-			failures{failing(exchange.Refresh, passing, lost), failing(client, refused, dead)}, exchange.CredentialDead, "credential", true},
+			failures{failing(exchange.Refresh, passing, lost),
+				failing(client, refused, dead)}, exchange.CredentialDead, "credential", true},
 		"a lost client":                             {refreshable, nil, nil, failures{failing(client, passing, lost)}, exchange.Transient, "silence", false},
 		"a lost seed":                               {credential.Session{}, nil, nil, failures{failing(seed, passing, lost)}, exchange.Transient, "silence", true},
 		"a lost seed, a session is there":           {refreshable, nil, nil, failures{failing(seed, passing, lost)}, exchange.Transient, "silence", false},
@@ -64,7 +69,8 @@ func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
 		w := newStored(t, tt.session)
 		w.grants, w.noCredential = tt.grants, tt.noCredential
 		got := asStopped(w.conclude(t.Context(), tt.failed))
-		if got.Class != tt.class || !strings.Contains(got.Reason, tt.told) || strings.Contains(got.Reason, "its answer is lost") != tt.lost {
+		if got.Class != tt.class || !strings.Contains(got.Reason, tt.told) ||
+			strings.Contains(got.Reason, "its answer is lost") != tt.lost {
 			t.Errorf("%s: %s: %s", name, got.Class, got.Reason)
 		}
 		if told := strings.Contains(Sentences(w.hints...), "The credential cannot be read"); told != (tt.noCredential != nil && got != tt.noCredential) {
@@ -73,12 +79,14 @@ func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
 	}
 }
 
-// A failure that a label tells already is not noted again; the others are.
+// A failure that a label already records is not noted again; the others are.
 func TestEachFailureIsNotedOnce(t *testing.T) {
 	t.Parallel()
 	for _, noted := range []bool{false, true} {
 		w := newStored(t, refreshable)
-		f := failure{attempt: attempt{grant: client}, x: &exchange.Error{Status: 401, Class: exchange.CredentialDead}, verdict: refused, noted: noted}
+		f := failure{attempt: attempt{grant: client},
+			x: &exchange.Error{Status: 401,
+				Class: exchange.CredentialDead}, verdict: refused, noted: noted}
 		_ = w.conclude(t.Context(), failures{f})
 		if got := w.notes(credentialID, secrets.Current) != ""; got == noted {
 			t.Errorf("noted %t: %s", noted, w.notes(credentialID, secrets.Current))
@@ -86,7 +94,7 @@ func TestEachFailureIsNotedOnce(t *testing.T) {
 	}
 }
 
-// A claim whose exchange was refused is given back; one whose answer is lost is noted.
+// A claim whose exchange was refused ends; one whose answer is lost is noted.
 func TestAClaimEndsAsItsExchangeDid(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []bool{false, true} {
@@ -105,7 +113,7 @@ func TestAClaimEndsAsItsExchangeDid(t *testing.T) {
 	}
 }
 
-// A refused session makes a run look once for a session that is stored elsewhere.
+// After a refused session a run searches once for a session that is stored elsewhere.
 func TestARefusedSessionMakesARunLookElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -139,14 +147,17 @@ func TestARefusedSessionMakesARunLookElsewhere(t *testing.T) {
 		if tt.change != nil {
 			tt.change(w)
 		}
-		f := failure{attempt: attempt{grant: tt.grant}, x: &exchange.Error{Status: 400, Class: exchange.GrantDead}, verdict: refused}
+		f := failure{attempt: attempt{grant: tt.grant},
+			x: &exchange.Error{Status: 400, Class: exchange.GrantDead}, verdict: refused}
 		if got := w.recovered(t.Context(), &f); got != tt.found || f.noted != tt.noted {
 			t.Errorf("%s: found %t, noted %t: %q", name, got, f.noted, w.hints)
 		}
 		if strings.Contains(Sentences(w.hints...), "access denied") != tt.hinted {
 			t.Errorf("%s: hints %q", name, w.hints)
 		}
-		if tt.found && (w.session.Session().RefreshToken.Reveal() != "rescued" || w.session.Claimed() != tt.singleUse) {
+		if tt.found &&
+			(w.session.Session().RefreshToken.Reveal() != "rescued" ||
+				w.session.Claimed() != tt.singleUse) {
 			t.Errorf("%s: %q, claimed %t", name, w.session.Session().RefreshToken.Reveal(), w.session.Claimed())
 		}
 	}
@@ -158,7 +169,8 @@ type finishing struct {
 	x *exchange.Error
 }
 
-func (p finishing) Finish(_ context.Context, _ exchange.Request, user exchange.Issued) (exchange.Issued, error) {
+func (p finishing) Finish(_ context.Context, _ exchange.Request,
+	user exchange.Issued) (exchange.Issued, error) {
 	if p.x != nil {
 		return exchange.Issued{}, p.x
 	}
@@ -166,7 +178,8 @@ func (p finishing) Finish(_ context.Context, _ exchange.Request, user exchange.I
 	return user, nil
 }
 
-// The second request's refusal is noted under its own name, and forgotten when it works.
+// The second request's refusal is noted under its own name, and the note goes when the
+// request works.
 func TestTheSecondRequest(t *testing.T) {
 	t.Parallel()
 	second := exchange.Grant{Type: secondGrant}
@@ -189,13 +202,15 @@ func TestTheSecondRequest(t *testing.T) {
 			w.label(credentialID, secrets.Current, w.rejectedToday(second))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), tt.left)
-		issued, err := w.finish(ctx, finishing{x: tt.x}, exchange.Refresh, exchange.Issued{AccessToken: redact.New("first"), IssuedAt: at})
+		issued, err := w.finish(ctx, finishing{x: tt.x}, exchange.Refresh,
+			exchange.Issued{AccessToken: redact.New("first"), IssuedAt: at})
 		cancel()
 		if tt.out == "" {
 			if err != nil || issued.AccessToken.Reveal() != "second" {
 				t.Errorf("%s: %v", name, err)
 			}
-		} else if got := asStopped(err); got.Class != tt.class || got.Outcome != tt.out || issued.AccessToken.Reveal() != "first" {
+		} else if got := asStopped(err); got.Class != tt.class || got.Outcome != tt.out ||
+			issued.AccessToken.Reveal() != "first" {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if got := w.notes(credentialID, secrets.Current); (got != "") != tt.notes {
@@ -209,8 +224,8 @@ func TestTheSecondRequest(t *testing.T) {
 	}
 }
 
-// A run that succeeds says which credential was refused on the way, and notes it. What the
-// session's refusal was is gone with the session.
+// A run that succeeds says which credential was refused before that, and notes it. The
+// note on a session goes with the session.
 func TestARunThatSucceedsTellsWhatWasRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -225,9 +240,11 @@ func TestARunThatSucceedsTellsWhatWasRefused(t *testing.T) {
 	} {
 		w := newStored(t, refreshable)
 		w.tokenVersion = secrets.Version{ARN: w.aws.Secret(tokenID).ARN, ID: "base"}
-		issued := exchange.Issued{AccessToken: redact.New("new"), RefreshToken: redact.New("r2"), IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
+		issued := exchange.Issued{AccessToken: redact.New("new"), RefreshToken: redact.New("r2"),
+			IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
 		result, err := w.succeed(t.Context(), attempt{grant: password}, issued, tt.failed)
-		if err != nil || result.Outcome != Issued || result.CredentialRefused != tt.refused || result.Grant != "password" {
+		if err != nil || result.Outcome != Issued || result.CredentialRefused != tt.refused ||
+			result.Grant != "password" {
 			t.Errorf("%s: %+v, %v", name, result, err)
 		}
 		if got := w.notes(credentialID, secrets.Current) != ""; got != tt.refused {
@@ -253,17 +270,19 @@ func TestASessionIsStoredAlthoughTheSecondRequestFails(t *testing.T) {
 			p.x = nil
 		}
 		w.job.Provider = p
-		issued := exchange.Issued{AccessToken: redact.New("first"), RefreshToken: redact.New("r2"), IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
+		issued := exchange.Issued{AccessToken: redact.New("first"), RefreshToken: redact.New("r2"),
+			IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
 		_, err := w.succeed(t.Context(), attempt{grant: exchange.Refresh}, issued, nil)
 		got, _ := w.publishedNow()
-		if (err == nil) != works || (got == "second") != works || w.session.Session().RefreshToken.Reveal() != "r2" {
+		if (err == nil) != works || (got == "second") != works ||
+			w.session.Session().RefreshToken.Reveal() != "r2" {
 			t.Errorf("works %t: %q is published: %v", works, got, err)
 		}
 	}
 }
 
 // A candidate that opened a session with a refresh token says so on the credential, so
-// that no other connection sends it. What cannot be marked is told.
+// that no other connection sends it. The run reports what it cannot label.
 func TestACandidatesSeedIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []bool{false, true} {
@@ -273,7 +292,8 @@ func TestACandidatesSeedIsMarked(t *testing.T) {
 		if denied {
 			w.refuse("UpdateSecretVersionStage", credentialID, "AccessDeniedException")
 		}
-		issued := exchange.Issued{AccessToken: redact.New("new"), RefreshToken: redact.New("r2"), IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
+		issued := exchange.Issued{AccessToken: redact.New("new"), RefreshToken: redact.New("r2"),
+			IssuedAt: at, ExpiresAt: at.Add(time.Hour)}
 		if _, err := w.succeed(t.Context(), attempt{grant: seed}, issued, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -118,8 +118,8 @@ func TestAPublishedTokenIsCopied(t *testing.T) {
 	}
 }
 
-// Two runs that copy different tokens over the same version both write theirs. What AWS
-// refuses is told once, with what to do.
+// Two runs that copy different tokens over the same version both write theirs. A refusal
+// by AWS is reported once, with what to do.
 func TestTwoRunsThatCopyDifferentTokens(t *testing.T) {
 	t.Parallel()
 	w := withCopy(t, "old", at)
@@ -142,5 +142,5 @@ func TestTwoRunsThatCopyDifferentTokens(t *testing.T) {
 
 var errDenied = &secrets.Error{Kind: secrets.ErrDenied, Op: "GetSecretValue", Code: "AccessDeniedException"}
 
-// keepNothing takes a token in place of its being published.
+// keepNothing receives a token and does not publish it.
 func keepNothing(context.Context, credential.Token) error { return nil }

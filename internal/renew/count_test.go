@@ -12,8 +12,9 @@ import (
 	"evertoken/internal/issue"
 )
 
-// exchangesADay is how many runs of a day sent something to the provider. Runs a quarter
-// of an hour apart show a request in every run as well as runs five minutes apart do.
+// exchangesADay is how many runs of a day sent something to the provider. Its runs are a
+// quarter of an hour apart: a request in every run shows as well as with runs five
+// minutes apart.
 func exchangesADay(w *fakeworld.World) int {
 	w.Config.Every = 15 * time.Minute
 	n := 0
@@ -58,7 +59,9 @@ func TestAPasswordThatCannotBeNotedIsNotSentAgainAndAgain(t *testing.T) {
 				for strings.Contains(e.Reason, "tries are spread out") { // two heartbeats at most
 					e = fakeworld.Entry(w.Tick(), name)
 				}
-				if e.Outcome != "failed" || !strings.Contains(e.Reason, "nothing was sent, because the attempt with the password could not be noted") {
+				if e.Outcome != "failed" ||
+					!strings.Contains(e.Reason,
+						"nothing was sent, because the attempt with the password could not be noted") {
 					t.Errorf("%s, %s, worked before %t: %+v", code, answer, worked, e)
 				}
 			}
@@ -90,7 +93,7 @@ func TestAPasswordWhoseRunsAreKilledIsNotSentAtEveryHeartbeat(t *testing.T) {
 	}
 }
 
-// In its ordinary life a password costs no call for its note.
+// A password that works costs no call for its note.
 func TestARenewalOnTimeMovesNoLabel(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["flexnet"])

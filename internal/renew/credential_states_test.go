@@ -55,7 +55,7 @@ func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	want(t, w, "issued", "uses the old one while it works")
 	after, _ := w.Session(name)
 	if !after.StartedAt.Equal(before.StartedAt) {
-		t.Error("the session in force was given up for a refused credential")
+		t.Error("the session in force was replaced because of a refused credential")
 	}
 }
 
@@ -150,7 +150,8 @@ func TestGateSparesOtherConnectionsOfTheHost(t *testing.T) {
 		w.OAuth2(fmt.Sprint("a", i), "client_credentials")
 	}
 	w.Flexera("z", true)
-	w.IDP.Inject(&fakeidp.Fault{Provider: "oauth2", Kind: fakeidp.Answer, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"60"}}})
+	w.IDP.Inject(&fakeidp.Fault{Provider: "oauth2", Kind: fakeidp.Answer,
+		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"60"}}})
 	report := w.Run(issue.Event{})
 	if n := len(w.IDP.Requests()); n > 2 || report.Failed != 6 && report.Failed != 7 {
 		t.Errorf("%d requests after a 429, report %+v", n, report)

@@ -63,7 +63,8 @@ func credentialOf(t *testing.T, document string) credential.Credential {
 
 func TestASessionRecordsWhatOpenedIt(t *testing.T) {
 	t.Parallel()
-	cred := credentialOf(t, `{"client_id":"id","client_secret":"s","username":"u","password":"p","refresh_token":"seed-1"}`)
+	cred := credentialOf(t,
+		`{"client_id":"id","client_secret":"s","username":"u","password":"p","refresh_token":"seed-1"}`)
 	with := func(refresh string, end time.Duration) exchange.Issued {
 		i := issuedFor(h)
 		i.RefreshToken = redact.New(refresh)
@@ -110,16 +111,17 @@ func TestARefreshKeepsTheSessionsStart(t *testing.T) {
 	tests := []struct {
 		name   string
 		token  string
-		end    time.Duration // of t0; 0 if not told
+		end    time.Duration // of t0; 0 if not known
 		change func(*credential.Session)
 	}{
 		{"none returned", "", 0, nil},
 		{"the same returned", "rt-1", 0, nil},
 		{"the same, its end where it was", "rt-1", 10 * h, func(s *credential.Session) { s.RefreshedAt, s.EndsAt = t0, s.ExpiresAt }},
 		{"the same, its end moved by a tenth of its life", "rt-1", 10*h + 72*m, nil},
-		{"the same, its end moved by less than half of what passed", "rt-1", 10*h + 59*m, func(s *credential.Session) {
-			s.RefreshedAt, s.ExpiresAt, s.EndsAt = t0, t0.Add(10*h+59*m), t0.Add(10*h+59*m)
-		}},
+		{"the same, its end moved by less than half of what passed", "rt-1", 10*h + 59*m,
+			func(s *credential.Session) {
+				s.RefreshedAt, s.ExpiresAt, s.EndsAt = t0, t0.Add(10*h+59*m), t0.Add(10*h+59*m)
+			}},
 		{"the same, its end moved by more", "rt-1", 12 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt = t0, t0.Add(12*h) }},
 		{"none returned, the end moved nearer", "", 5 * h, func(s *credential.Session) { s.RefreshedAt, s.ExpiresAt, s.EndsAt = t0, t0.Add(5*h), t0.Add(5*h) }},
 		{"another", "rt-2", 12 * h, func(s *credential.Session) {
@@ -180,9 +182,11 @@ func TestAnEndThatMovesByATenthIsStored(t *testing.T) {
 
 func TestASessionIsStoredWhereItChanged(t *testing.T) {
 	t.Parallel()
-	cred := credentialOf(t, `{"username":"u","password":"p","refresh_token":"seed-1","client_id":"id","client_secret":"s"}`)
+	cred := credentialOf(t,
+		`{"username":"u","password":"p","refresh_token":"seed-1","client_id":"id","client_secret":"s"}`)
 	opened := func(token string, g exchange.Grant) credential.Session {
-		return credential.Session{RefreshToken: redact.New(token), StartedAt: t0, RefreshedAt: t0, OpenedBy: cred.Fingerprint(g.Members...)}
+		return credential.Session{RefreshToken: redact.New(token), StartedAt: t0, RefreshedAt: t0,
+			OpenedBy: cred.Fingerprint(g.Members...)}
 	}
 	rotated := inForce()
 	rotated.RefreshToken, rotated.RefreshedAt, rotated.ExpiresAt = redact.New("rt-2"), t0, time.Time{}
@@ -221,8 +225,8 @@ func TestASessionIsStoredWhereItChanged(t *testing.T) {
 	}
 }
 
-// A provider shows a session's end by moving the end of its refresh tokens by less than
-// half of the time that has passed. Within a minute nothing can be told.
+// The end of a session shows where the end of its refresh tokens moves by less than half
+// of the time that has passed. Within a minute the difference shows nothing.
 func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
 	t.Parallel()
 	known := t0.Add(99 * h)
@@ -256,8 +260,8 @@ func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
 	}
 }
 
-// What is declared decides, besides the token: a parameter takes a version at any time, and
-// a rotation renews in place of a run.
+// The declaration decides too: a parameter accepts a version at any time, and a rotation
+// renews in place of a run.
 func TestWhatIsDeclaredDecidesBesidesTheToken(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -1,4 +1,4 @@
-// What is in doubt, spent or refused stays so, whatever an operator or a provider
+// A refresh token in doubt, spent or refused stays so, whatever an operator or a provider
 // does next.
 
 package renew_test
@@ -28,8 +28,8 @@ func stored(t *testing.T, w *fakeworld.World, label string) string {
 	return s.RefreshToken.Reveal()
 }
 
-// The session's label is moved back by hand while a claim stands on it, or after
-// its answer was lost: what the older version holds is spent.
+// A person moves the session's label back while the session is claimed, or after its
+// answer was lost: the older version's refresh token is spent.
 func TestASessionMovedBackFromAClaimSendsNothingSpent(t *testing.T) {
 	t.Parallel()
 	for what, lose := range map[string]func(*diary){"killed": losses["killed"], "not received": losses["not received"]} {
@@ -48,15 +48,16 @@ func TestASessionMovedBackFromAClaimSendsNothingSpent(t *testing.T) {
 			if n := sends(w)[spent]; n != 0 {
 				t.Errorf("%s, %s: a spent refresh token was sent %d times", connection, what, n)
 			}
-			if what == "not received" || connection != "oauth2 refresh_token" { // else the answer is gone, and nothing stronger is stored
+			// else the answer is gone, and nothing stronger is stored
+			if what == "not received" || connection != "oauth2 refresh_token" {
 				alive(t, w, name)
 			}
 		}
 	}
 }
 
-// The session is emptied while a claim stands on it, and nothing stronger is
-// stored than the seed that opened it.
+// A person empties the session while it is claimed, and nothing stronger is stored than
+// the seed that opened it.
 func TestASessionEmptiedUnderAClaimSendsNoSpentSeed(t *testing.T) {
 	t.Parallel()
 	for what, lose := range map[string]func(*diary){"killed": losses["killed"], "not received": losses["not received"]} {
@@ -76,8 +77,8 @@ func TestASessionEmptiedUnderAClaimSendsNoSpentSeed(t *testing.T) {
 	}
 }
 
-// A session that was kept, brought forward and used is spent: it does not come
-// back once the session is emptied.
+// A session that was kept, restored and used is spent: it is not restored again once the
+// session is emptied.
 func TestAKeptSessionIsUsedOnce(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 refresh_token"])
@@ -85,7 +86,8 @@ func TestAKeptSessionIsUsedOnce(t *testing.T) {
 	advance(t, w)
 	base, _ := w.AWS.Secret(session).Labelled(secrets.Current)
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-		v, _ := w.AWS.Secret(session).Labelled(secrets.Current) // another run from the same base, with a session of its own
+		// another run from the same base, with a session of its own
+		v, _ := w.AWS.Secret(session).Labelled(secrets.Current)
 		other, _ := credential.ParseSession(redact.New(v.Value))
 		other.RefreshToken = redact.New("canary-other")
 		id := secrets.DeriveID(w.AWS.Secret(session).ARN, base.ID, "session")
@@ -111,8 +113,8 @@ func TestAKeptSessionIsUsedOnce(t *testing.T) {
 	alive(t, w, name)
 }
 
-// A refresh token that works again is in doubt no longer, also where the provider
-// leaves it as it is.
+// A refresh token that works again is no longer in doubt, even where the provider does
+// not replace it.
 func TestARefreshTokenThatWorksIsInDoubtNoLonger(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"oauth2 refresh_token", "oauth2 password"} {
@@ -137,8 +139,8 @@ func TestARefreshTokenThatWorksIsInDoubtNoLonger(t *testing.T) {
 	}
 }
 
-// A session that was brought back in a run and is refused too is not sent again
-// at the next heartbeat.
+// A session that a run restored and that is refused too is not sent again at the next
+// heartbeat.
 func TestARecoveredSessionThatIsRefusedIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 refresh_token"])
@@ -155,7 +157,8 @@ func TestARecoveredSessionThatIsRefusedIsNotSentAgain(t *testing.T) {
 		w.Clock.Advance(time.Second)
 	}})
 	want(t, w, "issued", "EVERTOKEN_KEPT")
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 400, Body: []byte(`{"error":"invalid_grant"}`), Header: http.Header{"Content-Type": {"application/json"}}})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 400,
+		Body: []byte(`{"error":"invalid_grant"}`), Header: http.Header{"Content-Type": {"application/json"}}})
 	w.IDP.ResetRequests()
 	ticks(w, 24)
 	if len(sends(w)) < 2 {
@@ -168,8 +171,8 @@ func TestARecoveredSessionThatIsRefusedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// Two changes of the password later the label is back on the version that the
-// first opened from: the next opening has no id to collide with.
+// After two changes of the password the label is back on the first opening's version: the
+// next opening collides with no id.
 func TestAnOpeningThatWasMovedBackIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["apiax"])
@@ -192,8 +195,8 @@ func TestAnOpeningThatWasMovedBackIsTriedAgain(t *testing.T) {
 	alive(t, w, name)
 }
 
-// Connections that share a password and differ in a setting do not forget, one
-// by the other's note, that it met with silence.
+// Of connections that share a password and differ in a setting, one's note does not
+// remove another's note that the password got no answer.
 func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
 	t.Parallel()
 	const connections = 4
@@ -202,7 +205,8 @@ func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
 		w.RunTimeout = 4 * time.Minute
 		o, f := w.IDP.OAuth2(), w.IDP.FlexNet()
 		id, secret := o.AddClient(fakeidp.OAuth2Client{})
-		members := map[string]string{"client_id": id, "client_secret": secret, "username": "u", "password": o.AddUser("u", "")}
+		members := map[string]string{"client_id": id, "client_secret": secret, "username": "u",
+			"password": o.AddUser("u", "")}
 		if provider == "flexnet" {
 			members = map[string]string{"username": "u", "password": f.AddUser("u", "")}
 		}
@@ -215,7 +219,9 @@ func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
 			if provider == "flexnet" {
 				settings = map[string]any{"base_url": f.BaseURL(), "token_name": "lambda-" + c, "username": "u"}
 			}
-			w.Declare(c, map[string]any{"provider": provider, "credential": "evertoken/shared/credential", "settings": settings})
+			w.Declare(c,
+				map[string]any{"provider": provider, "credential": "evertoken/shared/credential",
+					"settings": settings})
 			w.AWS.CreateSecret("evertoken/"+c+"/session", nil, nil)
 			w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 		}

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/session"
 )
 
-// An error of AWS is told with the document, its name, and what to do.
+// A run reports an error of AWS with the document, its name, and what to do.
 func TestAnErrorOfAWSSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[secrets.Kind]struct {
@@ -49,7 +49,7 @@ func TestAnErrorOfAWSSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// What the session's keeper reports is told as what it is: a wait, a parameter that holds
+// A run distinguishes what the session's keeper reports: a wait, a parameter that holds
 // something else, an exchange that was not begun.
 func TestAnErrorOfTheSessionIsToldAsWhatItIs(t *testing.T) {
 	t.Parallel()
@@ -69,7 +69,8 @@ func TestAnErrorOfTheSessionIsToldAsWhatItIs(t *testing.T) {
 		r := holding(t, both, credential.Session{})
 		r.conn.Session = sessionID
 		got := r.ended(tt.err)
-		if got.Outcome != tt.outcome || !strings.Contains(got.Reason, tt.reason) || !strings.Contains(got.Hint, tt.hint) {
+		if got.Outcome != tt.outcome || !strings.Contains(got.Reason, tt.reason) ||
+			!strings.Contains(got.Hint, tt.hint) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if strings.HasPrefix(got.Reason, "nothing was sent") != strings.HasPrefix(tt.reason, "nothing was sent") {
@@ -78,8 +79,8 @@ func TestAnErrorOfTheSessionIsToldAsWhatItIs(t *testing.T) {
 	}
 }
 
-// All missing secrets are told at once, with one command that creates them. A secret that
-// is named by a wrong ARN cannot be created.
+// A run reports all missing secrets at once, with one command that creates them. A secret
+// with a wrong ARN cannot be created.
 func TestMissingSecretsAreToldWithTheirCommand(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:evertoken/c/credential-AbCdEf"
@@ -102,7 +103,9 @@ func TestMissingSecretsAreToldWithTheirCommand(t *testing.T) {
 		r := holding(t, both, credential.Session{})
 		r.missing, r.job.Parameter, r.RescueKey = tt.missing, tt.parameter, tt.key
 		got := asStopped(r.missingSecrets())
-		if got.Outcome != Failed || !strings.Contains(got.Reason, strings.SplitN(tt.reason, arn, 2)[0]) || got.Hint != tt.hint {
+		if got.Outcome != Failed ||
+			!strings.Contains(got.Reason, strings.SplitN(tt.reason, arn, 2)[0]) ||
+			got.Hint != tt.hint {
 			t.Errorf("%s: %s\n%s", name, got.Reason, got.Hint)
 		}
 	}
@@ -116,7 +119,7 @@ type demanding struct {
 
 func (p demanding) Grants(credential.Credential) ([]exchange.Grant, error) { return nil, p.err }
 
-// A credential that cannot be used is told with what its provider needs.
+// A run reports an unusable credential with what its provider needs.
 func TestAnUnusableCredentialIsToldWithWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	needs := errors.New("credential: needs client_id")
@@ -135,7 +138,8 @@ func TestAnUnusableCredentialIsToldWithWhatIsNeeded(t *testing.T) {
 	} {
 		r := holding(t, both, credential.Session{})
 		r.job.Provider = demanding{err: tt.says}
-		if got := r.documentFailure(tt.err); got.Outcome != Failed || got.Class != exchange.Misconfigured || !strings.HasPrefix(got.Hint, tt.hint) {
+		if got := r.documentFailure(tt.err); got.Outcome != Failed ||
+			got.Class != exchange.Misconfigured || !strings.HasPrefix(got.Hint, tt.hint) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -161,17 +165,19 @@ func TestAnyErrorIsToldAsAnExchanges(t *testing.T) {
 	if got := asExchange(fmt.Errorf("wrapped: %w", own)); got != own {
 		t.Errorf("%+v", got)
 	}
-	if got := asStopped(errors.New("odd")); got.Outcome != Failed || got.Class != exchange.Transient || got.Reason != "odd" {
+	if got := asStopped(errors.New("odd")); got.Outcome != Failed ||
+		got.Class != exchange.Transient || got.Reason != "odd" {
 		t.Errorf("%+v", got)
 	}
 }
 
-// Where the token's life is not known the refusal says so.
+// If the token's life is not known, the refusal says so.
 func TestARefusalForTooManyVersionsTellsTheLife(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})
 	r.token = &TokenTimes{at, at.Add(10 * time.Minute)}
-	if got := r.tooShortLived("token", 97); !strings.Contains(got.Reason, "97 versions") || !strings.Contains(got.Reason, "the token's life is 10m0s") {
+	if got := r.tooShortLived("token", 97); !strings.Contains(got.Reason, "97 versions") ||
+		!strings.Contains(got.Reason, "the token's life is 10m0s") {
 		t.Error(got.Reason)
 	}
 	r.token = nil

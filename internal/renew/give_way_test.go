@@ -11,8 +11,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// A rotation that ends while a run publishes may have ended the run's token, at a provider
-// whose tokens end each other. The run gives way to it, or says that it could not.
+// A rotation that ends while a run publishes may have ended the run's token, at a
+// provider whose tokens end each other. The run then publishes the rotation's token, or
+// says that it could not.
 func TestARunGivesWayToARotationThatEndedItsToken(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []bool{false, true} {

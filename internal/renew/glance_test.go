@@ -12,7 +12,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestAGlanceAnswersAsARenewalDoes: of what is fresh, by the token alone.
+// TestAGlanceAnswersAsARenewalDoes: for a fresh connection, from the token alone.
 func TestAGlanceAnswersAsARenewalDoes(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -33,12 +33,15 @@ func TestAGlanceAnswersAsARenewalDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := renew.Job{Connection: d.Connection, Provider: provider, Token: parts.Secrets.Batch(t.Context(), []string{d.Connection.Token})[d.Connection.Token]}
+		j := renew.Job{Connection: d.Connection, Provider: provider,
+			Token: parts.Secrets.Batch(t.Context(),
+				[]string{d.Connection.Token})[d.Connection.Token]}
 		needs, got := engine.Glance(j)
 		if needs != (renew.Reads{}) || needs != renew.Needs(j, w.Config.Every, w.Clock.Now()) {
 			t.Errorf("%s: needs %+v", d.Name, needs)
 		}
-		if diff := cmp.Diff(engine.Renew(t.Context(), j), got); diff != "" || got.Outcome != renew.Fresh || got.ExpiresAt.IsZero() {
+		if diff := cmp.Diff(engine.Renew(t.Context(), j), got); diff != "" ||
+			got.Outcome != renew.Fresh || got.ExpiresAt.IsZero() {
 			t.Errorf("%s (-renewal +glance):\n%s", d.Name, diff)
 		}
 		j.Token = secrets.Read{Err: secrets.ErrNotFound}

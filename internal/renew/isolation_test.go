@@ -76,7 +76,8 @@ func TestAThrottledConnectionDoesNotStarveItsNeighbour(t *testing.T) {
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503})
 	ticks(w, 14) // both are dead
 	w.IDP.ClearFaults()
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 429, Match: func(r fakeidp.Request) bool { return r.Form.Get("client_id") == a["client_id"] }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 429,
+		Match: func(r fakeidp.Request) bool { return r.Form.Get("client_id") == a["client_id"] }})
 	ticks(w, 48)
 	alive(t, w, "b")
 }

@@ -1,5 +1,5 @@
-// A refresh token that the provider has handed out is kept, and a spent one is not
-// sent again.
+// A refresh token that the provider has returned is stored, and a spent one is not sent
+// again.
 
 package renew_test
 
@@ -26,7 +26,8 @@ func TestAFailedProofLeavesTheRefreshTokenToBeSentOnceMore(t *testing.T) {
 	for range 3 { // until the published token is about to die
 		w.Tick()
 	}
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "InternalServiceError", Times: 3})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
+		Kind: fakeaws.Refuse, Code: "InternalServiceError", Times: 3})
 	before := len(w.IDP.Requests())
 	if e := fakeworld.Entry(w.Tick(), name); e.Outcome != "failed" || len(w.IDP.Requests()) != before {
 		t.Fatalf("the proof failed: %+v, %d requests", e, len(w.IDP.Requests())-before)
@@ -92,13 +93,14 @@ func TestADryRunSeesThatTheSessionCannotBeWritten(t *testing.T) {
 	}
 }
 
-// What is published ends when the provider says, also where the answer took long:
-// its life counts from when the request was sent.
+// A published token's expiry is the provider's, even where the answer took long: its life
+// counts from the request.
 func TestATokensEndCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"oauth2 refresh_token", "apiax", "sharetribe user", "flexera service"} {
 		w := world(t, connects[connection])
-		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(15 * time.Second) }})
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook,
+			Hook: func(fakeidp.Request) { w.Clock.Advance(15 * time.Second) }})
 		began := w.Clock.Now()
 		want(t, w, "issued", "")
 		p, _ := w.Token(name)

@@ -19,10 +19,9 @@ var (
 
 func TestTheOrderInWhichGrantsAreSent(t *testing.T) {
 	t.Parallel()
-	// By what the session allows: "-" no refresh token, "r" one that may be
-	// sent; then whether the session fits the credential and whether it is at
-	// its end. The refresh token is "refresh", or "refresh?" where it is the
-	// fallback.
+	// The keys say what the session allows: "-" no refresh token, "r" one that may be
+	// sent; then whether the session fits the credential and whether it is at its end.
+	// The refresh token is "refresh", or "refresh?" where it is the fallback.
 	tests := []struct {
 		name   string
 		grants []exchange.Grant

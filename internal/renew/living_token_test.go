@@ -13,8 +13,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// A credential that a refresh does not need, and a session that a provider does
-// not need, stop nothing.
+// An unreadable credential that a refresh does not need, or a session that a provider
+// does not need, stops nothing.
 func TestWhatIsNotNeededStopsNothing(t *testing.T) {
 	t.Parallel()
 	for what, value := range map[string]string{
@@ -54,7 +54,8 @@ func TestEveryHeartbeatKeepsTokensOfHalfAnHour(t *testing.T) {
 			t.Parallel()
 			w := world(t, connects["apiax"])
 			w.Config.Every = every
-			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { w.Clock.Advance(time.Second) }})
+			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook,
+				Hook: func(fakeidp.Request) { w.Clock.Advance(time.Second) }})
 			start := w.Clock.Now()
 			for at := start; at.Before(start.Add(min(26*time.Hour, 250*every))); at = at.Add(every) {
 				w.Clock.Advance(at.Sub(w.Clock.Now()))
@@ -83,8 +84,11 @@ func TestRotationLetsNoUnusedRefreshTokenDie(t *testing.T) {
 			o.AccessLife, o.RefreshLife, o.RefreshExpiresIn = 24*time.Hour, 8*time.Hour, true
 		})
 		id, secret := o.AddClient(fakeidp.OAuth2Client{})
-		w.Connect(name, "oauth2", map[string]string{"client_id": id, "client_secret": secret, "refresh_token": o.AddRefreshToken(id, "subject", "read")},
-			map[string]any{"token_url": o.TokenURL(), "grant": "refresh_token"}, map[string]any{"renewed_by": "rotation"})
+		w.Connect(name, "oauth2",
+			map[string]string{"client_id": id, "client_secret": secret,
+				"refresh_token": o.AddRefreshToken(id, "subject", "read")},
+			map[string]any{"token_url": o.TokenURL(),
+				"grant": "refresh_token"}, map[string]any{"renewed_by": "rotation"})
 	})
 	want(t, w, "issued", "")
 	ticks(w, 12*12)
@@ -96,8 +100,8 @@ func TestRotationLetsNoUnusedRefreshTokenDie(t *testing.T) {
 	}
 }
 
-// A refresh token whose end no refresh moves is used once in its last third, and
-// the session is opened anew before it.
+// A refresh token whose end no refresh moves is used once in its last third, and a new
+// session is opened before that end.
 func TestARefreshTokenWithAFixedEndIsReplacedBeforeIt(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
@@ -120,8 +124,8 @@ func TestARefreshTokenWithAFixedEndIsReplacedBeforeIt(t *testing.T) {
 	}
 }
 
-// An end of the session that only the server tells, by moving its refresh
-// tokens' end no further.
+// An end of the session that only the server shows: it no longer moves the end of its
+// refresh tokens.
 func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
@@ -134,7 +138,8 @@ func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 		w.Tick()
 		p, _ := w.Token(name)
 		if !p.ExpiresAt.After(w.Clock.Now()) || !w.IDP.Accepts("apiax", p.AccessToken.Reveal()) {
-			t.Fatalf("%s: an application reads a dead token that says it lives until %s", w.Clock.Now().Format("15:04"), p.ExpiresAt.Format("15:04"))
+			t.Fatalf("%s: an application reads a dead token that says it lives until %s",
+				w.Clock.Now().Format("15:04"), p.ExpiresAt.Format("15:04"))
 		}
 	}
 	if n := sent(w, "password"); n > 7 {
@@ -155,11 +160,12 @@ func TestASessionThatChangesTooOftenIsToldAtOnce(t *testing.T) {
 	want(t, w, "issued", "about 288 versions of the session a day")
 }
 
-// A token secret that another connection wrote is not this one's.
+// A token that another connection wrote does not count as this one's.
 func TestAnotherConnectionsTokenDoesNotCount(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["apiax"])
-	w.PutSecret(token, `{"access_token":"canary-other","token_type":"Bearer","issued_at":"2026-11-21T16:00:00Z","expires_at":"2026-11-21T23:00:00Z","connection":"sandbox"}`)
+	w.PutSecret(token,
+		`{"access_token":"canary-other","token_type":"Bearer","issued_at":"2026-11-21T16:00:00Z","expires_at":"2026-11-21T23:00:00Z","connection":"sandbox"}`)
 	w.Tick()
 	alive(t, w, name)
 	if p, _ := w.Token(name); p.Connection != name {
@@ -180,7 +186,8 @@ func TestADeadTokenIsNotPublishedAsFresh(t *testing.T) {
 			operation, resource = "PutParameter", "/evertoken/tokens/c"
 		}
 		second := issue.Entry{}
-		w.AWS.Inject(&fakeaws.Fault{Operation: operation, Resource: resource, Kind: fakeaws.Refuse, Code: "ThrottlingException", Times: 3})
+		w.AWS.Inject(&fakeaws.Fault{Operation: operation, Resource: resource, Kind: fakeaws.Refuse,
+			Code: "ThrottlingException", Times: 3})
 		slept := false
 		w.Sleep = func(ctx context.Context, d time.Duration) error {
 			w.Clock.Advance(d)
@@ -208,8 +215,8 @@ func TestADeadTokenIsNotPublishedAsFresh(t *testing.T) {
 	}
 }
 
-// Killed between storing the session and publishing, or refused the publishing:
-// the next run publishes.
+// A run is killed between storing the session and publishing, or may not publish: the
+// next run publishes.
 func TestATokenThatWasNotPublishedFollowsAtTheNextHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["apiax"])

@@ -18,14 +18,13 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// diary tells run by run what became of a connection and what was sent for it.
+// diary records, run by run, a connection's outcome and what was sent for it.
 type diary struct {
 	w     *fakeworld.World
 	start time.Time
-	// names are the refresh tokens sent so far, by what they are called: R1 was
-	// the first.
+	// names are the names of the refresh tokens sent so far: R1 was the first.
 	names map[string]string
-	seen  int // requests told
+	seen  int // requests recorded
 	lines []string
 }
 
@@ -33,7 +32,7 @@ func newDiary(w *fakeworld.World) *diary {
 	return &diary{w: w, start: w.Clock.Now(), names: map[string]string{}, seen: len(w.IDP.Requests())}
 }
 
-// exchanging reports whether a request is one that a secret is spent by.
+// exchanging reports whether a request spends a secret.
 func exchanging(r fakeidp.Request) bool {
 	return r.Grant != "" || r.Provider == fakeidp.ProviderFlexNet && r.Method == http.MethodPost &&
 		(strings.HasSuffix(r.Path, "/token") || strings.HasSuffix(r.Path, "/rotation"))
@@ -56,8 +55,7 @@ func (d *diary) sent(r fakeidp.Request) string {
 	return r.Grant
 }
 
-// labels are those on the session in force that a run leaves behind, without
-// their times.
+// labels are those on the session in force after a run, without their times.
 func (d *diary) labels() string {
 	v, _ := d.w.AWS.Secret(session).Labelled(secrets.Current)
 	var out []string
@@ -76,8 +74,7 @@ func (d *diary) labels() string {
 	return strings.Join(out, " ")
 }
 
-// tell adds a line on the run just made. A line like the one before is added
-// once.
+// tell adds a line for the last run, unless it equals the previous line.
 func (d *diary) tell(outcome string) {
 	var sends []string
 	requests := d.w.IDP.Requests()
@@ -97,7 +94,8 @@ func (d *diary) tell(outcome string) {
 // something.
 func (d *diary) run() {
 	e := fakeworld.Entry(d.w.Run(issue.Event{Connections: []string{name}}), name)
-	if spread := strings.Contains(e.Reason, "tries are spread out"); !spread || len(d.w.IDP.Requests()) > d.seen {
+	if spread := strings.Contains(e.Reason, "tries are spread out"); !spread ||
+		len(d.w.IDP.Requests()) > d.seen {
 		d.tell(e.Outcome)
 	}
 }
@@ -136,7 +134,8 @@ var losses = map[string]func(*diary){
 	},
 	"lost, then 503": func(d *diary) { // 503 is an answer
 		d.w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: exchanging, Times: 1})
-		d.w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable, Match: exchanging, Times: 1})
+		d.w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusServiceUnavailable,
+			Match: exchanging, Times: 1})
 		d.run()
 	},
 	"killed": (*diary).killed,
@@ -179,9 +178,10 @@ func afterLoss(t *testing.T, connect func(*fakeworld.World), opening bool, lose 
 	return d.lines
 }
 
-// TestEveryLostAnswerFollowsItsRule holds every line of docs/reliability.md, "When the answer never
-// comes". Each run is "outcome: what was sent: the labels on the session in
-// force"; the runs are a heartbeat apart, and equal ones in a row stand once.
+// TestEveryLostAnswerFollowsItsRule checks every line of docs/reliability.md, "When the
+// answer never comes". Each run is "outcome: what was sent: the labels on the session in
+// force"; the runs are a heartbeat apart, and of equal ones in a row only the first is
+// listed.
 func TestEveryLostAnswerFollowsItsRule(t *testing.T) {
 	t.Parallel()
 	const opening, renewal = true, false
@@ -337,8 +337,9 @@ func TestASettlingClaimIsWaitedFor(t *testing.T) {
 		if d.seen == seen {
 			continue
 		}
-		// A run lasts its timeout, and a second for what the deadline is rounded by.
-		if waited := w.Clock.Now().Sub(noted); noted.IsZero() || waited <= w.RunTimeout || waited > w.RunTimeout+2*time.Minute {
+		// A run lasts its timeout, and a second because the deadline is rounded.
+		if waited := w.Clock.Now().Sub(noted); noted.IsZero() || waited <= w.RunTimeout ||
+			waited > w.RunTimeout+2*time.Minute {
 			t.Errorf("sent %s after the claim was noted, want just more than %s", waited, w.RunTimeout)
 		}
 		break
@@ -349,10 +350,9 @@ func TestASettlingClaimIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestAnOpeningIntoSilenceEnds opens a session at a provider that answers nothing
-// for hours: a password that never worked is sent three times in all, a seed
-// twice and then once a day. Another credential is sent at once, and so is what
-// an operator forces.
+// TestAnOpeningIntoSilenceEnds opens a session at a provider that answers nothing for
+// hours: a password that never worked is sent three times in all, a seed twice and then
+// once a day. Another credential is sent at once, and so is the same one by a forced run.
 func TestAnOpeningIntoSilenceEnds(t *testing.T) {
 	t.Parallel()
 	for connection, tt := range map[string]struct {
@@ -380,7 +380,9 @@ func TestAnOpeningIntoSilenceEnds(t *testing.T) {
 			stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
 			w.PutSecret(cred, strings.Replace(stored.Value, "{", `{"note":"stored again",`, 1))
 			want(t, w, tt.outcome, "")
-			w.PutSecret(cred, strings.NewReplacer(`"password":"`, `"password":"canary-other`, `"refresh_token":"`, `"refresh_token":"canary-other`).Replace(stored.Value))
+			w.PutSecret(cred,
+				strings.NewReplacer(`"password":"`, `"password":"canary-other`, `"refresh_token":"`,
+					`"refresh_token":"canary-other`).Replace(stored.Value))
 			w.Clock.Advance(w.Config.Every)
 			if e := want(t, w, "failed", ""); e.ErrorClass != "credential_dead" || len(w.IDP.Requests()) != tt.sent+1 {
 				t.Errorf("another credential was not tried: %+v", e)

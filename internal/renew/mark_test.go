@@ -12,8 +12,8 @@ import (
 
 var refreshable = credential.Session{RefreshToken: redact.New("r"), StartedAt: at, OpenedBy: "other"}
 
-// A session's refresh token can be sent without a look at the credential only if nothing
-// is known against it: no refusal, no unclear answer, no exchange whose answer was lost.
+// A session's refresh token can be sent without reading the credential only if no label
+// speaks against it: no refusal, no unclear answer, no exchange whose answer was lost.
 func TestWhenNothingIsKnownAgainstARefreshToken(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -41,8 +41,8 @@ func TestWhenNothingIsKnownAgainstARefreshToken(t *testing.T) {
 	}
 }
 
-// The label that counts a password goes when the answer says nothing about the password,
-// stays as the note of an unclear answer, and gives way to a refusal.
+// The label that counts a password is removed when the answer says nothing about the
+// password, stays as the note of an unclear answer, and is replaced by a refusal.
 func TestWhatBecomesOfTheLabelThatCountsAPassword(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -53,7 +53,8 @@ func TestWhatBecomesOfTheLabelThatCountsAPassword(t *testing.T) {
 	}{
 		"passing": {passing, false, password, func(*stored, string) string { return "" }},
 		"unusable": {unsure, true, password, func(w *stored, _ string) string {
-			return w.answered(401, exchange.Grant{Type: anyGrant}) + " " + w.unsureNow(1, exchange.Grant{Type: anyGrant})
+			return w.answered(401, exchange.Grant{Type: anyGrant}) + " " + w.unsureNow(1,
+				exchange.Grant{Type: anyGrant})
 		}},
 		"unclear": {unsure, false, password, func(w *stored, counted string) string {
 			return w.answered(401, password) + " " + counted
@@ -91,8 +92,8 @@ func sameLabels(a, b string) bool {
 	return true
 }
 
-// Where the credential cannot be labelled the session tells of a password, and counts it
-// as often as it may be sent at all. If that fails too, a hint says so.
+// Where the credential cannot be labelled, a label on the session records the password,
+// with the highest count. If that fails too, a hint says so.
 func TestAPasswordIsNotedOnTheSessionWhereTheCredentialCannotBeLabelled(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -120,7 +121,9 @@ func TestAPasswordIsNotedOnTheSessionWhereTheCredentialCannotBeLabelled(t *testi
 		if tt.denied {
 			w.refuse("UpdateSecretVersionStage", sessionID, "AccessDeniedException")
 		}
-		w.note(t.Context(), failure{attempt: attempt{grant: tt.grant}, x: &exchange.Error{Status: 401}, verdict: refused})
+		w.note(t.Context(),
+			failure{attempt: attempt{grant: tt.grant}, x: &exchange.Error{Status: 401},
+				verdict: refused})
 		want := ""
 		if tt.want > 0 {
 			want = w.unsureNow(tt.want, tt.grant)
@@ -134,18 +137,21 @@ func TestAPasswordIsNotedOnTheSessionWhereTheCredentialCannotBeLabelled(t *testi
 	}
 }
 
-// A new note takes the place of the notes about the same grant, and of none about another.
-// What is counted as surplus is counted over all versions, each label once.
+// A new note replaces the notes about the same grant, and none about another. The surplus
+// is counted over all versions, each label once.
 func TestANoteReplacesThoseAboutTheSameGrant(t *testing.T) {
 	t.Parallel()
 	w := newStored(t, credential.Session{})
 	var others []string
-	for _, day := range []string{"11", "12", "13", "14", "15", "16", "17"} { // with today's, as many as are allowed
+	// with today's, as many as are allowed
+	for _, day := range []string{"11", "12", "13", "14", "15", "16", "17"} {
 		others = append(others, labelRejected+"202611"+day+"_client_credentials_0000000a")
 	}
 	w.label(credentialID, secrets.Current, w.unsureNow(2, client), w.answered(400, client), others[0], others[1])
 	w.label(credentialID, secrets.Previous, others[2:]...)
-	w.note(t.Context(), failure{attempt: attempt{grant: client}, x: &exchange.Error{Status: 401, Class: exchange.CredentialDead}, verdict: refused})
+	w.note(t.Context(),
+		failure{attempt: attempt{grant: client},
+			x: &exchange.Error{Status: 401, Class: exchange.CredentialDead}, verdict: refused})
 	want := strings.Join([]string{w.answered(401, client), w.rejectedToday(client), others[0], others[1]}, " ")
 	if got := w.notes(credentialID, secrets.Current); !sameLabels(got, want) {
 		t.Errorf("\n got %s\nwant %s", got, want)
@@ -170,18 +176,21 @@ func TestWhatWorksLosesItsNotes(t *testing.T) {
 			func(w *stored) []string { return []string{w.unsureNow(1, exchange.Refresh)} }},
 		"a refresh": {exchange.Refresh, false,
 			func(w *stored) []string {
-				return []string{w.unsureNow(1, password), w.unsureNow(2, client), w.answered(400, client), "EVERTOKEN_OWN_x"}
+				return []string{w.unsureNow(1, password), w.unsureNow(2, client),
+					w.answered(400, client), "EVERTOKEN_OWN_x"}
 			},
 			func(*stored) []string { return nil }},
 		"a refresh without a credential": {exchange.Refresh, true,
 			func(w *stored) []string {
-				return []string{w.unsureNow(1, password), w.unsureNow(2, client), w.answered(400, client), "EVERTOKEN_OWN_x",
+				return []string{w.unsureNow(1, password), w.unsureNow(2, client),
+					w.answered(400, client), "EVERTOKEN_OWN_x",
 					w.unsureNow(1, anything), w.answered(502, anything)}
 			},
 			func(*stored) []string { return nil }},
 	} {
 		w := newStored(t, refreshable)
-		w.label(credentialID, secrets.Current, w.unsureNow(1, password), w.unsureNow(2, client), w.answered(400, client),
+		w.label(credentialID, secrets.Current, w.unsureNow(1, password), w.unsureNow(2, client),
+			w.answered(400, client),
 			"EVERTOKEN_OWN_x", w.unsureNow(1, anything), w.answered(502, anything))
 		w.label(sessionID, secrets.Current, w.unsureNow(1, exchange.Refresh))
 		if tt.noCredential {
@@ -197,7 +206,7 @@ func TestWhatWorksLosesItsNotes(t *testing.T) {
 	}
 }
 
-// A label that cannot be removed is told, unless it is gone already.
+// A run reports a label that it cannot remove, unless it is already gone.
 func TestALabelThatStaysIsTold(t *testing.T) {
 	t.Parallel()
 	for code, told := range map[string]bool{
@@ -216,13 +225,14 @@ func TestALabelThatStaysIsTold(t *testing.T) {
 		}
 		w.accept(t.Context(), client)
 		got := Sentences(w.hints...)
-		if (got != "") != told || told && !strings.Contains(got, "The label of an earlier answer could not be removed: ") {
+		if (got != "") != told || told &&
+			!strings.Contains(got, "The label of an earlier answer could not be removed: ") {
 			t.Errorf("%q: hints %q", code, got)
 		}
 	}
 }
 
-// Nothing is asked of AWS where nothing is noted.
+// Without notes no call is made to AWS.
 func TestWithoutNotesNoLabelIsMoved(t *testing.T) {
 	t.Parallel()
 	w := newStored(t, refreshable)

@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// keeps is a provider by its traits alone.
+// keeps is a provider that has only traits.
 type keeps struct {
 	exchange.Provider
 	traits exchange.Traits
@@ -22,7 +22,8 @@ func (k keeps) Traits() exchange.Traits { return k.traits }
 func TestAnIdleRunReadsOnlyTheToken(t *testing.T) {
 	t.Parallel()
 	published := func(change func(*credential.Token)) secrets.Read {
-		token := credential.Token{AccessToken: redact.New("at"), Connection: "c", IssuedAt: t0, ExpiresAt: t0.Add(h), LookAfter: t0.Add(30 * m)}
+		token := credential.Token{AccessToken: redact.New("at"), Connection: "c", IssuedAt: t0,
+			ExpiresAt: t0.Add(h), LookAfter: t0.Add(30 * m)}
 		change(&token)
 		return secrets.Read{Version: secrets.Version{ID: "v", Value: token.Encode(false)}}
 	}
@@ -45,7 +46,8 @@ func TestAnIdleRunReadsOnlyTheToken(t *testing.T) {
 		{"no look_after, and a session may say more", published(without), m, false, everything},
 		{"look_after too late for what is declared now", published(func(t *credential.Token) { t.LookAfter = t0.Add(59 * m) }), 50 * m, false, everything},
 	} {
-		j := Job{Connection: connection.Connection{Name: "c"}, Provider: keeps{traits: exchange.Traits{Session: exchange.RequiredSession}}, Token: tt.token, Force: tt.force}
+		j := Job{Connection: connection.Connection{Name: "c"},
+			Provider: keeps{traits: exchange.Traits{Session: exchange.RequiredSession}}, Token: tt.token, Force: tt.force}
 		if got := Needs(j, 5*m, t0.Add(tt.after)); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}

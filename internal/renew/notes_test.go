@@ -21,8 +21,11 @@ func TestLabelsTellWhatBecameOfAGrant(t *testing.T) {
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	labels := []string{
 		secrets.Current, "EVERTOKEN_REJECTED_20261120_" + string(keyA), "EVERTOKEN_REJECTED_20261119_" + string(keyA),
-		unsureLabel(2, at, keyB), unsureLabel(1, at.Add(-h), keyB), answerLabel(answer{401, exchange.CredentialDead, "invalid.grant", "Do this. " + strings.Repeat("Or that. ", 40)}, keyA),
-		answerLabel(answer{0, exchange.Transient, "", ""}, keyB), "EVERTOKEN_REJECTED_20261121_password_0000000b", "EVERTOKEN_REJECTED_20261121",
+		unsureLabel(2, at, keyB), unsureLabel(1, at.Add(-h),
+			keyB), answerLabel(answer{401, exchange.CredentialDead, "invalid.grant",
+			"Do this. " + strings.Repeat("Or that. ", 40)}, keyA),
+		answerLabel(answer{0, exchange.Transient, "", ""},
+			keyB), "EVERTOKEN_REJECTED_20261121_password_0000000b", "EVERTOKEN_REJECTED_20261121",
 		"EVERTOKEN_UNSURE_x_" + string(keyA), "EVERTOKEN_UNSURE_0_20261121T160000Z_" + string(keyA), "EVERTOKEN_ANSWER_401", "7_20261121T170000Z_" + string(keyA), "401." + string(keyA) + ".credential_dead.own|",
 		"EVERTOKEN_UNSURE_2_today_" + string(keyA),
 	}
@@ -87,8 +90,8 @@ func TestNotesSayWhatMayBeSentAgainAndWhen(t *testing.T) {
 	}
 }
 
-// What two versions tell of one grant is told as one: the later day, the later count, and
-// the first answer that there is.
+// The notes of two versions about one grant count as one: the later day, the later count,
+// and the first answer.
 func TestWhatTwoVersionsTellIsMerged(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
@@ -108,7 +111,7 @@ func TestWhatTwoVersionsTellIsMerged(t *testing.T) {
 	}
 }
 
-// However early heartbeats are, six tries fall into any day.
+// However early heartbeats are, no day has more than six tries.
 func TestPausesAreSixTriesADay(t *testing.T) {
 	t.Parallel()
 	var tries []time.Duration
@@ -154,11 +157,15 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	t.Parallel()
 	var labels []string
 	for i := range 5 {
-		labels = append(labels, fmt.Sprintf("EVERTOKEN_REJECTED_20261121_client_credentials_0000000%d", i), fmt.Sprintf("EVERTOKEN_REJECTED_2026111%d_refresh_token_0000000%d", i, i))
+		labels = append(labels,
+			fmt.Sprintf("EVERTOKEN_REJECTED_20261121_client_credentials_0000000%d",
+				i), fmt.Sprintf("EVERTOKEN_REJECTED_2026111%d_refresh_token_0000000%d", i, i))
 	}
-	labels = append(labels, "EVERTOKEN_REJECTED_20250101_password_00000001", secrets.Current, "EVERTOKEN_SEED_0000000000000001")
+	labels = append(labels, "EVERTOKEN_REJECTED_20250101_password_00000001", secrets.Current,
+		"EVERTOKEN_SEED_0000000000000001")
 	got := surplus(labels, keyB, "20261121")
-	want := []string{"EVERTOKEN_REJECTED_20261110_refresh_token_00000000", "EVERTOKEN_REJECTED_20261111_refresh_token_00000001", "EVERTOKEN_REJECTED_20261112_refresh_token_00000002"}
+	want := []string{"EVERTOKEN_REJECTED_20261110_refresh_token_00000000",
+		"EVERTOKEN_REJECTED_20261111_refresh_token_00000001", "EVERTOKEN_REJECTED_20261112_refresh_token_00000002"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rejections that go (-want +got):\n%s", diff)
 	}
@@ -179,21 +186,26 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	var unsure []string
 	for i := range 4 {
 		k := key(fmt.Sprintf("refresh_token_0000000%d", i))
-		unsure = append(unsure, unsureLabel(9-i, at.Add(time.Duration(i)*m), k), answerLabel(answer{503, exchange.Transient, "x", ""}, k))
+		unsure = append(unsure, unsureLabel(9-i, at.Add(time.Duration(i)*m), k),
+			answerLabel(answer{503, exchange.Transient, "x", ""}, k))
 	}
 	got = surplus(unsure, "refresh_token_00000003", "20261121")
 	slices.Sort(got)
-	if len(got) != 2 || !strings.HasSuffix(got[1], "_refresh_token_00000000") || !strings.Contains(got[0], ".refresh_token_00000000.") {
-		t.Errorf("of what is unsure %q go", got)
+	if len(got) != 2 || !strings.HasSuffix(got[1], "_refresh_token_00000000") ||
+		!strings.Contains(got[0], ".refresh_token_00000000.") {
+		t.Errorf("of the unsure notes %q are removed", got)
 	}
 	mixed := []string{unsureLabel(1, at, "password_0000000a"), unsureLabel(1, at.Add(2*m), "token_0000000a")}
 	for i := range 3 {
-		mixed = append(mixed, unsureLabel(1, at.Add(time.Duration(i+3)*m), key(fmt.Sprintf("refresh_token_0000000%d", i))))
+		mixed = append(mixed,
+			unsureLabel(1, at.Add(time.Duration(i+3)*m),
+				key(fmt.Sprintf("refresh_token_0000000%d", i))))
 	}
 	for range mixed {
 		mixed = append(mixed[1:], mixed[0])
 		got := surplus(mixed, keyA, "20261121")
-		if len(got) != 2 || !strings.HasSuffix(got[0], "_refresh_token_00000000") || !strings.HasSuffix(got[1], "_refresh_token_00000001") {
+		if len(got) != 2 || !strings.HasSuffix(got[0], "_refresh_token_00000000") ||
+			!strings.HasSuffix(got[1], "_refresh_token_00000001") {
 			t.Errorf("of %q %q go", mixed, got)
 		}
 	}
@@ -201,7 +213,7 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 		passwords[i] = unsureLabel(1, at, key(fmt.Sprintf("token_0000000%d", i)))
 	}
 	if got := surplus(passwords, keyA, "20261121"); len(got) != 0 {
-		t.Errorf("of what is unsure about passwords alone %q go", got)
+		t.Errorf("of the unsure notes about passwords %q are removed", got)
 	}
 }
 

@@ -19,13 +19,16 @@ func (twoRequests) Finish(context.Context, exchange.Request, exchange.Issued) (e
 	return exchange.Issued{}, errors.New("not asked")
 }
 
-// What a run says where it may send nothing: what it tries again comes first, and of two
-// refusals the one with an answer.
+// The reason of a run that may send nothing: a grant that it will try again comes first,
+// and of two refusals the one with an answer.
 func TestWhyNothingIsSent(t *testing.T) {
 	t.Parallel()
 	none := &Stopped{Failed, exchange.Misconfigured, "no credential", ""}
 	refresh := credential.Session{RefreshToken: redact.New("r"), OpenedBy: "other"}
-	rejected := func(r *renewal, grant string) string { return labelRejected + "20261121_" + string(r.key(grant)) }
+	rejected := func(r *renewal,
+		grant string) string {
+		return labelRejected + "20261121_" + string(r.key(grant))
+	}
 	answered := func(r *renewal, grant, code string) string {
 		return answerLabel(answer{400, exchange.CredentialDead, code, ""}, r.key(grant))
 	}
@@ -45,23 +48,29 @@ func TestWhyNothingIsSent(t *testing.T) {
 	}{
 		{"no credential and no session", credential.Session{}, nil, true, false, nil, "no credential", Failed},
 		{"nothing is stored", credential.Session{}, nil, false, false, nil, "the provider accepts nothing that is stored any more", Blocked},
-		{"no credential, and the session was refused", refresh, nil, true, false, func(r *renewal) ([]string, []string) {
-			return nil, []string{rejected(r, "refresh_token")}
-		}, "refused the refresh token of the session on 2026-11-21", Blocked},
+		{"no credential, and the session was refused", refresh, nil, true, false,
+			func(r *renewal) ([]string, []string) {
+				return nil, []string{rejected(r, "refresh_token")}
+			}, "refused the refresh token of the session on 2026-11-21", Blocked},
 		{"no credential, and nothing against the session", refresh, nil, true, false, nil, "no credential", Failed},
-		{"a credential that a connection may not use any more, refused", credential.Session{}, []exchange.Grant{client}, true, false,
+		{"a credential that a connection may not use any more, refused", credential.Session{},
+			[]exchange.Grant{client}, true, false,
 			func(r *renewal) ([]string, []string) { return []string{rejected(r, "client_credentials")}, nil },
 			"refused the client_credentials grant", Blocked},
 		{"the first refused", credential.Session{}, []exchange.Grant{client, password}, false, false,
 			func(r *renewal) ([]string, []string) { return []string{rejected(r, "client_credentials")}, nil },
 			"refused the client_credentials grant", Blocked},
-		{"both refused, the second with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
+		{"both refused, the second with an answer", credential.Session{},
+			[]exchange.Grant{client, password}, false, false,
 			func(r *renewal) ([]string, []string) {
-				return []string{rejected(r, "client_credentials"), rejected(r, "password"), answered(r, "password", "one")}, nil
+				return []string{rejected(r, "client_credentials"), rejected(r, "password"),
+					answered(r, "password", "one")}, nil
 			}, "refused the password grant on 2026-11-21: HTTP 400: one", Blocked},
-		{"both refused, the first with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
+		{"both refused, the first with an answer", credential.Session{},
+			[]exchange.Grant{client, password}, false, false,
 			func(r *renewal) ([]string, []string) {
-				return []string{rejected(r, "client_credentials"), answered(r, "client_credentials", "one"), rejected(r, "password")}, nil
+				return []string{rejected(r, "client_credentials"),
+					answered(r, "client_credentials", "one"), rejected(r, "password")}, nil
 			}, "refused the client_credentials grant on 2026-11-21: HTTP 400: one", Blocked},
 		{"both refused with an answer", credential.Session{}, []exchange.Grant{client, password}, false, false,
 			func(r *renewal) ([]string, []string) {
@@ -79,7 +88,8 @@ func TestWhyNothingIsSent(t *testing.T) {
 		{"unclear, and its pause has ended", credential.Session{}, []exchange.Grant{client}, false, false,
 			func(r *renewal) ([]string, []string) { return []string{over(r, "client_credentials")}, nil },
 			"the provider accepts nothing that is stored any more", Blocked},
-		{"a password that never worked, unclear three times", credential.Session{}, []exchange.Grant{password}, false, false,
+		{"a password that never worked, unclear three times", credential.Session{},
+			[]exchange.Grant{password}, false, false,
 			func(r *renewal) ([]string, []string) {
 				return []string{unsureLabel(3, at.Add(-48*time.Hour), r.key("password"))}, nil
 			}, "the password grant was sent 3 times without a clear answer", Blocked},
@@ -138,7 +148,7 @@ func TestWhatARefusedSecondRequestStops(t *testing.T) {
 	}
 }
 
-// What an earlier answer is told as, and what a person can do about it.
+// How a run words an earlier answer, and what a person can do about it.
 func TestAnAnswerInWords(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -156,7 +166,7 @@ func TestAnAnswerInWords(t *testing.T) {
 		{answer{0, exchange.Transient, "", ""}, "", "no answer", ""},
 	} {
 		if got := tt.a.String(); got != tt.text {
-			t.Errorf("%+v is told as %q", tt.a, got)
+			t.Errorf("%+v is worded as %q", tt.a, got)
 		}
 		if got := tt.a.advice(tt.what); !strings.HasPrefix(got, tt.advice) || (got == "") != (tt.advice == "") {
 			t.Errorf("%+v: %q", tt.a, got)

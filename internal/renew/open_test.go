@@ -29,7 +29,8 @@ func (p opener) Exchange(_ context.Context, q exchange.Request) (exchange.Issued
 	if x := p.answers[q.Grant.Type]; x != nil {
 		return exchange.Issued{}, x
 	}
-	return exchange.Issued{AccessToken: redact.New("a"), RefreshToken: redact.New("by " + q.Grant.Type), IssuedAt: at}, nil
+	return exchange.Issued{AccessToken: redact.New("a"),
+		RefreshToken: redact.New("by " + q.Grant.Type), IssuedAt: at}, nil
 }
 
 // Open opens a session by the first grant that is stronger than a refresh token and that
@@ -80,7 +81,8 @@ func TestOpenUsesTheFirstGrantThatMayBeSent(t *testing.T) {
 		}
 		before := w.aws.Secret(sessionID)
 		session, issued, result := w.Open(ctx, w.job)
-		if strings.Join(sent, " ") != tt.sent || session.RefreshToken.Reveal() != tt.opened || result.Outcome != tt.outcome ||
+		if strings.Join(sent, " ") != tt.sent || session.RefreshToken.Reveal() != tt.opened ||
+			result.Outcome != tt.outcome ||
 			result.Class != tt.class || !strings.Contains(result.Reason, tt.reason) {
 			t.Errorf("%s: sent %q, opened %q: %+v", name, sent, session.RefreshToken.Reveal(), result)
 		}
@@ -103,11 +105,13 @@ func TestOpenSaysWhyTheCredentialCannotBeUsed(t *testing.T) {
 	var sent []string
 	w.job.Provider, w.job.Connection = opener{grants: []exchange.Grant{client}, sent: &sent}, w.conn
 	w.job.Credential = &secrets.Read{Err: errDenied}
-	if _, _, result := w.Open(t.Context(), w.job); result.Outcome != Failed || len(sent) > 0 || !strings.Contains(result.Reason, "the credential "+credentialID) {
+	if _, _, result := w.Open(t.Context(), w.job); result.Outcome != Failed || len(sent) > 0 ||
+		!strings.Contains(result.Reason, "the credential "+credentialID) {
 		t.Errorf("sent %q: %+v", sent, result)
 	}
 	w.job.Session = &secrets.Read{Err: errDenied}
-	if _, _, result := w.Open(t.Context(), w.job); result.Outcome != Failed || len(sent) > 0 || !strings.Contains(result.Reason, "the session "+sessionID) {
+	if _, _, result := w.Open(t.Context(), w.job); result.Outcome != Failed || len(sent) > 0 ||
+		!strings.Contains(result.Reason, "the session "+sessionID) {
 		t.Errorf("sent %q: %+v", sent, result)
 	}
 }

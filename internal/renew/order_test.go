@@ -11,12 +11,13 @@ import (
 	"evertoken/internal/issue"
 )
 
-// story is what one run does to the world, in order: calls to AWS and, between
-// them, requests to the provider.
+// story lists what one run does, in order: calls to AWS and, between them, requests to
+// the provider.
 func story(w *fakeworld.World, e issue.Event) []string {
 	w.AWS.ResetCalls()
 	var marks []int
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { marks = append(marks, len(w.AWS.Calls())) }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook,
+		Hook: func(fakeidp.Request) { marks = append(marks, len(w.AWS.Calls())) }})
 	w.Run(e)
 	w.IDP.ClearFaults()
 	var out []string

@@ -31,10 +31,11 @@ func TestASlowSecondRequestPublishesNoOlderToken(t *testing.T) {
 		}})
 		runNow(w)
 		if !second || newer.Outcome != "issued" {
-			t.Fatalf("the run beside it: %+v", newer)
+			t.Fatalf("the other run: %+v", newer)
 		}
 		if published, _ := w.Token(name); !published.ExpiresAt.Equal(*newer.ExpiresAt) {
-			t.Errorf("overwritten %t: published until %s, the newer token lives until %s", overwritten, published.ExpiresAt, *newer.ExpiresAt)
+			t.Errorf("overwritten %t: published until %s, the newer token lives until %s",
+				overwritten, published.ExpiresAt, *newer.ExpiresAt)
 		}
 		alive(t, w, name)
 	}

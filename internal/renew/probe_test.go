@@ -13,7 +13,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// probed is a provider whose probe answers so.
+// probed is a provider whose probe gives this answer.
 type probed struct {
 	provider
 	status int
@@ -26,8 +26,8 @@ func (p probed) Probe(context.Context, credential.Credential, redact.Secret) (in
 	return p.status, p.err
 }
 
-// Only status 401 to a token that is older than a period says that it is revoked. Every
-// other answer is told, except that the token works.
+// Only status 401 to a token that is older than a period says that it is revoked. A run
+// reports every other answer, except that the token works.
 func TestOnlyARefusedProbeRenewsAToken(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -67,14 +67,15 @@ func TestOnlyARefusedProbeRenewsAToken(t *testing.T) {
 		got := r.revokedByProbe(ctx)
 		cancel()
 		hints := Sentences(r.hints...)
-		if got != tt.revoked || asked != tt.asked || (hints == "") != (tt.told == "") || !strings.Contains(hints, tt.told) {
+		if got != tt.revoked || asked != tt.asked || (hints == "") != (tt.told == "") ||
+			!strings.Contains(hints, tt.told) {
 			t.Errorf("%s: revoked %t, asked %d times, hints %q", name, got, asked, hints)
 		}
 	}
 }
 
-// A run probes once per period, and where it names the connection; never where it renews
-// in any case or only says what it would do.
+// A run probes once per period, and where it names the connection; never in a run that
+// renews anyway, or in a dry run.
 func TestWhichRunsProbe(t *testing.T) {
 	t.Parallel()
 	const every = 15 * time.Minute

@@ -27,7 +27,8 @@ func (p prover) Prove(_ context.Context, _ credential.Credential, token redact.S
 }
 
 func tokenOf(access string, expiresAt time.Time) credential.Token {
-	return credential.Token{AccessToken: redact.New(access), Connection: "c", IssuedAt: at, ExpiresAt: expiresAt, RenewAfter: at, LookAfter: at}
+	return credential.Token{AccessToken: redact.New(access), Connection: "c", IssuedAt: at,
+		ExpiresAt: expiresAt, RenewAfter: at, LookAfter: at}
 }
 
 // publishedNow is the access token that applications read, and how many versions there are.
@@ -157,8 +158,10 @@ func TestTheSameTokenIsNotPublishedAgain(t *testing.T) {
 		w := newStored(t, credential.Session{})
 		w.published = tokenOf("a", w.token.ExpiresAt)
 		w.tokenVersion = secrets.Version{ARN: w.aws.Secret(tokenID).ARN, ID: "base"}
-		result, err := w.publish(t.Context(), tokenOf(tt.access, w.token.ExpiresAt.Add(tt.ends)), Result{Outcome: Issued, Grant: "g"})
-		if _, n := w.publishedNow(); err != nil || result.Outcome != tt.outcome || result.Grant != "g" || n != tt.versions {
+		result, err := w.publish(t.Context(), tokenOf(tt.access, w.token.ExpiresAt.Add(tt.ends)),
+			Result{Outcome: Issued, Grant: "g"})
+		if _, n := w.publishedNow(); err != nil || result.Outcome != tt.outcome ||
+			result.Grant != "g" || n != tt.versions {
 			t.Errorf("%s: %+v, %v, %d versions", name, result, err, n)
 		}
 	}
@@ -170,7 +173,7 @@ func TestTheSameTokenIsNotPublishedAgain(t *testing.T) {
 	}
 }
 
-// What cannot be published is told with the reason, by a run and by a rotation.
+// A run and a rotation report with the reason what they cannot publish.
 func TestATokenThatCannotBePublishedIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -197,7 +200,8 @@ func TestATokenThatCannotBePublishedIsTold(t *testing.T) {
 	}
 }
 
-// In a parameter a token is published as in a secret: not over a newer session's.
+// A token is published in a parameter as in a secret: it does not replace a newer
+// session's.
 func TestAParameterIsNotWrittenOverANewerSessionsToken(t *testing.T) {
 	t.Parallel()
 	for _, overtaken := range []bool{false, true} {
@@ -220,7 +224,7 @@ func TestAParameterIsNotWrittenOverANewerSessionsToken(t *testing.T) {
 	}
 }
 
-// Tokens that live too short for what is declared are told, with the figures.
+// A run reports tokens that live too short for the declaration, with the figures.
 func TestTokensThatLiveTooShortAreTold(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -273,11 +277,11 @@ func TestTokensThatLiveTooShortAreTold(t *testing.T) {
 	}
 }
 
-// secretLife is the shortest life of a token that a secret can hold at a heartbeat of five
-// minutes: a sixth is promised, and what is left spans the floor and the heartbeat.
+// secretLife is the shortest life of a token that a secret can hold at a heartbeat of
+// five minutes: a sixth is promised, and the rest spans the floor and the heartbeat.
 const secretLife = (floor + 5*time.Minute - lostLife) * 6 / 5
 
-// A token that was published over a rotation's gives way to it, if that one serves.
+// A token that was published over a rotation's is replaced by it, if that one works.
 func TestAPublishedTokenGivesWayToARotations(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -319,7 +323,7 @@ func TestAPublishedTokenGivesWayToARotations(t *testing.T) {
 	}
 }
 
-// Only a run without a session asks whether it published over a rotation.
+// Only a run without a session checks whether it published over a rotation.
 func TestOnlyARunWithoutASessionGivesWay(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

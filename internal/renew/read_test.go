@@ -11,7 +11,8 @@ import (
 	"evertoken/internal/session"
 )
 
-var notFound = &secrets.Error{Kind: secrets.ErrNotFound, Op: "GetSecretValue", Code: "ResourceNotFoundException"}
+var notFound = &secrets.Error{Kind: secrets.ErrNotFound, Op: "GetSecretValue",
+	Code: "ResourceNotFoundException"}
 
 // A credential that cannot be read stops a run only where the run needs it: a session with
 // a refresh token needs none.
@@ -39,7 +40,7 @@ func TestAnUnreadableCredentialStopsOnlyWhatNeedsIt(t *testing.T) {
 	}
 }
 
-// Secrets that do not exist are told together, before anything else that is wrong.
+// A run reports missing secrets together, before any other fault.
 func TestWhatDoesNotExistIsToldFirst(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -81,7 +82,8 @@ func TestWhatDoesNotExistIsToldFirst(t *testing.T) {
 		tt.change(w)
 		err := w.read(t.Context())
 		if tt.want == "" {
-			if err != nil || len(w.grants) != 1 || w.session.Session().RefreshToken.Reveal() != "r" || w.tokenVersion.ARN == "" {
+			if err != nil || len(w.grants) != 1 ||
+				w.session.Session().RefreshToken.Reveal() != "r" || w.tokenVersion.ARN == "" {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
@@ -92,8 +94,8 @@ func TestWhatDoesNotExistIsToldFirst(t *testing.T) {
 	}
 }
 
-// A session secret that a connection never declared is not missed, and one without a value
-// is there.
+// A session secret that a connection does not declare is not missing, and one without a
+// value exists.
 func TestWhichSessionSecretIsMissed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -133,7 +135,7 @@ func TestASessionSecretThatIsGoneIsNotUsed(t *testing.T) {
 	}
 }
 
-// A document that somebody overwrote is told; an empty one is not.
+// A run reports an overwritten document, but not an empty one.
 func TestAnOverwrittenDocumentIsTold(t *testing.T) {
 	t.Parallel()
 	for value, told := range map[string]bool{"": false, " \n": false, "{}": false, "junk": true, `{"refresh_token":"r"}`: false} {
@@ -164,7 +166,7 @@ func TestAnOverwrittenDocumentIsTold(t *testing.T) {
 	}
 }
 
-// A token in a parameter that is not there is made; a secret that is not there is missed.
+// A missing token parameter is created; a missing secret is an error.
 func TestATokenThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	w := newStored(t, refreshable)
@@ -199,7 +201,7 @@ func TestAPasswordThatEndsInALineBreakIsRefused(t *testing.T) {
 	}
 }
 
-// A session that is stored elsewhere is looked for only by a run that may use it.
+// Only a run that may use it searches for a session that is stored elsewhere.
 func TestWhichRunLooksForASessionElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

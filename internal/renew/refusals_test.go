@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Passwords are not worn out by servers that refuse in other words, or answer
-// nothing at all.
+// Evertoken does not send a password too often to servers that refuse in other words, or
+// do not answer.
 func TestAWrongPasswordInAnyWordsIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for what, a := range map[string]fakeidp.Fault{
@@ -33,7 +33,8 @@ func TestAWrongPasswordInAnyWordsIsSentOnce(t *testing.T) {
 			w.IDP.Inject(&a)
 			ticks(w, 24)
 			e := runNow(w)
-			if n := sent(w, "password"); n != 1 || e.Outcome != "blocked" || !strings.Contains(e.Reason, "on 2026-11-21: HTTP ") {
+			if n := sent(w, "password"); n != 1 || e.Outcome != "blocked" ||
+				!strings.Contains(e.Reason, "on 2026-11-21: HTTP ") {
 				t.Errorf("sent %d times: %+v", n, e)
 			}
 		})
@@ -64,12 +65,15 @@ func TestAPasswordWithoutAnAnswerIsSentWithGrowingPauses(t *testing.T) {
 	}
 }
 
-// What never left does not count: there is no such host, or nobody listens.
+// A request that was never sent does not count: the host does not exist, or does not
+// listen.
 func TestWhatNeverLeftDoesNotCount(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
 		w.Apiax(name)
-		w.Declare(name, map[string]any{"provider": "apiax", "settings": map[string]any{"token_url": "http://127.0.0.1:1/token"}})
+		w.Declare(name,
+			map[string]any{"provider": "apiax",
+				"settings": map[string]any{"token_url": "http://127.0.0.1:1/token"}})
 	})
 	ticks(w, 12)
 	if e := runNow(w); e.Outcome != "failed" || e.ErrorClass != "transient" {
@@ -101,14 +105,15 @@ func TestAForcedRunForATokenSendsNothingThatWasRejected(t *testing.T) {
 	}
 }
 
-// One refusal in words that nobody knows, which ends.
+// A refusal in unknown words that ends.
 func TestARefusalForAMomentCostsAMoment(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"flexera user", "flexera service", "oauth2 refresh_token"} {
 		w := world(t, connects[connection])
 		want(t, w, "issued", "")
 		advance(t, w)
-		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusForbidden, Body: []byte(`{"message":"Forbidden"}`)})
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: http.StatusForbidden,
+			Body: []byte(`{"message":"Forbidden"}`)})
 		w.Tick()
 		w.IDP.ClearFaults()
 		for range 12 * 8 {
@@ -126,7 +131,8 @@ func TestAClientThatIsRefusedForAMomentBlocksNothing(t *testing.T) {
 	w := world(t, connects["oauth2 refresh_token"])
 	want(t, w, "issued", "")
 	advance(t, w)
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 401, Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 401,
+		Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
 	if e := want(t, w, "failed", "settings.client_auth"); e.ErrorClass != "credential_dead" {
 		t.Errorf("%+v", e)
 	}
@@ -141,19 +147,22 @@ func TestAClientThatIsRefusedForAMomentBlocksNothing(t *testing.T) {
 func TestACorrectedSettingIsTriedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 password"])
-	w.IDP.Inject(&fakeidp.Fault{Grant: "password", Kind: fakeidp.Answer, Status: 401, Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
+	w.IDP.Inject(&fakeidp.Fault{Grant: "password", Kind: fakeidp.Answer, Status: 401,
+		Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
 	want(t, w, "failed", "")
 	want(t, w, "blocked", `"force":true`)
 	w.IDP.ClearFaults()
 	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
 	w.PutSecret(cred, stored.Value)
 	want(t, w, "blocked", "Evertoken does not send the same members again")
-	w.Declare(name, map[string]any{"provider": "oauth2", "settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(), "grant": "password", "scope": "read"}})
+	w.Declare(name,
+		map[string]any{"provider": "oauth2",
+			"settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(), "grant": "password",
+				"scope": "read"}})
 	want(t, w, "issued", "")
 }
 
-// What cannot be used is not asked for again at every heartbeat, and goes on
-// being told.
+// An unusable answer is not requested again at every heartbeat, and every run reports it.
 func TestAnAnswerThatCannotBeUsedIsNotAskedForAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	for what, extra := range map[string]map[string]any{
@@ -174,7 +183,7 @@ func TestAnAnswerThatCannotBeUsedIsNotAskedForAgainAndAgain(t *testing.T) {
 				}
 			}
 			if n := len(w.IDP.Requests()); n > 6 || told < 33 {
-				t.Errorf("%s, %s: %d exchanges in a day, told %d times", what, connection, n, told)
+				t.Errorf("%s, %s: %d exchanges in a day, reported %d times", what, connection, n, told)
 			}
 			w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = nil })
 			w.Run(issue.Event{Connections: []string{name}, Force: true})
@@ -193,11 +202,14 @@ func TestASharedRevokedClientIsNotSentAtEveryHeartbeat(t *testing.T) {
 	stored := `{"client_id":"` + id + `","client_secret":"` + secret + `"}`
 	w.AWS.CreateSecret("evertoken/shared/credential", &stored, nil)
 	for _, c := range []string{"a", "b"} {
-		w.Declare(c, map[string]any{"provider": "oauth2", "credential": "evertoken/shared/credential", "settings": map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}})
+		w.Declare(c,
+			map[string]any{"provider": "oauth2", "credential": "evertoken/shared/credential",
+				"settings": map[string]any{"token_url": o.TokenURL(), "grant": "client_credentials"}})
 		w.AWS.CreateSecret("evertoken/"+c+"/token", nil, nil)
 	}
 	w.Run(issue.Event{})
-	w.IDP.Inject(&fakeidp.Fault{Grant: "client_credentials", Kind: fakeidp.Answer, Status: 401, Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
+	w.IDP.Inject(&fakeidp.Fault{Grant: "client_credentials", Kind: fakeidp.Answer, Status: 401,
+		Body: []byte(`{"error":"invalid_client"}`), Header: http.Header{"Content-Type": {"application/json"}}})
 	w.IDP.ResetRequests()
 	ticks(w, 60)
 	if n := sent(w, "client_credentials"); n > 2 {

@@ -1,4 +1,4 @@
-// What a provider has refused is not sent again at every run.
+// Evertoken does not send again at every run what a provider has refused.
 
 package renew_test
 
@@ -42,11 +42,13 @@ func TestARefusedPasswordReappliedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// twoGrants connects a Flexera client with a dead refresh token beside it.
+// twoGrants connects a Flexera client whose credential also has a dead refresh token.
 func twoGrants(w *fakeworld.World) {
 	f := w.IDP.Flexera()
 	id, secret := f.AddClient(f.AddServiceAccount("eu", 1105, "svc", "iam_admin"))
-	w.Connect(name, "flexera", map[string]string{"client_id": id, "client_secret": secret, "refresh_token": "canary-long-dead"},
+	w.Connect(name, "flexera",
+		map[string]string{"client_id": id, "client_secret": secret,
+			"refresh_token": "canary-long-dead"},
 		map[string]any{"zone": "eu", "login_url": f.LoginURL("eu"), "api_url": f.APIURL("eu")}, nil)
 }
 

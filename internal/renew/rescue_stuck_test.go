@@ -19,16 +19,16 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// stuck is a store in which the session cannot be put: the call never answers
-// until it is given up. It stands in for a broken path to AWS, in a bubble whose
-// clock costs nothing.
+// stuck is a store in which the session cannot be put: the call answers nothing until its
+// deadline. It simulates a broken path to AWS, in a bubble where waiting takes no real
+// time.
 type stuck struct {
 	renew.Store // nothing else is called
 	rescued     time.Time
 	stored      []string
 }
 
-// currentID is what the exchange of the version "previous" yielded.
+// currentID is the version that the exchange of the version "previous" made.
 var currentID = secrets.DeriveID(session, "previous", "session")
 
 func (*stuck) Describe(_ context.Context, id string) (secrets.Description, error) {
@@ -78,7 +78,8 @@ func (rotating) Grants(credential.Credential) ([]exchange.Grant, error) {
 
 func (rotating) Exchange(context.Context, exchange.Request) (exchange.Issued, error) {
 	now := time.Now()
-	return exchange.Issued{AccessToken: redact.New("canary-access"), TokenType: "Bearer", IssuedAt: now, ExpiresAt: now.Add(time.Hour), RefreshToken: redact.New("canary-next")}, nil
+	return exchange.Issued{AccessToken: redact.New("canary-access"), TokenType: "Bearer",
+		IssuedAt: now, ExpiresAt: now.Add(time.Hour), RefreshToken: redact.New("canary-next")}, nil
 }
 
 func TestAPutThatNeverAnswersLeavesTimeForTheRescue(t *testing.T) {

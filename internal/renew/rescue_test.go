@@ -10,9 +10,8 @@ import (
 	"evertoken/internal/issue"
 )
 
-// A replay whose answer came and could not be stored: the session waits in the
-// rescue parameter, and the refresh token it came from must not be sent again.
-// The connection is not blocked for that.
+// A replay's answer cannot be stored: the session waits in the rescue parameter, and the
+// refresh token that was sent must not be sent again. That does not block the connection.
 func TestRescueAfterAReplay(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
@@ -23,7 +22,8 @@ func TestRescueAfterAReplay(t *testing.T) {
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: 1})
 	want(t, w, "failed", "its answer is lost")
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
+			Kind: fakeaws.Refuse, Code: "AccessDeniedException"})
 	}})
 	outcomes := map[string]int{}
 	for range 5 { // until the published token is about to die
@@ -57,8 +57,10 @@ func TestARescueIsClearedWhateverComesNext(t *testing.T) {
 		w.Apiax(name)
 		want(t, w, "issued", "")
 		w.Clock.Advance(30*time.Minute - left)
-		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
-		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: token, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Times: 12})
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
+			Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: token,
+			Kind: fakeaws.Refuse, Code: "EncryptionFailure", Times: 12})
 		w.Run(issue.Event{})
 		if _, there := w.AWS.Parameter("/evertoken/rescue/c"); !there {
 			t.Fatalf("%s left: nothing was rescued", left)
@@ -79,7 +81,8 @@ func TestASessionWithoutARefreshTokenIsNotRescued(t *testing.T) {
 	w.OAuth2(name, "password")
 	want(t, w, "issued", "")
 	advance(t, w)
-	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
+		Kind: fakeaws.Refuse, Code: "EncryptionFailure", Skip: 1, Times: 12})
 	want(t, w, "issued", "could not be stored")
 	if _, there := w.AWS.Parameter("/evertoken/rescue/c"); there {
 		t.Error("nothing in it is the only copy of anything")

@@ -14,8 +14,8 @@ import (
 	"evertoken/internal/session"
 )
 
-// A run says why nothing is due, and leaves alone a token that is newer than the one that
-// an operator saw fail.
+// A run says why nothing is due, and does not renew a token that is newer than the one
+// that a reader saw fail.
 func TestWhyNothingIsDue(t *testing.T) {
 	t.Parallel()
 	early := at.Add(-30 * time.Minute)
@@ -55,15 +55,15 @@ func TestWhyNothingIsDue(t *testing.T) {
 	}
 }
 
-// closed is a gate that lets nobody in.
+// closed is a gate that lets no request pass.
 type closed struct{ noGate }
 
 func (closed) Closed() *exchange.Error {
 	return &exchange.Error{Status: 429, Class: exchange.Throttled, Problem: "slow down"}
 }
 
-// Nothing begins in a pause, at a host that just refused, or without the time to store
-// what comes.
+// No exchange begins in a pause, at a host that just refused, or without time to store
+// its result.
 func TestWhatKeepsARunFromBeginning(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -138,7 +138,8 @@ func TestARotationInProgressDelaysARun(t *testing.T) {
 		if tt.change != nil {
 			tt.change(w.renewal)
 		}
-		d := secrets.Description{ARN: w.aws.Secret(tokenID).ARN, Name: tokenID, Labels: tt.labels, RotationEnabled: tt.enabled}
+		d := secrets.Description{ARN: w.aws.Secret(tokenID).ARN, Name: tokenID, Labels: tt.labels,
+			RotationEnabled: tt.enabled}
 		err := w.check(t.Context(), "token", d)
 		if (err != nil) != tt.waits || tt.waits && asStopped(err).Outcome != Deferred {
 			t.Errorf("%s: %v", name, err)
@@ -156,7 +157,8 @@ func TestARotationInProgressDelaysARun(t *testing.T) {
 	}
 }
 
-// A session ends at the earlier of what is declared and what the provider shows.
+// A session ends at the declared end or the one that the provider shows, whichever is
+// earlier.
 func TestASessionEndsAtTheEarlierEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -180,8 +182,8 @@ func TestASessionEndsAtTheEarlierEnd(t *testing.T) {
 	}
 }
 
-// A run that finds a session which another has just stored waits for its token, for half a
-// minute, unless an operator forces it.
+// A run that finds a session which another run has just stored waits half a minute for
+// its token, unless an operator forces it.
 func TestARunWaitsForTheTokenOfAStoredSession(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -206,20 +208,20 @@ func TestARunWaitsForTheTokenOfAStoredSession(t *testing.T) {
 		use(r, at)
 		tt.change(r)
 		err := r.justStored()
-		if _, waits := err.(*session.Waiting); waits != tt.waits || !waits && err != nil { //nolint:errorlint // it is not wrapped
+		if _, waits := err.(*session.Waiting); waits != tt.waits || !waits && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// use makes a session that was refreshed at a time the one in force.
+// use puts into force a session that was refreshed at a time.
 func use(r *renewal, refreshedAt time.Time) {
 	s := refreshable
 	s.RefreshedAt = refreshedAt
 	r.session.Use(secrets.Version{ID: "s", Value: s.Encode()})
 }
 
-// What an operator forces is sent although it was refused, except for a token that failed.
+// A forced run sends what was refused, except a run with issued_at.
 func TestWhatAnOperatorForces(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -247,13 +249,13 @@ func TestWhatARequestIsMadeFrom(t *testing.T) {
 		t.Errorf("a refresh sends %q", q.RefreshToken.Reveal())
 	}
 	r.token = nil
-	if q := r.request(client); !q.RefreshToken.IsZero() || !q.Published.IsZero() || q.Credential.Get(credential.ClientID).Reveal() != "i" {
+	if q := r.request(client); !q.RefreshToken.IsZero() || !q.Published.IsZero() ||
+		q.Credential.Get(credential.ClientID).Reveal() != "i" {
 		t.Errorf("a client sends %q", q.RefreshToken.Reveal())
 	}
 }
 
-// The answer for a connection has what its token tells, unless the run found something
-// else.
+// The answer for a connection has the token's times, unless the run found others.
 func TestAnAnswerIsCompletedFromTheToken(t *testing.T) {
 	t.Parallel()
 	s := refreshable
@@ -264,8 +266,10 @@ func TestAnAnswerIsCompletedFromTheToken(t *testing.T) {
 	r.hint("one")
 	r.hint("")
 	got := r.complete(Result{Outcome: Fresh, Hint: "zero"})
-	if got.Name != "c" || got.Hint != "Zero. One." || !got.ExpiresAt.Equal(r.token.ExpiresAt) || !got.RenewAfter.Equal(r.facts().RenewAfter()) ||
-		got.MinRemaining != r.facts().minRemaining() || !got.NeedsPersonAt.Equal(at.Add(20*time.Hour)) || !got.CredentialEnds.Equal(s.EndsAt) {
+	if got.Name != "c" || got.Hint != "Zero. One." || !got.ExpiresAt.Equal(r.token.ExpiresAt) ||
+		!got.RenewAfter.Equal(r.facts().RenewAfter()) ||
+		got.MinRemaining != r.facts().minRemaining() ||
+		!got.NeedsPersonAt.Equal(at.Add(20*time.Hour)) || !got.CredentialEnds.Equal(s.EndsAt) {
 		t.Errorf("%+v", got)
 	}
 	other := at.Add(time.Minute)
@@ -288,7 +292,8 @@ func TestTheFactsOfADecision(t *testing.T) {
 	r := holding(t, both, s)
 	r.grants, r.tokenVersion.Created = []exchange.Grant{client}, at
 	f := r.facts()
-	if !f.LastWrite.IsZero() || f.InParameter || f.ByRotation || f.Force || !f.RefreshExpiresAt.Equal(s.ExpiresAt) ||
+	if !f.LastWrite.IsZero() || f.InParameter || f.ByRotation || f.Force ||
+		!f.RefreshExpiresAt.Equal(s.ExpiresAt) ||
 		!f.SessionEndsAt.Equal(s.EndsAt) || !f.CanRemint || !f.RefreshedAt.Equal(at) {
 		t.Errorf("%+v", f)
 	}
@@ -311,8 +316,8 @@ func TestTheFactsOfADecision(t *testing.T) {
 	}
 }
 
-// A session is kept where there is a secret for it, and claimed where its refresh tokens
-// are single-use.
+// A run keeps a session where it has a secret, and claims it where its refresh tokens are
+// single-use.
 func TestWhichSessionIsClaimed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -13,22 +13,24 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// A note of a claim must not speak for a later one: two runs, each seen by
-// another while the provider answers it.
+// A note of a claim must not count for a later one: two runs, each observed by another
+// during its exchange.
 func TestANoteDoesNotOutliveItsClaim(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 refresh_token"])
 	want(t, w, "issued", "")
 	advance(t, w)
 	w.IDP.ResetRequests()
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Times: 1, Hook: func(fakeidp.Request) { runNow(w) }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Times: 1,
+		Hook: func(fakeidp.Request) { runNow(w) }})
 	runNow(w)
 	w.IDP.ClearFaults()
 	w.Clock.Advance(5 * time.Minute)
 	var beside issue.Entry
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) { beside = runNow(w) }})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1,
+		Hook: func(fakeidp.Request) { beside = runNow(w) }})
 	if e := runNow(w); e.Outcome != "issued" || beside.Outcome != "deferred" {
-		t.Errorf("the run: %+v; the one beside it: %+v", e, beside)
+		t.Errorf("the run: %+v; the other one: %+v", e, beside)
 	}
 	for _, n := range sends(w) {
 		if n != 1 {
@@ -80,9 +82,10 @@ func TestStaleReadsAfterARestoreSendNothingTwice(t *testing.T) {
 		runNow(w)
 		w.AWS.ClearFaults()
 		w.IDP.ClearFaults()
-		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.OnlyHook, Skip: 1, Times: 1, Hook: func(fakeaws.Call) {
-			w.AWS.Inject(&fakeaws.Fault{Resource: session, Kind: fakeaws.Stale, StaleBy: time.Minute, Times: stale})
-		}})
+		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
+			Kind: fakeaws.OnlyHook, Skip: 1, Times: 1, Hook: func(fakeaws.Call) {
+				w.AWS.Inject(&fakeaws.Fault{Resource: session, Kind: fakeaws.Stale, StaleBy: time.Minute, Times: stale})
+			}})
 		w.Clock.Advance(20 * time.Minute)
 		ticks(w, 12)
 		for _, n := range sends(w) {
@@ -96,8 +99,8 @@ func TestStaleReadsAfterARestoreSendNothingTwice(t *testing.T) {
 	}
 }
 
-// A provider that accepts connections and answers nothing does not see the
-// refresh token, and an outage needs no person.
+// A provider that accepts connections and does not answer never gets the refresh token,
+// and its outage needs no person.
 func TestAnOutageByTimeoutsNeedsNoPerson(t *testing.T) {
 	t.Parallel()
 	for _, outage := range []time.Duration{10 * time.Minute, 20 * time.Minute, 30 * time.Minute, 6 * time.Hour} {
@@ -131,12 +134,14 @@ func TestACopiedConnectionSendsNoSpentSeed(t *testing.T) {
 	p, _ := w.AWS.Parameter("/evertoken/connections/c")
 	w.AWS.PutParameter("/evertoken/connections/c", "String", `{"connections":{}}`)
 	// The same secret under another name, and the same members in a secret of its own.
-	w.AWS.PutParameter("/evertoken/connections/d", "String", strings.Replace(p.Value, "{", `{"credential":"`+cred+`",`, 1))
+	w.AWS.PutParameter("/evertoken/connections/d", "String",
+		strings.Replace(p.Value, "{", `{"credential":"`+cred+`",`, 1))
 	w.AWS.CreateSecret("evertoken/d/session", nil, nil)
 	w.AWS.CreateSecret("evertoken/d/token", nil, nil)
 	w.IDP.ResetRequests()
 	e := fakeworld.Entry(w.Tick(), "d")
-	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" || !strings.Contains(e.Hint, "copy its session secret") || len(w.IDP.Requests()) != 0 {
+	if e.Outcome != "failed" || e.ErrorClass != "misconfigured" ||
+		!strings.Contains(e.Hint, "copy its session secret") || len(w.IDP.Requests()) != 0 {
 		t.Errorf("%+v, %d requests", e, len(w.IDP.Requests()))
 	}
 	w.PutSecret(cred, stored.Value) // IaC re-applies it
@@ -149,7 +154,7 @@ func TestACopiedConnectionSendsNoSpentSeed(t *testing.T) {
 	}
 }
 
-// Copies that open a session from one seed at once make one exchange.
+// Copies that open a session from one seed at the same time make one exchange.
 func TestCopiesAtOnceMakeOneExchange(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"oauth2 refresh_token", "apiax"} {
@@ -166,18 +171,19 @@ func TestCopiesAtOnceMakeOneExchange(t *testing.T) {
 			var beside []issue.Entry
 			hook := func() { beside = append(beside, runNow(w)) }
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) { hook() }})
-			w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: token, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) { hook() }})
+			w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: token,
+				Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) { hook() }})
 			e := runNow(w)
 			if n := len(w.IDP.Requests()); n != 1 || e.Outcome != "issued" || len(beside) != 2 {
-				t.Errorf("%s, emergency %t: %d exchanges; %+v; beside: %+v", connection, emergency, n, e, beside)
+				t.Errorf("%s, emergency %t: %d exchanges; %+v; the other run: %+v", connection, emergency, n, e, beside)
 			}
 		}
 	}
 }
 
-// A run that saw its own answer get lost leaves the replay to the next
-// heartbeat; a provider that takes a spent refresh token again for a while is
-// asked once more in the same run.
+// A run that saw its own answer get lost leaves the replay to the next heartbeat; if a
+// provider accepts a spent refresh token again for a while, the same run sends it once
+// more.
 func TestALostAnswerIsResolvedByTheNextHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 password"])
@@ -194,7 +200,10 @@ func TestALostAnswerIsResolvedByTheNextHeartbeat(t *testing.T) {
 
 	w = world(t, func(w *fakeworld.World) {
 		w.OAuth2(name, "refresh_token")
-		w.Declare(name, map[string]any{"provider": "oauth2", "settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(), "grant": "refresh_token", "reuse_grace": "10m"}})
+		w.Declare(name,
+			map[string]any{"provider": "oauth2",
+				"settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(),
+					"grant": "refresh_token", "reuse_grace": "10m"}})
 	})
 	want(t, w, "issued", "")
 	advance(t, w)

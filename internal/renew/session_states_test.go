@@ -45,7 +45,8 @@ func TestSessionOverwrittenOrEmptied(t *testing.T) {
 			grant   string
 		}{
 			{func(w *fakeworld.World) { w.Apiax(name) }, "password"},
-			{func(w *fakeworld.World) { w.OAuth2(name, "refresh_token") }, "refresh_token"}, // nothing stronger: AWSPREVIOUS
+			// nothing stronger: AWSPREVIOUS
+			{func(w *fakeworld.World) { w.OAuth2(name, "refresh_token") }, "refresh_token"},
 		} {
 			w := fakeworld.New(t)
 			tt.connect(w)
@@ -92,7 +93,8 @@ func TestRescueWhenTheSessionCannotBeStored(t *testing.T) {
 			want(t, w, "issued", "")
 			advance(t, w)
 			// the proof passes, the store does not
-			w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Skip: 1, Kind: fakeaws.Refuse, Code: code})
+			w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Skip: 1,
+				Kind: fakeaws.Refuse, Code: code})
 			want(t, w, "issued", "keeps it in the parameter /evertoken/rescue/c")
 			w.AWS.ClearFaults()
 			p, _ := w.AWS.Parameter("/evertoken/rescue/c")
@@ -129,8 +131,9 @@ func TestOvertakenSessionIsKept(t *testing.T) {
 	advance(t, w)
 	base, _ := w.AWS.Secret(session).Labelled(secrets.Current)
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Times: 1, Hook: func(fakeidp.Request) {
-		// another run from the same base, with a session of its own
-		other := credential.Session{RefreshToken: redact.New("canary-other"), StartedAt: w.Clock.Now(), RefreshedAt: w.Clock.Now()}
+		// another run from the same base, with another session
+		other := credential.Session{RefreshToken: redact.New("canary-other"),
+			StartedAt: w.Clock.Now(), RefreshedAt: w.Clock.Now()}
 		id := secrets.DeriveID(w.AWS.Secret(session).ARN, base.ID, "session")
 		if err := w.Store().Put(context.Background(), session, id, other.Encode()); err != nil {
 			t.Error(err)

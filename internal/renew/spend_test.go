@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/redact"
 )
 
-// A run makes its next attempt where it can show more than the one that failed, or where
-// the token is about to die.
+// A run makes another attempt only where it has a better grant than the failed one, or
+// where the token is about to die.
 func TestWhenARunMakesItsNextAttempt(t *testing.T) {
 	t.Parallel()
 	byClient, refresh := attempt{grant: client}, attempt{grant: exchange.Refresh}
@@ -53,7 +53,7 @@ func TestWhenARunMakesItsNextAttempt(t *testing.T) {
 	}
 }
 
-// A token is late two heartbeats after its time; where there is none, nothing is late.
+// A token is late two heartbeats after its renew_after; a missing token is not late.
 func TestATokenIsLateTwoHeartbeatsAfterItsTime(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})
@@ -97,8 +97,8 @@ func TestATokenEndsWithItsSession(t *testing.T) {
 	}
 }
 
-// Only a refresh token that a person brought lets a token say when a person is needed, and
-// what was known stays as long as the credential is the same.
+// Only a refresh token that a person stored lets a token say when a person is needed, and
+// a known time stays as long as the credential is the same.
 func TestWhenATokenSaysThatAPersonIsNeeded(t *testing.T) {
 	t.Parallel()
 	known, end, told := at.Add(48*time.Hour), at.Add(24*time.Hour), at.Add(12*time.Hour)
@@ -139,7 +139,7 @@ func TestWhenATokenSaysThatAPersonIsNeeded(t *testing.T) {
 	}
 }
 
-// The last failure with a verdict is the one that is told.
+// A run reports the last failure with a verdict.
 func TestTheLastFailureOfAKindIsTold(t *testing.T) {
 	t.Parallel()
 	first, second, refresh := &exchange.Error{Status: 401}, &exchange.Error{Status: 403}, &exchange.Error{Status: 400}
@@ -163,7 +163,7 @@ func TestTheLastFailureOfAKindIsTold(t *testing.T) {
 	}
 }
 
-// What failed is told although the connection has its token.
+// A run reports what failed although the connection has its token.
 func TestWhatFailedIsToldBesideAToken(t *testing.T) {
 	t.Parallel()
 	x := &exchange.Error{Status: 401, Class: exchange.CredentialDead, Problem: "no", Hint: "Do this."}
@@ -209,7 +209,8 @@ func TestARefreshTokenOfAFailedExchangeIsStored(t *testing.T) {
 		"a refresh refused in known words":                          {exchange.Refresh, true, exchange.Error{Status: 400, Class: exchange.GrantDead, Problem: "p"}, "", refused, exchange.GrantDead, false, "r"},
 		"a seed that never worked, refused in unknown words": {
 			seed, false,
-			exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r",
+			exchange.Error{Status: 400, Unsure: true,
+				Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r",
 		},
 		"a client refused in unknown words": {client, true, exchange.Error{Status: 400, Unsure: true, Class: exchange.Transient}, "", unsure, exchange.Transient, false, "r"},
 	} {

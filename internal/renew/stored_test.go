@@ -27,7 +27,7 @@ const (
 )
 
 // stored is a renewal like [holding], whose documents are secrets of a fake AWS. The
-// labels of its versions are what AWS has, and what the renewal has read.
+// labels of its versions are those in AWS, as the renewal has read them.
 type stored struct {
 	*renewal
 	aws *fakeaws.Server
@@ -64,7 +64,7 @@ func newStored(t *testing.T, s credential.Session) *stored {
 	return w
 }
 
-// readAgain makes what AWS has what the renewal has read.
+// readAgain reads the labels from AWS again.
 func (w *stored) readAgain() {
 	w.t.Helper()
 	v, err := w.Secrets.Get(w.t.Context(), credentialID, secrets.Current)

@@ -23,7 +23,7 @@ func TestRotationUnderWayDefers(t *testing.T) {
 		w.IDP.ResetRequests()
 		want(t, w, "deferred", "a rotation of the")
 		if n := len(w.IDP.Requests()); n != 0 {
-			t.Errorf("%d requests while a rotation is under way", n)
+			t.Errorf("%d requests during a rotation", n)
 		}
 		w.Clock.Advance(8 * time.Minute) // the token is about to die
 		want(t, w, "issued", "Evertoken abandoned a rotation")
@@ -56,7 +56,8 @@ func TestThePlainCopyFollowsTheToken(t *testing.T) {
 	w := fakeworld.New(t)
 	w.Flexera(name, true)
 	v, _ := w.AWS.Parameter("/evertoken/connections/c")
-	w.AWS.PutParameter("/evertoken/connections/c", "String", strings.Replace(v.Value, `{`, `{"plain_copy":"other/copy",`, 1))
+	w.AWS.PutParameter("/evertoken/connections/c", "String",
+		strings.Replace(v.Value, `{`, `{"plain_copy":"other/copy",`, 1))
 	w.AWS.CreateSecret("other/copy", nil, nil)
 	copied := func() string {
 		v, _ := w.AWS.Secret("other/copy").Labelled(secrets.Current)
@@ -96,7 +97,8 @@ func TestATokenIsPublishedInAParameter(t *testing.T) {
 	w.OAuth2(name, "client_credentials")
 	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.AccessLife = 10 * time.Minute })
 	v, _ := w.AWS.Parameter("/evertoken/connections/c")
-	w.AWS.PutParameter("/evertoken/connections/c", "String", strings.Replace(v.Value, `{`, `{"token_parameter":"/evertoken/tokens/c",`, 1))
+	w.AWS.PutParameter("/evertoken/connections/c", "String",
+		strings.Replace(v.Value, `{`, `{"token_parameter":"/evertoken/tokens/c",`, 1))
 	want(t, w, "issued", "")
 	p, _ := w.AWS.Parameter("/evertoken/tokens/c")
 	if p.Type != "SecureString" || p.Tier != "Standard" {
@@ -109,7 +111,8 @@ func TestATokenIsPublishedInAParameter(t *testing.T) {
 	for range 200 { // no floor: a token this short is renewed at every heartbeat
 		w.Tick()
 		p, _ = w.AWS.Parameter("/evertoken/tokens/c")
-		if document, err = credential.ParseToken(redact.New(p.Value)); err != nil || !document.ExpiresAt.After(w.Clock.Now()) {
+		if document, err = credential.ParseToken(redact.New(p.Value)); err != nil ||
+			!document.ExpiresAt.After(w.Clock.Now()) {
 			t.Fatalf("at %s: %v, expires %s", w.Clock.Now(), err, document.ExpiresAt)
 		}
 	}
@@ -123,7 +126,9 @@ func TestATokenTooShortLivedForASecretIsRefused(t *testing.T) {
 	want(t, w, "issued", "too short for a secret")
 	refused := 0
 	for range 24 * 12 {
-		if e := fakeworld.Entry(w.Tick(), name); e.Outcome == "failed" && strings.Contains(e.Reason, "versions younger than 24 hours") && strings.Contains(e.Hint, "token_parameter") {
+		if e := fakeworld.Entry(w.Tick(), name); e.Outcome == "failed" &&
+			strings.Contains(e.Reason, "versions younger than 24 hours") &&
+			strings.Contains(e.Hint, "token_parameter") {
 			refused++
 		}
 		if n := w.AWS.VersionsYoungerThan(token, 24*time.Hour); n > 97 {

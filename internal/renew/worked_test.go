@@ -19,8 +19,8 @@ type silent struct{ exchange.Provider }
 
 func (silent) Host() string { return "" }
 
-// holding is a renewal with a credential, a session document as its labels say, and a
-// token that was issued a minute after the credential was stored.
+// holding is a renewal with a credential, a session document that its labels describe,
+// and a token that was issued a minute after the credential was stored.
 func holding(t *testing.T, document string, s credential.Session, labels ...string) *renewal {
 	t.Helper()
 	doc, err := credential.Parse(redact.New(document))
@@ -48,8 +48,8 @@ func (provider) Traits() exchange.Traits {
 
 const both = `{"client_id":"i","client_secret":"s","username":"u","password":"p"}`
 
-// What opened the session in force has worked. Where no session tells, a token that was
-// issued since the credential was stored does.
+// The credential that opened the session in force has worked. Without a session, a token
+// that was issued since the credential was stored proves it.
 func TestWhatHasWorked(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
@@ -89,8 +89,8 @@ func TestWhatHasWorked(t *testing.T) {
 	}
 }
 
-// A session fits the credential that opened it. A credential that cannot be read says
-// nothing against it.
+// A session fits the credential that opened it. An unreadable credential does not
+// contradict it.
 func TestWhichSessionFits(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
@@ -110,15 +110,16 @@ func TestWhichSessionFits(t *testing.T) {
 	}
 }
 
-// What an opening in doubt was made with is sent again a few times at most. Doubt about
-// a refresh token says nothing of the password.
+// The grant of an opening in doubt is sent again a few times at most. Doubt about a
+// refresh token says nothing about the password.
 func TestAnOpeningInDoubtIsRepeatedAFewTimesAtMost(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := map[int]string{1: "EVERTOKEN_SENT_1_20261121T150000Z", 2: "EVERTOKEN_SENT_2_20261121T150000Z", 3: "EVERTOKEN_SENT_3_20261121T150000Z"}
+	sent := map[int]string{1: "EVERTOKEN_SENT_1_20261121T150000Z",
+		2: "EVERTOKEN_SENT_2_20261121T150000Z", 3: "EVERTOKEN_SENT_3_20261121T150000Z"}
 	byPassword := doc.Fingerprint(password.Members...)
 	for _, tt := range []struct {
 		name    string
@@ -167,7 +168,7 @@ func TestWhenATokenIsNeeded(t *testing.T) {
 	}
 }
 
-// recorder is a gate that remembers with what it was left.
+// recorder is a gate that records the result with which it was left.
 type recorder struct {
 	noGate
 	left *exchange.Error
@@ -177,8 +178,8 @@ func (g *recorder) Enter(context.Context, exchange.Grant) (func(*exchange.Error)
 	return func(x *exchange.Error) { g.left = x }, nil
 }
 
-// A run that sends nothing for lack of time says nothing of the credential: taken for a
-// success, it would let the connections that share it send it after a refusal.
+// A run that sends nothing for lack of time says nothing about the credential: counted as
+// a success, it would let the connections that share it send it after a refusal.
 func TestWhatIsNotSentIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -192,7 +193,7 @@ func TestWhatIsNotSentIsNoSuccess(t *testing.T) {
 }
 
 // A run is on time in the heartbeat in which the token becomes due, and late afterwards.
-// It is never on time where something else than the token's age makes it due.
+// It is never on time where something other than the token's age makes it due.
 func TestOnTimeIsTheFirstHeartbeat(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})

@@ -13,7 +13,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// world is one with the template's time-out.
+// world is a world with the template's time-out.
 func world(t *testing.T, connect func(*fakeworld.World)) *fakeworld.World {
 	t.Helper()
 	w := fakeworld.New(t)
@@ -81,7 +81,7 @@ func moveCurrent(t *testing.T, w *fakeworld.World, secret, to string) {
 	}
 }
 
-// alive holds a connection to a published token that its provider accepts.
+// alive checks that a connection has a published token that its provider accepts.
 func alive(t *testing.T, w *fakeworld.World, connection string) {
 	t.Helper()
 	published, ok := w.Token(connection)
@@ -96,7 +96,7 @@ func ticks(w *fakeworld.World, n int) {
 	}
 }
 
-// refuse makes every call fail that fits.
+// refuse makes every matching call fail.
 func refuse(w *fakeworld.World, operation, secret, code string) {
 	w.AWS.Inject(&fakeaws.Fault{Operation: operation, Resource: secret, Kind: fakeaws.Refuse, Code: code})
 }

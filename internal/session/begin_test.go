@@ -48,7 +48,7 @@ func TestBeginLeavesEachStateByItsStep(t *testing.T) {
 			}
 			w.is("after it", tt.want)
 			if k.Claimed() && k.Version().ID != w.current() {
-				t.Error("what is claimed is not what is in force")
+				t.Error("the claimed session is not the one in force")
 			}
 		})
 	}
@@ -57,7 +57,8 @@ func TestBeginLeavesEachStateByItsStep(t *testing.T) {
 func TestAWaitingRunSaysHowLong(t *testing.T) {
 	t.Parallel()
 	k := newWorld(t, "rt-1: CURRENT EXCHANGE").keeper()
-	if err := k.Begin(t.Context(), run(Terms{})); err == nil || !strings.Contains(err.Error(), "takes the claim over 4m0s after") {
+	if err := k.Begin(t.Context(), run(Terms{})); err == nil ||
+		!strings.Contains(err.Error(), "takes the claim over 4m0s after") {
 		t.Errorf("%v", err)
 	}
 }
@@ -95,7 +96,7 @@ func TestAnOpeningIsClaimedUntilItsRunHasEnded(t *testing.T) {
 	}
 }
 
-// TestOfTwoRunsAtOnceOneClaims lets a second run act on what was true before the first.
+// TestOfTwoRunsAtOnceOneClaims lets a second run act on what it read before the first.
 func TestOfTwoRunsAtOnceOneClaims(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, state, want string }{
@@ -136,14 +137,15 @@ func TestANoteOfAnEndedClaimIsTakenAway(t *testing.T) {
 	w := newWorld(t, "rt-1: CURRENT EXCHANGE | holder: HOLDER")
 	k := w.keeper()
 	once := true
-	w.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) {
-		if once {
-			once = false
-			if err := w.store.MoveLabel(t.Context(), secretID, LabelExchange, w.ids["holder"], w.ids["rt-1"]); err != nil {
-				t.Errorf("ending the claim: %v", err)
+	w.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Kind: fakeaws.OnlyHook,
+		Hook: func(fakeaws.Call) {
+			if once {
+				once = false
+				if err := w.store.MoveLabel(t.Context(), secretID, LabelExchange, w.ids["holder"], w.ids["rt-1"]); err != nil {
+					t.Errorf("ending the claim: %v", err)
+				}
 			}
-		}
-	}})
+		}})
 	if got := came(k, k.Begin(t.Context(), run(Terms{}))); got != "*session.Waiting" {
 		t.Errorf("came to %s", got)
 	}
@@ -161,7 +163,8 @@ func TestBeginReadsAgainWhatMoved(t *testing.T) {
 	changed := 0
 	r := run(Terms{})
 	r.Changed = func(context.Context) error { changed++; return nil }
-	if got := came(k, k.Begin(t.Context(), r)); got != "claimed" || changed != 1 || k.Session().RefreshToken.Reveal() != "rt-3" {
+	if got := came(k, k.Begin(t.Context(), r)); got != "claimed" || changed != 1 ||
+		k.Session().RefreshToken.Reveal() != "rt-3" {
 		t.Errorf("came to %s, changed %d times, holding %s", got, changed, k.Session().RefreshToken.Reveal())
 	}
 	w.is("after it", "rt-2: PREVIOUS | rt-3: CURRENT EXCHANGE")
@@ -195,7 +198,8 @@ func TestBeginEndsWithTheFirstError(t *testing.T) {
 	k := w.keeper()
 	k.version.ID = "another"
 	err := k.Begin(t.Context(), r)
-	if err == nil || !strings.Contains(err.Error(), "the session keeps changing") || k.Claimed() || reads != turns {
+	if err == nil || !strings.Contains(err.Error(), "the session keeps changing") || k.Claimed() ||
+		reads != turns {
 		t.Errorf("a session that keeps changing, read %d times: %v", reads, err)
 	}
 
@@ -235,7 +239,8 @@ func TestNothingIsClaimedThatCannotBeStored(t *testing.T) {
 		fault := w.refuse(tt.operation)
 		err := k.Begin(t.Context(), run(Terms{Dying: true, Stronger: true}))
 		var notSent *NotSent
-		if kind := secrets.ErrorKind(err); kind != secrets.ErrDenied || k.Claimed() || k.Beside() || errors.As(err, &notSent) != tt.notSent {
+		if kind := secrets.ErrorKind(err); kind != secrets.ErrDenied || k.Claimed() || k.Beside() ||
+			errors.As(err, &notSent) != tt.notSent {
 			t.Errorf("%s refused, %s: %v, claimed %t", tt.operation, tt.state, err, k.Claimed())
 		}
 		if fault.Fired() == 0 {
@@ -244,8 +249,7 @@ func TestNothingIsClaimedThatCannotBeStored(t *testing.T) {
 	}
 }
 
-// TestATakenClaimThatCannotBeNoted takes the note of the claim away and can put
-// none in its place.
+// TestATakenClaimThatCannotBeNoted removes the note of the claim and can add no other.
 func TestATakenClaimThatCannotBeNoted(t *testing.T) {
 	t.Parallel()
 	for state, refused := range map[string]string{
@@ -262,8 +266,8 @@ func TestATakenClaimThatCannotBeNoted(t *testing.T) {
 	}
 }
 
-// TestWhatMovedIsReadBeforeAnythingIsAdopted keeps a session beside that is newer
-// than what the run had read, and older than what is in force.
+// TestWhatMovedIsReadBeforeAnythingIsAdopted keeps aside a session that is newer than the
+// one that the run had read, and older than the one in force.
 func TestWhatMovedIsReadBeforeAnythingIsAdopted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: CURRENT | rt-2: KEPT")
@@ -271,7 +275,8 @@ func TestWhatMovedIsReadBeforeAnythingIsAdopted(t *testing.T) {
 	if err := w.store.Put(t.Context(), secretID, secrets.FreshID(), session("rt-3").Encode(), secrets.Current, LabelExchange); err != nil {
 		t.Fatal(err)
 	}
-	if got := came(k, k.Begin(t.Context(), run(Terms{}))); got != "*session.Waiting" || k.Session().RefreshToken.Reveal() != "rt-3" {
+	if got := came(k, k.Begin(t.Context(), run(Terms{}))); got != "*session.Waiting" ||
+		k.Session().RefreshToken.Reveal() != "rt-3" {
 		t.Errorf("came to %s, holding %s", got, k.Session().RefreshToken.Reveal())
 	}
 	w.is("after it", "rt-1: PREVIOUS | rt-2: KEPT | rt-3: CURRENT EXCHANGE SEEN_1_160000")

@@ -48,7 +48,9 @@ func TestReleaseGivesTheClaimBack(t *testing.T) {
 		if k.Claimed() {
 			t.Errorf("%s: still claimed", tt.name)
 		}
-		if len(w.hints) > 0 && !strings.HasPrefix(w.hints[0], "The answer to an earlier exchange was lost. Evertoken looks for ") {
+		if len(w.hints) > 0 &&
+			!strings.HasPrefix(w.hints[0],
+				"The answer to an earlier exchange was lost. Evertoken looks for ") {
 			t.Errorf("%s: %s", tt.name, w.hints)
 		}
 		if !w.keeperCanClaim() {
@@ -57,8 +59,8 @@ func TestReleaseGivesTheClaimBack(t *testing.T) {
 	}
 }
 
-// A claim whose note cannot be removed does not end: the note would outlive it, and a later
-// run could take another run's claim for an old one.
+// A claim whose note cannot be removed does not end: the note would outlive it, and a
+// later run could mistake another run's claim for an old one.
 func TestAClaimEndsWithItsNote(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
@@ -77,7 +79,7 @@ func TestAClaimEndsWithItsNote(t *testing.T) {
 
 func (w *world) keeperCanClaim() bool {
 	k := w.keeper()
-	w.now = w.now.Add(lasts) // a session that is being opened is left alone before
+	w.now = w.now.Add(lasts) // no run takes over a session that is being opened before
 	return k.Begin(w.t.Context(), run(Terms{})) == nil && k.Claimed()
 }
 
@@ -152,7 +154,8 @@ func TestSendingCountsWhatIsInDoubt(t *testing.T) {
 	}
 }
 
-// TestANoteWhoseAnswerIsLostCountsOnce repeats it: AWS then says that the label is there.
+// TestANoteWhoseAnswerIsLostCountsOnce repeats it: AWS then says that the version has the
+// label.
 func TestANoteWhoseAnswerIsLostCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
@@ -180,7 +183,7 @@ func TestAClaimThatCannotBeGivenBackIsTold(t *testing.T) {
 			}
 		}
 	}
-	// One that another run took over is that run's.
+	// A claim that another run took over belongs to that run.
 	w := newWorld(t, idle)
 	k := w.claimed()
 	if err := w.store.MoveLabel(t.Context(), secretID, LabelExchange, w.ids["rt-1"], w.ids["rt-2"]); err != nil {
@@ -192,9 +195,9 @@ func TestAClaimThatCannotBeGivenBackIsTold(t *testing.T) {
 	}
 }
 
-// TestAClaimThatCannotBeParkedIsTakenOver lets the secret take no new version. The
-// version that had the label before is no place for it: a run that AWS showed the
-// state before the claim could claim by it, and send the refresh token again.
+// TestAClaimThatCannotBeParkedIsTakenOver lets the secret accept no new version. The
+// label cannot go back to the version that had it before: a run that AWS showed the state
+// before the claim could claim by it, and send the refresh token again.
 func TestAClaimThatCannotBeParkedIsTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
@@ -209,7 +212,7 @@ func TestAClaimThatCannotBeParkedIsTakenOver(t *testing.T) {
 	w.now = w.now.Add(lasts)
 	next := w.claimed()
 	if next.Doubt().Sent != 1 {
-		t.Errorf("the next run takes it for sent %d times", next.Doubt().Sent)
+		t.Errorf("the next run counts it as sent %d times", next.Doubt().Sent)
 	}
 
 	w = newWorld(t, orphan)

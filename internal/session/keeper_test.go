@@ -50,7 +50,8 @@ func TestDescribeTellsThatTheSecretExists(t *testing.T) {
 		k.ID, k.Exists = tt.id, false
 		k.version.ARN = ""
 		d, err := k.Describe(t.Context())
-		if (err == nil) != tt.want || k.Exists != tt.want || (k.Version().ARN == w.Secret(secretID).ARN) != tt.want || k.Version().ARN != d.ARN {
+		if (err == nil) != tt.want || k.Exists != tt.want ||
+			(k.Version().ARN == w.Secret(secretID).ARN) != tt.want || k.Version().ARN != d.ARN {
 			t.Errorf("%s: %v, exists %t, ARN %s", tt.id, err, k.Exists, k.Version().ARN)
 		}
 		k.Exists = false
@@ -67,8 +68,8 @@ func TestErrorsNameTheParameterAndNoValue(t *testing.T) {
 	}
 }
 
-// TestAfterAnotherSessionTheClaimGoesOn lets Begin read the stage anew once
-// another session is in force, and end where its caller ends it.
+// TestAfterAnotherSessionTheClaimGoesOn lets Begin read the stage again once another
+// session is in force, and end where its caller ends it.
 func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, state := range map[string]string{
@@ -84,15 +85,16 @@ func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 			r := run(Terms{})
 			r.Changed = func(context.Context) error { changed++; return stop }
 			err := k.Begin(t.Context(), r)
-			if err != stop || k.Claimed() != (stop == nil) || changed != 1 || k.Session().RefreshToken.Reveal() != "rt-2" {
+			if err != stop || k.Claimed() != (stop == nil) || changed != 1 ||
+				k.Session().RefreshToken.Reveal() != "rt-2" {
 				t.Errorf("%s, %v: %v, claimed %t, changed %d times", name, stop, err, k.Claimed(), changed)
 			}
 		}
 	}
 }
 
-// What AWSCURRENT is moved back to by hand is spent: what it was moved back from
-// comes forward again, with its claim or its doubt.
+// A person moves AWSCURRENT back to a spent session: the newer one becomes current again,
+// with its claim or its doubt.
 func TestWhatWasMovedBackFromComesForwardAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ state, came, want string }{
@@ -129,7 +131,7 @@ func TestAnAnswerThatChangesNothingEndsTheClaim(t *testing.T) {
 	}
 }
 
-// A run that holds no claim leaves the note of another run alone.
+// A run without a claim does not remove the note of another run.
 func TestARunWithoutAClaimLeavesNotesAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
@@ -143,7 +145,7 @@ func TestARunWithoutAClaimLeavesNotesAlone(t *testing.T) {
 	}
 }
 
-// Where nothing was in doubt there is no note to take away.
+// Where nothing was in doubt there is no note to remove.
 func TestWithoutDoubtNoNoteIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)

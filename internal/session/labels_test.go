@@ -16,9 +16,9 @@ import (
 // named are the words in the code that name a label or an environment variable.
 var named = regexp.MustCompile(`^EVERTOKEN_[A-Z_]+$`)
 
-// TestEveryLabelIsExplained holds the table in docs/reliability.md to the code:
-// whoever reads the labels of a secret finds each of them there. The same words
-// begin environment variables; those are in the reference.
+// TestEveryLabelIsExplained compares the table in docs/reliability.md with the code, so
+// that a reader finds each label of a secret there. The same words begin environment
+// variables; those are in the reference.
 func TestEveryLabelIsExplained(t *testing.T) {
 	t.Parallel()
 	labels := rows(t, "../../docs/reliability.md")

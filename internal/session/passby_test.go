@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Runs that pass by one claim open sessions beside it. The note keeps the time of the
-// claim, so the claim can be taken over while they do, and a second run can pass by at
-// once. None of that sends the claimed refresh token twice or loses a session.
+// Runs that pass by a claim open other sessions. The note keeps the time of the claim, so
+// the claim can be taken over while they do, and a second run can pass by at once. None
+// of that sends the claimed refresh token twice or loses a session.
 func TestRunsThatPassByOneClaimLoseNothing(t *testing.T) {
 	t.Parallel()
 	dying := run(Terms{Dying: true, Stronger: true})

@@ -16,19 +16,22 @@ func TestWhatCannotBeStoredIsRescued(t *testing.T) {
 	k := w.claimed()
 	w.refuse("PutSecretValue")
 	k.Store(t.Context(), session("rt-3"))
-	w.is("and the claim may be taken over", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000 SENT_1_160000")
+	w.is("and the claim may be taken over",
+		"rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000 SENT_1_160000")
 	if w.rescuedToken() != "rt-3" || k.Session().RefreshToken.Reveal() != "rt-3" || k.StoredHere() {
 		t.Errorf("rescued %q", w.rescuedToken())
 	}
-	if !w.hinted("The session could not be stored: ") || !w.hinted(". Evertoken keeps it in the parameter "+parameter) {
+	if !w.hinted("The session could not be stored: ") ||
+		!w.hinted(". Evertoken keeps it in the parameter "+parameter) {
 		t.Errorf("%q", w.hints)
 	}
-	// The next run restores it, and goes on from it.
+	// The next run restores it, and continues from it.
 	w.ClearFaults()
 	w.now = w.now.Add(lasts)
 	next := w.claimed()
 	if next.Session().RefreshToken.Reveal() != "rt-3" || w.rescuedToken() != "" {
-		t.Errorf("the next run has %s, and the parameter %q", next.Session().RefreshToken.Reveal(), w.rescuedToken())
+		t.Errorf("the next run has %s, and the parameter %q", next.Session().RefreshToken.Reveal(),
+			w.rescuedToken())
 	}
 	w.is("restored", "rt-2: PREVIOUS SENT_1_160000 | rt-3: CURRENT EXCHANGE")
 	if !w.hinted("restored the session from the rescue parameter") {
@@ -121,7 +124,8 @@ func TestARescueParameterThatHoldsSomethingElseStopsTheRun(t *testing.T) {
 		w.PutParameter(parameter, "SecureString", value)
 		k := w.keeper()
 		var unreadable *Unreadable
-		if err := k.Begin(t.Context(), run(Terms{})); !errors.As(err, &unreadable) || unreadable.Err != nil || unreadable.Parameter != parameter {
+		if err := k.Begin(t.Context(), run(Terms{})); !errors.As(err, &unreadable) ||
+			unreadable.Err != nil || unreadable.Parameter != parameter {
 			t.Errorf("%s: %v", value, err)
 		}
 		if k.Claimed() {
@@ -131,7 +135,7 @@ func TestARescueParameterThatHoldsSomethingElseStopsTheRun(t *testing.T) {
 	}
 }
 
-// TestARescuedSessionIsRestored is met by a run that claims what is in doubt.
+// TestARescuedSessionIsRestored by a run that claims a session in doubt.
 func TestARescuedSessionIsRestored(t *testing.T) {
 	t.Parallel()
 	const taken = "rt-1: CURRENT EXCHANGE SENT_1_155000 | holder: HOLDER"
@@ -161,7 +165,7 @@ func TestARescuedSessionIsRestored(t *testing.T) {
 			w.is(tt.name, tt.want)
 			end(k, t)
 			if left := w.rescuedToken() != ""; left != tt.left {
-				t.Errorf("%s, %s: the parameter is left: %t", tt.name, name, left)
+				t.Errorf("%s, %s: the parameter remains: %t", tt.name, name, left)
 			}
 		}
 	}
@@ -173,8 +177,8 @@ var ends = map[string]func(*Keeper, *testing.T){
 	"lost":     func(k *Keeper, t *testing.T) { k.Lose(t.Context()) },
 }
 
-// TestASessionIsRescuedOverTheRestoredOne cannot store the session that follows the restored one: what
-// the parameter holds now is the only copy.
+// TestASessionIsRescuedOverTheRestoredOne cannot store the session that follows the
+// restored one: what the parameter holds now is the only copy.
 func TestASessionIsRescuedOverTheRestoredOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lost)
@@ -194,7 +198,8 @@ func TestARescuedSessionThatCannotBeStoredStaysRescued(t *testing.T) {
 		w := newWorld(t, lost)
 		w.rescue("rt-2", base)
 		k := w.keeper()
-		w.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.Refuse, Code: denied, Skip: 1}) // the proof passes
+		// the proof passes
+		w.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Kind: fakeaws.Refuse, Code: denied, Skip: 1})
 		if err := k.Begin(t.Context(), run(Terms{})); secrets.ErrorKind(err) != secrets.ErrDenied || k.Claimed() {
 			t.Errorf("based on %s: %v, claimed %t", base, err, k.Claimed())
 		}
@@ -204,8 +209,8 @@ func TestARescuedSessionThatCannotBeStoredStaysRescued(t *testing.T) {
 	}
 }
 
-// TestRestoredBesideAnOlderChild meets the id taken that a session based on the
-// version in force would have.
+// TestRestoredBesideAnOlderChild finds in use the id that a session based on the version
+// in force would have.
 func TestRestoredBesideAnOlderChild(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
@@ -270,9 +275,9 @@ func TestNothingIsRescued(t *testing.T) {
 	}
 }
 
-// A session that became a version after all, by a write whose answer was lost, is spent by
-// now: it is not kept beside the one in force. One that AWS does not show is kept, and
-// where AWS does not say, nothing changes.
+// A session that became a version after all, by a write whose answer was lost, is spent
+// by now: it is not kept aside. One that AWS does not show is kept, and where AWS does
+// not say, nothing changes.
 func TestARescuedSessionThatWasStoredAfterAll(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -332,7 +337,7 @@ func TestARescueParameterThatCannotBeEmptied(t *testing.T) {
 			t.Errorf("deletes %t: %v, claimed %t", deletes, err, k.Claimed())
 		}
 		if left := w.rescuedToken() != ""; left == deletes {
-			t.Errorf("deletes %t: the parameter is left: %t", deletes, left)
+			t.Errorf("deletes %t: the parameter remains: %t", deletes, left)
 		}
 	}
 }

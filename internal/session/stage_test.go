@@ -78,8 +78,8 @@ func allTerms() []Terms {
 	return out
 }
 
-// TestTheTableIsInCodeCommentAndDocs holds the code, the package comment and docs/reliability.md to
-// one table: which steps a stage can lead to.
+// TestTheTableIsInCodeCommentAndDocs checks that the code, the package comment and
+// docs/reliability.md have one table: which steps follow each stage.
 func TestTheTableIsInCodeCommentAndDocs(t *testing.T) {
 	t.Parallel()
 	code := map[Stage][]Step{}
@@ -122,7 +122,8 @@ func TestEachStageLeadsToItsStep(t *testing.T) {
 	t.Parallel()
 	for _, terms := range allTerms() {
 		passes := terms.Dying && terms.Stronger && terms.NotedFor >= time.Minute
-		want := map[Stage]Step{Empty: Open, Moved: ReadAgain, Unlabelled: Place, Idle: Claim, Lost: Claim, Orphaned: TakeOver, Busy: WaitStep}
+		want := map[Stage]Step{Empty: Open, Moved: ReadAgain, Unlabelled: Place, Idle: Claim,
+			Lost: Claim, Orphaned: TakeOver, Busy: WaitStep}
 		switch {
 		case terms.NotedFor == 0:
 			want[Busy] = Note
@@ -164,7 +165,8 @@ func TestWhatIsInDoubtMayBeSentOnTerms(t *testing.T) {
 		{"twice, a day ago", 2, 24*time.Hour - time.Minute, "provider needs", true},
 		{"five times, a day ago, and readers have a living token", 5, 25 * time.Hour, "provider", false},
 	} {
-		r := Replay{Now: now, Provider: strings.Contains(tt.terms, "provider"), Stronger: strings.Contains(tt.terms, "stronger"),
+		r := Replay{Now: now, Provider: strings.Contains(tt.terms, "provider"),
+			Stronger:   strings.Contains(tt.terms, "stronger"),
 			NeedsToken: strings.Contains(tt.terms, "needs"), Force: strings.Contains(tt.terms, "force")}
 		if got := (Doubt{tt.sent, now.Add(-tt.ago)}).MaySend(r); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
@@ -175,14 +177,16 @@ func TestWhatIsInDoubtMayBeSentOnTerms(t *testing.T) {
 func TestNotesOfAClaimAreReadFromLabels(t *testing.T) {
 	t.Parallel()
 	labels := []string{
-		secrets.Current, sentLabel(1, now), sentLabel(10, now.Add(-time.Hour)), sentLabel(10, now.Add(-2*time.Hour)), sentLabel(2, now),
+		secrets.Current, sentLabel(1, now), sentLabel(10, now.Add(-time.Hour)), sentLabel(10,
+			now.Add(-2*time.Hour)), sentLabel(2, now),
 		LabelSent + "0_20261121T160000Z", LabelSent + "-1_20261121T160000Z", LabelSent + "1", LabelSent + "1_", LabelSeen + "7_20261121T160000Z",
 	}
 	var got []string
 	for _, n := range notes(labels, LabelSent) {
 		got = append(got, n.label)
 	}
-	want := []string{sentLabel(10, now.Add(-2*time.Hour)), sentLabel(10, now.Add(-time.Hour)), sentLabel(2, now), sentLabel(1, now)}
+	want := []string{sentLabel(10, now.Add(-2*time.Hour)), sentLabel(10, now.Add(-time.Hour)),
+		sentLabel(2, now), sentLabel(1, now)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}

@@ -65,8 +65,8 @@ func TestAnOldRescueIsNeverRestoredOverANewerSession(t *testing.T) {
 	}
 }
 
-// A parked label says that something went wrong: the put whose answers were lost may
-// have taken effect, so the rescue parameter may hold what is in force.
+// A parked label means that a put whose answers were lost may have taken effect, so the
+// rescue parameter may hold the session in force.
 func TestARescueOfWhatWasStoredIsEmptiedBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: PREVIOUS SENT_1_155000 | rt-2: CURRENT | holder: HOLDER EXCHANGE")

@@ -19,8 +19,9 @@ func TestStoreEndsTheClaim(t *testing.T) {
 	}
 	k.Store(t.Context(), session("rt-3"))
 	w.is("stored", "rt-2: PREVIOUS EXCHANGE | rt-3: CURRENT")
-	if !k.StoredHere() || k.Claimed() || k.Version().ID != w.current() || k.Session().RefreshToken.Reveal() != "rt-3" || k.Doubt().Sent != 0 {
-		t.Errorf("in force is %s", k.Session().RefreshToken.Reveal())
+	if !k.StoredHere() || k.Claimed() || k.Version().ID != w.current() ||
+		k.Session().RefreshToken.Reveal() != "rt-3" || k.Doubt().Sent != 0 {
+		t.Errorf("the session in force is %s", k.Session().RefreshToken.Reveal())
 	}
 	if stands, err := k.Stands(t.Context()); !stands || err != nil {
 		t.Errorf("stands: %t, %v", stands, err)
@@ -95,31 +96,35 @@ func TestASessionWithoutASecretIsRescued(t *testing.T) {
 	k := w.keeper()
 	k.ID, k.Exists = "evertoken/c2/session", false
 	k.Store(t.Context(), session("rt-1"))
-	if w.rescuedToken() != "rt-1" || !w.hinted("Create it: `aws secretsmanager create-secret --name evertoken/c2/session") {
+	if w.rescuedToken() != "rt-1" ||
+		!w.hinted("Create it: `aws secretsmanager create-secret --name evertoken/c2/session") {
 		t.Errorf("rescued %q, %q", w.rescuedToken(), w.hints)
 	}
 
-	// The next run finds it there, and still nothing to store it in.
+	// The next run finds it there, and the secret still does not exist.
 	next := w.keeper()
 	next.ID, next.Exists = k.ID, false
 	if look, err := next.Elsewhere(t.Context()); !look || err != nil {
 		t.Errorf("elsewhere: %t, %v", look, err)
 	}
-	if found, err := next.Recover(t.Context()); !found || err != nil || next.Session().RefreshToken.Reveal() != "rt-1" {
+	if found, err := next.Recover(t.Context()); !found || err != nil ||
+		next.Session().RefreshToken.Reveal() != "rt-1" {
 		t.Errorf("recovered: %t, %v", found, err)
 	}
 	if w.rescuedToken() != "rt-1" {
 		t.Error("the parameter is gone before its session is stored")
 	}
-	// Once the secret is there, it is stored and the parameter goes.
+	// Once the secret exists, the session is stored and the parameter is deleted.
 	w.CreateSecret(k.ID, nil, nil)
 	next.Store(t.Context(), session("rt-2"))
-	if v, _ := w.Secret(k.ID).Labelled(secrets.Current); !strings.Contains(v.Value, "rt-2") || w.rescuedToken() != "" {
+	if v, _ := w.Secret(k.ID).Labelled(secrets.Current); !strings.Contains(v.Value, "rt-2") ||
+		w.rescuedToken() != "" {
 		t.Errorf("stored %s, rescued %q", v.Value, w.rescuedToken())
 	}
 }
 
-// TestANewerSessionComesForwardWhereAStateIsOdd has a session beside the one in force, where something is odd.
+// TestANewerSessionComesForwardWhereAStateIsOdd has a newer session than the one in
+// force, where the labels are odd.
 func TestANewerSessionComesForwardWhereAStateIsOdd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -150,7 +155,7 @@ func TestANewerSessionComesForwardWhereAStateIsOdd(t *testing.T) {
 	} {
 		w := newWorld(t, tt.state)
 		k := w.keeper()
-		_ = k.Begin(t.Context(), run(tt.terms)) // how it ends is told by what is in force
+		_ = k.Begin(t.Context(), run(tt.terms)) // the session in force shows how it ends
 		if got := k.Session().RefreshToken.Reveal(); got != tt.force || k.Version().ID != w.current() {
 			t.Errorf("%s: in force is %q, want %q: %s", tt.name, got, tt.force, w.state())
 		}

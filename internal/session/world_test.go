@@ -113,7 +113,8 @@ func (w *world) document(name string) redact.Secret {
 // session is the session of a refresh token; "stranger" is one that another
 // credential opened.
 func session(refresh string) credential.Session {
-	s := credential.Session{RefreshToken: redact.New(refresh), OpenedBy: "cred", StartedAt: now.Add(-24 * time.Hour)}
+	s := credential.Session{RefreshToken: redact.New(refresh), OpenedBy: "cred",
+		StartedAt: now.Add(-24 * time.Hour)}
 	switch refresh {
 	case "stranger":
 		s.OpenedBy = "another"
@@ -159,7 +160,7 @@ func (w *world) is(what, want string) {
 	}
 }
 
-// keeper is a run that has read what is in force.
+// keeper is a run that has read the session in force.
 func (w *world) keeper() *Keeper {
 	k := &Keeper{
 		Secrets: w.store, Parameters: secrets.NewParameters(ssm.NewFromConfig(sdk(w.Server))),
@@ -238,7 +239,7 @@ func (w *world) hinted(part string) bool {
 	return slices.ContainsFunc(w.hints, func(h string) bool { return strings.Contains(h, part) })
 }
 
-// came writes how Begin ended.
+// came is the result of Begin as text.
 func came(k *Keeper, err error) string {
 	switch {
 	case err != nil:
