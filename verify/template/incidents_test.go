@@ -65,7 +65,7 @@ func incidents() []incident {
 		{name: "An edit breaks a connection", begin: func(tr *trace) {
 			tr.AWS.PutParameter(tr.Config.ConnectionsPath+subject, "String", wrong)
 		}, alarms: append(promise, "FailedAlarm", "ConnectionFailedAlarm")},
-		{name: "A newcomer is declared wrong", begin: func(tr *trace) {
+		{name: "A new connection is declared wrong", begin: func(tr *trace) {
 			tr.AWS.PutParameter(tr.Config.ConnectionsPath+"newcomer", "String", wrong)
 		}, of: "newcomer", lives: true, alarms: []string{"FailedAlarm", "ConnectionFailedAlarm"}},
 		{name: "A connection is removed", begin: func(tr *trace) {
