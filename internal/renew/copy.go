@@ -44,15 +44,20 @@ func (r *renewal) copyPublished(ctx context.Context) {
 // times; a later run mends what is left.
 func (r *renewal) copyToken(ctx context.Context, over secrets.Version, access redact.Secret) {
 	id := secrets.DeriveID(over.ARN, over.ID, "copy")
-	err := r.Sleep.Try(ctx, func(ctx context.Context) error { return r.Secrets.Put(ctx, r.conn.PlainCopy, id, access) })
-	if secrets.ErrorKind(err) == secrets.ErrConflict { // by another run from the same base, or AWSCURRENT was moved back
-		err = r.Sleep.Try(ctx, func(ctx context.Context) error {
-			return r.Secrets.Put(ctx, r.conn.PlainCopy, secrets.FreshID(), access)
+	put := func(id string) error {
+		return r.Sleep.Try(ctx, func(ctx context.Context) error {
+			return r.Secrets.Put(ctx, r.conn.PlainCopy, id, access)
 		})
+	}
+	err := put(id)
+	// Another run wrote from the same base, or AWSCURRENT was moved back.
+	if secrets.ErrorKind(err) == secrets.ErrConflict {
+		err = put(secrets.FreshID())
 	}
 	if err != nil {
 		failed := r.awsFailure("plain copy", r.conn.PlainCopy, err)
-		r.hint("The plain copy could not be written and is older than the token: " + failed.Reason)
+		r.hint("The plain copy could not be written and is older than the token: " +
+			failed.Reason + ". A later run writes it.")
 		r.hint(failed.Hint)
 	}
 }

@@ -28,11 +28,13 @@ func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 	}
 	stopped := r.awsFailure("credential", r.conn.Credential, err)
 	if r.worked(g) && probeDue(r.conn.Name, day, r.Every, r.now) {
-		r.hint("Evertoken sent the password without a note of it, which it does once a day: " + stopped.Reason)
+		r.hint("Evertoken sent the password without a note of it, which it does once a day: " +
+			stopped.Reason)
 		r.hint(stopped.Hint)
 		return nil
 	}
-	stopped.Reason = "nothing was sent, because the attempt with the password could not be noted: " + stopped.Reason
+	stopped.Reason = "nothing was sent, because the attempt with the password could not be noted: " +
+		stopped.Reason
 	return stopped
 }
 

@@ -10,7 +10,9 @@ import (
 )
 
 // tokenFacts are the facts that a token alone tells.
-func tokenFacts(c connection.Connection, traits exchange.Traits, every time.Duration, t credential.Token) Facts {
+func tokenFacts(c connection.Connection, traits exchange.Traits, every time.Duration,
+	t credential.Token,
+) Facts {
 	return Facts{
 		Traits: traits, Name: c.Name, MinRemaining: c.MinRemaining, Every: every,
 		InParameter: c.TokenParameter != "", ByRotation: c.RenewedBy == connection.ByRotation,
@@ -29,13 +31,16 @@ func newToken(c connection.Connection, f Facts, issued exchange.Issued) credenti
 	return credential.Token{
 		AccessToken: issued.AccessToken, TokenType: issued.TokenType,
 		IssuedAt: issued.IssuedAt, ExpiresAt: issued.ExpiresAt, RenewAfter: renewAfter,
-		Scope: issued.Scope, Provider: c.Provider, Connection: c.Name, APIURL: issued.APIURL, Publish: issued.Publish,
+		Scope: issued.Scope, Provider: c.Provider, Connection: c.Name, APIURL: issued.APIURL,
+		Publish:       issued.Publish,
 		NeedsPersonAt: issued.CredentialExpiresAt, LookAfter: f.LookAfter(),
 	}
 }
 
 // NewSession makes the session that an opening grant yields.
-func NewSession(cred credential.Credential, g exchange.Grant, issued exchange.Issued) credential.Session {
+func NewSession(cred credential.Credential, g exchange.Grant,
+	issued exchange.Issued,
+) credential.Session {
 	s := credential.Session{
 		RefreshToken: issued.RefreshToken, StartedAt: issued.IssuedAt, RefreshedAt: issued.IssuedAt,
 		ExpiresAt: issued.RefreshExpiresAt, OpenedBy: cred.Fingerprint(g.Members...),
@@ -49,8 +54,10 @@ func NewSession(cred credential.Credential, g exchange.Grant, issued exchange.Is
 // nextSession returns the session after an exchange and whether it must be
 // written: when it was opened, when its refresh token or that token's end
 // changed. sent is the refresh token that the grant sent, zero if it sent none.
-func nextSession(in credential.Session, use exchange.SessionUse, cred credential.Credential, g exchange.Grant, issued exchange.Issued) (credential.Session, bool) {
-	sent := in.RefreshToken
+func nextSession(in credential.Session, use exchange.SessionUse, cred credential.Credential,
+	g exchange.Grant, issued exchange.Issued,
+) (credential.Session, bool) {
+	sent, got := in.RefreshToken, issued.RefreshToken
 	if !g.FromSession() {
 		sent = redact.Secret{}
 		if g.Seed {
@@ -60,7 +67,7 @@ func nextSession(in credential.Session, use exchange.SessionUse, cred credential
 	switch {
 	case use == exchange.NoSession:
 		return credential.Session{}, false
-	case use == exchange.OptionalSession && (issued.RefreshToken.IsZero() || issued.RefreshToken.Equal(sent)):
+	case use == exchange.OptionalSession && (got.IsZero() || got.Equal(sent)):
 		return in, false // none, or handed back as it was sent (Flexera): nothing to keep
 	case !g.FromSession():
 		return NewSession(cred, g, issued), true

@@ -22,7 +22,8 @@ func (r *renewal) dryRun(ctx context.Context, p plan) (Result, error) {
 	grant := p.attempts[0].grant.Type
 	return Result{
 		Outcome: Issued, Reason: r.decision.Reason, Grant: grant,
-		Hint: "A run would use the " + grant + " grant. A dry run does not prove that it can write: " + unproven + ".",
+		Hint: "A run would use the " + grant + " grant. A dry run does not prove that it can write: " +
+			unproven + ".",
 	}, nil
 }
 

@@ -52,8 +52,10 @@ func (r *renewal) sessionStopped(err error) *Stopped {
 	}
 	if unreadable, ok := errors.AsType[*session.Unreadable](err); ok {
 		if unreadable.Err == nil {
-			return &Stopped{Failed, exchange.Misconfigured, unreadable.Error() + ": it does not hold a session",
-				"Look at it, and delete it if it is not Evertoken's: `aws ssm delete-parameter --name " + unreadable.Parameter + "`."}
+			return &Stopped{Failed, exchange.Misconfigured,
+				unreadable.Error() + ": it does not hold a session",
+				"Look at it, and delete it if it is not Evertoken's: " +
+					"`aws ssm delete-parameter --name " + unreadable.Parameter + "`."}
 		}
 		return r.awsFailure("rescue parameter", unreadable.Parameter, unreadable.Err)
 	}
@@ -87,28 +89,50 @@ func awsFailure(document, name string, err error) *Stopped {
 	if e, ok := errors.AsType[*secrets.Error](err); ok {
 		action, text = e.Op, e.Error()
 	}
-	s.Reason = "the " + document + " " + name + ": " + text
+	of := document + " " + name
+	s.Reason = "the " + of + ": " + text
 	switch secrets.ErrorKind(err) {
 	case secrets.ErrNotFound:
 		s.Reason = "the " + document + " secret " + name + " does not exist"
 		s.Hint = "Create it: `aws secretsmanager create-secret --name " + name + "`."
 	case secrets.ErrDenied:
-		s.Hint = "Allow the function's role " + action + " on the " + document + " " + name + "."
+		s.Hint = "Allow the function's role " + action + " on the " + of + "."
 	case secrets.ErrKMS:
-		s.Hint = "Allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " + document +
-			", and check that the key is enabled."
+		s.Hint = "Allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " +
+			of + ", and check that the key is enabled."
 	case secrets.ErrDeleted:
-		s.Hint = "If it is marked for deletion, restore it: `aws secretsmanager restore-secret --secret-id " + name + "`. The next run then goes on by itself."
+		s.Hint = "If it is marked for deletion, restore it: " +
+			"`aws secretsmanager restore-secret --secret-id " + name + "`. " +
+			"A later run then goes on by itself."
 	case secrets.ErrBinary:
-		s.Hint = "Store the same document again as text: `aws secretsmanager put-secret-value --secret-id " + name + " --secret-string file://" + strings.ReplaceAll(document, " ", "-") + ".json`."
+		s.Hint = "Store the same document again as text: " +
+			"`aws secretsmanager put-secret-value --secret-id " + name +
+			" --secret-string file://document.json`."
 	case secrets.ErrVersionLimit:
-		s.Hint = "The " + document + " " + name + " has 100 versions younger than 24 hours, or 20 labels on its versions. Evertoken tries again when the oldest version is a day old. See what writes it: `aws secretsmanager list-secret-version-ids --secret-id " + name + " --include-deprecated`."
+		s.Hint = noRoom(action, of, name)
 	case secrets.ErrThrottled:
-		s.Class, s.Hint = exchange.Throttled, "AWS limits the account's requests, and Evertoken tries again in the next run. If this lasts, look for what else calls Secrets Manager in this account and Region."
+		s.Class = exchange.Throttled
+		s.Hint = "AWS limits the account's requests, and Evertoken tries again. If this lasts, " +
+			"look for what else calls this service in the account and Region."
 	case secrets.ErrTransient, secrets.ErrConflict, secrets.ErrLabelMoved:
-		s.Class, s.Hint = exchange.Transient, "Evertoken tries again in the next run, and you need to do nothing unless this lasts."
+		s.Class = exchange.Transient
+		s.Hint = "Evertoken tries again, and you need to do nothing unless this lasts."
+	case secrets.ErrRefused:
+		s.Hint = "Look AWS's code up in the documentation of " + action + "."
 	}
 	return s
+}
+
+// noRoom says what to do where a secret or parameter takes no further version or label.
+func noRoom(action, of, name string) string {
+	if strings.HasSuffix(action, "Parameter") {
+		return "Parameter Store cannot drop the oldest version of the " + of + ", because it has a " +
+			"label. Find the label: `aws ssm get-parameter-history --name " + name + "`. " +
+			"Then remove it with `aws ssm unlabel-parameter-version`."
+	}
+	return "The " + of + " has 100 versions younger than 24 hours, or 20 labels. " +
+		"Evertoken tries again, and succeeds once the oldest are a day old. See what writes it: " +
+		"`aws secretsmanager list-secret-version-ids --secret-id " + name + " --include-deprecated`."
 }
 
 // missing is a secret that does not exist.
@@ -121,7 +145,8 @@ func (r *renewal) missingSecrets() error {
 	for _, m := range r.missing {
 		what = append(what, "the "+m.document+" secret "+r.conn.SecretName(m.id)+" does not exist")
 		if connection.SecretName(m.id) != m.id {
-			hints = append(hints, "Correct the ARN of the "+m.document+": no secret in this account and Region has it.")
+			hints = append(hints, "Correct the ARN of the "+m.document+
+				": no secret in this account and Region has it.")
 			continue
 		}
 		command := "aws secretsmanager create-secret --name " + m.id
@@ -141,7 +166,8 @@ func (r *renewal) missingSecrets() error {
 
 func (r *renewal) documentFailure(err error) *Stopped {
 	hint := "Store it again: " + putCommand(r.conn) + "."
-	if x, ok := errors.AsType[*credential.Error](err); ok && x.Document == "credential" && x.Member == "" {
+	x, ok := errors.AsType[*credential.Error](err)
+	if ok && x.Document == "credential" && x.Member == "" {
 		hint = "Store a JSON object" + r.needed() + ": " + putCommand(r.conn) + "."
 	}
 	if x, ok := errors.AsType[*exchange.Error](err); ok && x.Hint != "" {
@@ -173,9 +199,11 @@ func (r *renewal) tooShortLived(document string, versions int) *Stopped {
 	}
 	return &Stopped{
 		Failed, exchange.Misconfigured,
-		fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows about 100; the token's life is %s", document, versions, life),
-		"A secret takes one version in 15 minutes. Publish the token in a parameter (token_parameter), and " +
-			"renew by the client secret, without a session, if the provider allows it.",
+		fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows "+
+			"about 100; the token's life is %s", document, versions, life),
+		"A secret takes one version in 15 minutes. " +
+			"Publish the token in a parameter (token_parameter), and renew by the client secret, " +
+			"without a session, if the provider allows it.",
 	}
 }
 
@@ -191,7 +219,8 @@ func asExchange(err error) *exchange.Error {
 		return x
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &exchange.Error{Class: exchange.Transient, Doing: "exchanging", Problem: "no time left", Lost: true}
+		return &exchange.Error{Class: exchange.Transient, Doing: "exchanging",
+			Problem: "no time left", Lost: true}
 	}
 	return &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: err.Error()}
 }
@@ -204,5 +233,6 @@ func putCommand(c connection.Connection) string {
 
 // forceHint says how an operator makes a run try a connection at once.
 func (r *renewal) forceHint() string {
-	return "run `evertoken renew " + r.conn.Name + "`" + ` or invoke issue with {"connections":["` + r.conn.Name + `"],"force":true}`
+	return "run `evertoken renew " + r.conn.Name + "` or invoke issue with " +
+		`{"connections":["` + r.conn.Name + `"],"force":true}`
 }

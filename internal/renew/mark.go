@@ -58,7 +58,8 @@ func (r *renewal) readNotes(ctx context.Context) error {
 // refreshable reports whether nothing is known against the session's refresh
 // token.
 func (r *renewal) refreshable() bool {
-	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) && r.session.Doubt().Sent == 0
+	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) &&
+		r.session.Doubt().Sent == 0
 }
 
 // labelsFor are the labels that tell of a grant of the credential: those of the
@@ -85,7 +86,8 @@ func (r *renewal) memoryOf(g exchange.Grant) memory {
 	k := r.key(g.Type)
 	m := recall(r.labelsFor(g), k)
 	if g.Password { // where the credential could not be labelled the session was
-		if note := recall(r.session.Version().Labels, k); note.last.After(r.job.Credential.Version.Created) {
+		note := recall(r.session.Version().Labels, k)
+		if note.last.After(r.job.Credential.Version.Created) {
 			m = m.merge(note)
 		}
 	}
@@ -141,7 +143,8 @@ func (r *renewal) note(ctx context.Context, f failure) {
 			label = r.counted
 		}
 	}
-	err := r.mark(ctx, id, versionID, k, label, answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k))
+	told := answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k)
+	err := r.mark(ctx, id, versionID, k, label, told)
 	if err == nil {
 		return
 	}
@@ -151,14 +154,17 @@ func (r *renewal) note(ctx context.Context, f failure) {
 			return
 		}
 	}
-	r.hint("The provider's answer could not be noted, so Evertoken may send the same again: " + err.Error())
+	r.hint("The provider's answer could not be noted, so Evertoken may send the same again: " +
+		err.Error() + ". Allow the function's role secretsmanager:UpdateSecretVersionStage on the " +
+		"connection's credential and session.")
 }
 
 // mark puts labels about a key onto a version, and takes away the others about
 // it and those that are too many.
 func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels ...string) error {
 	if versionID == "" {
-		return &secrets.Error{Kind: secrets.ErrNotFound, Op: "UpdateSecretVersionStage", Code: "NoVersion"}
+		return &secrets.Error{Kind: secrets.ErrNotFound, Op: "UpdateSecretVersionStage",
+			Code: "NoVersion"}
 	}
 	var d secrets.Description
 	for _, label := range labels {
@@ -171,7 +177,8 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 		}
 	}
 	gone := slices.DeleteFunc(slices.Clone(d.Labels[versionID]), func(label string) bool {
-		return !strings.HasSuffix(label, "_"+string(k)) && !strings.Contains(label, "."+string(k)+".") || slices.Contains(labels, label)
+		about := strings.HasSuffix(label, "_"+string(k)) || strings.Contains(label, "."+string(k)+".")
+		return !about || slices.Contains(labels, label)
 	})
 	all := slices.Clone(labels)
 	for _, on := range d.Labels {
@@ -187,7 +194,9 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 
 // attach puts a label onto a version, wherever it was, and returns what the secret's
 // labels were before.
-func (r *renewal) attach(ctx context.Context, id, versionID, label string) (d secrets.Description, err error) {
+func (r *renewal) attach(ctx context.Context, id, versionID, label string) (
+	d secrets.Description, err error,
+) {
 	err = r.Sleep.Try(ctx, func(ctx context.Context) (err error) {
 		if d, err = r.Secrets.Describe(ctx, id); err != nil {
 			return err
@@ -197,22 +206,31 @@ func (r *renewal) attach(ctx context.Context, id, versionID, label string) (d se
 		}
 		err = r.Secrets.MoveLabel(ctx, id, label, versionID, d.Holder(label))
 		if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is
-			err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage", Code: "LabelMoved"}
+			err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage",
+				Code: "LabelMoved"}
 		}
 		return err
 	})
 	return d, err
 }
 
-func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Description, labels []string) {
+func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Description,
+	labels []string,
+) {
 	for _, label := range labels {
 		holder := d.Holder(label)
 		if holder == "" {
 			continue
 		}
-		err := r.Sleep.Try(ctx, func(ctx context.Context) error { return r.Secrets.MoveLabel(ctx, id, label, "", holder) })
-		if kind := secrets.ErrorKind(err); kind != secrets.NoError && kind != secrets.ErrLabelMoved && kind != secrets.ErrNotFound {
-			r.hint("The label of an earlier answer could not be removed: " + err.Error())
+		err := r.Sleep.Try(ctx, func(ctx context.Context) error {
+			return r.Secrets.MoveLabel(ctx, id, label, "", holder)
+		})
+		switch secrets.ErrorKind(err) {
+		case secrets.NoError, secrets.ErrLabelMoved, secrets.ErrNotFound:
+		default:
+			r.hint("The label of an earlier answer could not be removed: " + err.Error() +
+				". Allow the function's role secretsmanager:UpdateSecretVersionStage on the " +
+				"connection's credential and session.")
 		}
 	}
 }
@@ -275,7 +293,8 @@ func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 	}
 	if err != nil {
 		stopped := r.awsFailure("credential", r.conn.Credential, err)
-		stopped.Reason = "nothing was sent, because the refresh token could not be marked as this session's: " + stopped.Reason
+		stopped.Reason = "nothing was sent, because the refresh token could not be marked as this " +
+			"session's: " + stopped.Reason
 		return stopped
 	}
 	r.job.Credential.Version.Labels = append(slices.Clone(version.Labels), label)
@@ -285,3 +304,6 @@ func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 // singleUse reports whether a grant sends a refresh token of the credential that
 // dies by being used.
 func singleUse(g exchange.Grant) bool { return g.Seed && !g.Reusable }
+
+// repeatable reports whether a grant may be sent any number of times.
+func repeatable(g exchange.Grant) bool { return !singleUse(g) }

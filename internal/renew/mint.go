@@ -12,7 +12,9 @@ import (
 // a session that the exchange changes is stored first, as in [Engine.Renew].
 // Rotation uses it: keep puts the token under AWSPENDING. The result's outcome
 // is Issued only if keep returned nil.
-func (e *Engine) Mint(ctx context.Context, j Job, keep func(context.Context, credential.Token) error) Result {
+func (e *Engine) Mint(ctx context.Context, j Job,
+	keep func(context.Context, credential.Token) error,
+) Result {
 	r := e.begin(j)
 	r.keep = keep
 	result, err := r.run(ctx)
@@ -26,13 +28,16 @@ func (e *Engine) Mint(ctx context.Context, j Job, keep func(context.Context, cre
 // one in force, and stores nothing. A refusal is marked on the credential as in
 // [Engine.Renew]. The access token that comes with the session is in issued.
 // The result's outcome is Issued on success.
-func (e *Engine) Open(ctx context.Context, j Job) (session credential.Session, issued exchange.Issued, result Result) {
+func (e *Engine) Open(ctx context.Context, j Job) (
+	session credential.Session, issued exchange.Issued, result Result,
+) {
 	r := e.begin(j)
 	issued, grant, err := r.open(ctx)
 	if err != nil {
 		return credential.Session{}, exchange.Issued{}, r.complete(r.ended(err))
 	}
-	return NewSession(r.credential, grant, issued), issued, r.complete(Result{Outcome: Issued, Grant: grant.Type})
+	result = r.complete(Result{Outcome: Issued, Grant: grant.Type})
+	return NewSession(r.credential, grant, issued), issued, result
 }
 
 // open makes the exchange of [Engine.Open], and says by which grant.
@@ -44,12 +49,15 @@ func (r *renewal) open(ctx context.Context) (exchange.Issued, exchange.Grant, er
 		return exchange.Issued{}, exchange.Grant{}, r.noCredential
 	}
 	var failed failures
-	var why error = &Stopped{Failed, exchange.Misconfigured, "nothing stronger than a refresh token is stored, so no new session can be opened",
-		"take the rotation schedule off the session; issue keeps it fresh"}
+	var why error = &Stopped{Failed, exchange.Misconfigured,
+		"nothing stronger than a refresh token is stored, so no new session can be opened",
+		"Turn the rotation of the session off, and issue keeps it fresh: " +
+			"`aws secretsmanager cancel-rotate-secret --secret-id " +
+			r.conn.SecretName(r.conn.Session) + "`."}
 	for _, g := range r.grants {
 		switch {
 		case g.Seed:
-			continue // a refresh token is no stronger grant: it would only be the session's own beginning
+			continue // a refresh token is no stronger grant
 		case !r.mayOpen(g):
 			why = r.nothing(true)
 			continue
@@ -62,7 +70,8 @@ func (r *renewal) open(ctx context.Context) (exchange.Issued, exchange.Grant, er
 			return issued, g, nil
 		}
 		x := asExchange(err)
-		failed = append(failed, failure{attempt: attempt{grant: g}, x: x, verdict: judge(g, x, r.worked(g))})
+		failed = append(failed,
+			failure{attempt: attempt{grant: g}, x: x, verdict: judge(g, x, r.worked(g))})
 	}
 	if len(failed) == 0 {
 		return exchange.Issued{}, exchange.Grant{}, why

@@ -20,7 +20,8 @@ type Reads struct{ Credential, Session bool }
 func Needs(j Job, every time.Duration, now time.Time) Reads {
 	var published *credential.Token
 	if j.Token.Err == nil {
-		if token, err := credential.ParseToken(j.Token.Version.Value); err == nil && token.Connection == j.Connection.Name {
+		token, err := credential.ParseToken(j.Token.Version.Value)
+		if err == nil && token.Connection == j.Connection.Name {
 			published = &token
 		}
 	}
@@ -35,11 +36,14 @@ func needs(j Job, token *credential.Token, every time.Duration, now time.Time) R
 	if j.Force || j.Candidate || j.DryRun || token == nil {
 		return everything
 	}
-	at := tokenFacts(j.Connection, traits, every, *token).LookAfter() // the declaration may have changed since
+	// The declaration may have changed since the token was published.
+	at := tokenFacts(j.Connection, traits, every, *token).LookAfter()
 	if told := token.LookAfter; !told.IsZero() && told.Before(at) {
 		at = told
 	}
-	if now.Before(at) && !probes(j, every, now) && (!token.LookAfter.IsZero() || !session) { // without look_after a session may say more than the token
+	// Without look_after, a session may say more than the token.
+	tells := !token.LookAfter.IsZero() || !session
+	if now.Before(at) && !probes(j, every, now) && tells {
 		return Reads{}
 	}
 	return everything

@@ -48,7 +48,10 @@ const (
 const anyGrant = "any"
 
 // grantNames are the grants that a label names; a free name is "other".
-var grantNames = []string{"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token", anyGrant}
+var grantNames = []string{
+	"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token",
+	anyGrant,
+}
 
 // key is what a note is about besides its version.
 type key string
@@ -211,7 +214,9 @@ func (m memory) allows(t trial) bool { return !m.over(t) && !t.now.Before(m.next
 
 // pauses are those after the first tries in a row without a sure answer: with them
 // six tries take eight hours, and the seventh follows a day after the first.
-var pauses = []time.Duration{5 * time.Minute, 15 * time.Minute, 40 * time.Minute, 2 * time.Hour, 5 * time.Hour, 16 * time.Hour}
+var pauses = []time.Duration{
+	5 * time.Minute, 15 * time.Minute, 40 * time.Minute, 2 * time.Hour, 5 * time.Hour, 16 * time.Hour,
+}
 
 // pause is how long the next try waits after n in a row, less what a heartbeat may
 // be early by. After a day it is six tries a day.
@@ -273,7 +278,9 @@ func surplus(labels []string, keep key, day string) []string {
 	// never worked, which no run sends again, and connections that share it would
 	// each forget what the other's note took the place of.
 	slices.SortFunc(rejected, func(a, b string) int {
-		return cmp.Or(boolInt(AboutPassword(a))-boolInt(AboutPassword(b)), boolInt(strings.HasPrefix(a, labelRejected+day))-boolInt(strings.HasPrefix(b, labelRejected+day)), strings.Compare(a, b))
+		isToday := func(label string) int { return boolInt(strings.HasPrefix(label, labelRejected+day)) }
+		return cmp.Or(boolInt(AboutPassword(a))-boolInt(AboutPassword(b)), isToday(a)-isToday(b),
+			strings.Compare(a, b))
 	})
 	slices.SortFunc(unsure, func(a, b string) int {
 		_, aAt, _, _ := parseUnsure(a)
@@ -290,7 +297,9 @@ func surplus(labels []string, keep key, day string) []string {
 	left := append(rejected, unsure...)
 	for _, label := range answers {
 		_, of, _ := parseAnswer(label)
-		stale := !slices.ContainsFunc(left, func(l string) bool { return strings.HasSuffix(l, string(of)) })
+		stale := !slices.ContainsFunc(left, func(l string) bool {
+			return strings.HasSuffix(l, string(of))
+		})
 		if of != keep && (stale || len(answers) > mostAnswers) {
 			out, answers = append(out, label), answers[:len(answers)-1:len(answers)-1]
 		}
@@ -301,7 +310,8 @@ func surplus(labels []string, keep key, day string) []string {
 // AboutPassword reports whether a label says what became of a password. FlexNet's grant is
 // named token, and sends one.
 func AboutPassword(label string) bool {
-	return strings.Contains(label, "_password_") || strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")
+	return strings.Contains(label, "_password_") ||
+		strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")
 }
 
 func boolInt(b bool) int {

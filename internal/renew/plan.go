@@ -68,8 +68,9 @@ type plan struct {
 // plan says what the state allows. It reads nothing.
 func (r *renewal) plan() plan {
 	grants := r.opening()
-	p := plan{stronger: slices.ContainsFunc(grants, func(g exchange.Grant) bool { return !singleUse(g) })}
-	in := rungs{grants: grants, fits: r.sessionFits(), remint: r.facts().SessionEnding(), refresh: r.mayRefresh(p.stronger)}
+	p := plan{stronger: slices.ContainsFunc(grants, repeatable)}
+	in := rungs{grants: grants, fits: r.sessionFits(), remint: r.facts().SessionEnding(),
+		refresh: r.mayRefresh(p.stronger)}
 	switch {
 	case r.job.Candidate:
 		in.refresh = false
@@ -123,12 +124,15 @@ func (r *renewal) mayOpen(g exchange.Grant) bool {
 	}
 	// What an opening in doubt was made with may have arrived.
 	s, doubt := r.session.Session(), r.session.Doubt()
-	if doubt.Sent == 0 || !s.RefreshToken.IsZero() || s.OpeningWith != "" && s.OpeningWith != r.credential.Fingerprint(g.Members...) {
+	otherwise := s.OpeningWith != "" && s.OpeningWith != r.credential.Fingerprint(g.Members...)
+	if doubt.Sent == 0 || !s.RefreshToken.IsZero() || otherwise {
 		return true
 	}
 	switch {
 	case singleUse(g):
-		stronger := slices.ContainsFunc(r.grants, func(other exchange.Grant) bool { return !singleUse(other) && r.memoryOf(other).allows(r.trial(other)) })
+		stronger := slices.ContainsFunc(r.grants, func(other exchange.Grant) bool {
+			return repeatable(other) && r.memoryOf(other).allows(r.trial(other))
+		})
 		return doubt.MaySend(r.replay(stronger))
 	case g.Password:
 		return doubt.Sent < unproven
@@ -173,7 +177,8 @@ func (r *renewal) worked(g exchange.Grant) bool {
 // provenByToken reports whether the published token, in place of a session, tells
 // what has worked.
 func (r *renewal) provenByToken() bool {
-	return !r.keepsSession() || r.traits.Session == exchange.OptionalSession && r.session.Session().OpenedBy == ""
+	return !r.keepsSession() ||
+		r.traits.Session == exchange.OptionalSession && r.session.Session().OpenedBy == ""
 }
 
 // fits reports whether a session was opened by one of the grants that the
@@ -227,8 +232,11 @@ func (r *renewal) nothing(stronger bool) error {
 	}
 	for _, g := range r.grants {
 		if r.seedTaken(g) {
-			return &Stopped{Failed, exchange.Misconfigured, "the stored refresh token has opened the session of another connection, and sending it again would end that session",
-				"To rename a connection, copy its session secret. For a separate connection, store a new refresh token: " + putCommand(r.conn) +
+			return &Stopped{Failed, exchange.Misconfigured,
+				"the stored refresh token has opened the session of another connection, " +
+					"and sending it again would end that session",
+				"To rename a connection, copy its session secret: `evertoken rename` does that. " +
+					"For a separate connection, store a new refresh token: " + putCommand(r.conn) +
 					". To send this one anyway, " + r.forceHint() + "."}
 		}
 	}
@@ -249,7 +257,8 @@ func (r *renewal) nothing(stronger bool) error {
 		take("the "+g.Type+" grant", r.memoryOf(g), r.trial(g))
 	}
 	if _, two := r.job.Provider.(exchange.Finisher); two {
-		take("the second request", recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant)), trial{now: r.now})
+		second := recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant))
+		take("the second request", second, trial{now: r.now})
 	}
 	if !r.session.Session().RefreshToken.IsZero() {
 		take("the refresh token of the session", r.memoryOfRefresh(), trial{now: r.now})
@@ -272,14 +281,16 @@ func (r *renewal) nothing(stronger bool) error {
 // inDoubt says that the provider did not answer the last request, and when the
 // next one follows.
 func (r *renewal) inDoubt(doubt session.Doubt) error {
-	s := &Stopped{Deferred, "", fmt.Sprintf("the provider did not answer what was sent at %s, and nothing stronger is stored; "+
-		"Evertoken sends it again when the published token is about to expire", stamp(doubt.Last)), ""}
+	s := &Stopped{Deferred, "", fmt.Sprintf("the provider did not answer what was sent at %s, "+
+		"and nothing stronger is stored; Evertoken sends it again when the published token is "+
+		"about to expire", stamp(doubt.Last)), ""}
 	if r.replay(false).NeedsToken {
 		s.Outcome, s.Class = Failed, exchange.Transient
-		s.Reason = fmt.Sprintf("the provider did not answer what was sent %d times, last at %s, and nothing stronger is stored; "+
-			"Evertoken sends it again once a day, next at %s",
+		s.Reason = fmt.Sprintf("the provider did not answer what was sent %d times, last at %s, "+
+			"and nothing stronger is stored; Evertoken sends it again once a day, next at %s",
 			doubt.Sent, stamp(doubt.Last), stamp(doubt.Last.Add(session.Daily)))
-		s.Hint = "To try at once, " + r.forceHint() + ". If the provider then refuses it, store a new credential: " + putCommand(r.conn) + "."
+		s.Hint = "To try at once, " + r.forceHint() + ". " +
+			"If the provider then refuses it, store a new credential: " + putCommand(r.conn) + "."
 	}
 	return s
 }
@@ -291,20 +302,23 @@ func (r *renewal) paused(what string, m memory) error {
 		s.Class, s.Reason = m.answer.class, what+": "+m.answer.String()
 		s.Hint = m.answer.advice("")
 	}
-	s.Reason += fmt.Sprintf("; Evertoken tries again with growing pauses, at most six times a day, next at %s", stamp(m.next()))
+	s.Reason += fmt.Sprintf("; Evertoken tries again with growing pauses, at most six times a day, "+
+		"next at %s", stamp(m.next()))
 	s.Hint = Sentences(s.Hint, "To try at once, "+r.forceHint()+".")
 	return s
 }
 
 // blocked says that the connection needs a person.
 func (r *renewal) blocked(what string, m memory) error {
-	s := &Stopped{Blocked, exchange.CredentialDead, "the provider accepts nothing that is stored any more", ""}
+	s := &Stopped{Blocked, exchange.CredentialDead,
+		"the provider accepts nothing that is stored any more", ""}
 	var hint string
 	switch {
 	case m.rejected != "":
 		s.Reason = "the provider refused " + what + " on " + dated(m.rejected)
 	case m.unsure > 0:
-		s.Reason = fmt.Sprintf("%s was sent %d times without a clear answer, last at %s, and has never worked", what, m.unsure, stamp(m.last))
+		s.Reason = fmt.Sprintf("%s was sent %d times without a clear answer, last at %s, "+
+			"and has never worked", what, m.unsure, stamp(m.last))
 	}
 	if m.answer != nil {
 		s.Reason += ": " + m.answer.String()
@@ -333,13 +347,18 @@ func (a answer) advice(what string) string {
 	case a.hint != "":
 		return a.hint
 	case a.code == "invalid_client" || a.code == "unauthorized_client":
-		return "The provider refuses the client: check the client id, its secret or key, settings.client_auth, and that this grant is allowed for it."
-	case a.class == exchange.CredentialDead && (what == "the password grant" || what == "the token grant"):
-		return "The user name or the password is wrong, or the user is locked: a locked user gets the same answer."
+		return "The provider refuses the client: check the client id, its secret or key, " +
+			"settings.client_auth, and that this grant is allowed for it."
+	case a.class == exchange.CredentialDead &&
+		(what == "the password grant" || what == "the token grant"):
+		return "The user name or the password is wrong, or the user is locked: " +
+			"a locked user gets the same answer."
 	case a.class == exchange.CredentialDead:
-		return "The provider refuses the credential: check that it is whole, has not been revoked, and is allowed this grant."
+		return "The provider refuses the credential: check that it is whole, " +
+			"has not been revoked, and is allowed this grant."
 	case a.class == exchange.GrantDead:
-		return "The refresh token is expired, revoked or already used: log in again at the provider and store the new refresh token."
+		return "The refresh token is expired, revoked or already used: " +
+			"log in again at the provider and store the new refresh token."
 	}
 	return ""
 }

@@ -30,7 +30,8 @@ func (r *renewal) revokedByProbe(ctx context.Context) bool {
 		return false
 	}
 	if r.noCredential != nil { // its hosts are not known
-		r.hint("The token was not probed, because the credential, which may say where it may be sent, cannot be read.")
+		r.hint("The token was not probed, because the credential, which may say where it may be sent, " +
+			"cannot be read.")
 		return false
 	}
 	bounded, cancel := limits.Bounded(ctx)
@@ -39,13 +40,16 @@ func (r *renewal) revokedByProbe(ctx context.Context) bool {
 	every := r.conn.Probe.Every
 	switch {
 	case err != nil:
-		r.hint("The token could not be probed: " + asExchange(err).Error() + ".")
+		r.hint("The token could not be probed: " + asExchange(err).Error() +
+			". If this lasts, check probe.url.")
 	case status >= 200 && status <= 299:
 	case status != http.StatusUnauthorized:
-		r.hint(fmt.Sprintf("The probe was answered HTTP %d, which does not say whether the token works. If this lasts, check probe.url.", status))
+		r.hint(fmt.Sprintf("The probe was answered HTTP %d, which does not say whether the token "+
+			"works. If this lasts, check probe.url.", status))
 	case !probeRenews(r.token.IssuedAt, every, r.now):
-		r.hint(fmt.Sprintf("The probe was answered HTTP 401 for a token that was issued less than %s ago. "+
-			"Evertoken renews a token for that once in %s at most. If the token works, correct probe.url.", every, every))
+		r.hint(fmt.Sprintf("The probe was answered HTTP 401 for a token that was issued less "+
+			"than %s ago. Evertoken renews a token for that once in %s at most. "+
+			"If the token works, correct probe.url.", every, every))
 	default:
 		return true
 	}

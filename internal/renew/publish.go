@@ -14,7 +14,9 @@ import (
 // cannot be published costs a later run another exchange and nothing else. Where
 // another run has stored a session since, its token is the living one and this
 // run's is not published.
-func (r *renewal) publish(ctx context.Context, token credential.Token, result Result) (Result, error) {
+func (r *renewal) publish(ctx context.Context, token credential.Token, result Result) (
+	Result, error,
+) {
 	result.ExpiresAt = token.ExpiresAt
 	if r.keep != nil {
 		if err := r.keep(ctx, token); err != nil {
@@ -22,9 +24,13 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 		}
 		return result, nil
 	}
-	if r.token != nil && r.published.AccessToken.Equal(token.AccessToken) && !token.ExpiresAt.After(r.token.ExpiresAt) {
-		r.hint("The provider returned the published token: it gives no new one before that one ends, so Evertoken cannot keep min_remaining.")
-		return Result{Outcome: Fresh, Reason: "the provider gives no new token before this one ends", Grant: result.Grant}, nil
+	if r.token != nil && r.published.AccessToken.Equal(token.AccessToken) &&
+		!token.ExpiresAt.After(r.token.ExpiresAt) {
+		r.hint("The provider returned the published token: it gives no new one before that one " +
+			"ends, so Evertoken cannot keep min_remaining. Applications must read the token again " +
+			"when it expires.")
+		return Result{Outcome: Fresh, Grant: result.Grant,
+			Reason: "the provider gives no new token before this one ends"}, nil
 	}
 	id, publish := r.conn.Token, r.publishSecret
 	if r.conn.TokenParameter != "" {
@@ -54,7 +60,8 @@ func (r *renewal) overtaken(ctx context.Context) bool {
 }
 
 func (r *renewal) publishParameter(ctx context.Context, token credential.Token) error {
-	return r.Sleep.Insist(ctx, 0, func(ctx context.Context) error { // a parameter has no versions that collide
+	// A parameter has no versions that collide.
+	return r.Sleep.Insist(ctx, 0, func(ctx context.Context) error {
 		if r.overtaken(ctx) {
 			return nil
 		}
@@ -106,7 +113,8 @@ func (r *renewal) giveWay(ctx context.Context, base, id string, ours credential.
 		r.left = err == nil
 	}
 	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
-		r.hint("A rotation may have published a token meanwhile, and Evertoken could not give way to it: " + err.Error())
+		r.hint("A rotation may have published a token meanwhile, and Evertoken could not give way to " +
+			"it: " + err.Error())
 	}
 }
 
@@ -131,19 +139,23 @@ func (r *renewal) warnShort() {
 	f := r.facts()
 	life, promised := f.life(), f.minRemaining()
 	if promised < r.conn.MinRemaining {
-		r.hint("min_remaining is more than half of the token's life: Evertoken promises " + promised.Round(time.Second).String() + " instead.")
+		r.hint("min_remaining is more than half of the token's life: Evertoken promises " +
+			promised.Round(time.Second).String() + " instead. Declare at most that.")
 	}
 	between := life - promised
 	if r.conn.TokenParameter == "" && between+lostLife < floor+r.Every {
-		r.hint("The token lives " + life.Round(time.Second).String() + ", which is too short for a secret, because a secret takes one version in 15 minutes. " +
+		r.hint("The token lives " + life.Round(time.Second).String() + ", which is too short for " +
+			"a secret, because a secret takes one version in 15 minutes. " +
 			"Publish it in a parameter (token_parameter).")
 	}
 	changes := r.claims() && r.traits.Session == exchange.RequiredSession && r.session.StoredHere()
 	if r.conn.TokenParameter != "" && changes && between+lostLife < floor+r.Every {
 		a := max(between, r.Every)
-		r.hint(fmt.Sprintf("The token lives %s and its session changes with each refresh, which makes about %d versions of the session "+
-			"a day; Secrets Manager takes about 100. Declare a shorter min_remaining, make the provider issue tokens of at "+
-			"least 20 minutes, or use a grant that needs no session.",
+		r.hint(fmt.Sprintf("The token lives %s and its session changes with each refresh, "+
+			"which makes about %d versions of the session a day; "+
+			"Secrets Manager takes about 100. Declare a shorter min_remaining, "+
+			"make the provider issue tokens of at least 20 minutes, "+
+			"or use a grant that needs no session.",
 			life.Round(time.Second), int(day/a)))
 	}
 }

@@ -25,7 +25,8 @@ func (r *renewal) read(ctx context.Context) error {
 		return tokenErr
 	}
 	// A credential that cannot be read stops no refresh that needs none.
-	if r.noCredential != nil && (r.job.Candidate || r.keepsSession() && r.session.Session().RefreshToken.IsZero() || !r.keepsSession()) {
+	refreshes := r.keepsSession() && !r.session.Session().RefreshToken.IsZero()
+	if r.noCredential != nil && (r.job.Candidate || !refreshes) {
 		return r.noCredential
 	}
 	if r.noCredential == nil {
@@ -65,7 +66,8 @@ func (r *renewal) readCredential(ctx context.Context) {
 			r.noCredential = asStopped(err)
 			return
 		}
-		r.noCredential = &Stopped{Outcome: Waiting, Reason: "no credential is stored yet", Hint: "store it: " + putCommand(r.conn)}
+		r.noCredential = &Stopped{Outcome: Waiting, Reason: "no credential is stored yet",
+			Hint: "Store it: " + putCommand(r.conn) + "."}
 		return
 	}
 	if read.Err != nil {
@@ -77,9 +79,11 @@ func (r *renewal) readCredential(ctx context.Context) {
 		r.grants, err = r.job.Provider.Grants(r.credential)
 	}
 	for _, g := range r.grants {
-		if password := r.credential.Get(credential.Password).Reveal(); g.Password && strings.TrimRight(password, "\r\n") != password {
+		password := r.credential.Get(credential.Password).Reveal()
+		if g.Password && strings.TrimRight(password, "\r\n") != password {
 			err = &credential.Error{Document: "credential", Member: credential.Password,
-				Problem: "ends in a line break, which is never part of a password that a person types: store it without one"}
+				Problem: "ends in a line break, which is never part of a password that a person " +
+					"types: store it without one"}
 		}
 	}
 	if err != nil {
@@ -102,7 +106,9 @@ func (r *renewal) readSession(ctx context.Context) error {
 	if read.Err != nil && r.traits.Session == exchange.OptionalSession && !r.conn.SessionDeclared {
 		switch secrets.ErrorKind(read.Err) {
 		case secrets.ErrNotFound, secrets.ErrDenied, secrets.ErrDeleted, secrets.ErrRefused:
-			return nil // never declared, and perhaps not granted: looked for when there is something to keep
+			// It was never declared, and perhaps not granted. Evertoken looks for it when
+			// there is something to keep.
+			return nil
 		}
 	}
 	if errors.Is(read.Err, secrets.ErrNotFound) {
@@ -118,7 +124,8 @@ func (r *renewal) readSession(ctx context.Context) error {
 	}
 	r.session.Exists = true
 	r.session.Use(read.Version)
-	if _, err := credential.ParseSession(read.Version.Value); err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
+	_, err := credential.ParseSession(read.Version.Value)
+	if err != nil && strings.TrimSpace(read.Version.Value.Reveal()) != "" {
 		r.hint("Somebody overwrote the session document: " + err.Error())
 	}
 	return nil
@@ -191,17 +198,22 @@ func (r *renewal) checkToken(ctx context.Context) error {
 func (r *renewal) check(ctx context.Context, document string, d secrets.Description) error {
 	if d.PrimaryRegion != "" {
 		return &Stopped{Failed, exchange.Misconfigured, "the " + document + " secret is a replica",
-			"Evertoken writes in one Region only: run it in the secret's primary Region, " + d.PrimaryRegion}
+			"Evertoken writes in one Region only: run it in the secret's primary Region, " +
+				d.PrimaryRegion + "."}
 	}
 	r.tokenRotates = r.tokenRotates || document == "token" && d.RotationEnabled
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
-	if pending != "" && pending != current && d.RotationEnabled { // without a schedule no rotation is in progress
+	// Without a schedule no rotation is in progress.
+	if pending != "" && pending != current && d.RotationEnabled {
 		pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
 			r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
 		if !pressing {
-			return &Stopped{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way"}
+			return &Stopped{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way",
+				Hint: "You need to do nothing unless it stays: `evertoken explain " + r.conn.Name +
+					"` says what it waits for."}
 		}
-		r.hint("Evertoken abandoned a rotation of the " + document + " that was in progress, because the token was about to die.")
+		r.hint("Evertoken abandoned a rotation of the " + document + " that was in progress, " +
+			"because the token was about to die. Secrets Manager begins the next one on its schedule.")
 	}
 	return r.checkBudget(ctx, document, d)
 }

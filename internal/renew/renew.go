@@ -44,7 +44,8 @@ type Gate interface {
 	// Enter waits for the turn of an exchange by the grant. Where refused is
 	// nil, leave must be called once with what came of the exchange: nil for
 	// success, [NotSent] where nothing was sent. It is called also after a panic.
-	Enter(ctx context.Context, g exchange.Grant) (leave func(*exchange.Error), refused *exchange.Error)
+	Enter(ctx context.Context, g exchange.Grant) (
+		leave func(*exchange.Error), refused *exchange.Error)
 }
 
 // NotSent tells a [Gate] that nothing was sent, which says nothing of the provider or the

@@ -32,10 +32,12 @@ func (e *Engine) Renew(ctx context.Context, j Job) Result {
 
 // begin is the state of a renewal before anything was read.
 func (e *Engine) begin(j Job) *renewal {
-	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits(), described: map[string]*secrets.Description{}}
+	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits(),
+		described: map[string]*secrets.Description{}}
 	r.session = &session.Keeper{
-		Secrets: e.Secrets, Parameters: e.Parameters, Now: e.Now, Wait: e.Sleep, ID: j.Connection.Session,
-		Rescue: e.RescuePrefix + j.Connection.Name, RescueKey: e.RescueKey, RunLasts: e.RunLasts,
+		Secrets: e.Secrets, Parameters: e.Parameters, Now: e.Now, Wait: e.Sleep,
+		ID: j.Connection.Session, Rescue: e.RescuePrefix + j.Connection.Name,
+		RescueKey: e.RescueKey, RunLasts: e.RunLasts,
 		Fits: r.fits, Refused: r.refreshRefused, IsNote: IsNote, Hint: r.hint,
 	}
 	return r
@@ -63,7 +65,7 @@ type renewal struct {
 	decision     Decision
 	// described are documents that were described because a read found nothing.
 	described map[string]*secrets.Description
-	odd       bool // the session\'s last exchange went wrong
+	odd       bool // the session's last exchange went wrong
 	looked    bool // for a session stored elsewhere
 	left      bool // another run's token was left in place of this one's
 	// tokenRotates is set where Secrets Manager rotates the token's secret too.
@@ -116,7 +118,8 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 // fresh decides, and says why nothing is due; "" if something is.
 func (r *renewal) fresh(ctx context.Context) string {
 	r.decision = Decide(r.facts())
-	if r.job.Force && !r.job.IssuedAt.IsZero() && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
+	forOne := r.job.Force && !r.job.IssuedAt.IsZero()
+	if forOne && r.token != nil && !r.token.IssuedAt.Equal(r.job.IssuedAt) {
 		return "another token was published since"
 	}
 	if !r.decision.Due && !r.decision.BackOff && r.revokedByProbe(ctx) {
@@ -156,14 +159,16 @@ func (r *renewal) planOrRecover(ctx context.Context) (plan, error) {
 // mayBegin says why this run does not begin, before anything is claimed or spent.
 func (r *renewal) mayBegin(ctx context.Context) error {
 	if r.decision.BackOff {
-		return &Stopped{Failed, exchange.Transient, r.decision.Reason, "once the cause is mended, " + r.forceHint()}
+		return &Stopped{Failed, exchange.Transient, r.decision.Reason,
+			"Once the cause is mended, " + r.forceHint() + "."}
 	}
 	if err := r.checkToken(ctx); err != nil {
 		return err
 	}
 	if x := r.gate().Closed(); x != nil {
 		stopped := refusal(x)
-		stopped.Reason = "not tried, because another connection to this provider was just answered: " + stopped.Reason
+		stopped.Reason = "not tried, because another connection to this provider was just answered: " +
+			stopped.Reason
 		return stopped
 	}
 	if !limits.Enough(ctx) {
@@ -221,7 +226,8 @@ func (r *renewal) turns(ctx context.Context) session.Run {
 			return r.check(ctx, "session", d)
 		},
 		Changed: func(ctx context.Context) error {
-			if err := r.readTokenAgain(ctx); err != nil { // who renewed the session has published one by now
+			// Who renewed the session has published a token by now.
+			if err := r.readTokenAgain(ctx); err != nil {
 				return err
 			}
 			if r.decision = Decide(r.facts()); !r.decision.Due {
@@ -231,7 +237,8 @@ func (r *renewal) turns(ctx context.Context) session.Run {
 		},
 		Terms: func() session.Terms {
 			p := r.plan()
-			return session.Terms{Dying: r.decision.Emergency && r.token != nil, Stronger: p.stronger, OpensWith: p.opensWith}
+			return session.Terms{Dying: r.decision.Emergency && r.token != nil,
+				Stronger: p.stronger, OpensWith: p.opensWith}
 		},
 	}
 }
@@ -244,13 +251,16 @@ const publishing = 30 * time.Second
 // moment ago, and no token with it: that one is about to publish it.
 func (r *renewal) justStored() error {
 	s := r.session.Session()
-	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() || r.session.StoredHere() {
+	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() ||
+		r.session.StoredHere() {
 		return nil
 	}
-	if r.token != nil && !r.token.IssuedAt.Before(s.RefreshedAt) || r.Now().Sub(s.RefreshedAt) >= publishing {
+	published := r.token != nil && !r.token.IssuedAt.Before(s.RefreshedAt)
+	if published || r.Now().Sub(s.RefreshedAt) >= publishing {
 		return nil
 	}
-	return &session.Waiting{Reason: "another run has just stored a session and is about to publish its token"}
+	return &session.Waiting{Reason: "another run has just stored a session and is about to " +
+		"publish its token"}
 }
 
 // elsewhere reports whether a session that was received may be stored elsewhere,
@@ -267,7 +277,8 @@ func (r *renewal) facts() Facts {
 	f := Facts{
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
 		InParameter: r.conn.TokenParameter != "", ByRotation: r.conn.RenewedBy == connection.ByRotation,
-		Force: r.job.Force || r.job.Candidate || r.keep != nil, Revoked: r.revoked, Token: r.token, Traits: r.traits,
+		Force: r.job.Force || r.job.Candidate || r.keep != nil, Revoked: r.revoked, Token: r.token,
+		Traits: r.traits,
 	}
 	if r.token == nil && r.conn.TokenParameter == "" {
 		f.LastWrite = r.tokenVersion.Created

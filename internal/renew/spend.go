@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"evertoken/internal/connection"
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/limits"
@@ -34,7 +35,8 @@ func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 		return unsure
 	case x.Status == 0 && !x.Lost: // it never left
 		return passing
-	case x.Status == 408 || x.Status == 425 || x.Status == 429 && !dead || x.Class == exchange.Throttled:
+	case x.Status == 408 || x.Status == 425 || x.Status == 429 && !dead,
+		x.Class == exchange.Throttled:
 		return passing
 	case g.Password && (x.Lost || x.Status >= 500):
 		return unsure
@@ -139,20 +141,25 @@ func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issue
 	began := r.Now()
 	issued, err := r.exchange(ctx, g)
 	grace := r.traits.ReuseGrace
-	if err != nil && grace > 0 && (g.FromSession() || singleUse(g)) && asExchange(err).Lost && limits.Enough(ctx) && r.Now().Sub(began) < grace {
-		r.hint("The answer to the " + g.Type + " grant was lost, and Evertoken asked the provider once more.")
+	lost := err != nil && (g.FromSession() || singleUse(g)) && asExchange(err).Lost
+	if lost && grace > 0 && limits.Enough(ctx) && r.Now().Sub(began) < grace {
+		r.hint("The answer to the " + g.Type + " grant was lost, and Evertoken asked the provider " +
+			"once more.")
 		issued, err = r.exchange(ctx, g)
 	}
 	return issued, err
 }
 
 // exchange makes one exchange once the gate lets it.
-func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchange.Issued, err error) {
+func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (
+	issued exchange.Issued, err error,
+) {
 	leave, refused := r.gate().Enter(ctx, g)
 	if refused != nil {
 		return exchange.Issued{}, refused
 	}
-	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging", Problem: "an internal fault"}
+	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging",
+		Problem: "an internal fault"}
 	defer func() { leave(told) }() // also where the provider's code panics
 	if !limits.Enough(ctx) {       // the turn may have been long in coming
 		told = NotSent
@@ -173,10 +180,13 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (issued exchan
 }
 
 // failed takes in an exchange that failed.
-func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued, x *exchange.Error) failure {
+func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
+	x *exchange.Error,
+) failure {
 	worked := a.grant.FromSession() && r.sessionFits() || !a.grant.FromSession() && r.worked(a.grant)
 	f := failure{attempt: a, x: x, verdict: judge(a.grant, x, worked)}
-	if a.grant.FromSession() && f.verdict == refused && x.Unsure { // the answer reports what it counts as
+	// The answer reports what the failure counts as.
+	if a.grant.FromSession() && f.verdict == refused && x.Unsure {
 		dead := *x
 		dead.Class, dead.Hint = exchange.GrantDead, answer{class: exchange.GrantDead}.advice("")
 		f.x = &dead
@@ -187,7 +197,8 @@ func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 		return f
 	}
 	// The token is of no use, the refresh token beside it is.
-	if next, changed := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued); changed {
+	next, changed := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
+	if changed {
 		r.session.Store(ctx, next)
 		kept := *f.x
 		kept.Lost = false
@@ -202,8 +213,8 @@ func (r *renewal) goesOn(f failure, next attempt) bool {
 	switch {
 	case f.x.Unusable: // another grant would bring the same
 		return false
-	case fromSession && f.x.Class == exchange.CredentialDead: // the client is refused, for whatever it sends
-		return false
+	case fromSession && f.x.Class == exchange.CredentialDead:
+		return false // the client is refused, whatever it sends
 	case f.verdict == refused, next.fallback: // the new session cannot be opened: the old one serves
 		return true
 	case f.x.Lost && r.traits.SingleUse && fromSession && !r.traits.Replay:
@@ -268,22 +279,51 @@ func (r *renewal) conclude(ctx context.Context, failed failures) error {
 		stopped.Class = exchange.CredentialDead
 	}
 	if lost {
-		stopped.Reason += "; its answer is lost, and a later run follows the rule for this provider (docs/reliability.md)"
+		stopped.Reason += "; its answer is lost, and " + r.afterLost()
 	}
-	if ours := told.x.Status == 0 && !told.x.Lost && told.x.Class == exchange.Misconfigured; r.noCredential != nil && ours {
+	ours := told.x.Status == 0 && !told.x.Lost && told.x.Class == exchange.Misconfigured
+	if r.noCredential != nil && ours {
 		return r.noCredential // the refresh needs the credential after all
 	}
 	r.hintNoCredential()
+	stopped.Hint = r.remedy(*stopped, told.x)
 	return stopped
+}
+
+// afterLost says what a later run does about an answer that this run lost
+// (docs/reliability.md, "When the answer never comes").
+func (r *renewal) afterLost() string {
+	switch stronger := slices.ContainsFunc(r.opening(), repeatable); {
+	case stronger && r.session.Doubt().MaySend(r.replay(true)):
+		return "the next run sends the same once more, and after that uses the stronger grant"
+	case stronger:
+		return "the next run uses the stronger grant"
+	}
+	return "Evertoken sends the same once more when the published token is about to expire, " +
+		"and then once a day"
+}
+
+// remedy completes the hint for a failure by the command that mends it.
+func (r *renewal) remedy(s Stopped, x *exchange.Error) string {
+	switch {
+	case s.Class == exchange.CredentialDead:
+		return Sentences(s.Hint, "Store a working credential: "+putCommand(r.conn)+".")
+	case s.Class == exchange.Misconfigured && x.Status != 0 && r.job.Parameter != "":
+		return Sentences(s.Hint, connection.Correct(r.job.Parameter))
+	}
+	return s.Hint
 }
 
 // succeed stores the session, finishes the exchange where the provider needs a
 // second request, and publishes the token.
-func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, failed failures) (Result, error) {
+func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, failed failures) (
+	Result, error,
+) {
 	for _, h := range issued.Hints {
 		r.hint(h)
 	}
-	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type, CredentialEnds: issued.CredentialExpiresAt,
+	result := Result{Outcome: Issued, Reason: r.decision.Reason, Grant: a.grant.Type,
+		CredentialEnds:    issued.CredentialExpiresAt,
 		CredentialRefused: failed.of(refused, ofCredential) != nil}
 	finisher, twoRequests := r.job.Provider.(exchange.Finisher)
 	next, write := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
@@ -323,7 +363,8 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 // session can be opened before it.
 func (r *renewal) cut(issued exchange.Issued) exchange.Issued {
 	end := r.session.Session().EndsAt
-	if !end.IsZero() && end.Before(issued.ExpiresAt) && end.After(issued.IssuedAt) && len(r.opening()) > 0 {
+	within := end.Before(issued.ExpiresAt) && end.After(issued.IssuedAt)
+	if !end.IsZero() && within && len(r.opening()) > 0 {
 		issued.ExpiresAt = end
 	}
 	return issued
@@ -344,14 +385,18 @@ func (r *renewal) needsPerson(token *credential.Token) {
 
 // onlySeeds reports whether nothing stronger than a refresh token is stored.
 func (r *renewal) onlySeeds() bool {
-	return len(r.grants) > 0 && !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
+	return len(r.grants) > 0 &&
+		!slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
 }
 
 // finish makes the second request. The session of the first is stored by now,
 // so that a failure here costs only this run.
-func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant, user exchange.Issued) (exchange.Issued, error) {
+func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant,
+	user exchange.Issued,
+) (exchange.Issued, error) {
 	if !limits.Enough(ctx) {
-		return user, &Stopped{Outcome: Deferred, Reason: "no time left in this run for the second request; the session is stored"}
+		return user, &Stopped{Outcome: Deferred,
+			Reason: "no time left in this run for the second request; the session is stored"}
 	}
 	finishing, cancel := limits.Bounded(ctx)
 	defer cancel()
@@ -363,7 +408,8 @@ func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Gr
 		return issued, nil
 	}
 	x := asExchange(err)
-	second := exchange.Grant{Type: secondGrant, Members: []string{credential.ClientID, credential.ClientSecret}}
+	second := exchange.Grant{Type: secondGrant,
+		Members: []string{credential.ClientID, credential.ClientSecret}}
 	f := failure{attempt: attempt{grant: second}, x: x, verdict: judge(second, x, true)}
 	r.note(ctx, f)
 	stopped := refusal(x)
@@ -380,11 +426,13 @@ func (r *renewal) tellFailures(a attempt, failed failures) {
 	}
 	last := failed[len(failed)-1].x
 	if a.fallback {
-		r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " + last.Error())
+		r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " +
+			last.Error())
 		r.hint(last.Hint)
 		return
 	}
-	r.hint("Evertoken used the " + a.grant.Type + " grant, because another grant failed: " + last.Error())
+	r.hint("Evertoken used the " + a.grant.Type + " grant, because another grant failed: " +
+		last.Error())
 }
 
 // day is how long versions count against a secret's limit.

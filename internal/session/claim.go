@@ -64,7 +64,9 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 }
 
 // step makes one step. again is set where the stage must be read again.
-func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage Stage, step Step) (again bool, err error) {
+func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage Stage, step Step) (
+	again bool, err error,
+) {
 	current, holder := d.Holder(secrets.Current), d.Holder(LabelExchange)
 	switch step {
 	case Open:
@@ -111,8 +113,8 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 
 // busy is the answer of a run that leaves a claim to whoever made it.
 func (k *Keeper) busy() error {
-	return &Waiting{"another run has claimed the session and may be renewing it; if that run has ended, a later run takes the claim over " +
-		k.RunLasts.String() + " after it was first noted"}
+	return &Waiting{"another run has claimed the session and may be renewing it; if that run has " +
+		"ended, a later run takes the claim over " + k.RunLasts.String() + " after it was first noted"}
 }
 
 // exclusive turns AWS's refusal of the second of two runs into words.
@@ -158,14 +160,17 @@ func (k *Keeper) place(ctx context.Context, d secrets.Description) error {
 func (k *Keeper) holder(ctx context.Context) (string, error) {
 	id := secrets.FreshID()
 	value := credential.Session{OpeningAt: k.Now()}.EncodeUnique(secrets.FreshID())
-	return id, k.Wait.Try(ctx, func(ctx context.Context) error { return k.Secrets.Put(ctx, k.ID, id, value, LabelHolder) })
+	return id, k.Wait.Try(ctx, func(ctx context.Context) error {
+		return k.Secrets.Put(ctx, k.ID, id, value, LabelHolder)
+	})
 }
 
 // tidy takes the labels off versions that nothing but notes keeps: a secret has
 // 20 labels at most.
 func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 	note := func(label string) bool {
-		return strings.HasPrefix(label, LabelSeen) || strings.HasPrefix(label, LabelSent) || k.IsNote(label)
+		return strings.HasPrefix(label, LabelSeen) || strings.HasPrefix(label, LabelSent) ||
+			k.IsNote(label)
 	}
 	for id, labels := range d.Labels {
 		if slices.ContainsFunc(labels, func(label string) bool { return !note(label) }) {
@@ -173,7 +178,8 @@ func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 		}
 		for _, label := range labels {
 			if err := k.drop(ctx, label, id); err != nil {
-				k.Hint("A label on an earlier version of the session could not be removed, which does no harm and which a later run tries again: " + err.Error())
+				k.Hint("A label on an earlier version of the session could not be removed, " +
+					"which does no harm and which a later run tries again: " + err.Error())
 			}
 		}
 	}
@@ -193,7 +199,8 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 	}
 	if slices.Contains(on(d), LabelKept) { // once it is sent it is kept for nobody
 		rescued, _, err := k.readRescue(ctx)
-		if err == nil && rescued.RefreshToken.Equal(k.doc.RefreshToken) && !rescued.RefreshToken.IsZero() {
+		token := rescued.RefreshToken
+		if err == nil && token.Equal(k.doc.RefreshToken) && !token.IsZero() {
 			k.rescued, err = true, k.emptyRescue(ctx)
 		}
 		if err != nil {
@@ -229,7 +236,9 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 			return err
 		}
 	}
-	k.Hint("The answer to an earlier exchange was lost. Evertoken looks for a session that was stored elsewhere, and else follows the provider's rule for a lost answer (docs/reliability.md). You need to do nothing unless this connection fails.")
+	k.Hint("The answer to an earlier exchange was lost. Evertoken looks for a session that was " +
+		"stored elsewhere, and else follows the provider's rule for a lost answer " +
+		"(docs/reliability.md). You need to do nothing unless this connection fails.")
 	return nil
 }
 
@@ -243,7 +252,8 @@ func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 		return err
 	}
 	k.beside = true
-	k.Hint("Another run has the claim, or left it. Evertoken opens a new session, because the token is about to die, and you need to do nothing.")
+	k.Hint("Another run has the claim, or left it. Evertoken opens a new session, " +
+		"because the token is about to die, and you need to do nothing.")
 	return nil
 }
 
@@ -251,7 +261,8 @@ func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 // seen, and takes the label away again if the claim has ended meanwhile.
 func (k *Keeper) note(ctx context.Context, current string) error {
 	label := seenLabel(1, k.Now())
-	if err := k.move(ctx, label, current, ""); err != nil && secrets.ErrorKind(err) != secrets.ErrLabelMoved {
+	err := k.move(ctx, label, current, "")
+	if err != nil && secrets.ErrorKind(err) != secrets.ErrLabelMoved {
 		return err
 	}
 	d, err := k.Describe(ctx)

@@ -14,8 +14,11 @@ func (k *Keeper) noteSent(ctx context.Context, n int, at time.Time) error {
 	if old == label {
 		return nil
 	}
-	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.move(ctx, label, k.version.ID, "") })
-	if err != nil && secrets.ErrorKind(err) != secrets.ErrLabelMoved { // moved: by the try before, whose answer was lost
+	err := k.Wait.Try(ctx, func(ctx context.Context) error {
+		return k.move(ctx, label, k.version.ID, "")
+	})
+	// Where it has moved, the try before moved it, and its answer was lost.
+	if err != nil && secrets.ErrorKind(err) != secrets.ErrLabelMoved {
 		return err
 	}
 	k.doubt = note{label, n, at}
@@ -46,7 +49,8 @@ func (k *Keeper) Sending(ctx context.Context) error {
 func (k *Keeper) Unchanged(ctx context.Context) {
 	if k.claimed && k.doubt.n > 0 {
 		if err := k.drop(ctx, k.doubt.label, k.version.ID); err != nil {
-			k.Hint("Evertoken could not remove the note of an earlier lost answer, and the next renewal removes it: " + err.Error() + ".")
+			k.Hint("Evertoken could not remove the note of an earlier lost answer, " +
+				"and the next renewal removes it: " + err.Error() + ".")
 		}
 		k.doubt, k.bumped = note{}, false
 	}
@@ -67,9 +71,12 @@ func (k *Keeper) Release(ctx context.Context) {
 		err = k.noteSent(ctx, k.before.n, k.before.at)
 	}
 	if err == nil && to != "" {
-		err = k.Wait.Try(ctx, func(ctx context.Context) error { return k.move(ctx, LabelExchange, to, k.version.ID) })
+		err = k.Wait.Try(ctx, func(ctx context.Context) error {
+			return k.move(ctx, LabelExchange, to, k.version.ID)
+		})
 	}
-	if to == "" && err == nil || secrets.ErrorKind(err) == secrets.ErrNotFound { // there was no other version, or it is gone
+	// There was no other version, or it is gone.
+	if to == "" && err == nil || secrets.ErrorKind(err) == secrets.ErrNotFound {
 		err = k.park(ctx)
 	}
 	k.tellUnreleased(err)
@@ -100,7 +107,8 @@ func (k *Keeper) Lose(ctx context.Context) {
 
 func (k *Keeper) tellUnreleased(err error) {
 	if kind := secrets.ErrorKind(err); kind != secrets.NoError && kind != secrets.ErrLabelMoved {
-		k.Hint("The claim on the session could not be released, and a later run takes it over: " + err.Error())
+		k.Hint("The claim on the session could not be released, and a later run takes it over: " +
+			err.Error())
 	}
 }
 

@@ -78,7 +78,9 @@ type Unreadable struct {
 	Err       error // of package secrets; nil if the parameter holds something else
 }
 
-func (e *Unreadable) Error() string { return "the rescue parameter " + e.Parameter + " cannot be read" }
+func (e *Unreadable) Error() string {
+	return "the rescue parameter " + e.Parameter + " cannot be read"
+}
 
 // Unwrap returns the cause.
 func (e *Unreadable) Unwrap() error { return e.Err }

@@ -18,7 +18,8 @@ func (k *Keeper) Elsewhere(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if k.look = !found.RefreshToken.IsZero() && !found.RefreshToken.Equal(k.doc.RefreshToken); k.look || !k.Exists {
+	token := found.RefreshToken
+	if k.look = !token.IsZero() && !token.Equal(k.doc.RefreshToken); k.look || !k.Exists {
 		return k.look, nil
 	}
 	d, err := k.Describe(ctx)
@@ -65,7 +66,9 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	}
 	value := doc.Encode()
 	put := func(id string, labels ...string) error {
-		return k.Wait.Try(ctx, func(ctx context.Context) error { return k.Secrets.Put(ctx, k.ID, id, value, labels...) })
+		return k.Wait.Try(ctx, func(ctx context.Context) error {
+			return k.Secrets.Put(ctx, k.ID, id, value, labels...)
+		})
 	}
 	usable = usable && !k.doc.RefreshToken.IsZero() && !k.Refused(k.version.Labels)
 	if usable && base != k.version.ID {
@@ -89,7 +92,8 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 		return false, unsent(err)
 	}
 	k.stands(doc, id, value)
-	k.Hint("Evertoken restored the session from the rescue parameter " + k.Rescue + ", and you need to do nothing.")
+	k.Hint("Evertoken restored the session from the rescue parameter " + k.Rescue +
+		", and you need to do nothing.")
 	k.rescued = true
 	return true, nil
 }
@@ -97,7 +101,9 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 // wasStored reports whether the session from the rescue parameter became a version
 // after all, by a write whose answer was lost. Its refresh token is then spent, and
 // what came of it is in force.
-func (k *Keeper) wasStored(ctx context.Context, rescued credential.Session, base string) (bool, error) {
+func (k *Keeper) wasStored(ctx context.Context, rescued credential.Session, base string) (
+	bool, error,
+) {
 	v, err := k.Secrets.GetVersion(ctx, k.ID, childOf(k.version.ARN, base, ""))
 	if secrets.ErrorKind(err) == secrets.ErrNotFound {
 		return false, nil
@@ -153,7 +159,7 @@ func (k *Keeper) emptyRescue(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) }) == nil {
+	if k.tryDelete(ctx) == nil {
 		return nil
 	}
 	return &Unreadable{k.Rescue, err}
@@ -168,10 +174,17 @@ func (k *Keeper) dropRescue(ctx context.Context) {
 
 func (k *Keeper) deleteRescue(ctx context.Context) {
 	k.rescued = false
-	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.Parameters.Delete(ctx, k.Rescue) })
+	err := k.tryDelete(ctx)
 	if err != nil && secrets.ErrorKind(err) != secrets.ErrNotFound {
-		k.Hint("Evertoken stored the session from the rescue parameter, but could not delete the parameter " + k.Rescue + ", which does no harm: " + err.Error())
+		k.Hint("Evertoken stored the session from the rescue parameter, but could not delete the " +
+			"parameter " + k.Rescue + ", which does no harm: " + err.Error())
 	}
+}
+
+func (k *Keeper) tryDelete(ctx context.Context) error {
+	return k.Wait.Try(ctx, func(ctx context.Context) error {
+		return k.Parameters.Delete(ctx, k.Rescue)
+	})
 }
 
 // adopt brings forward a session that was received but is not AWSCURRENT: the
@@ -182,7 +195,8 @@ func (k *Keeper) deleteRescue(ctx context.Context) {
 // is not what the exchange there yielded: it may be a claim from which AWSCURRENT
 // was moved back.
 func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (bool, error) {
-	current, left, previous := d.Holder(secrets.Current), d.Holder(LabelExchange), d.Holder(secrets.Previous)
+	current, previous := d.Holder(secrets.Current), d.Holder(secrets.Previous)
+	left := d.Holder(LabelExchange)
 	empty := k.doc.RefreshToken.IsZero()
 	elsewhere := left == current || previous != "" && left != previous
 	switch {
@@ -197,7 +211,9 @@ func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (boo
 	return false, nil
 }
 
-func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from ...string) (bool, error) {
+func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from ...string) (
+	bool, error,
+) {
 	v, label, err := k.newer(ctx, d, from...)
 	if err != nil || v.ID == "" {
 		return false, err
@@ -205,7 +221,8 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from .
 	if err := k.exclusive(k.move(ctx, secrets.Current, v.ID, k.version.ID)); err != nil {
 		return false, err
 	}
-	k.Hint("Evertoken found a newer session under " + label + " and made it current, and you need to do nothing.")
+	k.Hint("Evertoken found a newer session under " + label + " and made it current, " +
+		"and you need to do nothing.")
 	v.Labels = append(slices.Clone(d.Labels[v.ID]), secrets.Current)
 	claimed := k.claimed
 	k.Use(v)
@@ -220,7 +237,9 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from .
 // version that was sent already, or refused, is none. But AWSPREVIOUS is, with its
 // claim or its doubt, where there is no other: what is older than it is spent for
 // certain.
-func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...string) (secrets.Version, string, error) {
+func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...string) (
+	secrets.Version, string, error,
+) {
 	var unsent, doubtful []string
 	for _, label := range from {
 		labels := d.Labels[d.Holder(label)]
@@ -255,7 +274,8 @@ func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...strin
 // force.
 func (k *Keeper) follows(v secrets.Version) bool {
 	doc, err := credential.ParseSession(v.Value)
-	if err != nil || doc.RefreshToken.IsZero() || doc.RefreshToken.Equal(k.doc.RefreshToken) || !k.ours(doc) {
+	token := doc.RefreshToken
+	if err != nil || token.IsZero() || token.Equal(k.doc.RefreshToken) || !k.ours(doc) {
 		return false
 	}
 	return k.doc.RefreshToken.IsZero() || k.after(v)
@@ -266,7 +286,8 @@ func (k *Keeper) after(v secrets.Version) bool {
 	if k.version.Created.IsZero() { // made by this run
 		return false
 	}
-	return v.Created.After(k.version.Created) || v.Created.Equal(k.version.Created) && v.ID == k.child("")
+	return v.Created.After(k.version.Created) ||
+		v.Created.Equal(k.version.Created) && v.ID == k.child("")
 }
 
 // ours reports whether a session belongs to what the credential holds, or to the

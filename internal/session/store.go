@@ -59,7 +59,9 @@ func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err e
 	if err == nil && v.ID == base {
 		return insist(k.child(sum))
 	}
-	k.Hint("Another run stored a session meanwhile. Evertoken keeps this run's session under the label " + LabelKept + ". It uses that one if the other fails, and you need to do nothing.")
+	k.Hint("Another run stored a session meanwhile. " +
+		"Evertoken keeps this run's session under the label " + LabelKept + ". " +
+		"It uses that one if the other fails, and you need to do nothing.")
 	return insist(k.child("kept "+sum), LabelKept)
 }
 
@@ -88,9 +90,13 @@ func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
 		})
 	}
 	if err != nil {
-		k.Hint(why + ". The rescue parameter could not be written either, so the new refresh token is lost: " + err.Error() + ". Evertoken opens a new session with the stored credential. If that holds only a refresh token, log in again at the provider and store the new one.")
+		k.Hint(why + ". The rescue parameter could not be written either, " +
+			"so the new refresh token is lost: " + err.Error() + ". " +
+			"Evertoken opens a new session with the stored credential. " +
+			"If that holds only a refresh token, log in again at the provider and store the new one.")
 		return
 	}
 	k.rescued = false // it holds what is not stored anywhere else
-	k.Hint(why + ". Evertoken keeps it in the parameter " + k.Rescue + ", and a later run moves it to the session secret once that can be written.")
+	k.Hint(why + ". Evertoken keeps it in the parameter " + k.Rescue +
+		", and a later run moves it to the session secret once that can be written.")
 }
