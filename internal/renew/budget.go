@@ -8,18 +8,17 @@ import (
 )
 
 const (
-	// earlyBudget is how many versions younger than 24 hours a secret may have
-	// for another to be written within the floor.
+	// earlyBudget is how many versions younger than 24 hours a secret may have if another is
+	// to be written within the floor.
 	earlyBudget = 90
-	// lateBudget is the same for a token that is about to die or long past its
-	// time, and for a session whose last exchange went wrong: AWS takes about 100.
-	// A version per floor cannot reach it; something else did.
+	// lateBudget is the same for a token that is about to die or is long overdue, and for a
+	// session whose last exchange went wrong. AWS allows about 100. One version per floor
+	// cannot reach this number, so something else has written versions.
 	lateBudget = 97
 )
 
-// checkBudget refuses, before anything is spent, a write that would use up the
-// secret's versions. They are counted only where a version per floor is not what
-// was written, which could not use them up.
+// checkBudget refuses, before anything is spent, a write that would use up the secret's
+// versions. It counts them only if more than one version per floor may have been written.
 func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.Description) error {
 	budget := lateBudget
 	switch {

@@ -7,11 +7,11 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// mirror makes the plain copy like the published token where it is not: it was
-// overwritten, or could not be written with the token. It costs no exchange, and
-// a copy that cannot be written stops nothing: the token document is the truth.
-// A copy that was written within the floor waits for it, so that somebody who
-// keeps overwriting it does not use up its versions.
+// mirror writes the plain copy again if it differs from the published token: somebody
+// overwrote it, or it could not be written together with the token. That costs no exchange.
+// A copy that cannot be written stops nothing, because the token document is what counts.
+// A copy that was written within the floor is not written yet, so that somebody who keeps
+// overwriting it does not use up its versions.
 func (r *renewal) mirror(ctx context.Context) {
 	read := r.job.Copy
 	if read == nil || r.access().IsZero() || r.job.DryRun || r.keep != nil {
@@ -40,8 +40,8 @@ func (r *renewal) copyPublished(ctx context.Context) {
 	r.copyToken(ctx, over, r.access())
 }
 
-// copyToken writes the plain copy over what was read of it. It is tried a few
-// times; a later run mends what is left.
+// copyToken writes the plain copy over the version that was read. It tries a few times. If
+// that fails, a later run writes the copy.
 func (r *renewal) copyToken(ctx context.Context, over secrets.Version, access redact.Secret) {
 	id := secrets.DeriveID(over.ARN, over.ID, "copy")
 	put := func(id string) error {

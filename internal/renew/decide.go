@@ -13,12 +13,12 @@ const (
 	// keeps every version for 24 hours and allows about 100 of them (botocore
 	// model, PutSecretValue), one per 14.4 minutes.
 	floor = 15 * time.Minute
-	// slack is what a heartbeat may come early by and count as on time, where
-	// there are so few that it cannot add up.
+	// slack is how early a heartbeat may come and still count as on time. It applies where
+	// heartbeats are so rare that the early ones cannot add up.
 	slack = time.Minute
 )
 
-// floorOf is the floor with its slack.
+// floorOf is the floor less the slack.
 func floorOf(every time.Duration) time.Duration {
 	if every < 5*time.Minute {
 		return floor
@@ -26,15 +26,15 @@ func floorOf(every time.Duration) time.Duration {
 	return floor - slack
 }
 
-// lostLife are what a token's life may lack of what the provider names: it
-// counts from when the request was sent, and providers tell whole seconds. A
-// connection that sits exactly on a limit is within it.
+// lostLife is how much shorter a token's life may be than the provider says: Evertoken counts
+// it from when the request was sent, and providers give whole seconds. A connection whose
+// token lives exactly as long as a limit is within the limit.
 const lostLife = time.Minute
 
-// TokenTimes are the times of the published token that count.
+// TokenTimes are the times of the published token.
 type TokenTimes struct{ IssuedAt, ExpiresAt time.Time }
 
-// Facts are all that the decision looks at.
+// Facts are the whole input of the decision.
 type Facts struct {
 	Now time.Time
 	// Name spreads connections over time.
@@ -43,27 +43,27 @@ type Facts struct {
 	MinRemaining time.Duration
 	// Every is how often a run happens.
 	Every time.Duration
-	// InParameter is set for a token published in a parameter: those have no
-	// floor.
+	// InParameter is set for a token published in a parameter, for which there is no floor.
 	InParameter bool
-	// ByRotation is set where rotation renews the token and a run only helps.
+	// ByRotation is set if rotation renews the token. A run then renews it only in an
+	// emergency.
 	ByRotation bool
 	// Force is set for a run that an operator forced on this connection.
 	Force bool
-	// Revoked is set where the provider refuses the published token.
+	// Revoked is set if the provider refuses the published token.
 	Revoked bool
-	// Token is nil where there is none that counts.
+	// Token is nil if there is no usable token.
 	Token *TokenTimes
-	// LastWrite is when a document was written that does not count any more;
-	// zero if there is none.
+	// LastWrite is when the token's secret was last written, if what it holds is no usable
+	// token; otherwise zero.
 	LastWrite time.Time
-	// RefreshedAt and RefreshExpiresAt are the session's; zero where unknown.
+	// RefreshedAt and RefreshExpiresAt are the session's; zero if unknown.
 	RefreshedAt, RefreshExpiresAt time.Time
-	// SessionStartedAt is when the session was opened, and SessionEndsAt its
-	// absolute end as far as the provider showed it; zero where there is none.
+	// SessionStartedAt is when the session was opened, and SessionEndsAt its absolute end if
+	// the provider has shown it; otherwise zero.
 	SessionStartedAt, SessionEndsAt time.Time
-	// CanRemint is set where a new session can be opened: an end of the session
-	// counts only then.
+	// CanRemint is set if a new session can be opened. The end of the session counts only
+	// then.
 	CanRemint bool
 	Traits    exchange.Traits
 }
@@ -85,20 +85,20 @@ const (
 	reasonBackOff       = "the token is dead; tries are spread out, at most three heartbeats apart"
 )
 
-// Decision says whether to renew, and under which rules.
+// Decision says whether to renew, and under which conditions.
 type Decision struct {
 	Due    bool
 	Reason string
-	// Emergency is set where so little life is left, or none, that ordinary
-	// politeness ends.
+	// Emergency is set if the token has expired or is so close to it that Evertoken no longer
+	// waits for other work, such as a rotation in progress.
 	Emergency bool
-	// WithinFloor is set where a document was written less than floor ago: its
-	// versions must be counted first.
+	// WithinFloor is set if a document was written less than floor ago. Its versions must be
+	// counted first.
 	WithinFloor bool
-	// Late is set where the token is so long past its time that something has
-	// failed again and again: versions must be counted too.
+	// Late is set if the token is so long overdue that renewals must have failed repeatedly.
+	// The versions must be counted then too.
 	Late bool
-	// BackOff is set where the token is dead and this run does not try.
+	// BackOff is set if the token has expired and this run does not try to renew it.
 	BackOff bool
 }
 
@@ -117,7 +117,7 @@ func Decide(f Facts) Decision {
 	}
 	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floorOf(f.Every)))
 	d.Late = f.Token != nil && f.Now.After(f.RenewAfter().Add(floor))
-	// An earlier run stored a session and did not get as far as its token.
+	// An earlier run stored a session and did not publish its token.
 	unpublished := f.Token != nil && f.RefreshedAt.After(f.Token.IssuedAt)
 	switch {
 	case f.Force:
@@ -126,7 +126,7 @@ func Decide(f Facts) Decision {
 		d.Due, d.Reason = true, reasonRevoked
 	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:
 		d.Due, d.Reason = false, reasonRotation
-	case unpublished && f.Traits.RenewLate && !d.Due: // and its refresh has ended the token
+	case unpublished && f.Traits.RenewLate && !d.Due: // the refresh has ended the token
 		d.Due, d.Reason = true, reasonUnpublished
 	case d.Due && d.WithinFloor && !d.Emergency && !unpublished:
 		d.Due, d.Reason = false, reasonFloor
@@ -136,6 +136,7 @@ func Decide(f Facts) Decision {
 	return d
 }
 
+// due says whether the token, its refresh token or its session is due.
 func (f Facts) due() (reason string, due, emergency bool) {
 	left := f.Token.ExpiresAt.Sub(f.Now)
 	emergency = left < f.emergencyLead()
@@ -154,7 +155,7 @@ func (f Facts) due() (reason string, due, emergency bool) {
 	return reasonFresh, false, false
 }
 
-// renewAt is when this connection's turn comes: RenewAfter less its spread.
+// renewAt is when this connection is renewed: RenewAfter less its spread.
 func (f Facts) renewAt() time.Time {
 	if f.Traits.RenewLate {
 		return f.RenewAfter()
@@ -162,11 +163,11 @@ func (f Facts) renewAt() time.Time {
 	return f.RenewAfter().Add(-spread(f.Name, f.life()))
 }
 
-// emergencyLead is how little life left is an emergency.
+// emergencyLead is the remaining life below which there is an emergency.
 func (f Facts) emergencyLead() time.Duration { return max(f.minRemaining()/2, 2*f.Every) }
 
-// LookAfter is the earliest time at which anything can be due: until then the
-// published token alone tells all that a run needs.
+// LookAfter is the earliest time at which anything can be due. Until then a run needs to
+// read only the published token.
 func (f Facts) LookAfter() time.Time {
 	at := f.Token.ExpiresAt.Add(-f.emergencyLead())
 	if renewAt := f.renewAt(); !f.ByRotation && renewAt.Before(at) {
@@ -184,18 +185,18 @@ func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.Issue
 
 func (f Facts) minRemaining() time.Duration { return Promised(f.MinRemaining, f.life()) }
 
-// Promised is the life that applications are promised of a token of this life, by
-// min_remaining as declared, 0 for its default.
+// Promised is the remaining life that Evertoken promises to applications for a token of this
+// life. minRemaining is as declared; 0 means the default.
 func Promised(minRemaining, life time.Duration) time.Duration {
 	if minRemaining > 0 {
-		return min(minRemaining, life/2) // more than that no renewal could keep
+		return min(minRemaining, life/2) // no renewal could keep more than that
 	}
 	return life / 6
 }
 
-// RenewAfter is when the token should be renewed, before connections are spread:
-// early enough for min_remaining, a quarter of the life for trouble, and one
-// floor.
+// RenewAfter is when the token should be renewed, before connections are spread over time.
+// It leaves min_remaining, and before that a quarter of the life or one floor, whichever is
+// more, for failed renewals.
 func (f Facts) RenewAfter() time.Time {
 	lead := f.minRemaining() + max(floor, f.life()/4)
 	if f.Traits.RenewLate { // the refresh ends the published token
@@ -212,17 +213,17 @@ func (f Facts) RenewAfter() time.Time {
 	return at
 }
 
-// spread is up to a tenth of the token's life, chosen by the connection's name,
-// so that a fleet that started together does not renew together.
+// spread is up to a tenth of the token's life, chosen by the connection's name, so that
+// connections which were declared together are not renewed together.
 func spread(name string, life time.Duration) time.Duration {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails (hash.Hash)
 	return time.Duration(float64(life) / 10 * float64(h.Sum32()%1000) / 1000)
 }
 
-// refreshEndingAt is when the unused refresh token is so near its end that a run
-// must use it; zero where that end is not known, or where it was used that near
-// to it and the end did not move.
+// refreshEndingAt is when a run must use the refresh token, because it would soon expire
+// unused. It is zero if that end is not known, or if a run used the token that close to its
+// end and the end did not move.
 func (f Facts) refreshEndingAt() time.Time {
 	if f.RefreshExpiresAt.IsZero() || f.RefreshedAt.IsZero() {
 		return time.Time{}
@@ -239,8 +240,8 @@ func (f Facts) refreshTokenEnding() bool {
 	return !at.IsZero() && !f.Now.Before(at)
 }
 
-// sessionEndingAt is when a new session must be opened; zero where the session
-// has no absolute end.
+// sessionEndingAt is when a new session must be opened; zero if the session has no absolute
+// end.
 func (f Facts) sessionEndingAt() time.Time {
 	var at time.Time
 	if !f.CanRemint {
@@ -249,8 +250,8 @@ func (f Facts) sessionEndingAt() time.Time {
 	if end := sessionEnd(f.SessionStartedAt, f.Traits); !end.IsZero() {
 		at = end.Add(-f.Traits.RemintBefore)
 	}
-	// An end that only the provider shows ends the tokens of the session too: the
-	// last of them is to have its whole life.
+	// If only the provider shows the session's end, that ends the session's tokens too. The
+	// last of them must still have its whole life.
 	if f.SessionEndsAt.IsZero() || f.Token == nil {
 		return at
 	}
@@ -267,7 +268,7 @@ func (f Facts) SessionEnding() bool {
 	return !at.IsZero() && !f.Now.Before(at)
 }
 
-// sessionEnd is the absolute end of a session, zero where there is none.
+// sessionEnd is the absolute end of a session; zero if there is none.
 func sessionEnd(startedAt time.Time, t exchange.Traits) time.Time {
 	if startedAt.IsZero() || t.SessionMax == 0 {
 		return time.Time{}
@@ -275,11 +276,11 @@ func sessionEnd(startedAt time.Time, t exchange.Traits) time.Time {
 	return startedAt.Add(t.SessionMax)
 }
 
-// backOffOver reports whether a connection whose token has expired is tried in
-// this run. While a token lives every run tries, for it could be the only one
-// that succeeds. Once it is dead two more runs try, and then one heartbeat in
-// every two, chosen by name: at most three apart. It follows from the clock
-// alone, so that nothing has to be stored.
+// backOffOver reports whether this run tries a connection whose token has expired. While a
+// token lives, every run tries, because it may be the only one that succeeds. After that,
+// two more runs try, and then one of every two heartbeats, chosen by the connection's name,
+// so that tries are at most three heartbeats apart. The clock alone decides, so nothing has
+// to be stored.
 func (f Facts) backOffOver() bool {
 	if f.Now.Sub(f.Token.ExpiresAt) < 2*f.Every {
 		return true

@@ -2,8 +2,8 @@ package renew
 
 import "evertoken/internal/credential"
 
-// Defer is the answer for a connection that is left to a later run: what its
-// token tells, and the reason.
+// Defer returns the result for a connection that is left to a later run: what its token
+// shows, and the reason.
 func (e *Engine) Defer(j Job, reason string) Result {
 	r := e.begin(j)
 	if j.Token.Err == nil {
@@ -12,10 +12,10 @@ func (e *Engine) Defer(j Job, reason string) Result {
 	return r.complete(Result{Outcome: Deferred, Reason: reason})
 }
 
-// Glance is what the published token alone tells of a connection: what else a
-// scheduled run must read, see [Needs], and the answer where that is nothing. A
-// plain copy it does not look at. It reads the token once: an idle run over a
-// large fleet does little else.
+// Glance says, from the published token alone, what else a scheduled run must read of a
+// connection, as [Needs] does, and returns the result if that is nothing. It ignores a plain
+// copy. It parses the token once, because an idle run over many connections does little
+// else.
 func (e *Engine) Glance(j Job) (Reads, Result) {
 	r := e.begin(j)
 	if j.Token.Err == nil {

@@ -9,7 +9,7 @@ import (
 	"evertoken/internal/redact"
 )
 
-// tokenFacts are the facts that a token alone tells.
+// tokenFacts are the facts that the token alone shows.
 func tokenFacts(c connection.Connection, traits exchange.Traits, every time.Duration,
 	t credential.Token,
 ) Facts {
@@ -20,12 +20,12 @@ func tokenFacts(c connection.Connection, traits exchange.Traits, every time.Dura
 	}
 }
 
-// newToken makes the document that readers get. f tells of the connection and of
-// the session that was stored before it.
+// newToken makes the document that applications read. f are the facts about the connection
+// and about the session that was stored before.
 func newToken(c connection.Connection, f Facts, issued exchange.Issued) credential.Token {
 	f.Token = &TokenTimes{issued.IssuedAt, issued.ExpiresAt}
 	renewAfter := f.RenewAfter()
-	if renewAfter.After(issued.ExpiresAt) { // so short-lived that the floor comes after its end
+	if renewAfter.After(issued.ExpiresAt) { // the token lives for less than the floor
 		renewAfter = issued.ExpiresAt
 	}
 	return credential.Token{
@@ -37,7 +37,7 @@ func newToken(c connection.Connection, f Facts, issued exchange.Issued) credenti
 	}
 }
 
-// NewSession makes the session that an opening grant yields.
+// NewSession makes the session document from the answer to an opening grant.
 func NewSession(cred credential.Credential, g exchange.Grant,
 	issued exchange.Issued,
 ) credential.Session {
@@ -45,15 +45,14 @@ func NewSession(cred credential.Credential, g exchange.Grant,
 		RefreshToken: issued.RefreshToken, StartedAt: issued.IssuedAt, RefreshedAt: issued.IssuedAt,
 		ExpiresAt: issued.RefreshExpiresAt, OpenedBy: cred.Fingerprint(g.Members...),
 	}
-	if g.Seed && s.RefreshToken.IsZero() { // RFC 6749 section 6: none returned, the old one stays
+	if g.Seed && s.RefreshToken.IsZero() { // RFC 6749 section 6: the old one stays valid
 		s.RefreshToken = cred.Get(credential.RefreshToken)
 	}
 	return s
 }
 
-// nextSession returns the session after an exchange and whether it must be
-// written: when it was opened, when its refresh token or that token's end
-// changed. sent is the refresh token that the grant sent, zero if it sent none.
+// nextSession returns the session after an exchange, and whether it must be written: it must
+// if it was opened, or if its refresh token or that token's end changed.
 func nextSession(in credential.Session, use exchange.SessionUse, cred credential.Credential,
 	g exchange.Grant, issued exchange.Issued,
 ) (credential.Session, bool) {
@@ -68,16 +67,15 @@ func nextSession(in credential.Session, use exchange.SessionUse, cred credential
 	case use == exchange.NoSession:
 		return credential.Session{}, false
 	case use == exchange.OptionalSession && (got.IsZero() || got.Equal(sent)):
-		return in, false // none, or handed back as it was sent (Flexera): nothing to keep
+		return in, false // none came, or the one that was sent (Flexera): nothing to store
 	case !g.FromSession():
 		return NewSession(cred, g, issued), true
 	}
 	return refreshed(in, issued)
 }
 
-// refreshed is the session after a refresh: StartedAt stays, since no refresh
-// extends a session, and a refresh token that does not come back stays too
-// (RFC 6749 section 6).
+// refreshed is the session after a refresh. StartedAt stays, because no refresh extends a
+// session. If no refresh token comes back, the old one stays valid (RFC 6749 section 6).
 func refreshed(old credential.Session, issued exchange.Issued) (credential.Session, bool) {
 	next := old
 	rotated := !issued.RefreshToken.IsZero() && !issued.RefreshToken.Equal(old.RefreshToken)
@@ -92,14 +90,14 @@ func refreshed(old credential.Session, issued exchange.Issued) (credential.Sessi
 	return old, false
 }
 
-// shownEnd is the absolute end of a session that a provider shows by moving the
-// end of its refresh tokens no further, zero where it goes on moving it.
+// shownEnd is the absolute end of a session, which a provider shows when it no longer moves
+// the end of the refresh tokens. It is zero while the provider moves that end.
 func shownEnd(old credential.Session, issued exchange.Issued) time.Time {
 	if old.ExpiresAt.IsZero() || issued.RefreshExpiresAt.IsZero() {
 		return time.Time{}
 	}
 	passed, moved := issued.IssuedAt.Sub(old.RefreshedAt), issued.RefreshExpiresAt.Sub(old.ExpiresAt)
-	if passed < time.Minute { // too short to tell
+	if passed < time.Minute { // too short a time to see whether the end moves
 		return old.EndsAt
 	}
 	if moved < passed/2 {
@@ -108,8 +106,8 @@ func shownEnd(old credential.Session, issued exchange.Issued) time.Time {
 	return time.Time{}
 }
 
-// endMoved reports whether the told end of an unrotated refresh token has moved
-// enough to be worth a version: by a tenth of its life.
+// endMoved reports whether the stated end of an unchanged refresh token has moved enough to
+// be worth a version: by a tenth of the token's life.
 func endMoved(old credential.Session, end time.Time) bool {
 	if end.IsZero() || old.ExpiresAt.IsZero() {
 		return end.IsZero() != old.ExpiresAt.IsZero() && !end.IsZero()

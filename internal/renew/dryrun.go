@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// dryRun tells what a run would do.
+// dryRun says what a run would do.
 func (r *renewal) dryRun(ctx context.Context, p plan) (Result, error) {
 	unproven := "token"
 	if r.claims() {
@@ -27,8 +27,8 @@ func (r *renewal) dryRun(ctx context.Context, p plan) (Result, error) {
 	}, nil
 }
 
-// tellReplicas tells the state of the replicas of what Evertoken writes. Nothing
-// waits for them.
+// tellReplicas adds hints about the replicas of the secrets that Evertoken writes. A run
+// never waits for replicas.
 func (r *renewal) tellReplicas(ctx context.Context) {
 	ids := map[string]string{"token": r.conn.Token}
 	if r.session.Exists {
@@ -40,7 +40,7 @@ func (r *renewal) tellReplicas(ctx context.Context) {
 		}
 		d, err := r.Secrets.Describe(ctx, ids[document])
 		if err != nil {
-			continue // what cannot be read is told where it is needed
+			continue // a run that needs the document reports the error
 		}
 		if d.PrimaryRegion != "" {
 			r.hint("The " + document + " is a replica of the secret in " + d.PrimaryRegion + ".")

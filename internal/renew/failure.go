@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/session"
 )
 
-// Stopped is why a renewal went no further. It holds no secret.
+// Stopped says why a renewal ended without a token. It holds no secret.
 type Stopped struct {
 	Outcome Outcome
 	Class   exchange.Class // empty unless failed or blocked
@@ -24,12 +24,12 @@ type Stopped struct {
 
 func (s *Stopped) Error() string { return s.Reason }
 
-// Result is the answer that reports it.
+// Result is the result that reports the error.
 func (s *Stopped) Result() Result {
 	return Result{Outcome: s.Outcome, Class: s.Class, Reason: s.Reason, Hint: s.Hint}
 }
 
-// ended is the result of a renewal that was stopped.
+// ended is the result of a renewal that ended with an error.
 func (r *renewal) ended(err error) Result {
 	if stopped, ok := errors.AsType[*Stopped](err); ok {
 		return stopped.Result()
@@ -37,7 +37,7 @@ func (r *renewal) ended(err error) Result {
 	return r.sessionStopped(err).Result()
 }
 
-// asStopped returns err as a *Stopped; any other error counts as transient.
+// asStopped returns err as a *Stopped. Any other error counts as transient.
 func asStopped(err error) *Stopped {
 	if s, ok := errors.AsType[*Stopped](err); ok {
 		return s
@@ -45,7 +45,7 @@ func asStopped(err error) *Stopped {
 	return &Stopped{Outcome: Failed, Class: exchange.Transient, Reason: err.Error()}
 }
 
-// sessionStopped tells an error of the session's keeper.
+// sessionStopped turns an error of package session into a *Stopped.
 func (r *renewal) sessionStopped(err error) *Stopped {
 	if waiting, ok := errors.AsType[*session.Waiting](err); ok {
 		return &Stopped{Outcome: Deferred, Reason: waiting.Reason}
@@ -69,13 +69,13 @@ func (r *renewal) sessionStopped(err error) *Stopped {
 	return stopped
 }
 
-// awsFailure tells an error of AWS: which action on which document.
+// awsFailure turns an error of AWS into a *Stopped that names the action and the document.
 func (r *renewal) awsFailure(document, id string, err error) *Stopped {
 	return awsFailure(document, r.conn.SecretName(id), err)
 }
 
-// AWSFailure tells an error of package secrets as a failed result: its class,
-// the action and the document, by the name that commands take, and what to do.
+// AWSFailure turns an error of package secrets into a failed result. It has the class, the
+// action, the document by the name that commands take, and what to do.
 func AWSFailure(document, name string, err error) Result {
 	return awsFailure(document, name, err).Result()
 }
@@ -138,8 +138,9 @@ func noRoom(action, of, name string) string {
 // missing is a secret that does not exist.
 type missing struct{ document, id string }
 
-// missingSecrets tells all the connection's secrets that do not exist, with the
-// commands that create them. Another account's is shown by its ARN, as given.
+// missingSecrets returns the error that names all of the connection's secrets that do not
+// exist, with the commands that create them. A secret of another account is named by its
+// ARN, as the connection gives it.
 func (r *renewal) missingSecrets() error {
 	var what, hints, commands []string
 	for _, m := range r.missing {
@@ -153,7 +154,7 @@ func (r *renewal) missingSecrets() error {
 		if r.job.Parameter != "" {
 			command += " --tags Key=evertoken:parameter,Value=" + r.job.Parameter
 		}
-		if r.RescueKey != "" { // the one key that the functions are known to be allowed
+		if r.RescueKey != "" { // the one key that the functions certainly may use
 			command += " --kms-key-id " + r.RescueKey
 		}
 		commands = append(commands, command)
@@ -176,8 +177,8 @@ func (r *renewal) documentFailure(err error) *Stopped {
 	return &Stopped{Failed, exchange.Misconfigured, err.Error(), hint}
 }
 
-// needed says what the connection's provider asks for, in the words in which it
-// refuses a credential that has nothing.
+// needed says which members the connection's provider needs. The words are those in which
+// the provider refuses an empty credential.
 func (r *renewal) needed() string {
 	_, err := r.job.Provider.Grants(credential.Credential{})
 	if err == nil {
@@ -190,8 +191,8 @@ func (r *renewal) needed() string {
 	return " (" + needs + ")"
 }
 
-// tooShortLived refuses a connection whose tokens do not live long enough to be
-// kept in a secret.
+// tooShortLived returns the error for a connection whose tokens are too short-lived for a
+// secret.
 func (r *renewal) tooShortLived(document string, versions int) *Stopped {
 	life := "unknown"
 	if r.token != nil {
@@ -207,13 +208,13 @@ func (r *renewal) tooShortLived(document string, versions int) *Stopped {
 	}
 }
 
-// refusal tells an error of a provider.
+// refusal turns an error of a provider into a *Stopped.
 func refusal(x *exchange.Error) *Stopped {
 	return &Stopped{Failed, x.Class, x.Error(), x.Hint}
 }
 
-// asExchange returns err as an exchange's error. One that is none comes from
-// our own code and counts as transient; its text may not be trusted.
+// asExchange returns err as an error of an exchange. Any other error comes from Evertoken's
+// own code: it is transient if time ran out, and otherwise misconfigured.
 func asExchange(err error) *exchange.Error {
 	if x, ok := errors.AsType[*exchange.Error](err); ok {
 		return x
@@ -231,7 +232,7 @@ func putCommand(c connection.Connection) string {
 	return connection.StoreCommands(c.Name, c.SecretName(c.Credential))
 }
 
-// forceHint says how an operator makes a run try a connection at once.
+// forceHint says how an operator has the connection tried at once.
 func (r *renewal) forceHint() string {
 	return "run `evertoken renew " + r.conn.Name + "` or invoke issue with " +
 		`{"connections":["` + r.conn.Name + `"],"force":true}`

@@ -10,9 +10,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// readOthers reads the versions of the credential that notes stand on, where the
-// one in force is newer than the published token: a secret that is stored again
-// with the same members is no reason to send again what was refused.
+// readOthers reads the other versions of the credential that have notes, unless the current
+// one has proved to work. If an operator stores a refused credential again with the same
+// members, the notes on the earlier version still count.
 func (r *renewal) readOthers(ctx context.Context) error {
 	proven := r.sessionFits() && r.refreshable()
 	if r.provenByToken() {
@@ -24,7 +24,7 @@ func (r *renewal) readOthers(ctx context.Context) error {
 	return r.readNotes(ctx)
 }
 
-// readNotes reads what labels say of the credential now.
+// readNotes reads the labels of the credential as they are now.
 func (r *renewal) readNotes(ctx context.Context) error {
 	version := r.job.Credential.Version
 	r.others = nil
@@ -48,22 +48,21 @@ func (r *renewal) readNotes(ctx context.Context) error {
 		if err != nil {
 			return r.awsFailure("credential", r.conn.Credential, err)
 		}
-		if doc, err := credential.Parse(v.Value); err == nil { // else it was never sent
+		if doc, err := credential.Parse(v.Value); err == nil { // otherwise it was never sent
 			r.others = append(r.others, otherCredential{labels, doc})
 		}
 	}
 	return nil
 }
 
-// refreshable reports whether nothing is known against the session's refresh
-// token.
+// refreshable reports whether no note says that the session's refresh token may be dead.
 func (r *renewal) refreshable() bool {
 	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) &&
 		r.session.Doubt().Sent == 0
 }
 
-// labelsFor are the labels that tell of a grant of the credential: those of the
-// version in force, and of versions that hold the same members.
+// labelsFor are the labels that are about a grant of the credential: those of the current
+// version, and those of versions with the same members.
 func (r *renewal) labelsFor(g exchange.Grant) []string {
 	labels := slices.Clone(r.job.Credential.Version.Labels)
 	for _, other := range r.others {
@@ -75,17 +74,17 @@ func (r *renewal) labelsFor(g exchange.Grant) []string {
 }
 
 func (r *renewal) sameFor(other credential.Credential, g exchange.Grant) bool {
-	if len(g.Members) == 0 { // not the members of one grant
+	if len(g.Members) == 0 { // not about one grant: the whole documents are compared
 		return other.Encode().Equal(r.credential.Encode())
 	}
 	return other.Fingerprint(g.Members...) == r.credential.Fingerprint(g.Members...)
 }
 
-// memoryOf is what is noted of a grant of the credential.
+// memoryOf is what the labels say about a grant of the credential.
 func (r *renewal) memoryOf(g exchange.Grant) memory {
 	k := r.key(g.Type)
 	m := recall(r.labelsFor(g), k)
-	if g.Password { // where the credential could not be labelled the session was
+	if g.Password { // if the credential could not be labelled, the session was
 		note := recall(r.session.Version().Labels, k)
 		if note.last.After(r.job.Credential.Version.Created) {
 			m = m.merge(note)
@@ -94,12 +93,12 @@ func (r *renewal) memoryOf(g exchange.Grant) memory {
 	return m
 }
 
-// memoryOfRefresh is what is noted of the session's refresh token.
+// memoryOfRefresh is what the labels say about the session's refresh token.
 func (r *renewal) memoryOfRefresh() memory {
 	return recall(r.session.Version().Labels, r.key(exchange.Refresh.Type))
 }
 
-// memoryOfAnswers is what is noted of answers that could not be used.
+// memoryOfAnswers is what the labels say about answers that could not be used.
 func (r *renewal) memoryOfAnswers() memory {
 	if r.job.Credential == nil {
 		return memory{}
@@ -107,14 +106,13 @@ func (r *renewal) memoryOfAnswers() memory {
 	return recall(r.labelsFor(exchange.Grant{}), r.key(anyGrant))
 }
 
-// refreshRefused reports whether labels say that the provider refused the
-// refresh token of a version.
+// refreshRefused reports whether a version's labels say that the provider refused its
+// refresh token.
 func (r *renewal) refreshRefused(labels []string) bool {
 	return recall(labels, r.key(exchange.Refresh.Type)).rejected != ""
 }
 
-// note writes down what became of what a grant sent. A candidate's refusal
-// leaves no trace.
+// note labels a version with the result of sending it. A refused candidate gets no label.
 func (r *renewal) note(ctx context.Context, f failure) {
 	if r.counted != "" && f.grant.Password && (f.verdict == passing || f.x.Unusable) {
 		r.uncount(ctx)
@@ -159,8 +157,8 @@ func (r *renewal) note(ctx context.Context, f failure) {
 		"connection's credential and session.")
 }
 
-// mark puts labels about a key onto a version, and takes away the others about
-// it and those that are too many.
+// mark attaches labels about a key to a version. It removes the version's other labels about
+// that key, and labels beyond the number that a secret may have.
 func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels ...string) error {
 	if versionID == "" {
 		return &secrets.Error{Kind: secrets.ErrNotFound, Op: "UpdateSecretVersionStage",
@@ -192,8 +190,8 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 	return nil
 }
 
-// attach puts a label onto a version, wherever it was, and returns what the secret's
-// labels were before.
+// attach moves a label onto a version from wherever it is. It returns the secret's labels as
+// they were before.
 func (r *renewal) attach(ctx context.Context, id, versionID, label string) (
 	d secrets.Description, err error,
 ) {
@@ -205,7 +203,7 @@ func (r *renewal) attach(ctx context.Context, id, versionID, label string) (
 			return nil
 		}
 		err = r.Secrets.MoveLabel(ctx, id, label, versionID, d.Holder(label))
-		if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again where it is
+		if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look again for the label
 			err = &secrets.Error{Kind: secrets.ErrTransient, Op: "UpdateSecretVersionStage",
 				Code: "LabelMoved"}
 		}
@@ -235,7 +233,7 @@ func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Descripti
 	}
 }
 
-// accept removes the notes about what works again.
+// accept removes the notes about a grant that works again.
 func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 	r.uncount(ctx)
 	if r.job.Credential != nil {
@@ -245,11 +243,12 @@ func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 		}
 		r.forget(ctx, r.conn.Credential, r.job.Credential.Version, keys...)
 	}
-	if g.FromSession() { // the version stays where its refresh token does not change
+	if g.FromSession() { // the version stays current if its refresh token does not change
 		r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
 	}
 }
 
+// forget removes a version's notes about the keys.
 func (r *renewal) forget(ctx context.Context, id string, v secrets.Version, keys ...key) {
 	var gone []string
 	for _, label := range v.Labels {
@@ -264,8 +263,8 @@ func (r *renewal) forget(ctx context.Context, id string, v secrets.Version, keys
 	}
 }
 
-// seedTaken reports whether a refresh token of the credential was sent to open
-// another session: sending it again would end that one.
+// seedTaken reports whether a refresh token of the credential has opened another session.
+// Sending it again would end that session.
 func (r *renewal) seedTaken(g exchange.Grant) bool {
 	if !singleUse(g) || r.traits.Session == exchange.NoSession {
 		return false
@@ -276,8 +275,8 @@ func (r *renewal) seedTaken(g exchange.Grant) bool {
 	})
 }
 
-// takeSeed notes, before a refresh token of the credential is sent, which
-// session it opens.
+// takeSeed labels the credential with the session that its refresh token opens, before it
+// is sent.
 func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 	version := r.job.Credential.Version
 	label := SeedLabel(r.session.Version().ARN)
@@ -288,7 +287,7 @@ func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 	if d := r.described["credential"]; d != nil {
 		err = r.Secrets.MoveLabel(ctx, r.conn.Credential, label, version.ID, d.Holder(label))
 	}
-	if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look where it is
+	if secrets.ErrorKind(err) == secrets.ErrLabelMoved { // look for the label
 		err = r.mark(ctx, r.conn.Credential, version.ID, "", label)
 	}
 	if err != nil {
@@ -301,8 +300,8 @@ func (r *renewal) takeSeed(ctx context.Context, g exchange.Grant) error {
 	return nil
 }
 
-// singleUse reports whether a grant sends a refresh token of the credential that
-// dies by being used.
+// singleUse reports whether a grant sends a refresh token of the credential that can be used
+// only once.
 func singleUse(g exchange.Grant) bool { return g.Seed && !g.Reusable }
 
 // repeatable reports whether a grant may be sent any number of times.

@@ -8,9 +8,9 @@ import (
 	"evertoken/internal/limits"
 )
 
-// Mint exchanges for a new token and gives it to keep instead of publishing it;
-// a session that the exchange changes is stored first, as in [Engine.Renew].
-// Rotation uses it: keep puts the token under AWSPENDING. The result's outcome
+// Mint gets a new token by an exchange and passes it to keep instead of publishing it. If the
+// exchange changes the session, Mint stores the session first, as [Engine.Renew] does.
+// Rotation uses it with a keep that stores the token under AWSPENDING. The result's outcome
 // is Issued only if keep returned nil.
 func (e *Engine) Mint(ctx context.Context, j Job,
 	keep func(context.Context, credential.Token) error,
@@ -24,10 +24,10 @@ func (e *Engine) Mint(ctx context.Context, j Job,
 	return r.complete(result)
 }
 
-// Open opens a new session by the credential's own grant, without touching the
-// one in force, and stores nothing. A refusal is marked on the credential as in
-// [Engine.Renew]. The access token that comes with the session is in issued.
-// The result's outcome is Issued on success.
+// Open opens a new session by the credential's own grant. It does not touch the current
+// session and stores nothing. It labels the credential after a refusal, as [Engine.Renew]
+// does. The access token that comes with the session is in issued. The result's outcome is
+// Issued on success.
 func (e *Engine) Open(ctx context.Context, j Job) (
 	session credential.Session, issued exchange.Issued, result Result,
 ) {
@@ -40,7 +40,7 @@ func (e *Engine) Open(ctx context.Context, j Job) (
 	return NewSession(r.credential, grant, issued), issued, result
 }
 
-// open makes the exchange of [Engine.Open], and says by which grant.
+// open makes the exchange of [Engine.Open] and returns the grant that it used.
 func (r *renewal) open(ctx context.Context) (exchange.Issued, exchange.Grant, error) {
 	if err := r.read(ctx); err != nil {
 		return exchange.Issued{}, exchange.Grant{}, err

@@ -10,13 +10,13 @@ import (
 // Reads are the documents that a run needs besides the published token.
 type Reads struct{ Credential, Session bool }
 
-// Needs says from the published token alone what else a scheduled run must read
-// of the connection: nothing before the token's look_after, everything after it
-// or where no token counts. It is a pure function of the job's Connection,
-// Provider, Token, Force, Candidate, Named and DryRun. every is how often a run
-// happens. A token that is to be probed needs the credential, which says where the
-// token may be sent.
-// A run that names the connection reads everything in any case.
+// Needs says, from the published token alone, what else a scheduled run must read of the
+// connection: nothing before the token's look_after, and everything after it or if there is
+// no usable token. A probe of the token needs the credential, which says where the token may
+// be sent. A run that names the connection reads everything in any case.
+//
+// It is a pure function of the job's Connection, Provider, Token, Force, Candidate, Named and
+// DryRun. every is how often a run happens.
 func Needs(j Job, every time.Duration, now time.Time) Reads {
 	var published *credential.Token
 	if j.Token.Err == nil {
@@ -28,7 +28,7 @@ func Needs(j Job, every time.Duration, now time.Time) Reads {
 	return needs(j, published, every, now)
 }
 
-// needs is [Needs] with the published token, nil where none counts.
+// needs is [Needs] with the published token; nil if there is no usable one.
 func needs(j Job, token *credential.Token, every time.Duration, now time.Time) Reads {
 	traits := j.Provider.Traits()
 	session := traits.Session != exchange.NoSession

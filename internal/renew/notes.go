@@ -17,43 +17,43 @@ import (
 	"evertoken/internal/session"
 )
 
-// Labels on the version of a credential that was sent, or of the session whose
-// refresh token was. A key is a grant and a hash over the destination and the
-// settings, never over a value.
+// Labels on the version that was sent: of the credential, or of the session for its refresh
+// token. A key is a grant and a hash over the destination and the settings, never over a
+// credential's value.
 const (
-	// labelRejected, a UTC day and a key, as in
-	// EVERTOKEN_REJECTED_20261121_password_1a2b3c4d: the provider refused this
-	// version by that grant; the day of the last try.
+	// labelRejected, followed by a UTC day and a key, as in
+	// EVERTOKEN_REJECTED_20261121_password_1a2b3c4d, says that the provider refused this
+	// version by that grant. The day is that of the last try.
 	labelRejected = "EVERTOKEN_REJECTED_"
-	// labelUnsure, a number, a time and a key: so many tries in a row brought no
-	// answer, or none whose meaning is sure; the time of the last.
+	// labelUnsure, followed by a number, a time and a key, says how many tries in a row got
+	// no answer or an unclear one. The time is that of the last try.
 	labelUnsure = "EVERTOKEN_UNSURE_"
-	// labelAnswer, a status, a key, a class, a code and a hint: what the provider
-	// answered last, which runs report meanwhile.
+	// labelAnswer, followed by a status, a key, a class, a code and a hint, holds the
+	// provider's last answer. Runs that send nothing report it.
 	labelAnswer = "EVERTOKEN_ANSWER_"
-	// SeedPrefix and 16 hex digits of a hash over a session's ARN: this version's
-	// refresh token was sent to open that session.
+	// SeedPrefix, followed by 16 hex digits of a hash over a session's ARN, says that this
+	// version's refresh token was sent to open that session.
 	SeedPrefix = "EVERTOKEN_SEED_"
 )
 
-// The most labels of a kind that a secret has: AWS allows 20 of all kinds.
+// How many labels of each kind Evertoken lets a secret have. AWS allows 20 in all.
 const (
 	mostRejected = 8
 	mostUnsure   = 3
 	mostAnswers  = 3
 )
 
-// anyGrant is the key's grant for what does not depend on one: an answer that
-// cannot be used.
+// anyGrant stands for the grant in the key of a note that depends on no grant: an answer
+// that cannot be used.
 const anyGrant = "any"
 
-// grantNames are the grants that a label names; a free name is "other".
+// grantNames are the grants that a label names. Any other grant is written "other".
 var grantNames = []string{
 	"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token",
 	anyGrant,
 }
 
-// key is what a note is about besides its version.
+// key says what a note is about: a grant and a destination.
 type key string
 
 func newKey(grant, hash string) key {
@@ -65,12 +65,12 @@ func newKey(grant, hash string) key {
 
 func (k key) grant() string { return string(k)[:max(0, strings.LastIndexByte(string(k), '_'))] }
 
-// destination is a hash over where a connection's credential goes and how it is
-// sent, so that another connection's refusal, or one before a setting was
-// corrected, is not this one's.
+// destination is a hash over where a connection's credential goes and how it is sent. By
+// it, the refusal of another connection does not count for this one, nor a refusal from
+// before a setting was corrected.
 func destination(c connection.Connection, host string) string {
 	var settings any
-	_ = json.Unmarshal(c.Settings, &settings) // the provider has read them already
+	_ = json.Unmarshal(c.Settings, &settings) // the provider has parsed them already
 	canonical, err := json.Marshal(settings)
 	if err != nil {
 		panic("encoding what was decoded cannot fail")
@@ -83,27 +83,27 @@ func (r *renewal) key(grant string) key {
 	return newKey(grant, destination(r.conn, r.job.Provider.Host()))
 }
 
-// answer is what a provider answered, as far as labels tell it.
+// answer is a provider's answer as a label holds it.
 type answer struct {
 	status int
 	class  exchange.Class
 	code   string
-	hint   string // as it was told then, as far as it fits into a label
+	hint   string // as it was reported then; a label may hold only its first sentences
 }
 
 // longestLabel is how long a label can be (botocore model,
 // SecretVersionStageType).
 const longestLabel = 256
 
-// memory is what labels tell of one key.
+// memory is what the labels say about one key.
 type memory struct {
-	rejected string // the UTC day of the last try, "" if it was not refused
-	unsure   int    // tries in a row without a sure answer
+	rejected string // the UTC day of the last refused try; empty if none was refused
+	unsure   int    // tries in a row without a clear answer
 	last     time.Time
 	answer   *answer
 }
 
-// recall reads what labels tell of a key.
+// recall reads what the labels say about a key.
 func recall(labels []string, k key) memory {
 	var m memory
 	for _, label := range labels {
@@ -176,28 +176,28 @@ func (m memory) merge(other memory) memory {
 	return out
 }
 
-// trial are the terms on which a grant is tried unforced.
+// trial are the conditions for trying a grant in a run that no operator forced.
 type trial struct {
 	now time.Time
-	// password is set where a refusal may be a lockout.
+	// password says that a further refusal may lock the account.
 	password bool
-	// worked is set where it has worked with these very values.
+	// worked says that the grant has worked with exactly these values.
 	worked bool
 }
 
-// unproven is how often a password that never worked is sent in all while the
-// answers are unsure.
+// unproven is how often Evertoken sends a password that has never worked, if the answers
+// are unclear.
 const unproven = 3
 
-// over reports whether a person must mend what was sent: no run sends it again
-// unless an operator forces it.
+// over reports whether a person must correct what was sent. No run sends it again unless an
+// operator forces it.
 func (m memory) over(t trial) bool {
 	return t.password && !t.worked && (m.rejected != "" || m.unsure >= unproven)
 }
 
-// next is the earliest time at which an unforced run sends it again: a refusal
-// once a UTC day, what is not sure with growing pauses, at most six times a day.
-// It is zero where nothing was refused.
+// next is the earliest time at which a run sends it again unforced: once a UTC day after a
+// refusal, and with growing pauses, at most six times a day, after an unclear answer. It is
+// zero if there is no note.
 func (m memory) next() time.Time {
 	var at time.Time
 	if m.unsure > 0 {
@@ -209,17 +209,17 @@ func (m memory) next() time.Time {
 	return at
 }
 
-// allows reports whether an unforced run may send it.
+// allows reports whether a run may send it unforced.
 func (m memory) allows(t trial) bool { return !m.over(t) && !t.now.Before(m.next()) }
 
-// pauses are those after the first tries in a row without a sure answer: with them
-// six tries take eight hours, and the seventh follows a day after the first.
+// pauses are the pauses after the first tries in a row without a clear answer. With them
+// six tries take eight hours, and the seventh comes a day after the first.
 var pauses = []time.Duration{
 	5 * time.Minute, 15 * time.Minute, 40 * time.Minute, 2 * time.Hour, 5 * time.Hour, 16 * time.Hour,
 }
 
-// pause is how long the next try waits after n in a row, less what a heartbeat may
-// be early by. After a day it is six tries a day.
+// pause is how long the next try waits after n tries in a row, less what a heartbeat may be
+// early by. After the first day it makes six tries a day.
 func pause(n int) time.Duration {
 	if n <= len(pauses) {
 		return pauses[n-1] - slack
@@ -229,7 +229,7 @@ func pause(n int) time.Duration {
 
 func today(now time.Time) string { return now.UTC().Format("20060102") }
 
-// dated is the day of a note as people write it.
+// dated is the day of a note in the form 2026-11-21.
 func dated(day string) string {
 	at, err := time.Parse("20060102", day)
 	if err != nil {
@@ -246,22 +246,21 @@ func SeedLabel(sessionARN string) string {
 	return SeedPrefix + hex.EncodeToString(sum[:8])
 }
 
-// IsNote reports whether a label only says what became of a version when it was
-// sent. Such a label does not keep the version in use.
+// IsNote reports whether a label only records the result of sending a version. Such a label
+// does not mean that the version is in use.
 func IsNote(label string) bool {
 	return slices.ContainsFunc([]string{labelRejected, labelUnsure, labelAnswer, SeedPrefix},
 		func(prefix string) bool { return strings.HasPrefix(label, prefix) })
 }
 
-// otherCredential is a version of the credential, not the one in force, that
-// notes stand on.
+// otherCredential is a version of the credential that is not current and has notes.
 type otherCredential struct {
 	labels []string
 	doc    credential.Credential
 }
 
-// surplus are the labels, of all that a secret has, that are to go so that each
-// kind keeps within its number. keep is the key that was just noted.
+// surplus returns which of a secret's labels must be removed, so that there are not too
+// many of a kind. keep is the key that was just noted.
 func surplus(labels []string, keep key, day string) []string {
 	var rejected, unsure, answers []string
 	for _, label := range labels {
@@ -274,9 +273,9 @@ func surplus(labels []string, keep key, day string) []string {
 			answers = append(answers, label)
 		}
 	}
-	// Those of other days go first, those on a password never: it may be one that
-	// never worked, which no run sends again, and connections that share it would
-	// each forget what the other's note took the place of.
+	// Labels of other days go first. A label about a password never goes: the password may
+	// be one that never worked, which no run may send again. If connections that share it
+	// removed each other's labels, each would send it again.
 	slices.SortFunc(rejected, func(a, b string) int {
 		isToday := func(label string) int { return boolInt(strings.HasPrefix(label, labelRejected+day)) }
 		return cmp.Or(boolInt(AboutPassword(a))-boolInt(AboutPassword(b)), isToday(a)-isToday(b),
@@ -307,8 +306,8 @@ func surplus(labels []string, keep key, day string) []string {
 	return out
 }
 
-// AboutPassword reports whether a label says what became of a password. FlexNet's grant is
-// named token, and sends one.
+// AboutPassword reports whether a label is about a password. FlexNet's grant is named token,
+// and sends a password.
 func AboutPassword(label string) bool {
 	return strings.Contains(label, "_password_") ||
 		strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")

@@ -10,32 +10,30 @@ import (
 	"evertoken/internal/session"
 )
 
-// attempt is one exchange that may be made in a run.
+// attempt is one exchange that a run may make.
 type attempt struct {
 	grant exchange.Grant
-	// fallback is set where it is made although something better failed, for
-	// as long as it works.
+	// fallback says that a better attempt failed before this one.
 	fallback bool
 }
 
-// rungs are the facts that [ladder] orders the grants by.
+// rungs are the facts by which [ladder] orders the grants.
 type rungs struct {
-	// refresh is set where the session has a refresh token that may be sent.
+	// refresh says that the session has a refresh token that may be sent.
 	refresh bool
-	// fits is set where the session was opened by what the credential now
-	// holds.
+	// fits says that the credential's present values opened the session.
 	fits bool
-	// remint is set where the session is at its end.
+	// remint says that the session is about to end.
 	remint bool
-	// grants are the credential's own that may be tried, weakest first.
+	// grants are the credential's own grants that may be tried, weakest first.
 	grants []exchange.Grant
 }
 
-// ladder orders the attempts, weakest grant first: the session's refresh token,
-// then what the credential holds. Two things turn it round: a session at its
-// end, which no refresh extends, and a credential that has changed. In both the
-// refresh token stays in use if the new session cannot be opened. A seed that
-// opened this very session is spent and is left out.
+// ladder orders the attempts, weakest grant first: the session's refresh token, then what
+// the credential holds. The order is the other way round if the session is about to end,
+// because no refresh extends it, and if the credential has changed. In both cases the
+// refresh token is the fallback if no new session can be opened. A seed (a stored refresh
+// token that only opens the first session) that opened this session is spent and left out.
 func ladder(in rungs) []attempt {
 	var opening []attempt
 	for _, g := range in.grants {
@@ -55,17 +53,16 @@ func ladder(in rungs) []attempt {
 // plan is what a run may send, in order.
 type plan struct {
 	attempts []attempt
-	// opensWith is the fingerprint of what a session would be opened with first,
-	// "" where its refresh token is sent first.
+	// opensWith is the fingerprint of the values that would open a session first; empty if
+	// the session's refresh token is sent first.
 	opensWith string
-	// stronger is set where a session can be opened by a grant that may be
-	// repeated.
+	// stronger says that a repeatable grant can open a session.
 	stronger bool
 	// why says why there is nothing to send.
 	why error
 }
 
-// plan says what the state allows. It reads nothing.
+// plan says what may be sent in the present state. It reads nothing from AWS.
 func (r *renewal) plan() plan {
 	grants := r.opening()
 	p := plan{stronger: slices.ContainsFunc(grants, repeatable)}
@@ -74,14 +71,15 @@ func (r *renewal) plan() plan {
 	switch {
 	case r.job.Candidate:
 		in.refresh = false
-	case r.session.Beside(): // what may be somebody else's to send is left alone
+	case r.session.Beside(): // the run that has the claim may send a single-use grant
 		in.grants = slices.DeleteFunc(slices.Clone(grants), singleUse)
 	}
 	p.attempts = ladder(in)
 	if r.secondRefused(in.fits) {
 		p.attempts = nil
 	}
-	if len(p.attempts) == 0 && r.overrides() { // an operator may send even what looks spent
+	// An operator may send even what seems to be spent.
+	if len(p.attempts) == 0 && r.overrides() {
 		for _, g := range r.grants {
 			p.attempts = append(p.attempts, attempt{grant: g})
 		}
@@ -100,8 +98,8 @@ func (r *renewal) plan() plan {
 	return p
 }
 
-// opening are the grants of the credential that a run may use unforced, weakest
-// first. A seed that opened this very session is spent.
+// opening are the grants of the credential that a run may use to open a session, weakest
+// first.
 func (r *renewal) opening() []exchange.Grant {
 	var out []exchange.Grant
 	for _, g := range r.grants {
@@ -112,6 +110,7 @@ func (r *renewal) opening() []exchange.Grant {
 	return out
 }
 
+// mayOpen reports whether the grant may be sent to open a session.
 func (r *renewal) mayOpen(g exchange.Grant) bool {
 	if singleUse(g) && r.worked(g) {
 		return false
@@ -122,7 +121,7 @@ func (r *renewal) mayOpen(g exchange.Grant) bool {
 	if r.seedTaken(g) || !r.memoryOf(g).allows(r.trial(g)) {
 		return false
 	}
-	// What an opening in doubt was made with may have arrived.
+	// An opening whose answer was lost may have reached the provider.
 	s, doubt := r.session.Session(), r.session.Doubt()
 	otherwise := s.OpeningWith != "" && s.OpeningWith != r.credential.Fingerprint(g.Members...)
 	if doubt.Sent == 0 || !s.RefreshToken.IsZero() || otherwise {
@@ -144,7 +143,7 @@ func (r *renewal) trial(g exchange.Grant) trial {
 	return trial{now: r.now, password: g.Password, worked: r.worked(g)}
 }
 
-// replay are the terms on which a refresh token in doubt is sent again.
+// replay are the conditions for sending a refresh token again after a lost answer.
 func (r *renewal) replay(stronger bool) session.Replay {
 	return session.Replay{
 		Now: r.now, Provider: r.traits.Replay, Stronger: stronger, Force: r.overrides(),
@@ -152,8 +151,8 @@ func (r *renewal) replay(stronger bool) session.Replay {
 	}
 }
 
-// needsToken reports whether no token is published, or one that is expired or
-// about to expire.
+// needsToken reports whether there is no published token, or only one that has expired or
+// is about to.
 func (r *renewal) needsToken() bool {
 	if r.token == nil {
 		return true
@@ -162,9 +161,9 @@ func (r *renewal) needsToken() bool {
 	return r.token.ExpiresAt.Sub(r.now) < f.emergencyLead()
 }
 
-// worked reports whether a grant has worked with the very values that the
-// credential now holds: it opened the session in force, or, where there is none,
-// the published token was issued since the credential was stored.
+// worked reports whether a grant has worked with the credential's present values: it opened
+// the current session, or, if there is none, the published token was issued after the
+// credential was stored.
 func (r *renewal) worked(g exchange.Grant) bool {
 	if r.provenByToken() {
 		created := r.job.Credential.Version.Created
@@ -174,16 +173,15 @@ func (r *renewal) worked(g exchange.Grant) bool {
 	return by != "" && by == r.credential.Fingerprint(g.Members...)
 }
 
-// provenByToken reports whether the published token, in place of a session, tells
-// what has worked.
+// provenByToken reports whether the published token shows what has worked, because no
+// session does.
 func (r *renewal) provenByToken() bool {
 	return !r.keepsSession() ||
 		r.traits.Session == exchange.OptionalSession && r.session.Session().OpenedBy == ""
 }
 
-// fits reports whether a session was opened by one of the grants that the
-// credential now allows. A credential that cannot be read says nothing against
-// it.
+// fits reports whether one of the grants that the credential now allows opened the session.
+// It is true if the credential cannot be read, which says nothing against the session.
 func (r *renewal) fits(s credential.Session) bool {
 	if r.noCredential != nil {
 		return true
@@ -195,8 +193,8 @@ func (r *renewal) fits(s credential.Session) bool {
 
 func (r *renewal) sessionFits() bool { return r.fits(r.session.Session()) }
 
-// mayRefresh reports whether the session's refresh token may be sent. stronger
-// is set where a session can be opened by something else.
+// mayRefresh reports whether the session's refresh token may be sent. stronger says that a
+// repeatable grant can open a session.
 func (r *renewal) mayRefresh(stronger bool) bool {
 	s := r.session.Session()
 	switch {
@@ -205,15 +203,15 @@ func (r *renewal) mayRefresh(stronger bool) bool {
 	case r.overrides():
 		return true
 	case !s.ExpiresAt.IsZero() && !r.now.Before(s.ExpiresAt) && stronger:
-		return false // it died unused
+		return false // it has expired unused
 	case !r.session.Doubt().MaySend(r.replay(stronger)):
 		return false
 	}
 	return r.memoryOfRefresh().allows(trial{now: r.now})
 }
 
-// secondRefused reports whether the second of two requests was refused for what
-// the session in force was opened with: the first would be made for nothing.
+// secondRefused reports whether the provider refused the second of two requests for the
+// values that opened the current session. The first request would then be useless.
 func (r *renewal) secondRefused(fits bool) bool {
 	_, two := r.job.Provider.(exchange.Finisher)
 	if !two || !fits || r.overrides() {
@@ -222,10 +220,10 @@ func (r *renewal) secondRefused(fits bool) bool {
 	return !recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant)).allows(trial{now: r.now})
 }
 
-// secondGrant is what the second request of an [exchange.Finisher] is noted as.
+// secondGrant is the grant in labels about the second request of an [exchange.Finisher].
 const secondGrant = "token_exchange"
 
-// nothing says why nothing that is stored may be sent.
+// nothing returns the reason why nothing that is stored may be sent.
 func (r *renewal) nothing(stronger bool) error {
 	if r.noCredential != nil && len(r.grants) == 0 && r.session.Session().RefreshToken.IsZero() {
 		return r.noCredential
@@ -240,7 +238,7 @@ func (r *renewal) nothing(stronger bool) error {
 					". To send this one anyway, " + r.forceHint() + "."}
 		}
 	}
-	// What Evertoken tries again comes first: it needs no person.
+	// What Evertoken tries again is reported first, because it needs no person.
 	var waiting, dead memory
 	var waits, died string
 	take := func(word string, m memory, t trial) {
@@ -278,8 +276,8 @@ func (r *renewal) nothing(stronger bool) error {
 	return r.blocked(died, dead)
 }
 
-// inDoubt says that the provider did not answer the last request, and when the
-// next one follows.
+// inDoubt returns the error that says that the provider did not answer the last request,
+// and when Evertoken sends the next one.
 func (r *renewal) inDoubt(doubt session.Doubt) error {
 	s := &Stopped{Deferred, "", fmt.Sprintf("the provider did not answer what was sent at %s, "+
 		"and nothing stronger is stored; Evertoken sends it again when the published token is "+
@@ -295,7 +293,7 @@ func (r *renewal) inDoubt(doubt session.Doubt) error {
 	return s
 }
 
-// paused says that Evertoken tries something again, and when.
+// paused returns the error that says when Evertoken tries again.
 func (r *renewal) paused(what string, m memory) error {
 	s := &Stopped{Failed, exchange.Transient, what, ""}
 	if m.answer != nil {
@@ -308,7 +306,7 @@ func (r *renewal) paused(what string, m memory) error {
 	return s
 }
 
-// blocked says that the connection needs a person.
+// blocked returns the error that says that the connection needs a person.
 func (r *renewal) blocked(what string, m memory) error {
 	s := &Stopped{Blocked, exchange.CredentialDead,
 		"the provider accepts nothing that is stored any more", ""}
@@ -341,7 +339,7 @@ func (a answer) String() string {
 	return text
 }
 
-// advice is what the operator can do about an answer of an earlier run.
+// advice is what the operator can do about the answer that an earlier run got.
 func (a answer) advice(what string) string {
 	switch {
 	case a.hint != "":

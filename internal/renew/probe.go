@@ -11,9 +11,9 @@ import (
 	"evertoken/internal/limits"
 )
 
-// probes reports whether a run sends the published token to the connection's
-// probe: in one run of each period, and where the run names the connection. It
-// is a pure function of the job's Connection, Named, Force, Candidate and DryRun.
+// probes reports whether a run sends the published token to the connection's probe: in one
+// run of each period, and in a run that names the connection. It is a pure function of the
+// job's Connection, Named, Force, Candidate and DryRun.
 func probes(j Job, every time.Duration, now time.Time) bool {
 	p := j.Connection.Probe
 	if p.Every == 0 || j.Force || j.Candidate || j.DryRun {
@@ -29,7 +29,7 @@ func (r *renewal) revokedByProbe(ctx context.Context) bool {
 	if !ok || r.token == nil || !probes(r.job, r.Every, r.now) || !limits.Enough(ctx) {
 		return false
 	}
-	if r.noCredential != nil { // its hosts are not known
+	if r.noCredential != nil { // the hosts that the credential allows are not known
 		r.hint("The token was not probed, because the credential, which may say where it may be sent, " +
 			"cannot be read.")
 		return false
@@ -56,11 +56,11 @@ func (r *renewal) revokedByProbe(ctx context.Context) bool {
 	return false
 }
 
-// probeDue reports whether the run at now is the one in its period that probes
-// the token. Which one follows from the clock and the connection's name alone, so
-// that nothing has to be remembered and a fleet's probes are spread: a period
-// begins at a time that the name chooses, and the first heartbeat in it probes.
-// A heartbeat longer than the period probes in each.
+// probeDue reports whether the run at now is the one in its period that probes the token.
+// The clock and the connection's name alone decide which one it is, so nothing has to be
+// stored and the probes of many connections are spread over time: the name chooses when a
+// period begins, and the first heartbeat in it probes. If a heartbeat is longer than the
+// period, each heartbeat probes.
 func probeDue(name string, every, heartbeat time.Duration, now time.Time) bool {
 	if every <= 0 {
 		return false
@@ -71,16 +71,16 @@ func probeDue(name string, every, heartbeat time.Duration, now time.Time) bool {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails (hash.Hash)
 	offset := time.Duration(int64(h.Sum32())%int64(every/time.Second)) * time.Second
-	// A run comes a little earlier or later than its heartbeat: the heartbeats of
-	// the clock count, not the runs' own times.
+	// A run begins a little before or after its heartbeat, so the clock's heartbeats count,
+	// not the times of the runs.
 	tick := now.Truncate(heartbeat)
 	period := func(t time.Time) int64 { return int64((time.Duration(t.UnixNano()) + offset) / every) }
 	return period(tick) != period(tick.Add(-heartbeat))
 }
 
-// probeRenews reports whether a token that a probe found revoked is renewed: not
-// if it is younger than the period. A probe that answers 401 to every token, for
-// it is wrong, then costs one renewal in each period and no more.
+// probeRenews reports whether a token that a probe found revoked is renewed. A token younger
+// than the period is not. A probe that is wrong and answers 401 to every token then costs
+// one renewal in each period at most.
 func probeRenews(issued time.Time, every time.Duration, now time.Time) bool {
 	return !now.Before(issued.Add(every))
 }

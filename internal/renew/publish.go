@@ -10,10 +10,9 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// publish makes the token readable. The session is stored by now; a token that
-// cannot be published costs a later run another exchange and nothing else. Where
-// another run has stored a session since, its token is the living one and this
-// run's is not published.
+// publish stores the token where applications read it. The session is stored by now, so a
+// token that cannot be published only costs a later run another exchange. If another run has
+// stored a session since, that run's token is the valid one, and this run's is not published.
 func (r *renewal) publish(ctx context.Context, token credential.Token, result Result) (
 	Result, error,
 ) {
@@ -51,8 +50,8 @@ func (r *renewal) publish(ctx context.Context, token credential.Token, result Re
 	return result, nil
 }
 
-// overtaken reports whether another run has stored a session since this one did.
-// What cannot be told counts as no.
+// overtaken reports whether another run has stored a session since this run did. It is false
+// if that cannot be found out.
 func (r *renewal) overtaken(ctx context.Context) bool {
 	stands, err := r.session.Stands(ctx)
 	r.left = r.left || err == nil && !stands
@@ -81,8 +80,8 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token) err
 		})
 	}
 	id := secrets.DeriveID(r.tokenVersion.ARN, base, "token")
-	// Other runs wait that long for this one's token, see justStored. A second request
-	// to the provider may have taken longer.
+	// Other runs wait that long for this run's token (see justStored). A second request to
+	// the provider may have taken longer.
 	slow := r.session.StoredHere() && r.Now().Sub(r.session.Session().RefreshedAt) >= publishing
 	err := put(id, slow)
 	if secrets.ErrorKind(err) == secrets.ErrConflict {
@@ -100,10 +99,10 @@ func (r *renewal) publishSecret(ctx context.Context, token credential.Token) err
 	return err
 }
 
-// giveWay takes back what was published over a rotation that ended meanwhile, if the
-// rotation's token is the one that serves. It is asked only where no session says which is
-// newer. The ids of two runs' versions collide, but a rotation's version has an id of its
-// own.
+// giveWay makes a rotation's token current again if this run published over it and the
+// rotation's token is the valid one. It is called only if no session says which is newer.
+// The versions of two runs have the same id and collide, but a rotation's version has its
+// own id.
 func (r *renewal) giveWay(ctx context.Context, base, id string, ours credential.Token) {
 	v, err := r.Secrets.Get(ctx, r.conn.Token, secrets.Previous)
 	if err == nil && v.ID != base && r.otherServes(ctx, v, ours) {
@@ -118,10 +117,9 @@ func (r *renewal) giveWay(ctx context.Context, base, id string, ours credential.
 	}
 }
 
-// otherServes reports whether what another run published may stay in place of
-// ours, where no session says which is newer. At a provider whose tokens kill
-// each other (FlexNet, which knows two names) only one of the two lives, so they
-// are asked about.
+// otherServes reports whether another run's token may stay published in place of ours, if no
+// session says which is newer. At a provider where a new token ends the other (FlexNet, which
+// has two names for them), only one of the two is valid, so otherServes asks the provider.
 func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours credential.Token) bool {
 	theirs, err := credential.ParseToken(v.Value)
 	if err != nil || theirs.Connection != r.conn.Name || theirs.ExpiresAt.Before(ours.ExpiresAt) {
@@ -134,7 +132,7 @@ func (r *renewal) otherServes(ctx context.Context, v secrets.Version, ours crede
 	return prover.Prove(ctx, r.credential, ours.AccessToken) != nil
 }
 
-// warnShort says where tokens are too short-lived for what is declared.
+// warnShort adds hints if tokens are too short-lived for what is declared.
 func (r *renewal) warnShort() {
 	f := r.facts()
 	life, promised := f.life(), f.minRemaining()

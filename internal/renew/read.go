@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// read turns what was read into documents. A secret that does not exist is told
-// together with the others that do not.
+// read parses the documents, and reads those that were not read yet. Its error names all
+// secrets that do not exist.
 func (r *renewal) read(ctx context.Context) error {
 	err := r.readSession(ctx)
 	tokenErr := r.readToken(ctx)
@@ -24,7 +24,7 @@ func (r *renewal) read(ctx context.Context) error {
 	case tokenErr != nil:
 		return tokenErr
 	}
-	// A credential that cannot be read stops no refresh that needs none.
+	// A credential that cannot be read does not stop a refresh that needs none.
 	refreshes := r.keepsSession() && !r.session.Session().RefreshToken.IsZero()
 	if r.noCredential != nil && (r.job.Candidate || !refreshes) {
 		return r.noCredential
@@ -35,7 +35,8 @@ func (r *renewal) read(ctx context.Context) error {
 	return nil
 }
 
-// exists looks for a secret that a read did not find: it may have no value yet.
+// exists describes a secret in which a read found no value. The secret may exist all the
+// same.
 func (r *renewal) exists(ctx context.Context, document, id string) (arn string, err error) {
 	d, err := r.Secrets.Describe(ctx, id)
 	if errors.Is(err, secrets.ErrNotFound) {
@@ -49,7 +50,7 @@ func (r *renewal) exists(ctx context.Context, document, id string) (arn string, 
 	return d.ARN, nil
 }
 
-// readNow is a document of the job, read here where it was not read yet.
+// readNow returns a document of the job. It reads it if it was not read yet.
 func (r *renewal) readNow(ctx context.Context, document **secrets.Read, id string) secrets.Read {
 	if *document == nil {
 		v, err := r.Secrets.Get(ctx, id, secrets.Current)
@@ -90,7 +91,7 @@ func (r *renewal) readCredential(ctx context.Context) {
 		r.grants, r.noCredential = nil, r.documentFailure(err)
 		return
 	}
-	// Before anything is claimed, and in a dry run too.
+	// This is checked before anything is claimed, and in a dry run too.
 	if err := r.job.Provider.Allowed(r.credential); err != nil {
 		r.grants, r.noCredential = nil, refusal(asExchange(err))
 		r.forbidden = true
@@ -160,8 +161,8 @@ func (r *renewal) readTokenAgain(ctx context.Context) error {
 	return r.readToken(ctx)
 }
 
-// parseToken reads the published token. One that cannot be read, or belongs to
-// another connection, does not count and is replaced.
+// parseToken parses the published token. Evertoken replaces one that cannot be parsed, or
+// that belongs to another connection.
 func (r *renewal) parseToken(v secrets.Version) {
 	token, err := credential.ParseToken(v.Value)
 	if err != nil {
@@ -177,8 +178,8 @@ func (r *renewal) parseToken(v secrets.Version) {
 	r.published, r.token = token, &TokenTimes{token.IssuedAt, token.ExpiresAt}
 }
 
-// checkToken looks, before anything is spent, at the token's secret: it must be in
-// this Region, and no rotation of it may be in progress.
+// checkToken checks the token's secret before anything is spent: it must be in this Region,
+// and no rotation of it may be in progress.
 func (r *renewal) checkToken(ctx context.Context) error {
 	if r.conn.TokenParameter != "" || r.keep != nil {
 		return nil
@@ -193,8 +194,8 @@ func (r *renewal) checkToken(ctx context.Context) error {
 	return r.check(ctx, "token", *r.described["token"])
 }
 
-// check refuses a replica, a secret that a rotation is changing unless the
-// token is about to die, and one that has no room for another version.
+// check refuses a replica, a secret that has no room for another version, and a secret that
+// a rotation is changing, unless the token is about to die.
 func (r *renewal) check(ctx context.Context, document string, d secrets.Description) error {
 	if d.PrimaryRegion != "" {
 		return &Stopped{Failed, exchange.Misconfigured, "the " + document + " secret is a replica",

@@ -2,9 +2,8 @@
 // claims, exchanges, stores and publishes, in the order that loses no refresh
 // token. It is the only caller of an exchange besides rotation.
 //
-// The documents and the labels on their versions hold all state;
-// docs/reliability.md lists the labels and says what each
-// half-done state means.
+// The documents and the labels on their versions hold all state. docs/reliability.md lists
+// the labels and says what each half-done state means.
 package renew
 
 import (
@@ -35,24 +34,24 @@ type Parameters interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Gate is what a run knows of a provider's host and of a credential that
-// several connections share. The answer reports its errors unchanged.
+// Gate is what a run knows about a provider's host, and about a credential that several
+// connections share. The run's answer reports its errors unchanged.
 type Gate interface {
-	// Closed says why no exchange may begin, without waiting; nil if one
-	// may be. It is asked before anything is claimed.
+	// Closed returns the reason why no exchange may begin, or nil. It does not wait. It is
+	// called before anything is claimed.
 	Closed() *exchange.Error
-	// Enter waits for the turn of an exchange by the grant. Where refused is
-	// nil, leave must be called once with what came of the exchange: nil for
-	// success, [NotSent] where nothing was sent. It is called also after a panic.
+	// Enter waits until an exchange by the grant may begin. If refused is nil, the caller must
+	// call leave once with the result of the exchange: nil for success, [NotSent] if nothing
+	// was sent. It must do so also after a panic.
 	Enter(ctx context.Context, g exchange.Grant) (
 		leave func(*exchange.Error), refused *exchange.Error)
 }
 
-// NotSent tells a [Gate] that nothing was sent, which says nothing of the provider or the
+// NotSent tells a [Gate] that nothing was sent, which says nothing about the provider or the
 // credential.
 var NotSent = &exchange.Error{}
 
-// noGate is that of a run which knows nothing.
+// noGate is the [Gate] of a run that knows nothing.
 type noGate struct{}
 
 func (noGate) Closed() *exchange.Error { return nil }
@@ -71,57 +70,53 @@ type Engine struct {
 	Log        *slog.Logger
 	// Every is how often a run happens.
 	Every time.Duration
-	// RescuePrefix is where a session goes that cannot be stored; the
-	// connection's name is appended.
+	// RescuePrefix, followed by the connection's name, is the parameter for a session that
+	// cannot be stored.
 	RescuePrefix string
-	// RescueKey is the KMS key of what is put there; empty for the account's
-	// default key.
+	// RescueKey is the KMS key that encrypts that parameter; empty for the account's default
+	// key.
 	RescueKey string
-	// RunLasts is the longest that a run can last: the run of an older
-	// claim has ended.
+	// RunLasts is the longest time that a run can last. The run that made an older claim has
+	// ended.
 	RunLasts time.Duration
 }
 
-// Job is one connection with what was read of it.
+// Job is one connection with the documents that were read.
 type Job struct {
 	Connection connection.Connection
 	Provider   exchange.Provider
-	// Token is the published token as read, that of the parameter where it is
-	// published in one.
+	// Token is the published token as read, from the secret or from the parameter.
 	Token secrets.Read
-	// Credential and Session are as read; nil where they were not read in this
-	// run (see [Needs]), which is not the same as not found: what is then needed
-	// after all is read on its own. Session is looked at only where the provider
-	// keeps one.
+	// Credential and Session are as read; nil if they were not read in this run (see
+	// [Needs]), which does not mean not found: Evertoken reads them later if it needs them.
+	// Session counts only if the provider has sessions.
 	Credential, Session *secrets.Read
-	// Copy is the plain copy as read; nil where it was not read or none is
-	// declared.
+	// Copy is the plain copy as read; nil if it was not read or none is declared.
 	Copy *secrets.Read
 	// Parameter is the SSM parameter that declares the connection, for hints.
 	Parameter string
 	// Force renews although nothing is due, and tries what was rejected.
 	Force bool
-	// IssuedAt, with Force, is the token that the operator saw fail; a newer
-	// one is left alone. Zero means any.
+	// IssuedAt, with Force, identifies the token that the operator saw fail. A newer token is
+	// not renewed. Zero means any token.
 	IssuedAt time.Time
-	// Candidate is set where Credential is not yet AWSCURRENT and is being tried:
-	// its own grants are used although nothing is due, never the session's
-	// refresh token. Success stores and publishes what it yields; a refusal
-	// leaves no trace.
+	// Candidate says that Credential is not yet AWSCURRENT and is being tried. The run uses
+	// its own grants although nothing is due, and never the session's refresh token. On
+	// success it stores the session and publishes the token. A refusal changes nothing.
 	Candidate bool
-	// Named is set where the run was asked for this connection by its name.
+	// Named says that the run's event names this connection.
 	Named bool
 	// DryRun spends and writes nothing.
 	DryRun bool
-	// Gate is what the run knows of the provider's host and of a credential
-	// that other connections share; nil for nothing.
+	// Gate is what the run knows about the provider's host and a shared credential; nil for
+	// nothing.
 	Gate Gate
 }
 
-// Outcome is what became of a connection in a run.
+// Outcome is the result for a connection in a run, in one word.
 type Outcome string
 
-// The outcomes. A run answers each of them under its own name.
+// The outcomes. The run's answer counts each of them.
 const (
 	Issued   Outcome = "issued"
 	Fresh    Outcome = "fresh"
@@ -131,29 +126,28 @@ const (
 	Deferred Outcome = "deferred"
 )
 
-// Result is the answer for one connection. It holds no secret.
+// Result is the result for one connection. It holds no secret.
 type Result struct {
 	Name    string
 	Outcome Outcome
 	Reason  string
 	Class   exchange.Class // empty unless failed or blocked
 	Hint    string         // what the operator can do, or should know
-	// ExpiresAt is that of the token now published; zero if there is none.
+	// ExpiresAt is when the published token expires; zero if there is none.
 	ExpiresAt time.Time
-	// CredentialEnds is the absolute end of what a person or a stronger grant
-	// must renew; zero where not known.
+	// CredentialEnds is the absolute end of what a person or a stronger grant must renew;
+	// zero if it is not known.
 	CredentialEnds time.Time
-	// NeedsPersonAt is the published token's: the end of what only a person can
-	// renew; zero where not known.
+	// NeedsPersonAt is the end of what only a person can renew, from the published token;
+	// zero if it is not known.
 	NeedsPersonAt time.Time
-	// MinRemaining is the life of the published token promised to applications; 0
-	// if there is none.
+	// MinRemaining is the remaining life that Evertoken promises to applications; 0 if no
+	// token is published.
 	MinRemaining time.Duration
-	// RenewAfter is when the published token should be renewed; zero if there is
-	// none.
+	// RenewAfter is when the published token should be renewed; zero if there is none.
 	RenewAfter time.Time
-	// CredentialRefused is set where a changed or stronger credential was
-	// refused in this run although the token lives.
+	// CredentialRefused says that the provider refused a changed or stronger credential in
+	// this run although the token lives.
 	CredentialRefused bool
 	// Grant is the grant that was used, for the log.
 	Grant string

@@ -14,7 +14,7 @@ import (
 	"evertoken/internal/session"
 )
 
-// Renew does for one connection what is due.
+// Renew renews the token of one connection if it is due.
 func (e *Engine) Renew(ctx context.Context, j Job) Result {
 	r := e.begin(j)
 	result, err := r.run(ctx)
@@ -30,7 +30,7 @@ func (e *Engine) Renew(ctx context.Context, j Job) Result {
 	return r.complete(result)
 }
 
-// begin is the state of a renewal before anything was read.
+// begin returns the state of a renewal before anything is read.
 func (e *Engine) begin(j Job) *renewal {
 	r := &renewal{Engine: e, job: j, conn: j.Connection, now: e.Now(), traits: j.Provider.Traits(),
 		described: map[string]*secrets.Description{}}
@@ -54,25 +54,25 @@ type renewal struct {
 
 	credential   credential.Credential
 	grants       []exchange.Grant
-	noCredential *Stopped          // why the credential cannot be used
-	forbidden    bool              // because it must not be sent where the settings say
-	others       []otherCredential // versions of the credential that labels stand on
+	noCredential *Stopped          // why the credential cannot be used; nil if it can
+	forbidden    bool              // the credential must not be sent where the settings say
+	others       []otherCredential // other versions of the credential that have labels
 	session      *session.Keeper   // of the session secret
-	token        *TokenTimes       // nil where no token counts
-	published    credential.Token  // what is published
-	tokenVersion secrets.Version   // ID is empty where nothing is stored
+	token        *TokenTimes       // nil if there is no usable token
+	published    credential.Token  // the published token
+	tokenVersion secrets.Version   // its ID is empty if nothing is stored
 	missing      []missing         // secrets that do not exist
 	decision     Decision
-	// described are documents that were described because a read found nothing.
+	// described are the secrets that were described, by document.
 	described map[string]*secrets.Description
 	odd       bool // the session's last exchange went wrong
-	looked    bool // for a session stored elsewhere
-	left      bool // another run's token was left in place of this one's
-	// tokenRotates is set where Secrets Manager rotates the token's secret too.
+	looked    bool // this run has looked for a session stored elsewhere
+	left      bool // another run's token was kept in place of this run's
+	// tokenRotates says that Secrets Manager also rotates the token's secret.
 	tokenRotates bool
 	revoked      bool   // the provider answered 401 to the token
 	counted      string // the label that counts the password that this run has sent
-	// keep, where set, takes the token in place of its being published.
+	// keep, if set, gets the token, which is then not published.
 	keep func(context.Context, credential.Token) error
 }
 
@@ -115,7 +115,7 @@ func (r *renewal) run(ctx context.Context) (Result, error) {
 	return r.spend(ctx, p.attempts)
 }
 
-// fresh decides, and says why nothing is due; "" if something is.
+// fresh decides whether the token is due. It returns the reason why nothing is due, or "".
 func (r *renewal) fresh(ctx context.Context) string {
 	r.decision = Decide(r.facts())
 	forOne := r.job.Force && !r.job.IssuedAt.IsZero()
@@ -133,8 +133,8 @@ func (r *renewal) fresh(ctx context.Context) string {
 	return r.decision.Reason
 }
 
-// planOrRecover plans what to send. If nothing in force may be sent, it looks for a
-// session that was stored elsewhere.
+// planOrRecover plans what to send. If nothing current may be sent, it looks for a session
+// that was stored elsewhere.
 func (r *renewal) planOrRecover(ctx context.Context) (plan, error) {
 	p := r.plan()
 	if len(p.attempts) > 0 {
@@ -146,7 +146,7 @@ func (r *renewal) planOrRecover(ctx context.Context) (plan, error) {
 		return p, err
 	case !better:
 		return p, p.why
-	case r.claims(): // the claim brings it forward
+	case r.claims(): // the claim makes it current
 		return p, nil
 	}
 	if _, err := r.session.Recover(ctx); err != nil {
@@ -156,7 +156,8 @@ func (r *renewal) planOrRecover(ctx context.Context) (plan, error) {
 	return p, p.why
 }
 
-// mayBegin says why this run does not begin, before anything is claimed or spent.
+// mayBegin returns the reason why this run must not begin, before it claims or spends
+// anything.
 func (r *renewal) mayBegin(ctx context.Context) error {
 	if r.decision.BackOff {
 		return &Stopped{Failed, exchange.Transient, r.decision.Reason,
@@ -199,7 +200,7 @@ func (r *renewal) complete(result Result) Result {
 	return result
 }
 
-// sessionEnd is the absolute end of the session in force, zero where not known.
+// sessionEnd is the absolute end of the current session; zero if it is not known.
 func (r *renewal) sessionEnd() time.Time {
 	s := r.session.Session()
 	end := sessionEnd(s.StartedAt, r.traits)
@@ -209,24 +210,24 @@ func (r *renewal) sessionEnd() time.Time {
 	return end
 }
 
-// keepsSession reports whether the connection has a session secret that is used.
+// keepsSession reports whether the connection uses a session secret.
 func (r *renewal) keepsSession() bool {
 	return r.session.Exists && r.traits.Session != exchange.NoSession
 }
 
-// claims reports whether the session must be claimed before anything is sent.
+// claims reports whether the run must claim the session before it sends anything.
 func (r *renewal) claims() bool { return r.keepsSession() && r.traits.SingleUse }
 
-// turns are what the session's keeper asks of this run.
+// turns are the functions through which package session asks this run.
 func (r *renewal) turns(ctx context.Context) session.Run {
 	return session.Run{
 		Check: func(d secrets.Description, stage session.Stage) error {
-			// What goes wrong costs further versions, so they are counted then.
+			// What went wrong has cost further versions, so they must be counted.
 			r.odd = stage == session.Lost || stage == session.Orphaned
 			return r.check(ctx, "session", d)
 		},
 		Changed: func(ctx context.Context) error {
-			// Who renewed the session has published a token by now.
+			// The run that renewed the session has published a token by now.
 			if err := r.readTokenAgain(ctx); err != nil {
 				return err
 			}
@@ -243,12 +244,12 @@ func (r *renewal) turns(ctx context.Context) session.Run {
 	}
 }
 
-// publishing is how long a run that has stored a session may take to publish its
-// token before another makes one itself.
+// publishing is how long other runs wait for the token of a run that has just stored a
+// session.
 const publishing = 30 * time.Second
 
-// justStored lets a run wait that finds a session which another has stored a
-// moment ago, and no token with it: that one is about to publish it.
+// justStored makes this run wait if another run stored the session a moment ago and its
+// token is not there yet: the other run is about to publish it.
 func (r *renewal) justStored() error {
 	s := r.session.Session()
 	if !r.claims() || r.overrides() || r.keep != nil || s.RefreshToken.IsZero() ||
@@ -263,8 +264,8 @@ func (r *renewal) justStored() error {
 		"publish its token"}
 }
 
-// elsewhere reports whether a session that was received may be stored elsewhere,
-// where nothing in force can be sent.
+// elsewhere reports whether a session that was received may be stored elsewhere. It is
+// asked if nothing current can be sent.
 func (r *renewal) elsewhere(ctx context.Context) (bool, error) {
 	if r.traits.Session == exchange.NoSession || r.job.DryRun || r.job.Candidate {
 		return false, nil
@@ -272,7 +273,7 @@ func (r *renewal) elsewhere(ctx context.Context) (bool, error) {
 	return r.session.Elsewhere(ctx)
 }
 
-// facts are what the decision looks at, from what was read.
+// facts are the input of the decision, from what was read.
 func (r *renewal) facts() Facts {
 	f := Facts{
 		Now: r.now, Name: r.conn.Name, MinRemaining: r.conn.MinRemaining, Every: r.Every,
@@ -314,13 +315,13 @@ func (r *renewal) hintNoCredential() {
 	}
 }
 
-// overrides reports whether an operator asks for what was refused to be sent
-// again. A run that is forced for a token that failed does not.
+// overrides reports whether an operator wants what was refused to be sent again. A run
+// that is forced because of one token does not.
 func (r *renewal) overrides() bool {
 	return r.job.Force && r.job.IssuedAt.IsZero() || r.job.Candidate
 }
 
-// request is what an exchange by the grant is made from.
+// request is the input of an exchange by the grant.
 func (r *renewal) request(g exchange.Grant) exchange.Request {
 	q := exchange.Request{Grant: g, Credential: r.credential, Published: r.access()}
 	if g.FromSession() {
@@ -329,7 +330,7 @@ func (r *renewal) request(g exchange.Grant) exchange.Request {
 	return q
 }
 
-// access is the published access token, zero where none counts.
+// access is the published access token; zero if there is no usable one.
 func (r *renewal) access() redact.Secret {
 	if r.token == nil {
 		return redact.Secret{}

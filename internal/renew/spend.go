@@ -12,44 +12,44 @@ import (
 	"evertoken/internal/limits"
 )
 
-// verdict is what the failure of an exchange says of what was sent.
+// verdict is what a failed exchange shows about what was sent.
 type verdict int
 
 const (
-	// passing: nothing; it is sent again in the next run.
+	// passing: nothing. The next run sends it again.
 	passing verdict = iota
-	// unsure: perhaps something; it is sent again with growing pauses.
+	// unsure: it may be refused. Evertoken sends it again with growing pauses.
 	unsure
-	// refused: the provider does not take it.
+	// refused: the provider does not accept it.
 	refused
 )
 
-// judge says what a failed exchange means for what the grant sent. worked is set
-// where that has worked before, as it is now sent. A password is judged by the
-// status alone: accounts are locked by tries that are refused in any words.
+// judge says what a failed exchange means for what the grant sent. worked says that
+// exactly these values have worked before. judge looks at the status alone for a
+// password, because a provider locks an account after refusals in any words.
 func judge(g exchange.Grant, x *exchange.Error, worked bool) verdict {
 	dead := x.Class == exchange.GrantDead || x.Class == exchange.CredentialDead
 	refresh := g.FromSession() || g.Seed
 	switch {
 	case x.Unusable:
 		return unsure
-	case x.Status == 0 && !x.Lost: // it never left
+	case x.Status == 0 && !x.Lost: // it was never sent
 		return passing
 	case x.Status == 408 || x.Status == 425 || x.Status == 429 && !dead,
 		x.Class == exchange.Throttled:
 		return passing
 	case g.Password && (x.Lost || x.Status >= 500):
 		return unsure
-	case g.Password && x.Class == exchange.Transient: // it names a cause that passes
+	case g.Password && x.Class == exchange.Transient: // the answer names a temporary cause
 		return passing
 	case g.Password && (dead || x.Status >= 400):
 		return refused
 	case g.Password:
 		return unsure
 	case x.Class == exchange.CredentialDead && g.FromSession():
-		return unsure // the client is refused, which says nothing of the refresh token
+		return unsure // the provider refuses the client, which says nothing about the refresh token
 	case refresh && x.Unsure && worked && slices.Contains([]int{400, 401, 410, 422}, x.Status):
-		return refused // in words that nobody knows, but it worked so far
+		return refused // the words are unknown, but the token has worked until now
 	case x.Unsure:
 		return unsure
 	case dead:
@@ -63,14 +63,13 @@ type failure struct {
 	attempt
 	x       *exchange.Error
 	verdict verdict
-	noted   bool // by labels already
+	noted   bool // labels already say so
 }
 
-// failures are what went wrong before an attempt succeeded or all had failed.
+// failures are the attempts that failed in this run, in order.
 type failures []failure
 
-// of returns the last failure with the verdict for which keep says yes, nil if
-// there is none.
+// of returns the last failure with the verdict that keep accepts, or nil.
 func (f failures) of(v verdict, keep func(failure) bool) *failure {
 	for i := len(f) - 1; i >= 0; i-- {
 		if f[i].verdict == v && keep(f[i]) {
@@ -84,8 +83,7 @@ func ofCredential(f failure) bool { return !f.grant.FromSession() }
 
 func ofSession(f failure) bool { return f.grant.FromSession() }
 
-// spend makes the attempts in order until one succeeds, and stores what it
-// yields.
+// spend makes the attempts in order until one succeeds, and stores the result.
 func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error) {
 	var failed failures
 	for i := 0; i < len(attempts); i++ {
@@ -115,7 +113,8 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 	return Result{}, r.conclude(ctx, failed)
 }
 
-// attempt makes one exchange, after what has to be written down before it.
+// attempt makes one exchange. Before that it writes the labels that must be there if the
+// run ends during the exchange.
 func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issued, error) {
 	if !limits.Enough(ctx) {
 		return exchange.Issued{}, noTime()
@@ -125,7 +124,8 @@ func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issue
 			return exchange.Issued{}, err
 		}
 	}
-	if g.Password && !r.overrides() { // another run may have been refused since the notes were read
+	// Another run may have been refused since this run read the labels.
+	if g.Password && !r.overrides() {
 		if err := r.readNotes(ctx); err != nil {
 			return exchange.Issued{}, err
 		}
@@ -150,7 +150,7 @@ func (r *renewal) attempt(ctx context.Context, g exchange.Grant) (exchange.Issue
 	return issued, err
 }
 
-// exchange makes one exchange once the gate lets it.
+// exchange makes one exchange when the gate allows it.
 func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (
 	issued exchange.Issued, err error,
 ) {
@@ -160,8 +160,8 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (
 	}
 	told := &exchange.Error{Class: exchange.Misconfigured, Doing: "exchanging",
 		Problem: "an internal fault"}
-	defer func() { leave(told) }() // also where the provider's code panics
-	if !limits.Enough(ctx) {       // the turn may have been long in coming
+	defer func() { leave(told) }() // also if the provider's code panics
+	if !limits.Enough(ctx) {       // the wait for the turn may have been long
 		told = NotSent
 		return exchange.Issued{}, noTime()
 	}
@@ -179,7 +179,7 @@ func (r *renewal) exchange(ctx context.Context, g exchange.Grant) (
 	return issued, err
 }
 
-// failed takes in an exchange that failed.
+// failed records a failed exchange, and stores a refresh token that came with it.
 func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 	x *exchange.Error,
 ) failure {
@@ -196,7 +196,7 @@ func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 	if issued.RefreshToken.IsZero() {
 		return f
 	}
-	// The token is of no use, the refresh token beside it is.
+	// The access token cannot be used, but the refresh token beside it can.
 	next, changed := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
 	if changed {
 		r.session.Store(ctx, next)
@@ -211,33 +211,34 @@ func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 func (r *renewal) goesOn(f failure, next attempt) bool {
 	fromSession := f.grant.FromSession()
 	switch {
-	case f.x.Unusable: // another grant would bring the same
+	case f.x.Unusable: // another grant would get the same answer
 		return false
 	case fromSession && f.x.Class == exchange.CredentialDead:
 		return false // the client is refused, whatever it sends
-	case f.verdict == refused, next.fallback: // the new session cannot be opened: the old one serves
-		return true
+	case f.verdict == refused, next.fallback:
+		return true // a fallback: the new session cannot be opened, so the old one is used
 	case f.x.Lost && r.traits.SingleUse && fromSession && !r.traits.Replay:
-		return true // the stronger grant costs nothing; a replay would be taken for theft
+		return true // the stronger grant costs nothing, and a replay would look like theft
 	case fromSession && f.x.Status >= 500 && r.late():
-		return true // some servers answer so for ever to a refresh token that is dead
+		return true // some servers always answer a dead refresh token this way
 	}
 	return r.decision.Emergency
 }
 
-// late reports whether the token has been due for two heartbeats.
+// late reports whether the token has been due for at least two heartbeats.
 func (r *renewal) late() bool {
 	return r.token != nil && r.now.Sub(r.facts().RenewAfter()) >= 2*r.Every
 }
 
-// recovered brings forward a session that is stored elsewhere, after what is in
-// force was refused, and claims it. It is looked for once in a run.
+// recovered looks for a session that is stored elsewhere, after the provider refused the
+// current one. It makes that session current and claims it. A run looks only once.
 func (r *renewal) recovered(ctx context.Context, f *failure) bool {
 	if r.looked || r.job.Candidate || !f.grant.FromSession() && !f.grant.Seed {
 		return false
 	}
 	r.looked = true
-	if f.grant.FromSession() { // on its own version, which is about to be another's
+	// The label belongs on the version that was refused. Another is about to be current.
+	if f.grant.FromSession() {
 		r.note(ctx, *f)
 		f.noted = true
 	}
@@ -252,8 +253,8 @@ func (r *renewal) recovered(ctx context.Context, f *failure) bool {
 	return found
 }
 
-// conclude notes what all attempts showed, gives the claim back or says that an
-// answer was lost, and returns what the answer reports.
+// conclude labels what all attempts showed. It releases the claim, or notes that an answer
+// was lost. It returns what the run's answer reports.
 func (r *renewal) conclude(ctx context.Context, failed failures) error {
 	lost := false
 	for _, f := range failed {
@@ -268,8 +269,8 @@ func (r *renewal) conclude(ctx context.Context, failed failures) error {
 	} else {
 		r.session.Release(ctx)
 	}
-	// A refusal of the credential is what a person must mend; else the last
-	// failure is reported.
+	// A person must correct a refused credential, so that is reported. Otherwise the last
+	// failure is.
 	told := failed[len(failed)-1]
 	stopped := refusal(told.x)
 	if f := failed.of(refused, ofCredential); f != nil {
@@ -314,8 +315,8 @@ func (r *renewal) remedy(s Stopped, x *exchange.Error) string {
 	return s.Hint
 }
 
-// succeed stores the session, finishes the exchange where the provider needs a
-// second request, and publishes the token.
+// succeed stores the session, makes the second request if the provider needs one, and
+// publishes the token.
 func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued, failed failures) (
 	Result, error,
 ) {
@@ -337,7 +338,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	r.tellFailures(a, failed)
 	r.hintNoCredential()
 	for _, f := range failed {
-		if !f.grant.FromSession() { // those of the session went with it
+		if !f.grant.FromSession() { // the session's labels are on its earlier version
 			r.note(ctx, f)
 		}
 	}
@@ -359,8 +360,8 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	return r.publish(ctx, token, result)
 }
 
-// cut ends a token with its session where the provider showed that end and a new
-// session can be opened before it.
+// cut ends a token together with its session, if the provider showed the session's end and
+// a new session can be opened before that.
 func (r *renewal) cut(issued exchange.Issued) exchange.Issued {
 	end := r.session.Session().EndsAt
 	within := end.Before(issued.ExpiresAt) && end.After(issued.IssuedAt)
@@ -370,27 +371,31 @@ func (r *renewal) cut(issued exchange.Issued) exchange.Issued {
 	return issued
 }
 
-// needsPerson completes a token by the end of what only a person can renew.
+// needsPerson adds to the token the end of what only a person can renew.
 func (r *renewal) needsPerson(token *credential.Token) {
 	if token.NeedsPersonAt.IsZero() && r.noCredential == nil && r.onlySeeds() {
 		token.NeedsPersonAt = r.sessionEnd()
 	}
-	// What was known before still holds where the credential is the same.
+	// What was known before still holds if the credential is the same.
 	known := r.published.NeedsPersonAt
-	if token.NeedsPersonAt.IsZero() && r.token != nil && known.After(r.now) && r.job.Credential != nil &&
-		!r.job.Credential.Version.Created.IsZero() && !r.token.IssuedAt.Before(r.job.Credential.Version.Created) {
+	if r.token == nil || r.job.Credential == nil {
+		return
+	}
+	stored := r.job.Credential.Version.Created
+	same := !stored.IsZero() && !r.token.IssuedAt.Before(stored)
+	if token.NeedsPersonAt.IsZero() && known.After(r.now) && same {
 		token.NeedsPersonAt = known
 	}
 }
 
-// onlySeeds reports whether nothing stronger than a refresh token is stored.
+// onlySeeds reports whether the credential holds nothing stronger than a refresh token.
 func (r *renewal) onlySeeds() bool {
 	return len(r.grants) > 0 &&
 		!slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !g.Seed })
 }
 
-// finish makes the second request. The session of the first is stored by now,
-// so that a failure here costs only this run.
+// finish makes the second request. The session from the first request is stored by now, so
+// a failure costs only this run.
 func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Grant,
 	user exchange.Issued,
 ) (exchange.Issued, error) {
@@ -419,7 +424,7 @@ func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Gr
 	return user, stopped
 }
 
-// tellFailures tells what failed although the connection has its token.
+// tellFailures adds hints about what failed although the connection has its token.
 func (r *renewal) tellFailures(a attempt, failed failures) {
 	if len(failed) == 0 {
 		return

@@ -9,24 +9,22 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Run is what the steps ask of the run that makes them.
+// Run are the functions through which the steps ask the run that makes them.
 type Run struct {
-	// Check refuses to go on with the secret as it is described.
+	// Check returns an error if the run must not go on with the secret as described.
 	Check func(secrets.Description, Stage) error
-	// Changed is called when another session is in force than before. Its error
-	// ends the claim.
+	// Changed is called when another session has become current. Its error ends the claim.
 	Changed func(context.Context) error
-	// Terms are asked for anew in each stage.
+	// Terms is called again in each stage.
 	Terms func() Terms
 }
 
-// turns is how many steps a run makes: each ends the claim, or changes the state
+// turns is the most steps that a run makes. Each step ends the claim, or changes the state
 // that the next one reads.
 const turns = 8
 
-// Begin proves that the session can be stored and claims it for this run, or
-// passes by another's claim. On success either [Keeper.Claimed] or
-// [Keeper.Beside] is set.
+// Begin proves that the session can be stored and claims it for this run, or passes by the
+// claim of another run. On success either [Keeper.Claimed] or [Keeper.Beside] is true.
 func (k *Keeper) Begin(ctx context.Context, run Run) error {
 	for range turns {
 		d, err := k.Describe(ctx)
@@ -38,7 +36,7 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 			return err
 		}
 		if stage != Moved && stage != Empty {
-			k.version.Labels, k.doubt = on(d), sentNote(on(d)) // what was read may be older
+			k.version.Labels, k.doubt = on(d), sentNote(on(d)) // the labels that were read may be older
 			adopted, err := k.adopt(ctx, d, run.Terms())
 			if err != nil {
 				return err
@@ -63,7 +61,7 @@ func (k *Keeper) Begin(ctx context.Context, run Run) error {
 	return &Waiting{"the session keeps changing, because another run is renewing it"}
 }
 
-// step makes one step. again is set where the stage must be read again.
+// step makes one step. again says that the stage must be read again.
 func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage Stage, step Step) (
 	again bool, err error,
 ) {
@@ -76,7 +74,7 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 	case Place:
 		err := k.place(ctx, d)
 		if secrets.ErrorKind(err) == secrets.ErrLabelMoved {
-			err = nil // somebody else has placed it
+			err = nil // another run has placed it
 		}
 		return true, err
 	case Claim:
@@ -101,7 +99,7 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 			k.Release(ctx)
 			return false, err
 		}
-		if found { // it left LabelExchange behind, and is to be claimed itself
+		if found { // the session that was found is now current, and must be claimed itself
 			return true, run.Changed(ctx)
 		}
 	}
@@ -111,13 +109,13 @@ func (k *Keeper) step(ctx context.Context, run Run, d secrets.Description, stage
 	return false, nil
 }
 
-// busy is the answer of a run that leaves a claim to whoever made it.
+// busy is the error of a run that leaves a claim to the run that made it.
 func (k *Keeper) busy() error {
 	return &Waiting{"another run has claimed the session and may be renewing it; if that run has " +
 		"ended, a later run takes the claim over " + k.RunLasts.String() + " after it was first noted"}
 }
 
-// exclusive turns AWS's refusal of the second of two runs into words.
+// exclusive turns AWS's refusal of the second of two runs into a [*Waiting].
 func (k *Keeper) exclusive(err error) error {
 	if secrets.ErrorKind(err) == secrets.ErrLabelMoved {
 		return &Waiting{"another run has claimed the session"}
@@ -125,9 +123,9 @@ func (k *Keeper) exclusive(err error) error {
 	return err
 }
 
-// readAgain takes what is now AWSCURRENT as what is in force.
+// readAgain reads AWSCURRENT and takes it as the current session.
 func (k *Keeper) readAgain(ctx context.Context, run Run, d secrets.Description) error {
-	if k.stored { // by this very run: what is shown is older than that
+	if k.stored { // this run has stored a session, and AWS still shows an older state
 		return &Waiting{"Secrets Manager does not yet show what this run stored"}
 	}
 	v, err := k.Secrets.Get(ctx, k.ID, secrets.Current)
@@ -142,9 +140,9 @@ func (k *Keeper) readAgain(ctx context.Context, run Run, d secrets.Description) 
 	return run.Changed(ctx)
 }
 
-// place puts LabelExchange, which no version has, onto one that nobody claims by
-// it. Whether AWS refuses to attach a label to the version that already has it
-// is not known, so a claim never attaches it.
+// place puts LabelExchange, which no version has, onto a version other than AWSCURRENT, where
+// it is no claim. It is not known whether AWS refuses to attach a label to the version that
+// already has it, so a claim always moves it from another version.
 func (k *Keeper) place(ctx context.Context, d secrets.Description) error {
 	to := d.Holder(secrets.Previous)
 	if to == "" || to == d.Holder(secrets.Current) {
@@ -156,7 +154,7 @@ func (k *Keeper) place(ctx context.Context, d secrets.Description) error {
 	return k.move(ctx, LabelExchange, to, "")
 }
 
-// holder makes a version for LabelExchange to stand on.
+// holder makes a version whose only purpose is to have LabelExchange.
 func (k *Keeper) holder(ctx context.Context) (string, error) {
 	id := secrets.FreshID()
 	value := credential.Session{OpeningAt: k.Now()}.EncodeUnique(secrets.FreshID())
@@ -165,8 +163,8 @@ func (k *Keeper) holder(ctx context.Context) (string, error) {
 	})
 }
 
-// tidy takes the labels off versions that nothing but notes keeps: a secret has
-// 20 labels at most.
+// tidy removes the labels of versions that have nothing but notes, because a secret can have
+// only 20 labels.
 func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 	note := func(label string) bool {
 		return strings.HasPrefix(label, LabelSeen) || strings.HasPrefix(label, LabelSent) ||
@@ -185,8 +183,7 @@ func (k *Keeper) tidy(ctx context.Context, d secrets.Description) {
 	}
 }
 
-// claim takes the label, after a note that outlived the claim it was about is
-// gone.
+// claim moves the label onto AWSCURRENT. Before that it removes notes about earlier claims.
 func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, holder string) error {
 	if err := k.prove(ctx); err != nil {
 		return err
@@ -197,7 +194,7 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 			return err
 		}
 	}
-	if slices.Contains(on(d), LabelKept) { // once it is sent it is kept for nobody
+	if slices.Contains(on(d), LabelKept) { // it is about to be sent, and nobody may use it again
 		rescued, _, err := k.readRescue(ctx)
 		token := rescued.RefreshToken
 		if err == nil && token.Equal(k.doc.RefreshToken) && !token.IsZero() {
@@ -217,14 +214,14 @@ func (k *Keeper) claim(ctx context.Context, d secrets.Description, current, hold
 	return nil
 }
 
-// takeOver takes the claim of a run that has ended. What the version holds
-// counts as sent.
+// takeOver takes the claim of a run that has ended. The refresh token of that version counts
+// as sent.
 func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 	if err := k.prove(ctx); err != nil {
 		return err
 	}
 	seen := notes(on(d), LabelSeen)
-	for _, n := range seen { // of two runs one succeeds, since both take the notes in one order
+	for _, n := range seen { // one of two runs succeeds, since both remove the notes in one order
 		if err := k.exclusive(k.move(ctx, n.label, "", k.version.ID)); err != nil {
 			return err
 		}
@@ -232,7 +229,7 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 	k.claimed, k.prior = true, ""
 	if k.doubt.n == 0 {
 		if err := k.noteSent(ctx, 1, seen[0].at); err != nil {
-			k.claimed = false // it stays, and is noted again
+			k.claimed = false // the claim stays, and a later run notes it again
 			return err
 		}
 	}
@@ -242,7 +239,8 @@ func (k *Keeper) takeOver(ctx context.Context, d secrets.Description) error {
 	return nil
 }
 
-// passBy leaves a claim alone, for one run: the note is counted up by name.
+// passBy leaves a claim alone. Only one run may pass it by at a time: the run that succeeds
+// in counting up the note, by its name.
 func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 	seen := notes(on(d), LabelSeen)[0]
 	if err := k.exclusive(k.move(ctx, seen.label, "", k.version.ID)); err != nil {
@@ -257,8 +255,8 @@ func (k *Keeper) passBy(ctx context.Context, d secrets.Description) error {
 	return nil
 }
 
-// note labels the claimed version with the time at which its claim was first
-// seen, and takes the label away again if the claim has ended meanwhile.
+// note labels the claimed version with the time at which its claim was first seen. It removes
+// the label again if the claim has ended meanwhile.
 func (k *Keeper) note(ctx context.Context, current string) error {
 	label := seenLabel(1, k.Now())
 	err := k.move(ctx, label, current, "")

@@ -7,7 +7,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// noteSent puts a note on the version in force and takes the others away.
+// noteSent puts a note LabelSent on the current version in place of the old one.
 func (k *Keeper) noteSent(ctx context.Context, n int, at time.Time) error {
 	label := sentLabel(n, at)
 	old := k.doubt.label
@@ -17,7 +17,7 @@ func (k *Keeper) noteSent(ctx context.Context, n int, at time.Time) error {
 	err := k.Wait.Try(ctx, func(ctx context.Context) error {
 		return k.move(ctx, label, k.version.ID, "")
 	})
-	// Where it has moved, the try before moved it, and its answer was lost.
+	// If the label has moved, an earlier try moved it and its answer was lost.
 	if err != nil && secrets.ErrorKind(err) != secrets.ErrLabelMoved {
 		return err
 	}
@@ -28,9 +28,8 @@ func (k *Keeper) noteSent(ctx context.Context, n int, at time.Time) error {
 	return k.drop(ctx, old, k.version.ID)
 }
 
-// Sending is called before the refresh token of the session is sent, or a seed
-// that a session is being opened with. Where it was sent before without an
-// answer, this send is counted first.
+// Sending must be called before the session's refresh token is sent, or a seed that opens a
+// session. If it was sent before and got no answer, Sending counts this time first.
 func (k *Keeper) Sending(ctx context.Context) error {
 	if !k.claimed || k.doubt.n == 0 || k.bumped {
 		return nil
@@ -43,9 +42,8 @@ func (k *Keeper) Sending(ctx context.Context) error {
 	return nil
 }
 
-// Unchanged is called where the answer to what the session holds has come and
-// left nothing to store. What the session holds works, so it is in doubt no
-// longer.
+// Unchanged must be called if the provider has answered and there is nothing to store. The
+// refresh token works, so it is no longer in doubt.
 func (k *Keeper) Unchanged(ctx context.Context) {
 	if k.claimed && k.doubt.n > 0 {
 		if err := k.drop(ctx, k.doubt.label, k.version.ID); err != nil {
@@ -57,7 +55,7 @@ func (k *Keeper) Unchanged(ctx context.Context) {
 	k.Release(ctx)
 }
 
-// Release gives the claim back where nothing was spent.
+// Release ends the claim if nothing was spent.
 func (k *Keeper) Release(ctx context.Context) {
 	k.dropRescue(ctx)
 	if !k.claimed {
@@ -75,16 +73,16 @@ func (k *Keeper) Release(ctx context.Context) {
 			return k.move(ctx, LabelExchange, to, k.version.ID)
 		})
 	}
-	// There was no other version, or it is gone.
+	// No other version had the label, or that version is gone.
 	if to == "" && err == nil || secrets.ErrorKind(err) == secrets.ErrNotFound {
 		err = k.park(ctx)
 	}
 	k.tellUnreleased(err)
 }
 
-// Lose is called where what the session holds was sent by this run, and the
-// answer is lost or what it held could not be stored. No run uses it
-// any more, so it is noted at once and the next run may see to it.
+// Lose must be called if this run sent the session's refresh token, and the answer is lost
+// or could not be stored. Lose notes that and ends the claim at once, so that the next run
+// can act.
 func (k *Keeper) Lose(ctx context.Context) {
 	k.dropRescue(ctx)
 	if !k.claimed {
@@ -112,7 +110,7 @@ func (k *Keeper) tellUnreleased(err error) {
 	}
 }
 
-// unnote takes the notes of this run's own claim away, before the claim ends.
+// unnote removes the notes about this run's own claim, before the claim ends.
 func (k *Keeper) unnote(ctx context.Context) error {
 	d, err := k.Describe(ctx)
 	if err != nil {
@@ -126,10 +124,10 @@ func (k *Keeper) unnote(ctx context.Context) error {
 	return nil
 }
 
-// park moves LabelExchange to a version made for it, on which no run has seen it
-// before: by the version that had it earlier, a run that AWS showed an old state could
-// claim. Where the secret takes no new version, the claim stays and gets its note, so
-// that a later run takes it over.
+// park moves LabelExchange to a version made for it, on which no run has seen it before. If
+// the label went back to the version that had it earlier, a run that AWS showed an old state
+// could claim. If the secret takes no new version, the claim stays and gets a note, so that
+// a later run takes it over.
 func (k *Keeper) park(ctx context.Context) error {
 	label := LabelExchange
 	to, err := k.holder(ctx)

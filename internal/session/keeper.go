@@ -34,36 +34,36 @@ type Keeper struct {
 	Wait       secrets.Wait
 	// ID is the session secret's name or ARN.
 	ID string
-	// Rescue is the parameter that a session goes to which cannot be stored, and
-	// RescueKey the KMS key that it is encrypted with, "" for the account's.
+	// Rescue is the parameter for a session that cannot be stored. RescueKey is the KMS key
+	// that encrypts it; empty for the account's default key.
 	Rescue, RescueKey string
-	// RunLasts is the longest that a run can last.
+	// RunLasts is the longest time that a run can last.
 	RunLasts time.Duration
-	// Fits reports whether a session was opened by what the credential holds.
+	// Fits reports whether the credential's present values opened a session.
 	Fits func(credential.Session) bool
-	// Refused reports whether labels say that the provider refused what a
-	// version holds.
+	// Refused reports whether a version's labels say that the provider refused its refresh
+	// token.
 	Refused func(labels []string) bool
-	// IsNote reports whether a label of the caller's says only what became of a
-	// version: such labels go with it.
+	// IsNote reports whether a label of the caller's only records the result of sending a
+	// version. Such labels may be removed with the version.
 	IsNote func(label string) bool
-	// Hint tells the operator something.
+	// Hint reports something to the operator.
 	Hint func(string)
 
-	// Exists is set where the session secret is known to exist.
+	// Exists is set if the session secret is known to exist.
 	Exists bool
 
 	doc     credential.Session
-	version secrets.Version // ID is empty where nothing is stored
+	version secrets.Version // its ID is empty if nothing is stored
 	claimed bool
-	prior   string // where LabelExchange was before the claim, "" if unknown
-	beside  bool   // a session is being opened beside somebody's claim
-	doubt   note   // of the version in force
-	bumped  bool   // this run has counted its own send in doubt
-	before  note   // doubt before that
-	stored  bool   // this run has stored what is now in version
-	rescued bool   // the rescue parameter holds doc, or what doc came from
-	look    bool   // something better may be stored elsewhere
+	prior   string // the version that had LabelExchange before the claim; empty if unknown
+	beside  bool   // this run opens a session beside the claim of another run
+	doubt   note   // the note LabelSent of the current version
+	bumped  bool   // doubt counts this run's own sending too
+	before  note   // doubt without that
+	stored  bool   // this run has stored version
+	rescued bool   // the rescue parameter holds doc, or the session that doc came from
+	look    bool   // a newer session may be stored elsewhere
 }
 
 // Waiting says that another run, or a rotation, is changing the session.
@@ -71,11 +71,10 @@ type Waiting struct{ Reason string }
 
 func (e *Waiting) Error() string { return e.Reason }
 
-// Unreadable says that the rescue parameter could not be read, or holds
-// something else.
+// Unreadable says that the rescue parameter could not be read, or does not hold a session.
 type Unreadable struct {
 	Parameter string
-	Err       error // of package secrets; nil if the parameter holds something else
+	Err       error // of package secrets; nil if the parameter does not hold a session
 }
 
 func (e *Unreadable) Error() string {
@@ -85,31 +84,30 @@ func (e *Unreadable) Error() string {
 // Unwrap returns the cause.
 func (e *Unreadable) Unwrap() error { return e.Err }
 
-// Use takes a version as what is in force.
+// Use takes a version as the current one.
 func (k *Keeper) Use(v secrets.Version) {
 	doc, err := credential.ParseSession(v.Value)
-	if err != nil { // overwritten: it holds no session
+	if err != nil { // somebody overwrote it with something else
 		doc = credential.Session{}
 	}
 	k.doc, k.version, k.doubt, k.stored = doc, v, sentNote(v.Labels), false
 }
 
-// Session is the session in force.
+// Session is the current session.
 func (k *Keeper) Session() credential.Session { return k.doc }
 
-// Version is the version in force; its ID is empty where nothing is stored.
+// Version is the current version; its ID is empty if nothing is stored.
 func (k *Keeper) Version() secrets.Version { return k.version }
 
-// Claimed reports whether this run has the right to send what the session
-// holds.
+// Claimed reports whether this run may send the session's refresh token.
 func (k *Keeper) Claimed() bool { return k.claimed }
 
-// Beside reports whether this run passes by another's claim: it must not send
+// Beside reports whether this run passes by the claim of another run. It must then not send
 // the session's refresh token.
 func (k *Keeper) Beside() bool { return k.beside }
 
-// Doubt is how often what is in force was sent without its answer being stored,
-// not counting what this run is about to send.
+// Doubt says how often the current refresh token was sent without an answer being stored. It
+// does not count this run.
 func (k *Keeper) Doubt() Doubt {
 	n := k.doubt.n
 	if k.bumped {
@@ -127,7 +125,7 @@ func (k *Keeper) Describe(ctx context.Context) (secrets.Description, error) {
 	return d, err
 }
 
-// find looks for the secret of a provider that seldom needs one.
+// find reports whether the session secret exists. Some providers seldom need one.
 func (k *Keeper) find(ctx context.Context) bool {
 	if k.Exists {
 		return true
@@ -136,8 +134,8 @@ func (k *Keeper) find(ctx context.Context) bool {
 	return err == nil
 }
 
-// Stands reports whether what this run stored is still in force: whoever stored
-// a session since has a newer token too.
+// Stands reports whether the session that this run stored is still current. If another run
+// has stored one since, that run has a newer token too.
 func (k *Keeper) Stands(ctx context.Context) (bool, error) {
 	if !k.stored {
 		return true, nil
@@ -149,7 +147,7 @@ func (k *Keeper) Stands(ctx context.Context) (bool, error) {
 	return d.Holder(secrets.Current) == k.version.ID, nil
 }
 
-// StoredHere reports whether this run has stored the session in force.
+// StoredHere reports whether this run has stored the current session.
 func (k *Keeper) StoredHere() bool { return k.stored }
 
 // move moves a label, naming the version that has it.
@@ -157,7 +155,7 @@ func (k *Keeper) move(ctx context.Context, label, to, from string) error {
 	return k.Secrets.MoveLabel(ctx, k.ID, label, to, from)
 }
 
-// drop takes a label off; one that is off already is no error.
+// drop removes a label. It is no error if the label is gone already.
 func (k *Keeper) drop(ctx context.Context, label, from string) error {
 	err := k.Wait.Try(ctx, func(ctx context.Context) error { return k.move(ctx, label, "", from) })
 	if kind := secrets.ErrorKind(err); kind == secrets.ErrLabelMoved || kind == secrets.ErrNotFound {

@@ -13,30 +13,29 @@ import (
 
 // Labels on the versions of a session.
 const (
-	// LabelExchange is on AWSCURRENT while its refresh token is being exchanged,
-	// or what opens a session; anywhere else it says that nobody is.
+	// LabelExchange is on AWSCURRENT while a run exchanges its refresh token, or opens a
+	// session. On any other version it says that no exchange is in progress.
 	LabelExchange = "EVERTOKEN_EXCHANGE"
-	// LabelSeen, a number and a time, as in EVERTOKEN_SEEN_1_20261121T160000Z, say
-	// when a run first found this version claimed by another; the number grows
-	// with each run that passes the claim by. No source tells whether moving a
-	// label changes LastChangedDate, so the age of a claim cannot be read from
-	// that alone.
+	// LabelSeen, followed by a number and a time, as in EVERTOKEN_SEEN_1_20261121T160000Z,
+	// says when a run first saw that another run had claimed this version. The number grows
+	// with each run that passes the claim by. No source says whether moving a label changes
+	// LastChangedDate, so that date alone does not show the age of a claim.
 	LabelSeen = "EVERTOKEN_SEEN_"
-	// LabelSent, a number and a time, as in EVERTOKEN_SENT_1_20261121T160000Z, say
-	// how often what this version holds was sent without its answer being
-	// stored, and when last.
+	// LabelSent, followed by a number and a time, as in EVERTOKEN_SENT_1_20261121T160000Z,
+	// says how often this version's refresh token was sent without an answer being stored,
+	// and when last.
 	LabelSent = "EVERTOKEN_SENT_"
-	// LabelKept is on a session that was received but could not become
-	// AWSCURRENT, because another had.
+	// LabelKept is on a session that was received but could not become AWSCURRENT, because
+	// another one had.
 	LabelKept = "EVERTOKEN_KEPT"
 	// LabelHolder is on a version that was made only to hold LabelExchange.
 	LabelHolder = "EVERTOKEN_HOLDER"
 )
 
-// Stamp is how labels tell a time.
+// Stamp is the form of a time in a label.
 const Stamp = "20060102T150405Z"
 
-// note is a label that tells a number and a time.
+// note is a label with a number and a time.
 type note struct {
 	label string
 	n     int
@@ -51,8 +50,8 @@ func noteLabel(prefix string, n int, at time.Time) string {
 	return fmt.Sprintf("%s%d_%s", prefix, n, at.UTC().Format(Stamp))
 }
 
-// notes returns the labels of a version that begin with prefix and can be read,
-// those of the greatest number first, then the oldest.
+// notes returns the labels of a version that begin with prefix and can be parsed: the greatest
+// number first, and of equal numbers the oldest first.
 func notes(labels []string, prefix string) []note {
 	var out []note
 	for _, label := range labels {
@@ -75,8 +74,8 @@ func notes(labels []string, prefix string) []note {
 	return out
 }
 
-// sentNote returns how often what a version holds was sent without an answer
-// being stored; n is 0 if never.
+// sentNote returns the note that says how often a version's refresh token was sent without an
+// answer being stored. Its n is 0 if there is none.
 func sentNote(labels []string) note {
 	if all := notes(labels, LabelSent); len(all) > 0 {
 		return all[0]

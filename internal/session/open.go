@@ -7,14 +7,14 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// prove shows that the session can be written before anything is sent: the
-// current value under its own id is a no-op that AWS still authorizes (botocore
-// model, PutSecretValue: "this operation is idempotent").
+// prove shows, before anything is sent, that the session can be written. It puts the current
+// value again under its own version id: AWS authorizes that call and changes nothing
+// (botocore model, PutSecretValue: "this operation is idempotent").
 func (k *Keeper) prove(ctx context.Context) error {
 	return unsent(k.Secrets.Put(ctx, k.ID, k.version.ID, k.version.Value))
 }
 
-// NotSent is an error before anything was sent.
+// NotSent is an error that occurred before anything was sent.
 type NotSent struct{ Err error }
 
 func (e *NotSent) Error() string {
@@ -31,15 +31,14 @@ func unsent(err error) error {
 	return &NotSent{err}
 }
 
-// open writes the version that says only that a session is being opened, and
-// with what. Its id is derived from there being nothing, so that of two runs
-// AWS refuses one; then the label follows.
+// open writes a version that only says that a session is being opened, and with what. Its id
+// is derived from an empty base, so AWS refuses one of two runs. Then the label follows.
 func (k *Keeper) open(ctx context.Context, d secrets.Description, with string) error {
 	return k.openAs(ctx, secrets.DeriveID(d.ARN, "", "opening"), with, d.Holder(LabelExchange))
 }
 
-// openOver does the same over a version that this run has claimed and that holds
-// no session, so that what is sent now is not taken for what was sent before.
+// openOver does the same over a version that this run has claimed and that holds no session,
+// so that nobody takes what is sent now for what was sent before.
 func (k *Keeper) openOver(ctx context.Context, with string) error {
 	return k.openAs(ctx, secrets.DeriveID(k.version.ARN, k.version.ID, "opening"), with, k.version.ID)
 }
@@ -49,7 +48,7 @@ func (k *Keeper) openAs(ctx context.Context, id, with, holder string) error {
 	value := doc.EncodeUnique(secrets.FreshID())
 	err := k.Secrets.Put(ctx, k.ID, id, value)
 	if k.claimed && secrets.ErrorKind(err) == secrets.ErrConflict {
-		id = secrets.FreshID() // AWSCURRENT was moved back by hand to what was opened over before
+		id = secrets.FreshID() // somebody moved AWSCURRENT back to the version before
 		err = k.Secrets.Put(ctx, k.ID, id, value)
 	}
 	if secrets.ErrorKind(err) == secrets.ErrConflict {

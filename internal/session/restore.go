@@ -10,9 +10,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Elsewhere reports whether a session that was received may be stored elsewhere
-// than in what is in force. It changes nothing; the next [Keeper.Begin] then
-// looks closer.
+// Elsewhere reports whether a session that was received may be stored outside AWSCURRENT. It
+// changes nothing. The next [Keeper.Begin] looks more closely.
 func (k *Keeper) Elsewhere(ctx context.Context) (bool, error) {
 	found, _, err := k.readRescue(ctx)
 	if err != nil {
@@ -31,8 +30,8 @@ func (k *Keeper) Elsewhere(ctx context.Context) (bool, error) {
 	return k.look, err
 }
 
-// Recover brings forward a session that was received and is not in force, after
-// what is in force was refused. It reports whether there was one.
+// Recover makes a session current that was received and is stored elsewhere, after the
+// provider refused the current one. It reports whether there was one.
 func (k *Keeper) Recover(ctx context.Context) (bool, error) {
 	found, err := k.restore(ctx, false)
 	if found || err != nil || !k.Exists {
@@ -45,17 +44,17 @@ func (k *Keeper) Recover(ctx context.Context) (bool, error) {
 	return k.bringForward(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
 }
 
-// restore takes the session that the rescue parameter holds as what is in force,
-// and stores it under [LabelKept]: whoever claims it empties the parameter first. The
-// parameter is deleted when the run ends. Only a session that is based on the version
-// in force is newer than that; another is kept beside it, and is used where usable is
-// not set: what is in force was refused.
+// restore makes the session in the rescue parameter current, and stores it with [LabelKept]:
+// a run that claims it empties the parameter first. The parameter is deleted when the run
+// ends. Only a session that is based on the current version is newer than that version. Any
+// other is stored beside it, and becomes current only if usable is false, because the
+// provider refused the current one.
 func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	doc, base, err := k.readRescue(ctx)
 	switch {
 	case err != nil || doc.RefreshToken.IsZero():
 		return false, err
-	case doc.RefreshToken.Equal(k.doc.RefreshToken): // it was stored after all
+	case doc.RefreshToken.Equal(k.doc.RefreshToken): // it is stored already
 		k.rescued = true
 		return false, k.emptyRescue(ctx)
 	case !k.ours(doc):
@@ -98,9 +97,9 @@ func (k *Keeper) restore(ctx context.Context, usable bool) (bool, error) {
 	return true, nil
 }
 
-// wasStored reports whether the session from the rescue parameter became a version
-// after all, by a write whose answer was lost. Its refresh token is then spent, and
-// what came of it is in force.
+// wasStored reports whether the session from the rescue parameter became a version, by a
+// write whose answer was lost. Its refresh token has then been used, and the session that
+// came of it is current.
 func (k *Keeper) wasStored(ctx context.Context, rescued credential.Session, base string) (
 	bool, error,
 ) {
@@ -115,8 +114,8 @@ func (k *Keeper) wasStored(ctx context.Context, rescued credential.Session, base
 	return err == nil && doc.RefreshToken.Equal(rescued.RefreshToken), nil
 }
 
-// readRescue reads the rescue parameter. The session is empty if there is none;
-// only "not found" means that.
+// readRescue reads the rescue parameter. The session is empty if there is no parameter, which
+// only "not found" means.
 func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base string, err error) {
 	value, err := k.Parameters.Get(ctx, k.Rescue)
 	if secrets.ErrorKind(err) == secrets.ErrNotFound {
@@ -138,20 +137,20 @@ func (k *Keeper) readRescue(ctx context.Context) (doc credential.Session, base s
 	return doc, found.Base, nil
 }
 
-// emptied is what the rescue parameter holds once its session is stored, until it
-// is deleted.
+// emptied is the value of the rescue parameter after its session was stored, until the
+// parameter is deleted.
 const emptied = "{}"
 
-// Holds reports whether a rescue parameter of this value holds a session, or something
-// that Evertoken did not write. One that is emptied holds none; it stays where a run ended
-// or lacked the right before it could delete it.
+// Holds reports whether a rescue parameter with this value holds a session, or something that
+// Evertoken did not write. An emptied parameter stays if a run ended before it could delete
+// it, or lacked the right to.
 func Holds(rescue redact.Secret) bool { return !rescue.Trim().Equal(redact.New(emptied)) }
 
-// emptyRescue makes the rescue parameter forget the session in force before its
-// refresh token is sent: afterwards that token is spent, and restoring it could end
-// the session. The parameter is overwritten and not deleted, because Parameter Store
-// wants half a minute between deleting a parameter and making one of that name (AWS
-// CLI reference, ssm delete-parameter), and this run may need it again.
+// emptyRescue removes the current session from the rescue parameter before its refresh token
+// is sent. After that the token is spent, and restoring it could end the session. It
+// overwrites the parameter and does not delete it, because Parameter Store wants half a
+// minute between deleting a parameter and creating one with the same name (AWS CLI
+// reference, ssm delete-parameter), and this run may need it again.
 func (k *Keeper) emptyRescue(ctx context.Context) error {
 	err := k.Wait.Try(ctx, func(ctx context.Context) error {
 		return k.Parameters.Put(ctx, k.Rescue, k.RescueKey, redact.New(emptied))
@@ -165,7 +164,7 @@ func (k *Keeper) emptyRescue(ctx context.Context) error {
 	return &Unreadable{k.Rescue, err}
 }
 
-// dropRescue deletes the rescue parameter where what it holds is stored.
+// dropRescue deletes the rescue parameter if its session is stored.
 func (k *Keeper) dropRescue(ctx context.Context) {
 	if k.rescued && k.Exists {
 		k.deleteRescue(ctx)
@@ -187,13 +186,12 @@ func (k *Keeper) tryDelete(ctx context.Context) error {
 	})
 }
 
-// adopt brings forward a session that was received but is not AWSCURRENT: the
-// label was moved back by hand, or the document overwritten. It looks only where
-// something is odd: a claim on AWSCURRENT, an AWSCURRENT that came from
-// elsewhere than from the last exchange, or one that holds nothing where nothing
-// else is stored to go by. LabelExchange on AWSPREVIOUS is odd too where AWSCURRENT
-// is not what the exchange there yielded: it may be a claim from which AWSCURRENT
-// was moved back.
+// adopt makes a session current that was received but is not AWSCURRENT, because somebody
+// moved the label back or overwrote the document. It looks only if something is unusual: a
+// claim on AWSCURRENT, an AWSCURRENT that does not come from the last exchange, or an
+// AWSCURRENT without a session if no stronger grant is stored. LabelExchange on AWSPREVIOUS
+// is unusual too if AWSCURRENT does not come from the exchange there: it may be a claim from
+// which somebody moved AWSCURRENT back.
 func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (bool, error) {
 	current, previous := d.Holder(secrets.Current), d.Holder(secrets.Previous)
 	left := d.Holder(LabelExchange)
@@ -203,7 +201,7 @@ func (k *Keeper) adopt(ctx context.Context, d secrets.Description, t Terms) (boo
 	case empty && t.Stronger:
 		return false, nil
 	case empty, elsewhere, k.look:
-		k.look = true // for the rescue parameter too, once the session is claimed
+		k.look = true // look at the rescue parameter too, after the claim
 		return k.bringForward(ctx, d, secrets.Previous, LabelKept, secrets.Pending)
 	case previous != "" && current != childOf(d.ARN, previous, ""):
 		return k.bringForward(ctx, d, secrets.Previous)
@@ -227,16 +225,15 @@ func (k *Keeper) bringForward(ctx context.Context, d secrets.Description, from .
 	claimed := k.claimed
 	k.Use(v)
 	k.claimed, k.bumped = false, false
-	k.stored = claimed // by a run that held the claim: what it brought forward is its own
+	k.stored = claimed // a run that has the claim counts the session as its own
 	return true, nil
 }
 
-// newer finds a session that was received after the one in force, under one of the
-// labels; its ID is empty if there is none. Which is newer is told by the order in
-// which AWS made the versions, and by their ids, never by the clocks of two runs. A
-// version that was sent already, or refused, is none. But AWSPREVIOUS is, with its
-// claim or its doubt, where there is no other: what is older than it is spent for
-// certain.
+// newer finds a session, under one of the labels, that was received after the current one;
+// its ID is empty if there is none. The order in which AWS created the versions, and their
+// ids, say which is newer, never the clocks of two runs. A version that was sent already or
+// refused does not count. But AWSPREVIOUS counts, with its claim or its note, if there is no
+// other, because everything older than it is certainly spent.
 func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...string) (
 	secrets.Version, string, error,
 ) {
@@ -258,7 +255,7 @@ func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...strin
 		}
 		v, err := k.Secrets.GetVersion(ctx, k.ID, id)
 		if secrets.ErrorKind(err) == secrets.ErrNotFound {
-			continue // a version that a rotation prepared and left empty
+			continue // a rotation prepared this version and left it empty
 		}
 		if err != nil {
 			return secrets.Version{}, "", err
@@ -270,8 +267,7 @@ func (k *Keeper) newer(ctx context.Context, d secrets.Description, from ...strin
 	return secrets.Version{}, "", nil
 }
 
-// follows reports whether a version holds a session that comes after the one in
-// force.
+// follows reports whether a version holds a session that comes after the current one.
 func (k *Keeper) follows(v secrets.Version) bool {
 	doc, err := credential.ParseSession(v.Value)
 	token := doc.RefreshToken
@@ -281,17 +277,17 @@ func (k *Keeper) follows(v secrets.Version) bool {
 	return k.doc.RefreshToken.IsZero() || k.after(v)
 }
 
-// after reports whether a version was made after the one in force.
+// after reports whether a version was created after the current one.
 func (k *Keeper) after(v secrets.Version) bool {
-	if k.version.Created.IsZero() { // made by this run
+	if k.version.Created.IsZero() { // this run created the current one
 		return false
 	}
 	return v.Created.After(k.version.Created) ||
 		v.Created.Equal(k.version.Created) && v.ID == k.child("")
 }
 
-// ours reports whether a session belongs to what the credential holds, or to the
-// session in force.
+// ours reports whether a session belongs to the credential's present values, or to the
+// current session.
 func (k *Keeper) ours(s credential.Session) bool {
 	return k.Fits(s) || s.OpenedBy == k.doc.OpenedBy
 }

@@ -6,7 +6,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Stage is where the session secret stands.
+// Stage is the state of the session secret.
 type Stage string
 
 // The stages; the package comment has the table.
@@ -20,9 +20,9 @@ const (
 	Orphaned   Stage = "orphaned"
 )
 
-// StageOf reads the stage from what DescribeSecret tells. read is the id of the
-// version that the run goes by, "" if there was none; runLasts is the longest
-// that a run can last. It is a pure function.
+// StageOf reads the stage from the answer of DescribeSecret. read is the id of the version
+// that the run has read, "" if there was none. runLasts is the longest time that a run can
+// last. It is a pure function.
 func StageOf(d secrets.Description, read string, now time.Time, runLasts time.Duration) Stage {
 	current, holder := d.Holder(secrets.Current), d.Holder(LabelExchange)
 	switch {
@@ -46,16 +46,16 @@ func StageOf(d secrets.Description, read string, now time.Time, runLasts time.Du
 
 // Terms are what the next step depends on besides the stage.
 type Terms struct {
-	// Dying is set where the published token is expired or about to expire.
+	// Dying is set if the published token has expired or is about to.
 	Dying bool
-	// Stronger is set where a session can be opened in this run by a grant that
-	// may be repeated: a password or a client's secret.
+	// Stronger is set if this run can open a session by a grant that may be repeated: a
+	// password or a client's secret.
 	Stronger bool
-	// BeingOpened is set where AWSCURRENT says that a session is being opened, and
-	// the run that wrote it may not have had the time yet to put the label there.
+	// BeingOpened is set if AWSCURRENT says that a session is being opened, and the run that
+	// wrote it may not have put the label there yet.
 	BeingOpened bool
-	// OpensWith is the fingerprint of what a session would be opened with first,
-	// "" where its refresh token is sent first. It does not change the step.
+	// OpensWith is the fingerprint of the values that would open a session first; empty if
+	// the session's refresh token is sent first. It does not change the step.
 	OpensWith string
 	// NotedFor is how long ago another run first noted the claim; 0 if none did.
 	NotedFor time.Duration
@@ -66,18 +66,18 @@ type Step string
 
 // The steps.
 const (
-	Open      Step = "open"       // write the version that says that a session is being opened
-	ReadAgain Step = "read again" // take what is now AWSCURRENT as what is in force
-	Place     Step = "place"      // put LabelExchange where nobody claims by it, then look again
+	Open      Step = "open"       // write a version that says that a session is being opened
+	ReadAgain Step = "read again" // read AWSCURRENT again
+	Place     Step = "place"      // put LabelExchange where it is no claim, then look again
 	Claim     Step = "claim"      // move LabelExchange onto AWSCURRENT
 	TakeOver  Step = "take over"  // take the note of a claim whose run has ended
 	PassBy    Step = "pass by"    // leave the claim alone and open another session beside it
-	Note      Step = "note"       // note when the claim was seen, and wait
-	WaitStep  Step = "wait"       // another run is renewing, or was a moment ago
+	Note      Step = "note"       // label when the claim was first seen, and wait
+	WaitStep  Step = "wait"       // another run is renewing the session, or was a moment ago
 )
 
-// noted is how old the note of a claim must be for a run to pass by it: a claim
-// that is being made at this moment is somebody's who came first.
+// noted is how old the note about a claim must be before a run passes by the claim. A claim
+// that is being made at this moment belongs to a run that was faster.
 const noted = time.Minute
 
 // Next is the step that a stage leads to. It is a pure function.
@@ -107,37 +107,37 @@ func Next(stage Stage, t Terms) Step {
 	return WaitStep
 }
 
-// Doubt is how often what the session holds was sent without its answer being
-// stored, and when last.
+// Doubt says how often the session's refresh token, or the seed that opens it, was sent
+// without an answer being stored, and when last.
 type Doubt struct {
 	Sent int
 	Last time.Time
 }
 
-// Replay are the terms on which it may be sent again.
+// Replay are the conditions for sending it again.
 type Replay struct {
 	Now time.Time
-	// Provider is set where the provider takes a refresh token again whose
-	// answer was lost, or seldom minds.
+	// Provider is set if the provider accepts a refresh token again after a lost answer, or
+	// usually does.
 	Provider bool
 	// Stronger is as in [Terms].
 	Stronger bool
-	// NeedsToken is set where no token is published, or one that is expired or
-	// about to expire.
+	// NeedsToken is set if there is no published token, or only one that has expired or is
+	// about to.
 	NeedsToken bool
-	// Force is set where an operator asks for it.
+	// Force is set if an operator asks for it.
 	Force bool
 }
 
-// Daily is how often a refresh token in doubt is sent where nothing stronger is
-// stored, less what heartbeats are late or early by.
+// Daily is how often a refresh token in doubt is sent if nothing stronger is stored. It is a
+// little less than a day, because heartbeats may come early.
 const Daily = 24*time.Hour - time.Minute
 
-// MaySend reports whether the refresh token may be sent. In doubt it is sent
-// once more before a stronger grant, where the provider allows that. Where there
-// is none it is all there is: it is sent when the token that readers have is
-// about to die anyway, since a provider that takes a replay for theft ends that
-// one too, and then once a day, so that an outage needs no person.
+// MaySend reports whether the refresh token may be sent. After a lost answer, it may be sent
+// once more before a stronger grant is used, if the provider allows that. If there is no
+// stronger grant, it may be sent when the published token is about to expire anyway, because
+// a provider that takes a replay for theft ends the published token too. After that it may
+// be sent once a day, so that an outage needs no person.
 func (d Doubt) MaySend(r Replay) bool {
 	switch {
 	case d.Sent == 0, r.Force:

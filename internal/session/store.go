@@ -10,8 +10,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// Store stores the session that an exchange returned. If that fails, it puts the
-// session into the rescue parameter; if that fails too, a hint says so.
+// Store stores the session that an exchange returned. If that fails, it puts the session into
+// the rescue parameter. If that fails too, a hint says so.
 func (k *Keeper) Store(ctx context.Context, next credential.Session) {
 	if !k.find(ctx) {
 		k.rescue(ctx, next, "The provider changed the refresh token, and no session secret "+
@@ -32,16 +32,15 @@ func (k *Keeper) Store(ctx context.Context, next credential.Session) {
 	k.stands(next, id, value)
 }
 
-// stands takes what was just stored as what is in force. LabelExchange stays
-// behind on the version before it.
+// stands takes the session that was just stored as the current one. LabelExchange stays on
+// the version before it.
 func (k *Keeper) stands(doc credential.Session, id string, value redact.Secret) {
 	k.doc, k.version = doc, secrets.Version{ARN: k.version.ARN, ID: id, Value: value}
 	k.claimed, k.bumped, k.doubt, k.stored = false, false, note{}, true
 }
 
-// put stores a value as the next version. Its id is derived from the version it
-// was based on, so that a repetition is a no-op and two runs from one base
-// collide.
+// put stores a value as the next version. Its id is derived from the version that it is based
+// on, so that a repetition changes nothing and two runs with the same base collide.
 func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err error) {
 	base := k.version.ID
 	insist := func(id string, labels ...string) (string, error) {
@@ -52,8 +51,8 @@ func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err e
 	if id, err = insist(k.child("")); secrets.ErrorKind(err) != secrets.ErrConflict {
 		return id, err
 	}
-	// If the base is still in force, somebody moved AWSCURRENT back. If it is
-	// not, another run was faster, and this run's session is kept beside.
+	// If the base is still current, somebody moved AWSCURRENT back. If it is not, another run
+	// was faster, and this run's session is kept beside.
 	sum := credential.Sum(value)
 	v, err := k.Secrets.Get(ctx, k.ID, secrets.Current)
 	if err == nil && v.ID == base {
@@ -65,21 +64,21 @@ func (k *Keeper) put(ctx context.Context, value redact.Secret) (id string, err e
 	return insist(k.child("kept "+sum), LabelKept)
 }
 
-// child is the id of a version that is based on the one in force.
+// child is the id of a version that is based on the current one.
 func (k *Keeper) child(more string) string { return childOf(k.version.ARN, k.version.ID, more) }
 
 func childOf(arn, base, more string) string { return secrets.DeriveID(arn, base, "session"+more) }
 
 // rescued is what the rescue parameter holds.
 type rescued struct {
-	Base    string          `json:"base"` // the version that it is based on, "" if there was none
+	Base    string          `json:"base"` // the version that it is based on; empty if there was none
 	Session json.RawMessage `json:"session"`
 }
 
-// rescue puts a session that cannot be stored into a parameter. why is a hint
-// without its full stop.
+// rescue puts a session that cannot be stored into a parameter. why is a hint without its
+// full stop.
 func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
-	if s.RefreshToken.IsZero() { // nothing in it is the only copy of anything
+	if s.RefreshToken.IsZero() { // it holds nothing that would be lost
 		k.Hint(why)
 		return
 	}
@@ -96,7 +95,7 @@ func (k *Keeper) rescue(ctx context.Context, s credential.Session, why string) {
 			"If that holds only a refresh token, log in again at the provider and store the new one.")
 		return
 	}
-	k.rescued = false // it holds what is not stored anywhere else
+	k.rescued = false // the parameter holds the only copy
 	k.Hint(why + ". Evertoken keeps it in the parameter " + k.Rescue +
 		", and a later run moves it to the session secret once that can be written.")
 }
