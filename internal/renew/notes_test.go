@@ -268,6 +268,33 @@ func TestWhatAFailureSaysOfWhatWasSent(t *testing.T) {
 	}
 }
 
+// An answer goes with the label that it explains, and where there are more than three. The
+// one that was just noted stays.
+func TestAnAnswerGoesWithWhatItExplains(t *testing.T) {
+	t.Parallel()
+	about := func(i int) key { return key(fmt.Sprintf("refresh_token_0000000%d", i)) }
+	var explained []string // as many answers as there may be, and one more
+	for i := range mostAnswers + 1 {
+		explained = append(explained, labelRejected+"20261121_"+string(about(i)), answerLabel(answer{status: 400}, about(i)))
+	}
+	unexplained := answerLabel(answer{status: 400}, about(9))
+	for name, tt := range map[string]struct {
+		labels []string
+		keep   key
+		want   []string
+	}{
+		"as many as there may be":     {explained[:2*mostAnswers], "", nil},
+		"one more":                    {explained, "", []string{explained[1]}},
+		"one more, the first is kept": {explained, about(0), []string{explained[3]}},
+		"one that explains nothing":   {[]string{explained[0], explained[1], unexplained}, "", []string{unexplained}},
+		"one that was just noted":     {[]string{explained[0], explained[1], unexplained}, about(9), nil},
+	} {
+		if diff := cmp.Diff(tt.want, surplus(tt.labels, tt.keep, "20261121")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // A hint's sentences go into a label as long as they fit, up to AWS's 256 characters.
 func TestALabelHoldsWholeSentencesOfAHint(t *testing.T) {
 	t.Parallel()
