@@ -104,7 +104,8 @@ func (d *demo) expect(run string, report issue.Report, want func(member) string)
 	for _, e := range report.Connections {
 		got[e.Name] = e.Outcome
 	}
-	d.check(report.Checked == len(d.fleet), "%s: %d connections checked, %d declared", run, report.Checked, len(d.fleet))
+	d.check(report.Checked == len(d.fleet), "%s: %d connections checked, %d declared", run,
+		report.Checked, len(d.fleet))
 	for _, m := range d.fleet {
 		outcome := got[m.name]
 		if outcome == "" {
@@ -120,9 +121,11 @@ func (d *demo) dryRun(ctx context.Context) error {
 		return err
 	}
 	d.title("1. A dry run (events/issue-dry-run.json): what would happen. It spends and writes nothing.")
-	fmt.Fprintf(d.out, "  %s\n  %d AWS calls (%d of them writes), %d requests to providers\n", counts(o.Report), o.awsCalls, o.awsWrites, o.providerRequests)
+	fmt.Fprintf(d.out, "  %s\n  %d AWS calls (%d of them writes), %d requests to providers\n",
+		counts(o.Report), o.awsCalls, o.awsWrites, o.providerRequests)
 	d.expect("dry run", o.Report, func(m member) string { return m.expect })
-	d.check(o.providerRequests == 0 && o.awsWrites == 0, "dry run: %d requests to providers and %d writes, want none", o.providerRequests, o.awsWrites)
+	d.check(o.providerRequests == 0 && o.awsWrites == 0,
+		"dry run: %d requests to providers and %d writes, want none", o.providerRequests, o.awsWrites)
 	return nil
 }
 
@@ -147,7 +150,8 @@ func (d *demo) firstRun(ctx context.Context) error {
 // checkPublished asks the provider whether it accepts the published tokens.
 func (d *demo) checkPublished(m member) {
 	_, token := d.published(m)
-	d.check(token != "" && d.idp.Accepts(m.provider(), token), "%s: its provider does not accept what is published", m.name)
+	d.check(token != "" && d.idp.Accepts(m.provider(), token),
+		"%s: its provider does not accept what is published", m.name)
 }
 
 // published is what is stored for readers: the document, and the token in it.
@@ -202,7 +206,8 @@ func (d *demo) forcedRun(ctx context.Context) error {
 	d.title("4. A forced run for one connection (events/issue-one.json): it renews a token that is not due.")
 	writeReport(d.out, d.rows(o, name), o.Report)
 	fmt.Fprintf(d.out, "  access_token %s → %s\n", fingerprint(before), fingerprint(after))
-	d.check(o.Checked == 1 && o.Issued == 1, "forced run: checked %d, issued %d, want one of each", o.Checked, o.Issued)
+	d.check(o.Checked == 1 && o.Issued == 1, "forced run: checked %d, issued %d, want one of each",
+		o.Checked, o.Issued)
 	d.check(before != after, "forced run: the token is the old one")
 	d.checkPublished(m)
 	return nil
@@ -220,7 +225,8 @@ func (d *demo) lastRun(ctx context.Context) error {
 		return err
 	}
 	d.title("6. A heartbeat after the rotations.")
-	fmt.Fprintf(d.out, "  %s\n  %d AWS calls, %d requests to providers\n", counts(o.Report), o.awsCalls, o.providerRequests)
+	fmt.Fprintf(d.out, "  %s\n  %d AWS calls, %d requests to providers\n", counts(o.Report),
+		o.awsCalls, o.providerRequests)
 	d.expect("last run", o.Report, func(m member) string { return m.expectAgain })
 	return nil
 }
@@ -241,7 +247,8 @@ func (d *demo) readers(ctx context.Context) error {
 	}
 	const name = "flexnet-parameter"
 	parameter := d.member(name).tokenParameter()
-	out, err := d.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &parameter, WithDecryption: aws.Bool(true)})
+	out, err := d.parameters.GetParameter(ctx,
+		&ssm.GetParameterInput{Name: &parameter, WithDecryption: aws.Bool(true)})
 	if err != nil {
 		return fmt.Errorf("reading the token of %s: %w", name, err)
 	}
@@ -267,7 +274,8 @@ func (d *demo) show(name, where, document string) {
 // figures prints what the functions cost.
 func (d *demo) figures(context.Context) error {
 	d.title("8. What it costs.")
-	t := table{head: []string{"function", "bootstrap", "init", "peak memory"}, right: map[int]bool{1: true, 2: true, 3: true}}
+	t := table{head: []string{"function", "bootstrap", "init", "peak memory"},
+		right: map[int]bool{1: true, 2: true, 3: true}}
 	for _, f := range []struct {
 		name, binary string
 		result       fakelambda.Result
@@ -276,7 +284,9 @@ func (d *demo) figures(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("measuring the bootstrap: %w", err)
 		}
-		t.rows = append(t.rows, []string{f.name, mebibytes(info.Size()), f.result.InitDuration.Round(time.Millisecond).String(), mebibytes(f.result.PeakRSS)})
+		t.rows = append(t.rows,
+			[]string{f.name, mebibytes(info.Size()),
+				f.result.InitDuration.Round(time.Millisecond).String(), mebibytes(f.result.PeakRSS)})
 	}
 	t.write(d.out)
 	fmt.Fprintf(d.out, "  first run: %d tokens in %s, %.1f AWS calls and %.1f requests to providers per token\n",
@@ -294,5 +304,6 @@ func (d *demo) checkLogs() {
 	for _, secret := range secrets {
 		d.check(!bytes.Contains(logs, []byte(secret)), "a log line holds the secret %s", fingerprint(secret))
 	}
-	fmt.Fprintf(d.out, "  none of the %d secrets is in the %d log lines of the functions\n", len(secrets), bytes.Count(logs, []byte("\n")))
+	fmt.Fprintf(d.out, "  none of the %d secrets is in the %d log lines of the functions\n",
+		len(secrets), bytes.Count(logs, []byte("\n")))
 }

@@ -97,11 +97,13 @@ func flexeraMembers(f *fakeidp.Flexera) []member {
 
 	waiting := newMember("flexera-new", "flexera", settings("apac"), nil)
 	waiting.expect, waiting.expectAgain = "waiting", "waiting"
-	wrong := newMember("flexera-typo", "flexera", map[string]any{"zone": "us"}, map[string]string{"refresh_token": token})
+	wrong := newMember("flexera-typo", "flexera", map[string]any{"zone": "us"},
+		map[string]string{"refresh_token": token})
 	wrong.expect, wrong.expectAgain = "failed", "failed"
 	return []member{
 		newMember("flexera-user", "flexera", user, map[string]string{"refresh_token": token}),
-		newMember("flexera-service", "flexera", service, map[string]string{"client_id": clientID, "client_secret": secret}),
+		newMember("flexera-service", "flexera", service,
+			map[string]string{"client_id": clientID, "client_secret": secret}),
 		waiting, wrong,
 	}
 }
@@ -114,7 +116,8 @@ func apiaxMembers(a *fakeidp.Apiax) []member {
 // sharetribeMembers are declared in one parameter.
 func sharetribeMembers(s *fakeidp.Sharetribe) []member {
 	access := func(name, url string, credential map[string]string) member {
-		m := newMember("sharetribe-"+name, "sharetribe", map[string]any{"access": name, "auth_url": url}, credential)
+		m := newMember("sharetribe-"+name, "sharetribe",
+			map[string]any{"access": name, "auth_url": url}, credential)
 		m.parameter = "sharetribe"
 		m.session = name != "anonymous"
 		return m
@@ -124,9 +127,11 @@ func sharetribeMembers(s *fakeidp.Sharetribe) []member {
 	const user = "ann@example.com"
 	password := s.AddUser(user, "")
 	return []member{
-		access("integration", s.IntegAuthURL(), map[string]string{"client_id": integrationID, "client_secret": integrationSecret}),
+		access("integration", s.IntegAuthURL(),
+			map[string]string{"client_id": integrationID, "client_secret": integrationSecret}),
 		access("anonymous", s.MarketAuthURL(), map[string]string{"client_id": marketID}),
-		access("user", s.MarketAuthURL(), map[string]string{"client_id": marketID, "username": user, "password": password}),
+		access("user", s.MarketAuthURL(),
+			map[string]string{"client_id": marketID, "username": user, "password": password}),
 		access("trusted", s.MarketAuthURL(), map[string]string{
 			"client_id": marketID, "client_secret": marketSecret, "username": user, "password": password}),
 	}
@@ -144,7 +149,8 @@ func flexnetMembers(n *fakeidp.FlexNet) []member {
 	}
 	// Its tokens live so briefly that every run renews them: a secret could not hold so
 	// many versions.
-	brief := newMember("flexnet-parameter", "flexnet", settings("brief", map[string]any{"expiry": "15m"}), credential).
+	brief := newMember("flexnet-parameter", "flexnet",
+		settings("brief", map[string]any{"expiry": "15m"}), credential).
 		with("token_parameter", "/evertoken/tokens/flexnet-parameter")
 	brief.expectAgain = "issued"
 	return []member{
@@ -174,13 +180,18 @@ func oauth2Members(o *fakeidp.OAuth2) ([]member, error) {
 	}
 	keyedID, _ := o.AddClient(fakeidp.OAuth2Client{Auth: fakeidp.PrivateKeyJWT, Key: key, KeyID: keyID})
 	return []member{
-		newMember("oauth2-client", "oauth2", settings("client_credentials", map[string]any{"client_auth": "client_secret_basic", "scope": "orders:read"}),
+		newMember("oauth2-client", "oauth2",
+			settings("client_credentials",
+				map[string]any{"client_auth": "client_secret_basic", "scope": "orders:read"}),
 			map[string]string{"client_id": basicID, "client_secret": basicSecret}),
 		newMember("oauth2-refresh", "oauth2", settings("refresh_token", nil), seed).withSession(),
 		newMember("oauth2-password", "oauth2", settings("password", nil), user).withSession(),
-		newMember("oauth2-key", "oauth2", map[string]any{"issuer": o.Issuer(), "grant": "client_credentials", "client_auth": "private_key_jwt"},
+		newMember("oauth2-key", "oauth2",
+			map[string]any{"issuer": o.Issuer(), "grant": "client_credentials",
+				"client_auth": "private_key_jwt"},
 			map[string]string{"client_id": keyedID, "private_key": private, "key_id": keyID}),
-		newMember("oauth2-plain", "oauth2", settings("client_credentials", nil), client).with("plain_copy", "evertoken/oauth2-plain/copy"),
+		newMember("oauth2-plain", "oauth2", settings("client_credentials", nil),
+			client).with("plain_copy", "evertoken/oauth2-plain/copy"),
 	}, nil
 }
 

@@ -51,10 +51,14 @@ func parseFlags(args []string, getenv func(string) string, usage io.Writer) (opt
 	f := flag.NewFlagSet("local", flag.ContinueOnError)
 	f.SetOutput(usage)
 	f.BoolVar(&o.serve, "serve", false, "stay up until Ctrl-C, for the AWS CLI, an SDK or SAM")
-	f.IntVar(&o.port, "port", defaultPort, "with -serve: first of three ports (AWS, providers, Lambda); 0 for free ones")
-	f.StringVar(&o.connections, "connections", "", "JSON `file` with {\"connections\":{…}}: one run against the real providers")
-	f.StringVar(&o.credentials, "credentials", getenv("CREDENTIALS"), "with -connections: JSON `file` with a credential by connection name; a variable EVERTOKEN_CREDENTIAL_<NAME> takes precedence")
-	f.StringVar(&o.sessions, "sessions", "sessions.local.json", "with -connections: `file` that keeps sessions between runs")
+	f.IntVar(&o.port, "port", defaultPort,
+		"with -serve: first of three ports (AWS, providers, Lambda); 0 for free ones")
+	f.StringVar(&o.connections, "connections", "",
+		"JSON `file` with {\"connections\":{…}}: one run against the real providers")
+	f.StringVar(&o.credentials, "credentials", getenv("CREDENTIALS"),
+		"with -connections: JSON `file` with a credential by connection name; a variable EVERTOKEN_CREDENTIAL_<NAME> takes precedence")
+	f.StringVar(&o.sessions, "sessions", "sessions.local.json",
+		"with -connections: `file` that keeps sessions between runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -120,9 +124,12 @@ type bootstraps struct{ issue, rotate string }
 // build builds both functions into dir, with the deployed functions' flags, for this
 // machine.
 func build(ctx context.Context, root, dir string) (bootstraps, error) {
-	b := bootstraps{issue: filepath.Join(dir, "issue", "bootstrap"), rotate: filepath.Join(dir, "rotate", "bootstrap")}
+	b := bootstraps{issue: filepath.Join(dir, "issue", "bootstrap"),
+		rotate: filepath.Join(dir, "rotate", "bootstrap")}
 	for function, path := range map[string]string{"issue": b.issue, "rotate": b.rotate} {
-		c := exec.CommandContext(ctx, "go", append(append([]string{"build"}, buildFlags...), "-o", path, "./functions/"+function)...)
+		c := exec.CommandContext(ctx, "go",
+			append(append([]string{"build"}, buildFlags...), "-o", path,
+				"./functions/"+function)...)
 		c.Dir, c.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := c.CombinedOutput(); err != nil {
 			return b, fmt.Errorf("building functions/%s: %w\n%s", function, err, text)

@@ -43,7 +43,8 @@ type realRun struct {
 
 // runReal runs issue once. Its end and that of ctx do not interrupt the run: a
 // refresh token that was spent must be stored.
-func runReal(ctx context.Context, o options, lookup func(string) (string, bool), built bootstraps, out io.Writer) error {
+func runReal(ctx context.Context, o options, lookup func(string) (string, bool), built bootstraps,
+	out io.Writer) error {
 	r, err := loadReal(o, lookup)
 	if err != nil {
 		return err
@@ -74,7 +75,8 @@ you can read, and where the next run finds them. To use one elsewhere, put its
 document into the session secret.
 `, r.file)
 	if len(missing) > 0 {
-		fmt.Fprintf(out, "\nNo credential was given for some connections. Set %s,\nor name a file: make run CONNECTIONS=%s CREDENTIALS=credentials.json\n",
+		fmt.Fprintf(out,
+			"\nNo credential was given for some connections. Set %s,\nor name a file: make run CONNECTIONS=%s CREDENTIALS=credentials.json\n",
 			strings.Join(missing, ", "), o.connections)
 	}
 	event, err := r.event()
@@ -147,7 +149,8 @@ func loadReal(o options, lookup func(string) (string, bool)) (*realRun, error) {
 
 // readCredentials takes each credential from the environment, or else from the
 // file, which may be "".
-func readCredentials(file string, names []string, lookup func(string) (string, bool)) (map[string]string, error) {
+func readCredentials(file string, names []string,
+	lookup func(string) (string, bool)) (map[string]string, error) {
 	documents := map[string]json.RawMessage{}
 	if file != "" {
 		var err error

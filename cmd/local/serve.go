@@ -33,7 +33,8 @@ type served struct {
 // startServing starts the demonstration's world, issues the first tokens, prepares the
 // rotation of events/rotate-*.json, writes env.local.json into dir and prints the
 // commands to try. port 0 means free ones.
-func startServing(ctx context.Context, port int, root, dir string, built bootstraps, out io.Writer) (_ *served, err error) {
+func startServing(ctx context.Context, port int, root, dir string, built bootstraps,
+	out io.Writer) (_ *served, err error) {
 	s := &served{out: out}
 	defer func() {
 		if err != nil {
@@ -155,12 +156,15 @@ func writeEnvironment(path, endpoint string) error {
 func (s *served) explain() {
 	const keys = "AWS_ACCESS_KEY_ID=" + localKey + " AWS_SECRET_ACCESS_KEY=" + localKey
 	command := keys + " AWS_REGION=" + region + " AWS_ENDPOINT_URL=" + s.aws.URL() + " go run ./cmd/evertoken "
-	cli := func(endpoint string) string { return keys + " aws --endpoint-url " + endpoint + " --region " + region }
+	cli := func(endpoint string) string {
+		return keys + " aws --endpoint-url " + endpoint + " --region " + region
+	}
 	sam := func(function, event string) string {
 		return keys + " sam local invoke " + function + " --region " + region + " --docker-network host -n " + envFile + " -e events/" + event
 	}
 	fmt.Fprintf(s.out, "\nServing until Ctrl-C; issue runs every %d minutes.\n", int(heartbeat.Minutes()))
-	fmt.Fprintf(s.out, "  AWS %s   providers %s   Lambda %s\n  functions' log %s\n", s.aws.URL(), s.idp.URL(), s.lambda.URL(), s.logs.Name())
+	fmt.Fprintf(s.out, "  AWS %s   providers %s   Lambda %s\n  functions' log %s\n", s.aws.URL(),
+		s.idp.URL(), s.lambda.URL(), s.logs.Name())
 	for _, block := range []struct {
 		title    string
 		commands []string
@@ -190,5 +194,6 @@ func (s *served) explain() {
 			fmt.Fprintln(s.out, "  "+command)
 		}
 	}
-	fmt.Fprintln(s.out, "\nThe four rotate events, in this order, replace the client in evertoken/flexera-service/credential.")
+	fmt.Fprintln(s.out,
+		"\nThe four rotate events, in this order, replace the client in evertoken/flexera-service/credential.")
 }

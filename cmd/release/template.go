@@ -33,7 +33,8 @@ func bundleTemplate(version, architecture string) ([]byte, error) {
 		}
 		text = before + heading + after
 	}
-	text, err = replaceOnce(text, "    SemanticVersion: 0.0.0\n", "    SemanticVersion: "+strings.TrimPrefix(version, "v")+"\n")
+	text, err = replaceOnce(text, "    SemanticVersion: 0.0.0\n",
+		"    SemanticVersion: "+strings.TrimPrefix(version, "v")+"\n")
 	if err != nil {
 		return nil, err
 	}

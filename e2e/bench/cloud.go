@@ -48,7 +48,8 @@ func newCloud(providers int) (*cloud, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook, Hook: func(fakeidp.Request) { time.Sleep(providerLatency) }})
+		p.Inject(&fakeidp.Fault{Kind: fakeidp.OnlyHook,
+			Hook: func(fakeidp.Request) { time.Sleep(providerLatency) }})
 		c.providers = append(c.providers, p)
 	}
 	return c, nil
@@ -117,7 +118,8 @@ func (c *cloud) connect(n int, k kind, age time.Duration, at func(i int) int) {
 			token = &value
 		}
 		c.aws.CreateSecret(document(i, "token"), token, nil)
-		declared[name(i)] = map[string]any{"provider": "oauth2", "settings": map[string]any{"token_url": o.TokenURL(), "grant": k}}
+		declared[name(i)] = map[string]any{"provider": "oauth2",
+			"settings": map[string]any{"token_url": o.TokenURL(), "grant": k}}
 		if len(declared) == packed || i == n-1 {
 			where := "/evertoken/connections/" + name(i)
 			if n > 1 {

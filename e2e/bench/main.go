@@ -80,7 +80,8 @@ func (b *bench) build(ctx context.Context) error {
 		to   *string
 	}{{"./functions/issue", &b.issue}, {"./functions/rotate", &b.rotate}, {"./e2e/bench/bare", &b.bare}} {
 		*target.to = filepath.Join(b.dir, filepath.Base(target.from))
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", *target.to, target.from)
+		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath",
+			"-ldflags", "-s -w", "-o", *target.to, target.from)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w: %s", target.from, err, output)

@@ -41,11 +41,13 @@ func (b *bench) function(ctx context.Context, c *cloud) (*fakelambda.Function, e
 }
 
 func environment(c *cloud) []string {
-	return []string{"AWS_ENDPOINT_URL=" + c.aws.URL(), "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench"}
+	return []string{"AWS_ENDPOINT_URL=" + c.aws.URL(), "AWS_REGION=us-east-1",
+		"AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench"}
 }
 
 // invoke runs the function once. apart says which connections others does not count.
-func (b *bench) invoke(ctx context.Context, c *cloud, f *fakelambda.Function, writes float64, apart func(name string) bool) (measured, error) {
+func (b *bench) invoke(ctx context.Context, c *cloud, f *fakelambda.Function, writes float64,
+	apart func(name string) bool) (measured, error) {
 	c.begin(writes)
 	r, err := f.Invoke(ctx, []byte(`{"source":"schedule"}`))
 	c.end()

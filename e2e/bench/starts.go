@@ -58,7 +58,9 @@ type start struct {
 
 // measure starts a process and gives it one event.
 func (s *start) measure(ctx context.Context, c *cloud) error {
-	f, err := fakelambda.Start(ctx, fakelambda.Options{Binary: s.binary, Name: "bench", Timeout: time.Minute, MemoryMB: 256, Env: append(environment(c), "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1")})
+	f, err := fakelambda.Start(ctx,
+		fakelambda.Options{Binary: s.binary, Name: "bench", Timeout: time.Minute, MemoryMB: 256,
+			Env: append(environment(c), "EVERTOKEN_ALLOW_LOOPBACK_HTTP=1")})
 	if err != nil {
 		return err
 	}

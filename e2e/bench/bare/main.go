@@ -25,7 +25,8 @@ func main() {
 		if err != nil {
 			return 0, err
 		}
-		batch, err := secrets.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"evertoken/c-00000/token"}})
+		batch, err := secrets.BatchGetSecretValue(ctx,
+			&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"evertoken/c-00000/token"}})
 		if err != nil {
 			return 0, err
 		}

@@ -106,7 +106,8 @@ func (s *Server) Secret(name string) SecretState {
 		}
 	}
 	for _, v := range x.versions {
-		state := VersionState{ID: v.id, Created: v.created, Labels: slices.Clone(v.labels), HasValue: v.value != nil}
+		state := VersionState{ID: v.id, Created: v.created, Labels: slices.Clone(v.labels),
+			HasValue: v.value != nil}
 		if v.value != nil {
 			state.Value, state.Binary = v.value.data, v.value.binary
 		}

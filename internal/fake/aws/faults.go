@@ -148,7 +148,8 @@ func (fs *faults) refusedOf(call Call, resources []string) map[string]error {
 func injected(code string, call Call) error {
 	switch code {
 	case "AccessDeniedException":
-		return refuse(code, "User: arn:aws:sts::123456789012:assumed-role/evertoken/session is not authorized to perform: %s on resource: %s because no identity-based policy allows the action", call.Operation, call.Resource)
+		return refuse(code,
+			"User: arn:aws:sts::123456789012:assumed-role/evertoken/session is not authorized to perform: %s on resource: %s because no identity-based policy allows the action", call.Operation, call.Resource)
 	case "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded":
 		return refuse(code, "Rate exceeded")
 	case "DecryptionFailure":

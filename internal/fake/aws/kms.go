@@ -22,14 +22,17 @@ func (s *Server) refusal(name string) kmsRefusal {
 // The texts are the documentation of the two exceptions [botocore secretsmanager].
 
 func errDecryption() error {
-	return refuse("DecryptionFailure", "Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
+	return refuse("DecryptionFailure",
+		"Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
 }
 
 func errEncryption() error {
-	return refuse("EncryptionFailure", "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state.")
+	return refuse("EncryptionFailure",
+		"Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state.")
 }
 
 // errParameterKey is how KMS's own refusal comes through Parameter Store.
 func errParameterKey(action string) error {
-	return refuse("AccessDeniedException", "User is not authorized to perform: kms:%s on the resource associated with this ciphertext because no identity-based policy allows the kms:%s action", action, action)
+	return refuse("AccessDeniedException",
+		"User is not authorized to perform: kms:%s on the resource associated with this ciphertext because no identity-based policy allows the kms:%s action", action, action)
 }

@@ -42,7 +42,8 @@ func (in *rotateSecret) apply(s *Server, st *state) (any, error) {
 		if v == current {
 			return out, nil // that rotation is done
 		}
-		return nil, refuse("InvalidParameterException", "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", v.id, next.arn)
+		return nil, refuse("InvalidParameterException",
+			"You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", v.id, next.arn)
 	}
 	v, err := next.addVersion(in.ClientRequestToken, st.now())
 	if err != nil {
@@ -83,7 +84,8 @@ func (in *rotateSecret) configure(s *Server, next *secret) error {
 	}
 	parts := functionARN.FindStringSubmatch(next.functionARN)
 	if s.options.Invoke == nil || parts == nil || parts[1] != s.options.Region {
-		return refuse("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+		return refuse("AccessDeniedException",
+			"Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
 	}
 	if in.RotationRules != nil {
 		if err := in.RotationRules.check(); err != nil {
@@ -103,7 +105,8 @@ func (in *rotateSecret) configure(s *Server, next *secret) error {
 
 // errIncomplete is quoted in github.com/aws/aws-cdk issue 28539.
 func errIncomplete() error {
-	return refuse("InvalidRequestException", "A previous rotation isn't complete. That rotation will be reattempted.")
+	return refuse("InvalidRequestException",
+		"A previous rotation isn't complete. That rotation will be reattempted.")
 }
 
 // abandonRotation ends the rotation that a new AWSCURRENT made pointless
@@ -212,7 +215,9 @@ func (s *Server) attempt(name, id string) error {
 
 // invoke runs one step, without the lock.
 func (s *Server) invoke(x *secret, id, step, token string) error {
-	payload, err := json.Marshal(struct{ Step, SecretId, ClientRequestToken, RotationToken string }{step, x.arn, id, token})
+	payload, err := json.Marshal(struct {
+		Step, SecretId, ClientRequestToken, RotationToken string
+	}{step, x.arn, id, token})
 	if err != nil {
 		return fmt.Errorf("encoding the rotation event: %w", err)
 	}

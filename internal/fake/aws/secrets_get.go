@@ -42,7 +42,8 @@ func (in *getSecretValue) choose(x *secret) (*version, error) {
 		case v == nil:
 			return nil, errNoVersion(*in.VersionId)
 		case in.VersionStage != nil && !slices.Contains(v.labels, *in.VersionStage):
-			return nil, refuse("InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId.")
+			return nil, refuse("InvalidRequestException",
+				"You provided a VersionStage that is not associated to the provided VersionId.")
 		case v.value == nil && in.VersionStage == nil:
 			return nil, errNoVersion(*in.VersionId)
 		case v.value == nil:
@@ -62,7 +63,8 @@ func (in *getSecretValue) choose(x *secret) (*version, error) {
 }
 
 func errNoStage(label string) error {
-	return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: %s", label)
+	return refuse("ResourceNotFoundException",
+		"Secrets Manager can't find the specified secret value for staging label: %s", label)
 }
 
 // reveal decrypts a version and notes the access.
@@ -73,7 +75,8 @@ func (s *Server) reveal(x *secret, v *version) (*secretValue, error) {
 	day := s.options.Now().UTC().Truncate(24 * time.Hour) // LastAccessedDate has no time of day
 	s.accessed[accessKey{x.name, ""}] = day
 	s.accessed[accessKey{x.name, v.id}] = day
-	out := &secretValue{ARN: x.arn, Name: x.name, VersionId: v.id, VersionStages: v.labels, CreatedDate: timestamp(v.created)}
+	out := &secretValue{ARN: x.arn, Name: x.name, VersionId: v.id, VersionStages: v.labels,
+		CreatedDate: timestamp(v.created)}
 	if v.value.binary {
 		out.SecretBinary = []byte(v.value.data)
 	} else {

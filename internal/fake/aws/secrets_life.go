@@ -18,10 +18,12 @@ func (in *deleteSecret) apply(s *Server, st *state) (any, error) {
 	if in.RecoveryWindowInDays != nil {
 		days = *in.RecoveryWindowInDays
 		if in.ForceDeleteWithoutRecovery {
-			return nil, refuse("InvalidParameterException", "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+			return nil, refuse("InvalidParameterException",
+				"You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
 		}
 		if days < 7 || days > 30 {
-			return nil, refuse("InvalidParameterException", "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+			return nil, refuse("InvalidParameterException",
+				"The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
 		}
 	}
 	now := st.now()
@@ -32,7 +34,8 @@ func (in *deleteSecret) apply(s *Server, st *state) (any, error) {
 		}
 		// Deleting by force what does not exist succeeds [botocore secretsmanager
 		// DeleteSecret.ForceDeleteWithoutRecovery].
-		arn := fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s", s.options.Region, s.options.Account, in.SecretId)
+		arn := fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s", s.options.Region,
+			s.options.Account, in.SecretId)
 		return named{ARN: arn, Name: in.SecretId, DeletionDate: timestamp(now)}, nil
 	}
 	if x.primaryRegion != "" {

@@ -44,7 +44,11 @@ func (f filter) fits(x *secret, wanted string) bool {
 		return x.primaryRegion != "" && strings.HasPrefix(x.primaryRegion, wanted)
 	case "all":
 		return hasPrefixFold(x.name, wanted) || hasPrefixFold(x.description, wanted) ||
-			slices.ContainsFunc(x.tags, func(t tag) bool { return hasPrefixFold(t.Key, wanted) || hasPrefixFold(t.Value, wanted) })
+			slices.ContainsFunc(x.tags,
+				func(t tag) bool {
+					return hasPrefixFold(t.Key, wanted) ||
+						hasPrefixFold(t.Value, wanted)
+				})
 	default: // owning-service: no secret here belongs to a service
 		return false
 	}
@@ -174,7 +178,8 @@ func (in *batchGetSecretValue) apply(s *Server, st *state) (any, error) {
 	ids, next := in.SecretIdList, ""
 	switch {
 	case len(in.SecretIdList) > 0 && len(in.Filters) > 0:
-		return nil, refuse("InvalidParameterException", "Either 'SecretIdList' or 'Filters' must be provided, but not both.")
+		return nil, refuse("InvalidParameterException",
+			"Either 'SecretIdList' or 'Filters' must be provided, but not both.")
 	case len(in.SecretIdList) == 0 && len(in.Filters) == 0:
 		return nil, refuse("InvalidParameterException", "Either 'SecretIdList' or 'Filters' must be provided.")
 	case len(in.SecretIdList) > 0 && in.MaxResults != nil:

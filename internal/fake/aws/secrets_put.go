@@ -41,7 +41,8 @@ type payload struct {
 func (in payload) value() (*value, error) {
 	switch {
 	case in.SecretString != nil && in.SecretBinary != nil:
-		return nil, refuse("InvalidParameterException", "You can't specify both a binary secret value and a string secret value in the same secret.")
+		return nil, refuse("InvalidParameterException",
+			"You can't specify both a binary secret value and a string secret value in the same secret.")
 	case in.SecretString != nil:
 		if len(*in.SecretString) > maxValue {
 			return nil, violation("secretString", "Member must have length less than or equal to 65536")
@@ -81,7 +82,8 @@ func (in *createSecret) resources(*state) []string { return []string{in.Name} }
 
 func (in *createSecret) apply(s *Server, st *state) (any, error) {
 	if !secretName.MatchString(in.Name) {
-		return nil, refuse("ValidationException", "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
+		return nil, refuse("ValidationException",
+			"Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 	}
 	if err := in.check("InvalidRequestException"); err != nil {
 		return nil, err
@@ -105,7 +107,8 @@ func (in *createSecret) apply(s *Server, st *state) (any, error) {
 	}
 	out := named{ARN: next.arn, Name: next.name}
 	if content != nil {
-		next.versions = []*version{{id: in.ClientRequestToken, created: now, value: content, labels: []string{current}}}
+		next.versions = []*version{{id: in.ClientRequestToken, created: now, value: content,
+			labels: []string{current}}}
 		out.VersionId = in.ClientRequestToken
 	}
 	s.commit(next)
@@ -116,12 +119,15 @@ func (in *createSecret) apply(s *Server, st *state) (any, error) {
 // call that made it succeeds.
 func (in *createSecret) repeat(x *secret, content *value) (any, error) {
 	if !x.deleteAt.IsZero() {
-		return nil, refuse("InvalidRequestException", "You can't create this secret because a secret with this name is already scheduled for deletion.")
+		return nil, refuse("InvalidRequestException",
+			"You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	if v := x.version(in.ClientRequestToken); v != nil && content != nil && v.value != nil && *v.value == *content {
+	if v := x.version(in.ClientRequestToken); v != nil && content != nil && v.value != nil &&
+		*v.value == *content {
 		return named{ARN: x.arn, Name: x.name, VersionId: v.id}, nil
 	}
-	return nil, refuse("ResourceExistsException", "The operation failed because the secret %s already exists.", in.Name)
+	return nil, refuse("ResourceExistsException",
+		"The operation failed because the secret %s already exists.", in.Name)
 }
 
 type putSecretValue struct {
@@ -201,7 +207,8 @@ func (s *Server) put(next *secret, token string, content *value, labels []string
 }
 
 func errTokenUsed(token, arn string) error {
-	return refuse("ResourceExistsException", "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, arn)
+	return refuse("ResourceExistsException",
+		"You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, arn)
 }
 
 type updateSecret struct {

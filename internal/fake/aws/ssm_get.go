@@ -69,11 +69,13 @@ func (s *Server) show(st *state, id string, decrypt bool) (*shown, error) {
 		number, err := strconv.ParseInt(selector[1:], 10, 64)
 		at := slices.IndexFunc(p.versions, func(v parameterVersion) bool { return v.number == number })
 		if err != nil || at < 0 {
-			return nil, refuse("ParameterVersionNotFound", "Systems Manager could not find version %s of %s. Verify the version and try again.", selector[1:], p.name)
+			return nil, refuse("ParameterVersionNotFound",
+				"Systems Manager could not find version %s of %s. Verify the version and try again.", selector[1:], p.name)
 		}
 		v = p.versions[at]
 	}
-	out := &shown{ARN: p.arn, DataType: p.dataType, LastModifiedDate: timestamp(v.modified), Name: p.name, Selector: selector, Type: p.kind, Value: v.value, Version: v.number}
+	out := &shown{ARN: p.arn, DataType: p.dataType, LastModifiedDate: timestamp(v.modified),
+		Name: p.name, Selector: selector, Type: p.kind, Value: v.value, Version: v.number}
 	if p.kind == "SecureString" {
 		if !decrypt {
 			out.Value = v.ciphertext
@@ -175,7 +177,8 @@ type pathToken struct {
 func (in *getParametersByPath) apply(s *Server, st *state) (any, error) {
 	path := strings.TrimSpace(in.Path)
 	if !strings.HasPrefix(path, "/") {
-		return nil, refuse("ValidationException", "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).")
+		return nil, refuse("ValidationException",
+			"The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).")
 	}
 	token, err := in.token(path)
 	if err != nil {

@@ -72,11 +72,14 @@ func (in *putParameter) apply(s *Server, st *state) (any, error) {
 	case old == nil && in.Type == "":
 		return nil, refuse("ValidationException", "A parameter type is required when you create a parameter.")
 	case old != nil && !in.Overwrite:
-		return nil, refuse("ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")
+		return nil, refuse("ParameterAlreadyExists",
+			"The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")
 	case in.Overwrite && len(in.Tags) > 0:
-		return nil, refuse("ValidationException", "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
+		return nil, refuse("ValidationException",
+			"Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
 	case old != nil && in.Type != "" && in.Type != old.kind:
-		return nil, refuse("HierarchyTypeMismatchException", "Parameter Store doesn't support changing a parameter type in a hierarchy.")
+		return nil, refuse("HierarchyTypeMismatchException",
+			"Parameter Store doesn't support changing a parameter type in a hierarchy.")
 	case old != nil:
 		next.kind = old.kind
 		next.versions = slices.Clone(old.versions)
@@ -107,17 +110,20 @@ func (in *putParameter) checkValue() error {
 		return violation("value", "Member must have length greater than or equal to 1")
 	}
 	if strings.Contains(*in.Value, "{{") {
-		return refuse("ValidationException", "Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.")
+		return refuse("ValidationException",
+			"Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.")
 	}
 	if in.AllowedPattern == "" {
 		return nil
 	}
 	pattern, err := regexp.Compile(`^(?:` + in.AllowedPattern + `)$`)
 	if err != nil {
-		return refuse("InvalidAllowedPatternException", "The request doesn't meet the regular expression requirement.")
+		return refuse("InvalidAllowedPatternException",
+			"The request doesn't meet the regular expression requirement.")
 	}
 	if !pattern.MatchString(*in.Value) {
-		return refuse("ParameterPatternMismatchException", "Parameter value, cannot be validated against allowedPattern: %s", in.AllowedPattern)
+		return refuse("ParameterPatternMismatchException",
+			"Parameter value, cannot be validated against allowedPattern: %s", in.AllowedPattern)
 	}
 	return nil
 }
@@ -129,15 +135,18 @@ func (in *putParameter) chooseTier(old *parameter) (string, error) {
 	size := len(*in.Value)
 	switch {
 	case in.Tier == "Standard" && advanced:
-		return "", refuse("ValidationException", "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the advanced-parameter tier to the standard-parameter tier. If necessary, you can delete the advanced parameter and recreate it as a standard parameter.")
+		return "", refuse("ValidationException",
+			"This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the advanced-parameter tier to the standard-parameter tier. If necessary, you can delete the advanced parameter and recreate it as a standard parameter.")
 	case in.Tier == "Advanced", in.Tier == "Intelligent-Tiering" && size > maxStandard:
 		advanced = true
 	}
 	switch {
 	case advanced && size > maxAdvanced:
-		return "", refuse("ValidationException", "Advanced tier parameters support a maximum parameter value of 8192 characters.")
+		return "", refuse("ValidationException",
+			"Advanced tier parameters support a maximum parameter value of 8192 characters.")
 	case !advanced && size > maxStandard:
-		return "", refuse("ValidationException", "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier.")
+		return "", refuse("ValidationException",
+			"Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier.")
 	case advanced:
 		return "Advanced", nil
 	default:
@@ -181,9 +190,11 @@ func (s *Server) checkParameterName(name string) (arn string, err error) {
 	case strings.HasPrefix(strings.ToLower(name), "/aws") || strings.HasPrefix(strings.ToLower(name), "aws"):
 		return "", refuse("AccessDeniedException", "No access to reserved parameter name: %s.", name)
 	case reservedName.MatchString(name), !parameterName.MatchString(name):
-		return "", refuse("ValidationException", "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_")
+		return "", refuse("ValidationException",
+			"Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_")
 	case strings.Count(name, "/") > maxDepth:
-		return "", refuse("HierarchyLevelLimitExceededException", "A hierarchy can have a maximum of %d levels.", maxDepth)
+		return "", refuse("HierarchyLevelLimitExceededException",
+			"A hierarchy can have a maximum of %d levels.", maxDepth)
 	case len(arn) > maxNameLength:
 		return "", refuse("ValidationException", "Parameter name exceeds the maximum length.")
 	}

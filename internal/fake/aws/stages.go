@@ -57,7 +57,8 @@ func (x *secret) checkLabels() error {
 		labels += len(v.labels)
 	}
 	if labels > maxLabels {
-		return refuse("LimitExceededException", "You can't attach more than %d staging labels to the versions of a secret.", maxLabels)
+		return refuse("LimitExceededException",
+			"You can't attach more than %d staging labels to the versions of a secret.", maxLabels)
 	}
 	return nil
 }
@@ -69,7 +70,8 @@ func (x *secret) addVersion(id string, now time.Time) (*version, error) {
 	for len(x.versions) >= maxVersions {
 		at := slices.IndexFunc(x.versions, removable)
 		if at < 0 {
-			return nil, refuse("LimitExceededException", "You've reached the quota of %d versions for this secret. Versions with staging labels and versions created in the last 24 hours are not removed.", maxVersions)
+			return nil, refuse("LimitExceededException",
+				"You've reached the quota of %d versions for this secret. Versions with staging labels and versions created in the last 24 hours are not removed.", maxVersions)
 		}
 		x.versions = slices.Delete(x.versions, at, at+1)
 	}
@@ -91,12 +93,14 @@ func (in *updateSecretVersionStage) apply(s *Server, st *state) (any, error) {
 		return nil, err
 	}
 	if in.RemoveFromVersionId == nil && in.MoveToVersionId == nil {
-		return nil, refuse("InvalidParameterException", "You must provide at least one of RemoveFromVersionId and MoveToVersionId.")
+		return nil, refuse("InvalidParameterException",
+			"You must provide at least one of RemoveFromVersionId and MoveToVersionId.")
 	}
 	if in.VersionStage == current && in.MoveToVersionId == nil {
 		// The text is quoted in github.com/hashicorp/terraform-provider-aws,
 		// internal/service/secretsmanager/secret_version.go.
-		return nil, refuse("InvalidParameterException", "You can only move staging label AWSCURRENT to a different secret version. It can’t be completely removed.")
+		return nil, refuse("InvalidParameterException",
+			"You can only move staging label AWSCURRENT to a different secret version. It can’t be completely removed.")
 	}
 	var to *version
 	if in.MoveToVersionId != nil {
@@ -125,20 +129,24 @@ func (in *updateSecretVersionStage) compare(x *secret, to *version) error {
 		if holder == nil || holder == to {
 			return nil
 		}
-		return refuse("InvalidParameterException", "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, holder.id)
+		return refuse("InvalidParameterException",
+			"The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, holder.id)
 	}
 	from := x.version(*in.RemoveFromVersionId)
 	switch {
 	case from == nil:
 		return errNoVersion(*in.RemoveFromVersionId)
 	case holder == nil:
-		return refuse("InvalidParameterException", "Staging label %s isn't currently attached to version %s.", in.VersionStage, from.id)
+		return refuse("InvalidParameterException",
+			"Staging label %s isn't currently attached to version %s.", in.VersionStage, from.id)
 	case holder != from:
-		return refuse("InvalidParameterException", "When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", in.VersionStage, in.VersionStage)
+		return refuse("InvalidParameterException",
+			"When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", in.VersionStage, in.VersionStage)
 	}
 	return nil
 }
 
 func errNoVersion(id string) error {
-	return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s", id)
+	return refuse("ResourceNotFoundException",
+		"Secrets Manager can't find the specified secret value for VersionId: %s", id)
 }

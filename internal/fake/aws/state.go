@@ -178,12 +178,14 @@ func (st *state) writable(id string) (*secret, error) {
 }
 
 func errDeleted() error {
-	return refuse("InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion.")
+	return refuse("InvalidRequestException",
+		"You can't perform this operation on the secret because it was marked for deletion.")
 }
 
 // errReplica is AWS's answer as quoted in github.com/lgallard/terraform-aws-secrets-manager issue 188.
 func errReplica() error {
-	return refuse("InvalidParameterException", "Operation not permitted on a replica secret. Call must be made in primary secret's region.")
+	return refuse("InvalidParameterException",
+		"Operation not permitted on a replica secret. Call must be made in primary secret's region.")
 }
 
 // commit makes next the live state of its secret.
@@ -270,7 +272,8 @@ func (h *history[T]) at(t time.Time) *T {
 // staleState is the live state with the resource of f, or all of them, as of
 // f.StaleBy ago, or as of before their last write. s.mu must be held.
 func (s *Server) staleState(f *Fault) *state {
-	st := &state{secrets: maps.Clone(s.live.secrets), parameters: maps.Clone(s.live.parameters), now: s.options.Now}
+	st := &state{secrets: maps.Clone(s.live.secrets), parameters: maps.Clone(s.live.parameters),
+		now: s.options.Now}
 	asOf := s.options.Now().Add(-f.StaleBy)
 	only := f.Resource
 	if s.secretPast[only] == nil && s.paramPast[only] == nil {
@@ -281,7 +284,8 @@ func (s *Server) staleState(f *Fault) *state {
 	return st
 }
 
-func rewind[T any](live map[string]*T, past map[string]*history[T], only string, asOf time.Time, before bool) {
+func rewind[T any](live map[string]*T, past map[string]*history[T], only string, asOf time.Time,
+	before bool) {
 	for name, h := range past {
 		if only != "" && only != name {
 			continue

@@ -109,7 +109,8 @@ func validateSize(tag reflect.StructTag, key string, size int, name string) erro
 }
 
 func violation(name, constraint string) error {
-	return refuse("ValidationException", "1 validation error detected: Value at '%s' failed to satisfy constraint: %s", name, constraint)
+	return refuse("ValidationException",
+		"1 validation error detected: Value at '%s' failed to satisfy constraint: %s", name, constraint)
 }
 
 func bounds(tag reflect.StructTag, key string) (low, high int64, ok bool) {

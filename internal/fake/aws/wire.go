@@ -97,8 +97,10 @@ func (s *Server) receive(r *http.Request) (target string, req request, err error
 	if !ok {
 		return target, nil, refuse("UnknownOperationException", "The operation is not known.")
 	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-amz-json-1.1" {
-		return target, nil, refuse("UnknownOperationException", "The content type is not application/x-amz-json-1.1.")
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		media != "application/x-amz-json-1.1" {
+		return target, nil, refuse("UnknownOperationException",
+			"The content type is not application/x-amz-json-1.1.")
 	}
 	if err := s.checkSignature(r, target); err != nil {
 		return target, nil, err
@@ -129,14 +131,17 @@ func (s *Server) checkSignature(r *http.Request, target string) error {
 		return refuse("InvalidSignatureException", "Credential should be scoped to a valid region.")
 	}
 	if scope[3] != signingName[prefix] {
-		return refuse("InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", signingName[prefix])
+		return refuse("InvalidSignatureException",
+			"Credential should be scoped to correct service: '%s'.", signingName[prefix])
 	}
 	if !strings.HasPrefix(r.Header.Get("X-Amz-Date"), scope[1]) {
-		return refuse("InvalidSignatureException", "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
+		return refuse("InvalidSignatureException",
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
 	}
 	for _, header := range []string{"host", "x-amz-date"} {
 		if !strings.Contains(";"+scope[4]+";", ";"+header+";") {
-			return refuse("InvalidSignatureException", "'%s' must be a 'SignedHeader' in the AWS Authorization.", header)
+			return refuse("InvalidSignatureException",
+				"'%s' must be a 'SignedHeader' in the AWS Authorization.", header)
 		}
 	}
 	return nil
@@ -232,7 +237,8 @@ func answerError(w http.ResponseWriter, target string, err error) {
 		panic("fakeaws: unexpected error: " + err.Error())
 	}
 	member := "message"
-	if strings.HasPrefix(target, "secretsmanager.") && refusal.code != "ValidationException" && refusal.code != "SerializationException" {
+	if strings.HasPrefix(target, "secretsmanager.") && refusal.code != "ValidationException" &&
+		refusal.code != "SerializationException" {
 		member = "Message"
 	}
 	w.Header().Set("X-Amzn-ErrorType", refusal.code)

@@ -339,7 +339,8 @@ func (a *Apiax) client(c *call) *reply {
 	if id == ApiaxClientID && !a.opts.ClientDisabled {
 		return nil
 	}
-	out := a.refuse(http.StatusUnauthorized, "invalid_client", "Invalid client or Invalid client credentials", id)
+	out := a.refuse(http.StatusUnauthorized, "invalid_client",
+		"Invalid client or Invalid client credentials", id)
 	return &out
 }
 

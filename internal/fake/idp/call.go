@@ -174,12 +174,14 @@ func oauthError(status int, code, description string) reply {
 }
 
 func textReply(status int, text string) reply {
-	return reply{status: status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: []byte(text)}
+	return reply{status: status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		body: []byte(text)}
 }
 
 func htmlReply(status int, title string) reply {
 	body := "<!DOCTYPE html>\n<html><head><title>" + title + "</title></head><body><h1>" + title + "</h1></body></html>\n"
-	return reply{status: status, header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}, body: []byte(body)}
+	return reply{status: status, header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
+		body: []byte(body)}
 }
 
 // send writes an answer, or closes the connection where it says so.

@@ -185,7 +185,8 @@ func (f *Flexera) grantRole(c *call) reply {
 	if id, ok := strings.CutPrefix(ref[1], "service-account:"); ok {
 		n, err := strconv.Atoi(id)
 		if a := f.accounts[n]; err != nil || a == nil || a.org != org {
-			return f.goaError(http.StatusUnprocessableEntity, "unprocessable_entity", "unknown subject", in.Subject.Ref)
+			return f.goaError(http.StatusUnprocessableEntity, "unprocessable_entity",
+				"unknown subject", in.Subject.Ref)
 		}
 	}
 	f.rules[flexeraRule{ref[1], org, in.Role.Name}] = true

@@ -200,7 +200,8 @@ func (n *FlexNet) unauthorized() reply {
 
 // refuse is an error in the envelope of the success answers.
 func (n *FlexNet) refuse(status int, message string, sent ...string) reply {
-	return jsonReply(status, map[string]any{"statusMessage": n.s.describe(message, sent...), "responseObject": nil})
+	return jsonReply(status,
+		map[string]any{"statusMessage": n.s.describe(message, sent...), "responseObject": nil})
 }
 
 func (n *FlexNet) badRequest(message string, sent ...string) reply {

@@ -133,7 +133,8 @@ func (o *OAuth2) verifyAssertion(c *call, client *OAuth2Client, assertion string
 		algorithms = assertionAlgorithms
 	}
 	token, err := jwt.ParseSigned(assertion, algorithms)
-	if err != nil || client.KeyID != "" && token.Headers[0].KeyID != client.KeyID || !client.named(token.Headers[0]) {
+	if err != nil || client.KeyID != "" && token.Headers[0].KeyID != client.KeyID ||
+		!client.named(token.Headers[0]) {
 		return jwt.Claims{}, false
 	}
 	var claims jwt.Claims

@@ -73,7 +73,8 @@ func (o *OAuth2) accountCredentials(c *call, client *OAuth2Client) reply {
 // readJSON reads a JSON object of strings and lists of strings as a form.
 func (c *call) readJSON() bool {
 	var members map[string]any
-	if mediaType(c.r.Header.Get("Content-Type")) != "application/json" || json.Unmarshal(c.body, &members) != nil {
+	if mediaType(c.r.Header.Get("Content-Type")) != "application/json" ||
+		json.Unmarshal(c.body, &members) != nil {
 		return false
 	}
 	form := url.Values{}

@@ -186,7 +186,8 @@ func (t *Sharetribe) token(c *call, host string) reply {
 	if app == nil {
 		return t.unauthorized()
 	}
-	if app.integ && host == sharetribeMarket && !t.opts.IntegOnMarketHost || !app.integ && host == sharetribeInteg {
+	if app.integ && host == sharetribeMarket && !t.opts.IntegOnMarketHost || !app.integ &&
+		host == sharetribeInteg {
 		return t.unauthorized()
 	}
 	switch c.param("grant_type") {

@@ -138,7 +138,8 @@ func Start(ctx context.Context, o Options) (*Function, error) {
 	}
 	o.setDefaults()
 	if o.Concurrency > 1 && !strings.HasSuffix(o.Addr, ":0") {
-		return nil, fmt.Errorf("the address %s has a fixed port, but %d processes need one each", o.Addr, o.Concurrency)
+		return nil, fmt.Errorf("the address %s has a fixed port, but %d processes need one each",
+			o.Addr, o.Concurrency)
 	}
 	f := &Function{
 		o:      o,

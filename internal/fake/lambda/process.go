@@ -222,7 +222,9 @@ func (p *process) conclude(result *Result, inv *invocation, timedOut bool, limit
 	switch {
 	case timedOut && started:
 		result.TimedOut = true
-		a = failure(ErrorTypeTimeout, fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", inv.id, limit.Seconds()))
+		a = failure(ErrorTypeTimeout,
+			fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", inv.id,
+				limit.Seconds()))
 	case p.gone():
 		result.Exited = true
 		if a == nil {

@@ -21,12 +21,14 @@ const maxPayload = 6291556
 func (p *process) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", p.handleNext)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) {
-		p.handleAnswer(w, r, false)
-	})
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) {
-		p.handleAnswer(w, r, true)
-	})
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response",
+		func(w http.ResponseWriter, r *http.Request) {
+			p.handleAnswer(w, r, false)
+		})
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error",
+		func(w http.ResponseWriter, r *http.Request) {
+			p.handleAnswer(w, r, true)
+		})
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", p.handleInitError)
 	return mux
 }

@@ -105,7 +105,8 @@ func (s *Server) find(name string) (*Function, bool) {
 func (s *Server) handleInvoke(w http.ResponseWriter, r *http.Request) {
 	f, found := s.find(r.PathValue("name"))
 	if !found {
-		refuseInvoke(w, http.StatusNotFound, "ResourceNotFoundException", "Function not found: "+r.PathValue("name"))
+		refuseInvoke(w, http.StatusNotFound, "ResourceNotFoundException",
+			"Function not found: "+r.PathValue("name"))
 		return
 	}
 	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
@@ -118,7 +119,8 @@ func (s *Server) handleInvoke(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		return // the caller hung up
 	case len(payload) > 0 && !json.Valid(payload):
-		refuseInvoke(w, http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json")
+		refuseInvoke(w, http.StatusBadRequest, "InvalidRequestContentException",
+			"Could not parse request body into json")
 		return
 	}
 	s.invoke(w, r, f, payload)

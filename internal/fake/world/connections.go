@@ -24,7 +24,8 @@ func (w *World) All() []string {
 }
 
 func grantName(grant string) string {
-	return map[string]string{"client_credentials": "client", "refresh_token": "refresh", "password": "password"}[grant]
+	return map[string]string{"client_credentials": "client", "refresh_token": "refresh",
+		"password": "password"}[grant]
 }
 
 // Flexera connects a user's refresh token or a service account's client.

@@ -13,7 +13,8 @@ import (
 
 // OAuth2Kinds are the further ways to connect to the generic server, one for
 // each kind of setting; see [World.OAuth2Kind].
-var OAuth2Kinds = []string{"jwt", "key", "issuer", "certificate", "tls", "exchange", "saml", "account", "json", "headers",
+var OAuth2Kinds = []string{"jwt", "key", "issuer", "certificate", "tls", "exchange", "saml",
+	"account", "json", "headers",
 	"answer", "raw", "members", "types", "late", "grace"}
 
 // OAuth2Kind connects to the generic server as a client of which it demands one thing
@@ -27,7 +28,8 @@ func (w *World) OAuth2Kind(name, kind string) {
 	switch kind {
 	case "jwt":
 		private, text := w.key(true)
-		client = fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth, Key: private.Public(), KeyID: "kid-1", ScopeClaim: true,
+		client = fakeidp.OAuth2Client{Auth: fakeidp.NoClientAuth, Key: private.Public(),
+			KeyID: "kid-1", ScopeClaim: true,
 			Grants:              []string{"urn:ietf:params:oauth:grant-type:jwt-bearer"},
 			AssertionAlgorithms: []jose.SignatureAlgorithm{jose.PS256}, AssertionAudience: "https://as.example.com"}
 		o.AddUser("user@example.com", "")
@@ -61,7 +63,8 @@ func (w *World) OAuth2Kind(name, kind string) {
 		settings["grant"] = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 		settings["extra"] = map[string]any{"assertion": map[string]string{"credential": "saml_assertion"}}
 	case "account":
-		client = fakeidp.OAuth2Client{Auth: fakeidp.ClientSecretBasic, Account: "account-1", Grants: []string{"account_credentials"}}
+		client = fakeidp.OAuth2Client{Auth: fakeidp.ClientSecretBasic, Account: "account-1",
+			Grants: []string{"account_credentials"}}
 		settings["grant"], settings["client_auth"] = "account_credentials", "client_secret_basic"
 		settings["extra"] = map[string]string{"account_id": "account-1"}
 	case "json":
@@ -73,12 +76,14 @@ func (w *World) OAuth2Kind(name, kind string) {
 	case "answer":
 		client.Nested, client.Extra = true, map[string]any{"shop_id": "shop-1"}
 		settings["grant"], settings["publish"] = "refresh_token", []string{"data.shopId"}
-		settings["answer"] = map[string]string{"access_token": "data.accessToken", "refresh_token": "data.refreshToken", "expires_in": "data.expiresIn"}
+		settings["answer"] = map[string]string{"access_token": "data.accessToken",
+			"refresh_token": "data.refreshToken", "expires_in": "data.expiresIn"}
 	case "raw":
 		// RFC 7617 section 2: no colon in the user-id, which ends at the first colon.
 		client.ID, client.Auth, settings["client_auth"] = name+"/client", fakeidp.PlainBasic, "client_secret_basic_raw"
 	case "members":
-		settings["credential_members"] = map[string]string{"client_id": "consumerKey", "client_secret": "consumerSecret"}
+		settings["credential_members"] = map[string]string{"client_id": "consumerKey",
+			"client_secret": "consumerSecret"}
 	case "types":
 		client.Extra, settings["token_types"] = map[string]any{"token_type": "Unheard"}, []string{"unheard"}
 	case "late", "grace":
@@ -103,7 +108,8 @@ func (w *World) OAuth2Kind(name, kind string) {
 		secret["refresh_token"] = o.AddRefreshToken(id, "user@example.com", "read")
 	}
 	if kind == "members" {
-		secret = map[string]string{"consumerKey": id, "consumerSecret": clientSecret, "baseUri": "https://example.my.salesforce.com"}
+		secret = map[string]string{"consumerKey": id, "consumerSecret": clientSecret,
+			"baseUri": "https://example.my.salesforce.com"}
 	}
 	w.Connect(name, "oauth2", secret, settings, nil)
 }

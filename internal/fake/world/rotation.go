@@ -30,7 +30,8 @@ func Handle(r *rotate.Rotator, e events.SecretsManagerSecretRotationEvent) error
 }
 
 // Steps serves rotations by the product's rotator; see [World.OnRotation].
-func Steps(handle func(events.SecretsManagerSecretRotationEvent) error) func(context.Context, string, []byte) ([]byte, error) {
+func Steps(handle func(events.SecretsManagerSecretRotationEvent) error) func(context.Context,
+	string, []byte) ([]byte, error) {
 	return func(_ context.Context, _ string, payload []byte) ([]byte, error) {
 		var e events.SecretsManagerSecretRotationEvent
 		if err := json.Unmarshal(payload, &e); err != nil {

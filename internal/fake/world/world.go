@@ -120,7 +120,8 @@ func (w *World) Beside(tb TB) *World {
 
 func start(tb TB, clock *Clock, providers *fakeidp.Server) *World {
 	tb.Helper()
-	w := &World{tb: tb, Clock: clock, IDP: providers, Log: &Buffer{}, Metrics: &Buffer{}, RunTimeout: 5 * time.Minute, OnRotation: Stuck}
+	w := &World{tb: tb, Clock: clock, IDP: providers, Log: &Buffer{}, Metrics: &Buffer{},
+		RunTimeout: 5 * time.Minute, OnRotation: Stuck}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	w.http, w.oauth = &http.Client{Transport: oneWrite{transport}}, &oauth.Client{Now: w.Clock.Now}
 	tb.Cleanup(transport.CloseIdleConnections)
@@ -134,7 +135,8 @@ func start(tb TB, clock *Clock, providers *fakeidp.Server) *World {
 	}
 	tb.Cleanup(w.AWS.Close)
 	w.Config, err = config.Load(func(name string) string {
-		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "EVERTOKEN_CONCURRENCY": "1", "AWS_REGION": "us-east-1"}[name]
+		return map[string]string{"EVERTOKEN_ALLOW_LOOPBACK_HTTP": "1", "EVERTOKEN_CONCURRENCY": "1",
+			"AWS_REGION": "us-east-1"}[name]
 	})
 	if err != nil {
 		tb.Fatalf("loading the configuration: %v", err)
@@ -226,7 +228,8 @@ func (w *World) Tick() issue.Report {
 
 // Connect declares a connection and creates its secrets: the credential with
 // the given value, session and token empty.
-func (w *World) Connect(name, provider string, credential map[string]string, settings map[string]any, more map[string]any) {
+func (w *World) Connect(name, provider string, credential map[string]string,
+	settings map[string]any, more map[string]any) {
 	w.tb.Helper()
 	declared := map[string]any{"provider": provider, "settings": settings}
 	for k, v := range more {
