@@ -17,9 +17,7 @@ import (
 
 func TestAFailedProofLeavesTheRefreshTokenToBeSentOnceMore(t *testing.T) {
 	t.Parallel()
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute
-	w.OAuth2(name, "refresh_token")
+	w := world(t, connects["oauth2 refresh_token"])
 	want(t, w, "issued", "")
 	advance(t, w)
 	losses["not received"](newDiary(w))
@@ -47,9 +45,7 @@ func TestARefreshTokenBesideAnUnusableTokenIsKept(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			w := fakeworld.New(t)
-			w.RunTimeout = 4 * time.Minute
-			w.OAuth2(name, "refresh_token")
+			w := world(t, connects["oauth2 refresh_token"])
 			want(t, w, "issued", "")
 			advance(t, w)
 			w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.Extra = extra })

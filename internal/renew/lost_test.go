@@ -155,9 +155,7 @@ var connects = map[string]func(*fakeworld.World){
 
 // afterLoss is the diary of a connection from the run that loses an answer.
 func afterLoss(t *testing.T, connect func(*fakeworld.World), opening bool, lose func(*diary)) []string {
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute // the template's
-	connect(w)
+	w := world(t, connect)
 	if !opening {
 		want(t, w, "issued", "")
 		advance(t, w)
@@ -319,9 +317,7 @@ func TestEveryLostAnswerFollowsItsRule(t *testing.T) {
 // last.
 func TestASettlingClaimIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute
-	w.OAuth2(name, "password")
+	w := world(t, connects["oauth2 password"])
 	want(t, w, "issued", "")
 	advance(t, w)
 	d := newDiary(w)
@@ -364,9 +360,7 @@ func TestAnOpeningIntoSilenceEnds(t *testing.T) {
 	} {
 		t.Run(connection, func(t *testing.T) {
 			t.Parallel()
-			w := fakeworld.New(t)
-			w.RunTimeout = 4 * time.Minute
-			connects[connection](w)
+			w := world(t, connects[connection])
 			d := newDiary(w)
 			w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: exchanging})
 			for range 36 {

@@ -4,7 +4,6 @@ package renew_test
 
 import (
 	"testing"
-	"time"
 
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
@@ -13,9 +12,7 @@ import (
 
 func TestAWrongPasswordThatCannotBeMarkedIsSentTwiceAtMost(t *testing.T) {
 	t.Parallel()
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute
-	w.Apiax(name)
+	w := world(t, connects["apiax"])
 	w.PutSecret(cred, `{"username":"c","password":"canary-wrong"}`)
 	refuse(w, "UpdateSecretVersionStage", cred, "AccessDeniedException")
 	ticks(w, 24)

@@ -52,9 +52,7 @@ func TestRescueAfterAReplay(t *testing.T) {
 func TestARescueIsClearedWhateverComesNext(t *testing.T) {
 	t.Parallel()
 	for _, left := range []time.Duration{15 * time.Minute, 9 * time.Minute} { // and in an emergency
-		w := fakeworld.New(t)
-		w.RunTimeout = 4 * time.Minute
-		w.Apiax(name)
+		w := world(t, connects["apiax"])
 		want(t, w, "issued", "")
 		w.Clock.Advance(30*time.Minute - left)
 		w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session,
@@ -65,12 +63,7 @@ func TestARescueIsClearedWhateverComesNext(t *testing.T) {
 		if _, there := w.AWS.Parameter("/evertoken/rescue/c"); !there {
 			t.Fatalf("%s left: nothing was rescued", left)
 		}
-		w.AWS.ClearFaults()
-		ticks(w, 60)
-		if _, there := w.AWS.Parameter("/evertoken/rescue/c"); there {
-			t.Errorf("%s left: the rescue parameter is still there 5 hours later", left)
-		}
-		alive(t, w, name)
+		restored(t, w, 60, left)
 	}
 }
 

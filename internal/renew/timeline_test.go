@@ -52,9 +52,7 @@ func TestTheTimelinesAreWhatHappens(t *testing.T) {
 
 // played are the rows of a timeline as they happen, at the minutes that are told.
 func played(t *testing.T, connect func(*fakeworld.World), lose func(*diary), told [][]string) [][]string {
-	w := fakeworld.New(t)
-	w.RunTimeout = 4 * time.Minute // the template's
-	connect(w)
+	w := world(t, connect)
 	want(t, w, "issued", "")
 	advance(t, w)
 	holder := session

@@ -27,6 +27,18 @@ func runNow(w *fakeworld.World) issue.Entry {
 	return fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}}), name)
 }
 
+// restored clears the faults, and checks after n heartbeats that the rescue parameter is
+// gone and the connection has a living token. of is the case.
+func restored(t *testing.T, w *fakeworld.World, n int, of time.Duration) {
+	t.Helper()
+	w.AWS.ClearFaults()
+	ticks(w, n)
+	if _, there := w.AWS.Parameter("/evertoken/rescue/c"); there {
+		t.Errorf("%s: the rescue parameter is still there after %d heartbeats", of, n)
+	}
+	alive(t, w, name)
+}
+
 // sent counts the requests that reached a provider by a grant.
 func sent(w *fakeworld.World, grant string) int { return w.Sent(grant) }
 
