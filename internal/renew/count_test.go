@@ -12,14 +12,15 @@ import (
 	"evertoken/internal/issue"
 )
 
-// exchangesADay is how many runs of a day sent something to the provider. Its runs are a
-// quarter of an hour apart: a request in every run shows as well as with runs five
-// minutes apart.
+// exchangesADay is how many runs of a day sent something to the provider. Its runs are
+// half an hour apart: a request in every run shows as well as with runs five minutes
+// apart.
 func exchangesADay(w *fakeworld.World) int {
 	w.Config.Every = 15 * time.Minute
 	n := 0
-	for range 24 * 4 {
+	for range 24 * 2 {
 		w.IDP.ResetRequests()
+		w.Clock.Advance(15 * time.Minute)
 		w.Tick()
 		if len(w.IDP.Requests()) > 0 {
 			n++
