@@ -132,7 +132,7 @@ func TestAnIPAddressIsRefusedInEverySpelling(t *testing.T) {
 	}
 }
 
-func TestARefusedHostIsToldWithBothRemedies(t *testing.T) {
+func TestARefusedHostIsReportedWithBothRemedies(t *testing.T) {
 	t.Parallel()
 	p := hosts.Policy{Vendor: vendor, Allowed: hosts.Must("a.example.com"),
 		Secret: "evertoken/crm/credential"}

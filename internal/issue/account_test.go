@@ -12,7 +12,7 @@ import (
 
 // A message names a secret of the function's own account by its name, in whichever form
 // it was declared, and another account's by its ARN, which commands need.
-func TestSecretsOfAnotherAccountAreToldByTheirARN(t *testing.T) {
+func TestSecretsOfAnotherAccountAreNamedByTheirARN(t *testing.T) {
 	t.Parallel()
 	const own, foreign = "123456789012", "210987654321"
 	arn := func(account, name string) string {

@@ -130,7 +130,7 @@ func TestNotesAreReadBeforeAPasswordIsSent(t *testing.T) {
 
 // Evertoken counts on the session what is in doubt before it sends it once more, so that
 // a killed run leaves a trace. It does not count a grant of the credential that follows.
-func TestWhatIsInDoubtIsCountedBeforeItIsSent(t *testing.T) {
+func TestARefreshTokenInDoubtIsCountedBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	const once, twice = "EVERTOKEN_SENT_1_20261121T150000Z", "EVERTOKEN_SENT_2_"
 	for name, tt := range map[string]struct {

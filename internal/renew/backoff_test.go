@@ -11,7 +11,7 @@ import (
 	"evertoken/internal/renew"
 )
 
-func TestBackOffMeetsRunsOfAnyInterval(t *testing.T) {
+func TestBackOffWorksForEveryInterval(t *testing.T) {
 	t.Parallel()
 	for _, apart := range []time.Duration{5 * time.Minute, 15 * time.Minute, 20 * time.Minute, time.Hour} {
 		dead := &renew.TokenTimes{IssuedAt: fakeworld.Start, ExpiresAt: fakeworld.Start.Add(time.Hour)}

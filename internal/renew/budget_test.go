@@ -82,7 +82,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	}
 }
 
-func TestTooShortLivedTellsTheLife(t *testing.T) {
+func TestARefusalOfShortLivedTokensNamesTheirLife(t *testing.T) {
 	t.Parallel()
 	r := &renewal{Engine: &Engine{}, token: &TokenTimes{t0, t0.Add(5 * m)}}
 	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "98 versions") ||

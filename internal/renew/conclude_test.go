@@ -14,7 +14,7 @@ import (
 
 // Of several failures the answer reports the one that a person must correct: a refused
 // credential before anything else, then the last.
-func TestWhichOfSeveralFailuresIsReported(t *testing.T) {
+func TestTheFailureThatAPersonMustCorrectIsReported(t *testing.T) {
 	t.Parallel()
 	failing := func(g exchange.Grant, v verdict, x exchange.Error) failure {
 		return failure{attempt: attempt{grant: g}, x: &x, verdict: v, noted: true}

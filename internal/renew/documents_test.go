@@ -227,7 +227,7 @@ func TestASessionIsStoredWhereItChanged(t *testing.T) {
 
 // The end of a session shows where the end of its refresh tokens moves by less than half
 // of the time that has passed. Within a minute the difference shows nothing.
-func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
+func TestAnEndThatStopsMovingShowsTheSessionsEnd(t *testing.T) {
 	t.Parallel()
 	known := t0.Add(99 * h)
 	for _, tt := range []struct {
@@ -262,7 +262,7 @@ func TestWhenAProviderShowsTheEndOfASession(t *testing.T) {
 
 // The declaration decides too: a parameter accepts a version at any time, and a rotation
 // renews in place of a run.
-func TestWhatIsDeclaredDecidesBesidesTheToken(t *testing.T) {
+func TestTheDeclarationDecidesToo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		c           connection.Connection

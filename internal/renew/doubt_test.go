@@ -115,7 +115,7 @@ func TestAKeptSessionIsUsedOnce(t *testing.T) {
 
 // A refresh token that works again is no longer in doubt, even where the provider does
 // not replace it.
-func TestARefreshTokenThatWorksIsInDoubtNoLonger(t *testing.T) {
+func TestARefreshTokenThatWorksIsNoLongerInDoubt(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"oauth2 refresh_token", "oauth2 password"} {
 		w := world(t, connects[connection])
@@ -197,7 +197,7 @@ func TestAnOpeningThatWasMovedBackIsTriedAgain(t *testing.T) {
 
 // Of connections that share a password and differ in a setting, one's note does not
 // remove another's note that the password got no answer.
-func TestManyConnectionsOnOnePasswordIntoSilence(t *testing.T) {
+func TestConnectionsThatShareAPasswordKeepEachOthersNotes(t *testing.T) {
 	t.Parallel()
 	const connections = 4
 	for _, provider := range []string{"oauth2", "flexnet"} {

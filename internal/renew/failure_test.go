@@ -51,7 +51,7 @@ func TestAnErrorOfAWSSaysWhatToDo(t *testing.T) {
 
 // A run distinguishes what the session's keeper reports: a wait, a parameter that holds
 // something else, an exchange that was not begun.
-func TestAnErrorOfTheSessionIsToldAsWhatItIs(t *testing.T) {
+func TestAnErrorOfTheSessionsKeeperHasItsOwnOutcome(t *testing.T) {
 	t.Parallel()
 	const parameter = "/evertoken/rescue/c"
 	for name, tt := range map[string]struct {
@@ -81,7 +81,7 @@ func TestAnErrorOfTheSessionIsToldAsWhatItIs(t *testing.T) {
 
 // A run reports all missing secrets at once, with one command that creates them. A secret
 // with a wrong ARN cannot be created.
-func TestMissingSecretsAreToldWithTheirCommand(t *testing.T) {
+func TestMissingSecretsAreReportedWithTheirCommand(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:evertoken/c/credential-AbCdEf"
 	for name, tt := range map[string]struct {
@@ -120,7 +120,7 @@ type demanding struct {
 func (p demanding) Grants(credential.Credential) ([]exchange.Grant, error) { return nil, p.err }
 
 // A run reports an unusable credential with what its provider needs.
-func TestAnUnusableCredentialIsToldWithWhatIsNeeded(t *testing.T) {
+func TestAnUnusableCredentialIsReportedWithWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	needs := errors.New("credential: needs client_id")
 	for name, tt := range map[string]struct {
@@ -146,7 +146,7 @@ func TestAnUnusableCredentialIsToldWithWhatIsNeeded(t *testing.T) {
 }
 
 // An error that no provider names is one of our own code; a deadline is a lost answer.
-func TestAnyErrorIsToldAsAnExchanges(t *testing.T) {
+func TestAnyErrorIsReportedAsAnExchangeError(t *testing.T) {
 	t.Parallel()
 	own := &exchange.Error{Status: 400}
 	for name, tt := range map[string]struct {

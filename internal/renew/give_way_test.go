@@ -14,7 +14,7 @@ import (
 // A rotation that ends while a run publishes may have ended the run's token, at a
 // provider whose tokens end each other. The run then publishes the rotation's token, or
 // says that it could not.
-func TestARunGivesWayToARotationThatEndedItsToken(t *testing.T) {
+func TestARunPublishesTheTokenOfARotationThatEndedItsOwn(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []bool{false, true} {
 		w := world(t, connects["flexnet"])

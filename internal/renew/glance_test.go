@@ -12,8 +12,8 @@ import (
 	"evertoken/internal/secrets"
 )
 
-// TestAGlanceAnswersAsARenewalDoes: for a fresh connection, from the token alone.
-func TestAGlanceAnswersAsARenewalDoes(t *testing.T) {
+// TestAFreshConnectionIsAnsweredFromItsTokenAlone: for a fresh connection, from the token alone.
+func TestAFreshConnectionIsAnsweredFromItsTokenAlone(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	names := w.All()

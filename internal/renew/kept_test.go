@@ -34,7 +34,7 @@ func TestAFailedProofLeavesTheRefreshTokenToBeSentOnceMore(t *testing.T) {
 	alive(t, w, name)
 }
 
-func TestARefreshTokenBesideAnUnusableTokenIsKept(t *testing.T) {
+func TestTheRefreshTokenOfAnUnusableAnswerIsStored(t *testing.T) {
 	t.Parallel()
 	for what, extra := range map[string]map[string]any{
 		"a life of seconds":       {"expires_in": 20},

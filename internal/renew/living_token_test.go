@@ -15,7 +15,7 @@ import (
 
 // An unreadable credential that a refresh does not need, or a session that a provider
 // does not need, stops nothing.
-func TestWhatIsNotNeededStopsNothing(t *testing.T) {
+func TestADocumentThatIsNotNeededStopsNothing(t *testing.T) {
 	t.Parallel()
 	for what, value := range map[string]string{
 		"a comma": `{"username":"c","password":"x",}`, "a member": `{"user":"c","password":"x"}`, "nothing": "",
@@ -126,7 +126,7 @@ func TestARefreshTokenWithAFixedEndIsReplacedBeforeIt(t *testing.T) {
 
 // An end of the session that only the server shows: it no longer moves the end of its
 // refresh tokens.
-func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
+func TestASessionIsReplacedBeforeAnEndThatOnlyTheServerShows(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
 		a := w.IDP.Apiax()
@@ -149,7 +149,7 @@ func TestASessionThatEndsUntoldIsOpenedAnewBeforeIt(t *testing.T) {
 
 // A short-lived token in a parameter, with a session that changes at each
 // refresh, is reported with figures by the first run.
-func TestASessionThatChangesTooOftenIsToldAtOnce(t *testing.T) {
+func TestASessionThatChangesTooOftenIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
 		w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.AccessLife = 5 * time.Minute })

@@ -346,10 +346,10 @@ func TestASettlingClaimIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestAnOpeningIntoSilenceEnds opens a session at a provider that answers nothing for
+// TestAnOpeningWithoutAnAnswerEnds opens a session at a provider that answers nothing for
 // hours: a password that never worked is sent three times in all, a seed twice and then
 // once a day. Another credential is sent at once, and so is the same one by a forced run.
-func TestAnOpeningIntoSilenceEnds(t *testing.T) {
+func TestAnOpeningWithoutAnAnswerEnds(t *testing.T) {
 	t.Parallel()
 	for connection, tt := range map[string]struct {
 		sent    int

@@ -14,7 +14,7 @@ var refreshable = credential.Session{RefreshToken: redact.New("r"), StartedAt: a
 
 // A session's refresh token can be sent without reading the credential only if no label
 // speaks against it: no refusal, no unclear answer, no exchange whose answer was lost.
-func TestWhenNothingIsKnownAgainstARefreshToken(t *testing.T) {
+func TestARefreshTokenIsSentUnreadOnlyWithoutALabelAgainstIt(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		session credential.Session
@@ -43,7 +43,7 @@ func TestWhenNothingIsKnownAgainstARefreshToken(t *testing.T) {
 
 // The label that counts a password is removed when the answer says nothing about the
 // password, stays as the note of an unclear answer, and is replaced by a refusal.
-func TestWhatBecomesOfTheLabelThatCountsAPassword(t *testing.T) {
+func TestTheLabelThatCountsAPasswordFollowsTheAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		verdict  verdict
@@ -163,7 +163,7 @@ func TestANoteReplacesThoseAboutTheSameGrant(t *testing.T) {
 
 // What works again loses its notes: those about its grant and about unusable answers, and
 // no others.
-func TestWhatWorksLosesItsNotes(t *testing.T) {
+func TestAGrantThatWorksLosesItsNotes(t *testing.T) {
 	t.Parallel()
 	anything := exchange.Grant{Type: anyGrant}
 	for name, tt := range map[string]struct {
@@ -207,7 +207,7 @@ func TestWhatWorksLosesItsNotes(t *testing.T) {
 }
 
 // A run reports a label that it cannot remove, unless it is already gone.
-func TestALabelThatStaysIsTold(t *testing.T) {
+func TestALabelThatCannotBeRemovedIsReported(t *testing.T) {
 	t.Parallel()
 	for code, told := range map[string]bool{
 		"": false, "AccessDeniedException": true, "ResourceNotFoundException": false, "InvalidParameterException": false,

@@ -92,7 +92,7 @@ func TestNotesSayWhatMayBeSentAgainAndWhen(t *testing.T) {
 
 // The notes of two versions about one grant count as one: the later day, the later count,
 // and the first answer.
-func TestWhatTwoVersionsTellIsMerged(t *testing.T) {
+func TestTheNotesOfTwoVersionsAreMerged(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
 	one, two := &answer{status: 400}, &answer{status: 500}
@@ -217,7 +217,7 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	}
 }
 
-func TestWhatAFailureSaysOfWhatWasSent(t *testing.T) {
+func TestEveryFailureHasItsVerdict(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string

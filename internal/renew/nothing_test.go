@@ -125,7 +125,7 @@ func TestWhyNothingIsSent(t *testing.T) {
 
 // A second request that was refused stops the first only where the session in force was
 // opened by what the credential now holds, and no operator forces it.
-func TestWhatARefusedSecondRequestStops(t *testing.T) {
+func TestARefusedSecondRequestStopsTheFirst(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ two, refused, fits, forced, want bool }{
 		{true, true, true, false, true},

@@ -76,7 +76,7 @@ func TestOnlyARefusedProbeRenewsAToken(t *testing.T) {
 
 // A run probes once per period, and where it names the connection; never in a run that
 // renews anyway, or in a dry run.
-func TestWhichRunsProbe(t *testing.T) {
+func TestARunProbesOncePerPeriod(t *testing.T) {
 	t.Parallel()
 	const every = 15 * time.Minute
 	due, notDue := at, at

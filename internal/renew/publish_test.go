@@ -52,7 +52,7 @@ func (w *stored) meanwhile(id string, token credential.Token) {
 
 // Of two tokens made from the same base at a provider without sessions the one that lives
 // longer stays; where tokens end each other, the one that works.
-func TestOfTwoTokensAtOnceTheLivingOneIsPublished(t *testing.T) {
+func TestOfTwoSimultaneousTokensTheLivingOneIsPublished(t *testing.T) {
 	t.Parallel()
 	ours := tokenOf("ours", at.Add(time.Hour))
 	otherConnections := tokenOf("theirs", at.Add(2*time.Hour))
@@ -174,7 +174,7 @@ func TestTheSameTokenIsNotPublishedAgain(t *testing.T) {
 }
 
 // A run and a rotation report with the reason what they cannot publish.
-func TestATokenThatCannotBePublishedIsTold(t *testing.T) {
+func TestATokenThatCannotBePublishedIsReported(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(w *stored)
@@ -225,7 +225,7 @@ func TestAParameterIsNotWrittenOverANewerSessionsToken(t *testing.T) {
 }
 
 // A run reports tokens that live too short for the declaration, with the figures.
-func TestTokensThatLiveTooShortAreTold(t *testing.T) {
+func TestTokensThatLiveTooShortAreReported(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		life, promised time.Duration
@@ -282,7 +282,7 @@ func TestTokensThatLiveTooShortAreTold(t *testing.T) {
 const secretLife = (floor + 5*time.Minute - lostLife) * 6 / 5
 
 // A token that was published over a rotation's is replaced by it, if that one works.
-func TestAPublishedTokenGivesWayToARotations(t *testing.T) {
+func TestARotationsTokenReplacesTheOnePublishedOverIt(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		theirs string // what AWSPREVIOUS holds; "" where it is the base
@@ -324,7 +324,7 @@ func TestAPublishedTokenGivesWayToARotations(t *testing.T) {
 }
 
 // Only a run without a session checks whether it published over a rotation.
-func TestOnlyARunWithoutASessionGivesWay(t *testing.T) {
+func TestOnlyARunWithoutASessionChecksForARotation(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		rotates, session, denied bool

@@ -41,7 +41,7 @@ func TestAnUnreadableCredentialStopsOnlyWhatNeedsIt(t *testing.T) {
 }
 
 // A run reports missing secrets together, before any other fault.
-func TestWhatDoesNotExistIsToldFirst(t *testing.T) {
+func TestMissingSecretsAreReportedFirst(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(w *stored)
@@ -96,7 +96,7 @@ func TestWhatDoesNotExistIsToldFirst(t *testing.T) {
 
 // A session secret that a connection does not declare is not missing, and one without a
 // value exists.
-func TestWhichSessionSecretIsMissed(t *testing.T) {
+func TestOnlyADeclaredSessionSecretIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		use      exchange.SessionUse
@@ -136,7 +136,7 @@ func TestASessionSecretThatIsGoneIsNotUsed(t *testing.T) {
 }
 
 // A run reports an overwritten document, but not an empty one.
-func TestAnOverwrittenDocumentIsTold(t *testing.T) {
+func TestAnOverwrittenDocumentIsReported(t *testing.T) {
 	t.Parallel()
 	for value, told := range map[string]bool{"": false, " \n": false, "{}": false, "junk": true, `{"refresh_token":"r"}`: false} {
 		w := newStored(t, refreshable)
@@ -202,7 +202,7 @@ func TestAPasswordThatEndsInALineBreakIsRefused(t *testing.T) {
 }
 
 // Only a run that may use it searches for a session that is stored elsewhere.
-func TestWhichRunLooksForASessionElsewhere(t *testing.T) {
+func TestOnlyARunThatMayUseItSearchesForAnotherSession(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(w *stored)
@@ -226,7 +226,7 @@ func TestWhichRunLooksForASessionElsewhere(t *testing.T) {
 
 // The session's keeper learns when the token is about to die, and counts versions where an
 // earlier exchange went wrong.
-func TestWhatTheSessionsKeeperLearns(t *testing.T) {
+func TestTheSessionsKeeperLearnsWhenTheTokenDies(t *testing.T) {
 	t.Parallel()
 	w := newStored(t, refreshable)
 	run := w.turns(t.Context())

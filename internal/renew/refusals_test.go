@@ -67,7 +67,7 @@ func TestAPasswordWithoutAnAnswerIsSentWithGrowingPauses(t *testing.T) {
 
 // A request that was never sent does not count: the host does not exist, or does not
 // listen.
-func TestWhatNeverLeftDoesNotCount(t *testing.T) {
+func TestARequestThatWasNeverSentDoesNotCount(t *testing.T) {
 	t.Parallel()
 	w := world(t, func(w *fakeworld.World) {
 		w.Apiax(name)

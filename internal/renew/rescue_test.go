@@ -12,7 +12,7 @@ import (
 
 // A replay's answer cannot be stored: the session waits in the rescue parameter, and the
 // refresh token that was sent must not be sent again. That does not block the connection.
-func TestRescueAfterAReplay(t *testing.T) {
+func TestASessionOfAReplayIsRescued(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Config.RescueKey = "alias/rescue"

@@ -64,7 +64,7 @@ func (closed) Closed() *exchange.Error {
 
 // No exchange begins in a pause, at a host that just refused, or without time to store
 // its result.
-func TestWhatKeepsARunFromBeginning(t *testing.T) {
+func TestNoExchangeBeginsInAPauseOrWithoutTime(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change  func(w *stored)
@@ -222,7 +222,7 @@ func use(r *renewal, refreshedAt time.Time) {
 }
 
 // A forced run sends what was refused, except a run with issued_at.
-func TestWhatAnOperatorForces(t *testing.T) {
+func TestAForcedRunSendsWhatWasRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		job  Job
@@ -241,7 +241,7 @@ func TestWhatAnOperatorForces(t *testing.T) {
 
 // A request holds the session's refresh token only where the grant sends it, and the
 // published token where one counts.
-func TestWhatARequestIsMadeFrom(t *testing.T) {
+func TestARequestHoldsOnlyWhatItsGrantSends(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, refreshable)
 	r.published.AccessToken = redact.New("a")
@@ -318,7 +318,7 @@ func TestTheFactsOfADecision(t *testing.T) {
 
 // A run keeps a session where it has a secret, and claims it where its refresh tokens are
 // single-use.
-func TestWhichSessionIsClaimed(t *testing.T) {
+func TestASessionWithSingleUseRefreshTokensIsClaimed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		exists, singleUse bool

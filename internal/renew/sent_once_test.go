@@ -150,7 +150,7 @@ func TestACopiedConnectionSendsNoSpentSeed(t *testing.T) {
 }
 
 // Copies that open a session from one seed at the same time make one exchange.
-func TestCopiesAtOnceMakeOneExchange(t *testing.T) {
+func TestSimultaneousCopiesMakeOneExchange(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"oauth2 refresh_token", "apiax"} {
 		// A second run begins when the first has stored its session and not yet

@@ -37,7 +37,7 @@ func TestSessionMovedBackIsBroughtForward(t *testing.T) {
 	}
 }
 
-func TestSessionOverwrittenOrEmptied(t *testing.T) {
+func TestAnOverwrittenOrEmptiedSessionIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"{}", "garbage", `{"refresh_token":5}`, " "} {
 		for _, tt := range []struct {
@@ -62,7 +62,7 @@ func TestSessionOverwrittenOrEmptied(t *testing.T) {
 	}
 }
 
-func TestSessionSecretDeletedRestoredGone(t *testing.T) {
+func TestADeletedSessionSecretIsReportedUntilRestored(t *testing.T) {
 	t.Parallel()
 	w := fakeworld.New(t)
 	w.Apiax(name)

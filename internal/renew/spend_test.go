@@ -12,7 +12,7 @@ import (
 
 // A run makes another attempt only where it has a better grant than the failed one, or
 // where the token is about to die.
-func TestWhenARunMakesItsNextAttempt(t *testing.T) {
+func TestARunMakesAnotherAttemptOnlyWithABetterGrant(t *testing.T) {
 	t.Parallel()
 	byClient, refresh := attempt{grant: client}, attempt{grant: exchange.Refresh}
 	for name, tt := range map[string]struct {
@@ -99,7 +99,7 @@ func TestATokenEndsWithItsSession(t *testing.T) {
 
 // Only a refresh token that a person stored lets a token say when a person is needed, and
 // a known time stays as long as the credential is the same.
-func TestWhenATokenSaysThatAPersonIsNeeded(t *testing.T) {
+func TestOnlyAPersonsRefreshTokenDatesTheNeedOfAPerson(t *testing.T) {
 	t.Parallel()
 	known, end, told := at.Add(48*time.Hour), at.Add(24*time.Hour), at.Add(12*time.Hour)
 	for name, tt := range map[string]struct {
@@ -140,7 +140,7 @@ func TestWhenATokenSaysThatAPersonIsNeeded(t *testing.T) {
 }
 
 // A run reports the last failure with a verdict.
-func TestTheLastFailureOfAKindIsTold(t *testing.T) {
+func TestTheLastFailureOfAKindIsReported(t *testing.T) {
 	t.Parallel()
 	first, second, refresh := &exchange.Error{Status: 401}, &exchange.Error{Status: 403}, &exchange.Error{Status: 400}
 	f := failures{
@@ -164,7 +164,7 @@ func TestTheLastFailureOfAKindIsTold(t *testing.T) {
 }
 
 // A run reports what failed although the connection has its token.
-func TestWhatFailedIsToldBesideAToken(t *testing.T) {
+func TestAFailureIsReportedThoughThereIsAToken(t *testing.T) {
 	t.Parallel()
 	x := &exchange.Error{Status: 401, Class: exchange.CredentialDead, Problem: "no", Hint: "Do this."}
 	for _, tt := range []struct {

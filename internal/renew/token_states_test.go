@@ -12,7 +12,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestRotationUnderWayDefers(t *testing.T) {
+func TestARotationInProgressDefersARun(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{session, token} {
 		w := fakeworld.New(t)

@@ -50,7 +50,7 @@ const both = `{"client_id":"i","client_secret":"s","username":"u","password":"p"
 
 // The credential that opened the session in force has worked. Without a session, a token
 // that was issued since the credential was stored proves it.
-func TestWhatHasWorked(t *testing.T) {
+func TestTheCredentialThatOpenedTheSessionHasWorked(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestWhatHasWorked(t *testing.T) {
 
 // A session fits the credential that opened it. An unreadable credential does not
 // contradict it.
-func TestWhichSessionFits(t *testing.T) {
+func TestASessionFitsTheCredentialThatOpenedIt(t *testing.T) {
 	t.Parallel()
 	doc, err := credential.Parse(redact.New(both))
 	if err != nil {
@@ -150,7 +150,7 @@ func TestAnOpeningInDoubtIsRepeatedAFewTimesAtMost(t *testing.T) {
 }
 
 // A token is needed where none is published, or the published one is about to expire.
-func TestWhenATokenIsNeeded(t *testing.T) {
+func TestATokenIsNeededWhenMissingOrAboutToExpire(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})
 	r.published = credential.Token{IssuedAt: at.Add(-time.Hour), ExpiresAt: at.Add(time.Hour)}
@@ -180,7 +180,7 @@ func (g *recorder) Enter(context.Context, exchange.Grant) (func(*exchange.Error)
 
 // A run that sends nothing for lack of time says nothing about the credential: counted as
 // a success, it would let the connections that share it send it after a refusal.
-func TestWhatIsNotSentIsNoSuccess(t *testing.T) {
+func TestARunThatSendsNothingIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()

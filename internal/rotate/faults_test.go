@@ -84,7 +84,7 @@ func TestAnErrorOfAWSDoesNotMeanThatNoValueIsStored(t *testing.T) {
 func TestTheValueThatAnotherInvocationStoredIsUsed(t *testing.T) {
 	t.Parallel()
 	for role, begin := range subjects {
-		if role == "credential" { // see TestTwoCreatesAtOnceLeaveOneClient
+		if role == "credential" { // see TestTwoSimultaneousCreatesLeaveOneClient
 			continue
 		}
 		t.Run(role, func(t *testing.T) {

@@ -251,9 +251,9 @@ func TestAFailedCreateLosesNoClient(t *testing.T) {
 
 func post(r fakeidp.Request) bool { return r.Method == http.MethodPost }
 
-// TestTwoCreatesAtOnceLeaveOneClient: of two invocations of createSecret at the same
+// TestTwoSimultaneousCreatesLeaveOneClient: of two invocations of createSecret at the same
 // time, one stores its client and the other deletes its own.
-func TestTwoCreatesAtOnceLeaveOneClient(t *testing.T) {
+func TestTwoSimultaneousCreatesLeaveOneClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	account, client := w.flexera("f")

@@ -63,7 +63,7 @@ func TestThePaceOfOneCallASecond(t *testing.T) {
 	})
 }
 
-func TestAPaceEndsWithTheContextAndGivesItsPlaceBack(t *testing.T) {
+func TestAPaceEndsWithTheContextAndFreesItsPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())

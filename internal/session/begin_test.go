@@ -96,8 +96,8 @@ func TestAnOpeningIsClaimedUntilItsRunHasEnded(t *testing.T) {
 	}
 }
 
-// TestOfTwoRunsAtOnceOneClaims lets a second run act on what it read before the first.
-func TestOfTwoRunsAtOnceOneClaims(t *testing.T) {
+// TestOfTwoSimultaneousRunsOneClaims lets a second run act on what it read before the first.
+func TestOfTwoSimultaneousRunsOneClaims(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, state, want string }{
 		{"nothing stored", "", "opening: CURRENT EXCHANGE"},

@@ -16,7 +16,7 @@ const (
 	orphan = "rt-1: CURRENT EXCHANGE SEEN_1_155600"
 )
 
-func TestReleaseGivesTheClaimBack(t *testing.T) {
+func TestReleaseEndsTheClaim(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state string
@@ -116,7 +116,7 @@ func TestLoseNotesThatTheAnswerIsLost(t *testing.T) {
 	}
 }
 
-func TestSendingCountsWhatIsInDoubt(t *testing.T) {
+func TestSendingARefreshTokenInDoubtIsCounted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		state string
@@ -167,7 +167,7 @@ func TestANoteWhoseAnswerIsLostCountsOnce(t *testing.T) {
 	w.is("after it", "rt-1: CURRENT EXCHANGE SENT_2_160000 | holder: HOLDER")
 }
 
-func TestAClaimThatCannotBeGivenBackIsTold(t *testing.T) {
+func TestAClaimThatCannotBeReleasedIsReported(t *testing.T) {
 	t.Parallel()
 	for name, end := range ends {
 		for _, operation := range []string{"DescribeSecret", "UpdateSecretVersionStage"} {

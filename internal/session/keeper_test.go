@@ -68,9 +68,9 @@ func TestErrorsNameTheParameterAndNoValue(t *testing.T) {
 	}
 }
 
-// TestAfterAnotherSessionTheClaimGoesOn lets Begin read the stage again once another
+// TestTheClaimContinuesAfterAnotherSession lets Begin read the stage again once another
 // session is in force, and end where its caller ends it.
-func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
+func TestTheClaimContinuesAfterAnotherSession(t *testing.T) {
 	t.Parallel()
 	for name, state := range map[string]string{
 		"adopted":  "rt-0: PREVIOUS | rt-1: CURRENT | holder: HOLDER EXCHANGE | rt-2: KEPT",
@@ -95,7 +95,7 @@ func TestAfterAnotherSessionTheClaimGoesOn(t *testing.T) {
 
 // A person moves AWSCURRENT back to a spent session: the newer one becomes current again,
 // with its claim or its doubt.
-func TestWhatWasMovedBackFromComesForwardAgain(t *testing.T) {
+func TestASessionThatWasMovedBackFromBecomesCurrentAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ state, came, want string }{
 		{"rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE", "*session.Waiting", "rt-1: PREVIOUS | rt-2: CURRENT EXCHANGE SEEN_1_160000"},

@@ -10,7 +10,7 @@ import (
 	"evertoken/internal/secrets"
 )
 
-func TestWhatCannotBeStoredIsRescued(t *testing.T) {
+func TestASessionThatCannotBeStoredIsRescued(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idle)
 	k := w.claimed()
@@ -209,9 +209,9 @@ func TestARescuedSessionThatCannotBeStoredStaysRescued(t *testing.T) {
 	}
 }
 
-// TestRestoredBesideAnOlderChild finds in use the id that a session based on the version
-// in force would have.
-func TestRestoredBesideAnOlderChild(t *testing.T) {
+// TestARestoredSessionGetsAnotherIDIfItsOwnIsInUse finds in use the id that a session
+// based on the version in force would have.
+func TestARestoredSessionGetsAnotherIDIfItsOwnIsInUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rt-1: CURRENT SENT_1_155000 | holder: HOLDER EXCHANGE")
 	w.rescue("rt-2", "rt-1")

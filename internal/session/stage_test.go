@@ -144,7 +144,7 @@ func TestEachStageLeadsToItsStep(t *testing.T) {
 	}
 }
 
-func TestWhatIsInDoubtMayBeSentOnTerms(t *testing.T) {
+func TestARefreshTokenInDoubtIsSentOnlyOnTerms(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string

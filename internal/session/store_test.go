@@ -123,9 +123,9 @@ func TestASessionWithoutASecretIsRescued(t *testing.T) {
 	}
 }
 
-// TestANewerSessionComesForwardWhereAStateIsOdd has a newer session than the one in
+// TestANewerSessionBecomesCurrentWhereLabelsAreOdd has a newer session than the one in
 // force, where the labels are odd.
-func TestANewerSessionComesForwardWhereAStateIsOdd(t *testing.T) {
+func TestANewerSessionBecomesCurrentWhereLabelsAreOdd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, state string

@@ -76,7 +76,7 @@ func TestStacksAreDescribedByNameAndPage(t *testing.T) {
 	}
 }
 
-func TestTheCallersAccountIsTold(t *testing.T) {
+func TestTheCallersAccountIsReturned(t *testing.T) {
 	t.Parallel()
 	_, config := start(t)
 	out, err := sts.NewFromConfig(config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
