@@ -1,5 +1,5 @@
 // Package conformance checks what Evertoken assumes of Secrets Manager and Parameter
-// Store: one table of facts, each with its source, which the AWS SDK asks of
+// Store: one table of facts, each with its source, checked with the AWS SDK at
 //
 //   - the fake that every other test relies on (go test);
 //   - moto, an independent fake (the build tag verify; verify/run.sh starts it),

@@ -7,7 +7,7 @@
 //     value of a constant. Gremlins would skip them as not covered. Mutate
 //     adds them to the profile, so that their mutants are tried like any other.
 //   - Gremlins measures in the run for the profile how long the tests last, and so when a
-//     mutant has timed out. A cached run takes no time; Mutate has it not cached.
+//     mutant has timed out. A cached run takes no time, so Mutate turns the cache off.
 package main
 
 import (

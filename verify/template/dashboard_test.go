@@ -76,7 +76,7 @@ var searchRE = regexp.MustCompile(`^SEARCH\('\{Evertoken,FunctionName,Connection
 // TestTheDashboardShowsWrittenMetricsAndEveryAlarm: each metric that it shows is one that
 // the function writes, each alarm is one of the template's, and it has every alarm that
 // notifies a person.
-func TestTheDashboardShowsEveryMetric(t *testing.T) {
+func TestTheDashboardShowsWrittenMetricsAndEveryAlarm(t *testing.T) {
 	t.Parallel()
 	metrics, _ := said(t)
 	shown := set{}
