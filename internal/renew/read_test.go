@@ -1,8 +1,10 @@
 package renew
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -242,6 +244,35 @@ func TestTheSessionsKeeperLearnsWhenTheTokenDies(t *testing.T) {
 		}
 		if got := run.Terms().Dying; got != tt.dying {
 			t.Errorf("%+v: dying %t", tt, got)
+		}
+	}
+}
+
+// A run that finds the session changed reads the token again, and ends where another run
+// has published one that is fresh.
+func TestARunEndsWhereAnotherHasJustRenewed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		left   time.Duration // of the token that is now published
+		denied bool
+		waits  bool
+		fails  bool
+	}{
+		"a fresh token":           {time.Hour, false, true, false},
+		"a token that is due":     {time.Minute, false, false, false},
+		"it cannot be read again": {time.Hour, true, false, true},
+	} {
+		w := newStored(t, refreshable)
+		published := tokenOf("a", at.Add(tt.left))
+		published.IssuedAt = at.Add(tt.left - 2*time.Hour)
+		w.meanwhile(secrets.FreshID(), published)
+		w.token = nil
+		if tt.denied {
+			w.refuse("GetSecretValue", tokenID, "AccessDeniedException")
+		}
+		err := w.turns(t.Context()).Changed(t.Context())
+		if _, waits := errors.AsType[*session.Waiting](err); waits != tt.waits || (err != nil) != (tt.waits || tt.fails) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
