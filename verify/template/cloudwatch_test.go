@@ -53,7 +53,7 @@ type point struct {
 	value float64
 }
 
-// world is the data that CloudWatch has received, by series.
+// series is the data that CloudWatch has received, by key, each in the order of its times.
 type series map[string][]point
 
 // missing represents a missing data point.
@@ -64,9 +64,19 @@ func isMissing(v float64) bool { return math.IsNaN(v) }
 // statistic is that of the points in the period (end-period, end] that are visible at the
 // time now; missing where there are none.
 func (s series) statistic(key, stat string, end time.Time, period time.Duration, now time.Time) float64 {
+	after, until := end.Add(-period), now.Add(-ingestion)
+	if until.After(end) {
+		until = end
+	}
 	var values []float64
-	for _, p := range s[key] {
-		if p.at.After(end.Add(-period)) && !p.at.After(end) && !p.at.Add(ingestion).After(now) {
+	first, _ := slices.BinarySearchFunc(s[key], after, func(p point, at time.Time) int {
+		return p.at.Compare(at)
+	})
+	for _, p := range s[key][first:] {
+		if p.at.After(until) {
+			break
+		}
+		if p.at.After(after) {
 			values = append(values, p.value)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -36,9 +37,18 @@ type node struct {
 	value any
 }
 
+// readTemplate reads the template once for all tests, which only read its value.
+var readTemplate = sync.OnceValues(func() (any, error) {
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return parseYAML(string(text))
+})
+
 func load(t *testing.T) node {
 	t.Helper()
-	value, err := parseYAML(read(t, "template.yaml"))
+	value, err := readTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
