@@ -55,8 +55,8 @@ var kinds = []string{
 
 type worldKey struct{}
 
-// holder is a script's state.
-type holder struct {
+// scriptState is the state of one script.
+type scriptState struct {
 	*world
 	answer []byte // of the last run
 }
@@ -70,7 +70,7 @@ func (s scriptTB) Cleanup(f func())                  { s.ts.Defer(f) }
 
 // in returns the script's state, which the command "world" makes. It ends the script with
 // usage where the command has too few words, or is negated although it cannot be.
-func in(ts *testscript.TestScript, neg, mayNeg bool, args []string, least int, usage string) *holder {
+func in(ts *testscript.TestScript, neg, mayNeg bool, args []string, least int, usage string) *scriptState {
 	if neg && !mayNeg || len(args) < least {
 		ts.Fatalf("usage: %s", usage)
 	}
@@ -81,8 +81,8 @@ func in(ts *testscript.TestScript, neg, mayNeg bool, args []string, least int, u
 	return h
 }
 
-func state(ts *testscript.TestScript) *holder {
-	h, ok := ts.Value(worldKey{}).(*holder)
+func state(ts *testscript.TestScript) *scriptState {
+	h, ok := ts.Value(worldKey{}).(*scriptState)
 	if !ok {
 		ts.Fatalf("the script was not set up")
 	}

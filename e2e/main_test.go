@@ -63,7 +63,7 @@ func TestScriptsOfTheFunctions(t *testing.T) {
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			e.Values[worldKey{}] = &holder{}
+			e.Values[worldKey{}] = &scriptState{}
 			return nil
 		},
 	})

@@ -66,7 +66,7 @@ func TestScriptsOfTheCommand(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
-			e.Values[worldKey{}] = &holder{}
+			e.Values[worldKey{}] = &scriptState{}
 			return nil
 		},
 	})
@@ -168,7 +168,7 @@ func (o *others) invokeRotate(ctx context.Context, arn string, payload []byte) (
 
 // operatorEnv is the environment of the command: the world, and what the script
 // has set.
-func (h *holder) operatorEnv(ts *testscript.TestScript) []string {
+func (h *scriptState) operatorEnv(ts *testscript.TestScript) []string {
 	env := []string{"AWS_EC2_METADATA_DISABLED=true"}
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": h.AWS.URL(), "AWS_REGION": stackRegion,
 		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "TERM": "xterm"} {
@@ -212,7 +212,7 @@ func cmdEvertoken(ts *testscript.TestScript, neg bool, args []string) {
 
 // show keeps what was printed, for the search for secrets; that of `token`
 // prints one by design.
-func (h *holder) show(subcommand, text string) {
+func (h *scriptState) show(subcommand, text string) {
 	if subcommand == "token" {
 		return
 	}

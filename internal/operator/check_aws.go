@@ -258,8 +258,8 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	case enabled:
 		x.add(weightOK, "", "Secrets Manager rotates %s", doc.name())
 	}
-	pending := holder(d.VersionIdsToStages, secrets.Pending)
-	current := holder(d.VersionIdsToStages, secrets.Current)
+	pending := versionWith(d.VersionIdsToStages, secrets.Pending)
+	current := versionWith(d.VersionIdsToStages, secrets.Current)
 	if pending != "" && pending != current {
 		x.add(weightWarning, "Secrets Manager retries it. If this lasts: evertoken explain "+x.d.Name,
 			"a rotation of %s is in progress or stopped half-way: AWSPENDING is not on AWSCURRENT",
@@ -267,7 +267,8 @@ func (x *examination) rotation(doc document, d *secretsmanager.DescribeSecretOut
 	}
 }
 
-func holder(labels map[string][]string, label string) string {
+// versionWith is the id of the version that has a label, or "".
+func versionWith(labels map[string][]string, label string) string {
 	for id, all := range labels {
 		if slices.Contains(all, label) {
 			return id

@@ -66,7 +66,7 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 	if err := x.ready(); err != nil {
 		return err
 	}
-	left := holder(x.secret.labels, issue.LabelCandidate)
+	left := versionWith(x.secret.labels, issue.LabelCandidate)
 	switch {
 	case resume && left == "":
 		return usage("Run it without --resume: evertoken credential "+x.Name,
@@ -92,7 +92,7 @@ func (a *app) credential(ctx context.Context, name, file string, resume bool) er
 
 // ready refuses a secret in which nothing can be stored.
 func (x *replacement) ready() error {
-	pending := holder(x.secret.labels, secrets.Pending)
+	pending := versionWith(x.secret.labels, secrets.Pending)
 	switch {
 	case !x.secret.exists:
 		return person("Create it with: evertoken add "+x.Name, "the secret %s does not exist", x.shown)

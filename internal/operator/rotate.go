@@ -64,8 +64,8 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 	if err != nil {
 		return err
 	}
-	pending := holder(d.VersionIdsToStages, secrets.Pending)
-	if pending != "" && pending != holder(d.VersionIdsToStages, secrets.Current) {
+	pending := versionWith(d.VersionIdsToStages, secrets.Pending)
+	if pending != "" && pending != versionWith(d.VersionIdsToStages, secrets.Current) {
 		return person("Secrets Manager retries it, and `evertoken explain "+name+"` shows its "+
 			"result. The log of the function rotate says why it stopped: "+
 			a.cli("logs", "tail", "/aws/lambda/"+t.stack.name+"-rotate"),
@@ -75,7 +75,7 @@ func (a *app) rotate(ctx context.Context, name, role, every string) error {
 		if err := ch.rotateSecret(ctx, doc.id, t.stack.rotate, schedule); err != nil || a.dryRun {
 			return err
 		}
-		return a.awaitRotation(ctx, t, doc, holder(d.VersionIdsToStages, secrets.Current))
+		return a.awaitRotation(ctx, t, doc, versionWith(d.VersionIdsToStages, secrets.Current))
 	})
 }
 
@@ -168,7 +168,7 @@ func (a *app) awaitRotation(ctx context.Context, t target, doc document, before 
 			}
 			return nil
 		}
-		if gone++; holder(h.labels, secrets.Pending) != "" {
+		if gone++; versionWith(h.labels, secrets.Pending) != "" {
 			gone = 0
 		}
 		if gone == rotationGone {

@@ -21,7 +21,7 @@ type held struct {
 }
 
 // current is the version that is AWSCURRENT, or "": the secret has no value.
-func (h held) current() string { return holder(h.labels, secrets.Current) }
+func (h held) current() string { return versionWith(h.labels, secrets.Current) }
 
 // look describes a secret. A missing one is no error.
 func (a *app) look(ctx context.Context, name string) (held, error) {

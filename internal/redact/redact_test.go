@@ -13,33 +13,33 @@ import (
 
 const canary = "canary-value-7f3a"
 
-// holder keeps a Secret where reflection finds it without its methods.
-type holder struct {
+// wrapper keeps a Secret where reflection finds it without its methods.
+type wrapper struct {
 	Exported redact.Secret
 	hidden   redact.Secret
 	nested   struct{ deep []redact.Secret }
 	byName   map[string]redact.Secret
 }
 
-func newHolder() holder {
+func newWrapper() wrapper {
 	s := redact.New(canary)
-	h := holder{Exported: s, hidden: s, byName: map[string]redact.Secret{"k": s}}
+	h := wrapper{Exported: s, hidden: s, byName: map[string]redact.Secret{"k": s}}
 	h.nested.deep = []redact.Secret{s}
 	return h
 }
 
 func TestNoFormatterShowsTheValue(t *testing.T) {
 	t.Parallel()
-	h := newHolder()
+	h := newWrapper()
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
 		fmt.Fprintf(&out, verb+"\n", h.Exported)
 		fmt.Fprintf(&out, verb+"\n", h)
 		fmt.Fprintf(&out, verb+"\n", &h)
 	}
-	fmt.Fprintln(&out, fmt.Errorf("doing it with %v: %w", h, fmt.Errorf("%s", h.hidden)))
+	fmt.Fprintln(&out, fmt.Errorf("using %v: %w", h, fmt.Errorf("%s", h.hidden)))
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
-		slog.New(handler).Info("m", "holder", h, "secret", h.hidden, slog.Group("g", "s", h.Exported))
+		slog.New(handler).Info("m", "wrapper", h, "secret", h.hidden, slog.Group("g", "s", h.Exported))
 	}
 	b, err := json.Marshal(h)
 	if err != nil {

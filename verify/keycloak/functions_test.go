@@ -314,7 +314,7 @@ func lockedForAWhile(t *testing.T, s *server) {
 	}
 }
 
-// In a realm with single-use refresh tokens another holder spends the session's: the
+// In a realm with single-use refresh tokens another party spends the session's: the
 // password opens a new session in the same run.
 func spentElsewhere(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)

@@ -129,7 +129,7 @@ func TestAClientOfAnOIDCServerGetsATokenByEachAuthentication(t *testing.T) {
 }
 
 // TestARefreshTokenOfAnOIDCServerIsRenewed renews by a refresh token that is replaced
-// with every use, until another holder uses a spent one: the server then ends the whole
+// with every use, until another party uses a spent one: the server then ends the whole
 // grant (RFC 9700 section 4.14.2).
 func TestARefreshTokenOfAnOIDCServerIsRenewed(t *testing.T) {
 	t.Parallel()

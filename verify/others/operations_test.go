@@ -105,7 +105,7 @@ func shell(t *testing.T, dir, script string, env ...string) (string, error) {
 const prelude = `set -euo pipefail
 aws ssm get-parameter --name /evertoken/connections/apiax --query Parameter.Value --output text > connection.json
 aws secretsmanager get-secret-value --secret-id evertoken/apiax/credential --query SecretString --output text > credential.json
-settled() {
+rotation_ended() {
   for _ in $(seq 100); do
     lone=$(aws secretsmanager list-secret-version-ids --secret-id "$1" --query "Versions[?VersionStages==['AWSPENDING']].VersionId" --output text)
     if [ -z "$lone" ]; then return; fi
@@ -130,7 +130,7 @@ func TestTheRunbooksCommandsRun(t *testing.T) {
 		ran++
 		script += fmt.Sprintf("echo '### %d'\n%s", i, c.code)
 		for _, m := range regexp.MustCompile(`rotate-secret --secret-id (\S+)`).FindAllStringSubmatch(c.code, -1) {
-			script += "settled " + m[1] + "\n"
+			script += "rotation_ended " + m[1] + "\n"
 		}
 	}
 	out, err := shell(t, t.TempDir(), script, "AWS_ENDPOINT_URL="+world.aws,

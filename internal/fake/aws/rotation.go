@@ -37,7 +37,7 @@ func (in *rotateSecret) apply(s *Server, st *state) (any, error) {
 		return nil, err
 	}
 	out := named{ARN: next.arn, Name: next.name, VersionId: in.ClientRequestToken}
-	current := next.holder(current)
+	current := next.withLabel(current)
 	if v := next.version(in.ClientRequestToken); v != nil {
 		if v == current {
 			return out, nil // that rotation is done
@@ -93,7 +93,7 @@ func (in *rotateSecret) configure(s *Server, next *secret) error {
 		}
 		next.rules = in.RotationRules
 	}
-	if p := next.holder(pending); p != nil && p != next.holder(current) {
+	if p := next.withLabel(pending); p != nil && p != next.withLabel(current) {
 		return errIncomplete()
 	}
 	enabled := true
@@ -112,7 +112,7 @@ func errIncomplete() error {
 // abandonRotation ends the rotation that a new AWSCURRENT made pointless
 // [https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html, RotationAbandoned].
 func (x *secret) abandonRotation() {
-	if p := x.holder(pending); p != nil && p != x.holder(current) {
+	if p := x.withLabel(pending); p != nil && p != x.withLabel(current) {
 		p.detach(pending)
 	}
 	x.inRotation = ""
@@ -179,11 +179,11 @@ func (s *Server) resume(name string) (id string, err error) {
 		return "", errors.New("rotation is not enabled")
 	}
 	id = x.inRotation
-	if p := x.holder(pending); id == "" && p != nil && p != x.holder(current) {
+	if p := x.withLabel(pending); id == "" && p != nil && p != x.withLabel(current) {
 		id = p.id
 	}
 	v := x.version(id)
-	if v == nil || v != x.holder(pending) && v != x.holder(current) {
+	if v == nil || v != x.withLabel(pending) && v != x.withLabel(current) {
 		return "", errors.New("no rotation is incomplete")
 	}
 	if s.running[id] {
@@ -238,7 +238,7 @@ func (s *Server) complete(name, id string) error {
 	}
 	next := x.clone()
 	v := next.version(id)
-	if v == nil || v != next.holder(current) {
+	if v == nil || v != next.withLabel(current) {
 		return errors.New("finishSecret did not move AWSCURRENT")
 	}
 	v.detach(pending)
@@ -261,7 +261,7 @@ func (s *Server) testRotation(name, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x = s.live.secret(name)
-	if x == nil || x.version(id) == nil || x.version(id) == x.holder(current) {
+	if x == nil || x.version(id) == nil || x.version(id) == x.withLabel(current) {
 		return
 	}
 	next := x.clone()
@@ -283,7 +283,7 @@ func (in *cancelRotateSecret) apply(s *Server, st *state) (any, error) {
 	next.inRotation = ""
 	next.changed = st.now()
 	out := named{ARN: next.arn, Name: next.name}
-	if p := next.holder(pending); p != nil && p != next.holder(current) {
+	if p := next.withLabel(pending); p != nil && p != next.withLabel(current) {
 		out.VersionId = p.id
 	}
 	s.commit(next)

@@ -55,7 +55,7 @@ func (in *getSecretValue) choose(x *secret) (*version, error) {
 	if in.VersionStage != nil {
 		label = *in.VersionStage
 	}
-	v := x.holder(label)
+	v := x.withLabel(label)
 	if v == nil || v.value == nil {
 		return nil, errNoStage(label)
 	}

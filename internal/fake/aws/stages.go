@@ -30,7 +30,7 @@ func (v *version) attach(label string) {
 // other labels stay [recorded test_update_secret_version_stages_current_pending and
 // ..._current_pending_cycle_custom_stages_1, _2].
 func (x *secret) move(label string, to *version) {
-	from := x.holder(label)
+	from := x.withLabel(label)
 	if from == to {
 		return
 	}
@@ -44,7 +44,7 @@ func (x *secret) move(label string, to *version) {
 		return
 	}
 	from.detach(pending)
-	if old := x.holder(previous); old != nil {
+	if old := x.withLabel(previous); old != nil {
 		old.detach(previous)
 	}
 	from.attach(previous)
@@ -124,22 +124,22 @@ func (in *updateSecretVersionStage) apply(s *Server, st *state) (any, error) {
 // UpdateSecretVersionStage.RemoveFromVersionId]. Attaching a label to the version that
 // has it succeeds, see the package comment.
 func (in *updateSecretVersionStage) compare(x *secret, to *version) error {
-	holder := x.holder(in.VersionStage)
+	labelled := x.withLabel(in.VersionStage)
 	if in.RemoveFromVersionId == nil {
-		if holder == nil || holder == to {
+		if labelled == nil || labelled == to {
 			return nil
 		}
 		return refuse("InvalidParameterException",
-			"The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, holder.id)
+			"The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, labelled.id)
 	}
 	from := x.version(*in.RemoveFromVersionId)
 	switch {
 	case from == nil:
 		return errNoVersion(*in.RemoveFromVersionId)
-	case holder == nil:
+	case labelled == nil:
 		return refuse("InvalidParameterException",
 			"Staging label %s isn't currently attached to version %s.", in.VersionStage, from.id)
-	case holder != from:
+	case labelled != from:
 		return refuse("InvalidParameterException",
 			"When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", in.VersionStage, in.VersionStage)
 	}

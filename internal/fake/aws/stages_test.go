@@ -55,7 +55,7 @@ func TestEveryMoveOfALabelIsAnsweredAsByAWS(t *testing.T) {
 			want: "v1:AWSCURRENT v2:AWSPREVIOUS"},
 		"a label without a version needs no RemoveFrom": {
 			setup: []call{put("v1")}, last: stage("X", "", "v1"), want: "v1:AWSCURRENT+X"},
-		"attaching to the holder is not refused": {
+		"attaching to the version that has the label is not refused": {
 			setup: []call{put("v1"), put("v2", "X")}, last: stage("X", "", "v2"), want: "v1:AWSCURRENT v2:X"},
 		"label removed": {
 			setup: []call{put("v1"), put("v2", "X")}, last: stage("X", "v2", ""), want: "v1:AWSCURRENT v2:"},

@@ -87,8 +87,8 @@ func (x *secret) version(id string) *version {
 	return nil
 }
 
-// holder is the version that has label, or nil.
-func (x *secret) holder(label string) *version {
+// withLabel is the version that has label, or nil.
+func (x *secret) withLabel(label string) *version {
 	for _, v := range x.versions {
 		if slices.Contains(v.labels, label) {
 			return v
