@@ -43,7 +43,7 @@ func (r *realRun) speakHere(e issue.Entry) issue.Entry {
 		}
 		remedy += ", and run this again."
 	}
-	if e.Hint == "The reason names the command." {
+	if e.Hint == "The reason names the command that corrects it." {
 		e.Hint = ""
 	}
 	e.Hint = strings.TrimSpace(e.Hint + " " + remedy)

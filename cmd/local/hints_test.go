@@ -19,7 +19,7 @@ func TestARunFromFilesNamesNoCommandThatChangesAnAccount(t *testing.T) {
 			`connection a: "settings.zone" must be nam, eu or apac`, "Correct a in connections.json, and run this again.", "misconfigured",
 		},
 		{
-			"connection a: is declared twice, in the parameter x: neither is used. Leave one of the two: aws ssm put-parameter --name x", "The reason names the command.",
+			"connection a: is declared twice, in the parameter x: neither is used. Leave one of the two: aws ssm put-parameter --name x", "The reason names the command that corrects it.",
 			"connection a: is declared twice, in the parameter x: neither is used.", "Correct a in connections.json, and run this again.", "misconfigured",
 		},
 		{

@@ -34,7 +34,7 @@ func (r *run) tellFaulty(ctx context.Context, declared []connection.Declared) {
 // howToCorrect is the command that corrects a declaration, if the error names none.
 func howToCorrect(d connection.Declared) string {
 	if strings.Contains(d.Err.Error(), "aws ssm ") {
-		return "The reason names the command."
+		return "The reason names the command that corrects it."
 	}
 	return connection.Correct(d.Parameter)
 }

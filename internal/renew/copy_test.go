@@ -135,7 +135,7 @@ func TestTwoRunsThatCopyDifferentTokens(t *testing.T) {
 	w.aws.ResetCalls()
 	w.copyToken(t.Context(), over, redact.New("three"))
 	if got := Sentences(w.hints...); !strings.Contains(got, "The plain copy could not be written") ||
-		!strings.Contains(got, "Allow the function's role PutSecretValue") || len(w.aws.Calls()) != tries {
+		!strings.Contains(got, "Allow the function's role secretsmanager:PutSecretValue") || len(w.aws.Calls()) != tries {
 		t.Errorf("%d calls, hints %q", len(w.aws.Calls()), got)
 	}
 }

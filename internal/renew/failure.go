@@ -85,7 +85,7 @@ func awsFailure(document, name string, err error) *Stopped {
 		return stopped
 	}
 	s := &Stopped{Outcome: Failed, Class: exchange.Misconfigured}
-	action, text := "the action", err.Error()
+	action, text := "", err.Error()
 	if e, ok := errors.AsType[*secrets.Error](err); ok {
 		action, text = e.Op, e.Error()
 	}
@@ -96,7 +96,7 @@ func awsFailure(document, name string, err error) *Stopped {
 		s.Reason = "the " + document + " secret " + name + " does not exist"
 		s.Hint = "Create it: `aws secretsmanager create-secret --name " + name + "`."
 	case secrets.ErrDenied:
-		s.Hint = "Allow the function's role " + action + " on the " + of + "."
+		s.Hint = "Allow the function's role " + right(action) + " on the " + of + "."
 	case secrets.ErrKMS:
 		s.Hint = "Allow the function's role kms:Decrypt and kms:GenerateDataKey on the key of the " +
 			of + ", and check that the key is enabled."
@@ -118,9 +118,20 @@ func awsFailure(document, name string, err error) *Stopped {
 		s.Class = exchange.Transient
 		s.Hint = "Evertoken tries again, and you need to do nothing unless this lasts."
 	case secrets.ErrRefused:
-		s.Hint = "Look AWS's code up in the documentation of " + action + "."
+		s.Hint = "Look AWS's code up in the documentation of " + right(action) + "."
 	}
 	return s
+}
+
+// right is the IAM action of an operation of Secrets Manager or Parameter Store.
+func right(operation string) string {
+	if operation == "" {
+		return "this action"
+	}
+	if strings.Contains(operation, "Parameter") {
+		return "ssm:" + operation
+	}
+	return "secretsmanager:" + operation
 }
 
 // noRoom says what to do where a secret or parameter takes no further version or label.

@@ -22,7 +22,7 @@ func TestAnErrorOfAWSSaysWhatToDo(t *testing.T) {
 		hint  string
 	}{
 		secrets.ErrNotFound:     {exchange.Misconfigured, "aws secretsmanager create-secret --name evertoken/c/x"},
-		secrets.ErrDenied:       {exchange.Misconfigured, "Allow the function's role GetSecretValue on the copy evertoken/c/x"},
+		secrets.ErrDenied:       {exchange.Misconfigured, "Allow the function's role secretsmanager:GetSecretValue on the copy evertoken/c/x"},
 		secrets.ErrKMS:          {exchange.Misconfigured, "kms:Decrypt"},
 		secrets.ErrDeleted:      {exchange.Misconfigured, "aws secretsmanager restore-secret --secret-id evertoken/c/x"},
 		secrets.ErrBinary:       {exchange.Misconfigured, "--secret-string"},

@@ -324,7 +324,7 @@ func (r *renewal) blocked(what string, m memory) error {
 	}
 	s.Hint = Sentences(hint, "Store a working credential: "+putCommand(r.conn)+".",
 		"If what is stored works now (an account was unlocked), "+r.forceHint()+
-			". Evertoken does not send the same members again, even if they are stored again.")
+			". Storing the same members again does not make Evertoken try them sooner.")
 	return s
 }
 

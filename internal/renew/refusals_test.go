@@ -154,7 +154,7 @@ func TestACorrectedSettingIsTriedAtOnce(t *testing.T) {
 	w.IDP.ClearFaults()
 	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
 	w.PutSecret(cred, stored.Value)
-	want(t, w, "blocked", "Evertoken does not send the same members again")
+	want(t, w, "blocked", "Storing the same members again does not make Evertoken try them sooner")
 	w.Declare(name,
 		map[string]any{"provider": "oauth2",
 			"settings": map[string]any{"token_url": w.IDP.OAuth2().TokenURL(), "grant": "password",
