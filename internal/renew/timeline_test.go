@@ -17,7 +17,8 @@ import (
 
 // timelineRE is a timeline of docs/reliability.md: the connection and the loss that it is about,
 // and its rows.
-var timelineRE = regexp.MustCompile(`(?m)^<!-- timeline: ([a-z0-9_ ]+), ([a-z ]+) -->\n\| .*\n\|[-|:]+\n((?:\| .*\n)+)`)
+var timelineRE = regexp.MustCompile(`(?m)^<!-- timeline: ([a-z0-9_ ]+), ([a-z ]+) -->\n` +
+	`\| .*\n\|[-|:]+\n((?:\| .*\n)+)`)
 
 // TestTheTimelinesAreWhatHappens plays each timeline of docs/reliability.md: the minute, what was
 // sent, what the run answered, and the labels on each version afterwards.
