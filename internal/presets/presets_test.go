@@ -178,18 +178,19 @@ This page lists the vendors that Evertoken knows as data. To add one, edit
 [adding a provider](providers.md#a-preset-data-only) says, and run
 ` + "`go test ./internal/presets -run TestThePresetsPageIsUpToDate -update`" + `, which writes this page.
 
-A preset is the provider ` + "`oauth2`" + ` with the settings of one vendor. A *connection* (one declared way to get tokens,
-see [the ten words](architecture.md#ten-words)) names it as its provider, with one of its *grants*: the kind of OAuth 2
-request. A *refresh* is a request by the grant ` + "`refresh_token`" + `, which sends the refresh token in force.
+A preset is the provider ` + "`oauth2`" + ` with the settings of one vendor. A *connection* (one declared way
+to get tokens, see [the ten words](architecture.md#ten-words)) names it as its provider, with one of
+its *grants*: the kind of OAuth 2 request. A *refresh* is a request by the grant
+` + "`refresh_token`" + `, which sends the refresh token in force.
 
 A connection may also give every setting of
 [oauth2](providers.md#any-other-oauth-2-provider); it replaces the preset's setting. Members of ` +
-		"`extra`, `headers`,\n`assertion_claims`, `credential_members` and `answer`" + ` add to the preset's members. If a connection names
-another ` + "`token_url` or `issuer`" + `, the preset's hosts no longer allow it: you must allow its host
-([where a credential may go](providers.md#where-a-credential-may-go)).
+		"`extra`, `headers`,\n`assertion_claims`, `credential_members` and `answer`" + ` add to the preset's members. If a
+connection names another ` + "`token_url` or `issuer`" + `, the preset's hosts no longer allow it: you must
+allow its host ([where a credential may go](providers.md#where-a-credential-may-go)).
 
-A preset gives some of the vendor's error codes a meaning of their own. All other codes mean the same as at
-[any OAuth 2 provider](providers.md#any-other-oauth-2-provider).
+A preset gives some of the vendor's error codes a meaning of their own. All other codes mean the
+same as at [any OAuth 2 provider](providers.md#any-other-oauth-2-provider).
 
 | provider | for | grants | hosts that it allows |
 |---|---|---|---|
