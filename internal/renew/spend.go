@@ -308,7 +308,7 @@ func (r *renewal) afterLost() string {
 func (r *renewal) remedy(s Stopped, x *exchange.Error) string {
 	switch {
 	case s.Class == exchange.CredentialDead:
-		return Sentences(s.Hint, "Store a working credential: "+putCommand(r.conn)+".")
+		return Sentences(s.Hint, "Store a working credential: `evertoken credential "+r.conn.Name+"`.")
 	case s.Class == exchange.Misconfigured && x.Status != 0 && r.job.Parameter != "":
 		return Sentences(s.Hint, connection.Correct(r.job.Parameter))
 	}
