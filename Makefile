@@ -38,8 +38,8 @@ CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 # All packages except the simulation, those that build binaries, and those that read the whole template.
 QUICK := $(GO) list ./... | grep -vE '/(internal/simulate|e2e|e2e/.*|cmd/local|cmd/release|internal/fake/lambda|verify/.*)$$'
 
-# The tests need little memory and leave much garbage: with a larger heap they take a fifth
-# less processor time.
+# The tests need little memory and leave much garbage: with a larger heap they take up to a
+# fifth less processor time.
 quick test verify: export GOGC ?= 400
 
 # These come first, so that no long one is left alone at the end.
