@@ -244,11 +244,10 @@ func (a *app) sessionRemarks(ctx context.Context, c connection.Connection,
 	rescue := a.rules("", "").ParameterPrefix + "rescue/" + c.Name
 	switch value, err := a.aws.values.Get(ctx, rescue); {
 	case err == nil && session.Holds(value):
-		out = append(out, remark{"session", "A session that could not be stored is kept in the " +
-			"parameter " +
-			rescue + ". The next run that needs it stores it and deletes the " +
-			"parameter.", "evertoken renew " +
-			c.Name})
+		out = append(out, remark{"session",
+			"A session that could not be stored is kept in the parameter " + rescue + ". " +
+				"The next run that needs it stores it and deletes the parameter.",
+			"evertoken renew " + c.Name})
 	case err != nil && !missing(err):
 		out = append(out, remark{"session",
 			fmt.Sprintf("Could not read the parameter %s: %v.", rescue, err),

@@ -17,9 +17,8 @@ import (
 func (a *app) rotateCommand() *cobra.Command {
 	var every string
 	c := a.changing(&cobra.Command{
-		Use: "rotate NAME " +
-			"[credential|session|token]", Short: "Have Secrets Manager rotate a secret now, " +
-			"and wait for its end",
+		Use:   "rotate NAME [credential|session|token]",
+		Short: "Have Secrets Manager rotate a secret now, and wait for its end",
 		Long: `Rotate has Secrets Manager rotate one secret of a connection: a credential (the
 client of a Flexera service account), a session or a token. If only one of
 them has a rotation, you need not name it. --every sets the schedule, four hours

@@ -53,8 +53,7 @@ func (a *app) owned(h held, name string) error {
 	if h.stack == "" {
 		return nil
 	}
-	return person("Change it there. Deleted with its stack, a secret of connection.yaml is "+
-		"retained:\n"+
+	return person("Change it in that stack, or delete the stack, which keeps the secret:\n"+
 		a.cli("cloudformation", "delete-stack", "--stack-name", h.stack),
 		"the secret %s belongs to the stack %s", name, h.stack)
 }

@@ -217,9 +217,8 @@ func (p *flexeraAccount) privilege(err error, verb string) error {
 	switch {
 	case !ok:
 	case e.Status == http.StatusForbidden:
-		e.Hint = "The privilege " +
-			"iam:service_account_client:" + verb + " is needed, and the organization's IP " +
-			"allow-list must contain the caller's address."
+		e.Hint = "The privilege iam:service_account_client:" + verb + " is needed, " +
+			"and the organization's IP allow-list must contain the caller's address."
 	case e.Status == http.StatusNotFound:
 		e.Hint = "Check settings.org_id, settings.service_account_id and settings.api_url."
 	}
