@@ -25,11 +25,12 @@ func (d double) lockAfter(failures int, forEver bool) {
 	d.set(func(o *fakeidp.ApiaxOptions) { o.LockoutAfter, o.LockoutForEver = failures, forEver })
 }
 
-func (d double) locked(string)   {} // at once
-func (d double) singleUse()      { d.set(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true }) }
-func (d double) disableRealm()   { d.set(func(o *fakeidp.ApiaxOptions) { o.RealmDisabled = true }) }
-func (d double) disableClient()  { d.set(func(o *fakeidp.ApiaxOptions) { o.ClientDisabled = true }) }
-func (d double) requireConsent() { d.set(func(o *fakeidp.ApiaxOptions) { o.ConsentRequired = true }) }
+func (d double) counted(string, int) {} // at once
+func (d double) locked(string)       {}
+func (d double) singleUse()          { d.set(func(o *fakeidp.ApiaxOptions) { o.RevokeRefreshToken = true }) }
+func (d double) disableRealm()       { d.set(func(o *fakeidp.ApiaxOptions) { o.RealmDisabled = true }) }
+func (d double) disableClient()      { d.set(func(o *fakeidp.ApiaxOptions) { o.ClientDisabled = true }) }
+func (d double) requireConsent()     { d.set(func(o *fakeidp.ApiaxOptions) { o.ConsentRequired = true }) }
 
 func (d double) limitSessions(n string) {
 	limit, err := strconv.Atoi(n)

@@ -16,8 +16,10 @@ type realm interface {
 	endSessions(name string)
 	// lockAfter switches brute-force protection on.
 	lockAfter(failures int, forEver bool)
-	// locked waits until a user is locked: wrong passwords are counted in the
-	// background.
+	// counted waits until so many wrong passwords of a user are counted, and locked
+	// until the user is locked. Keycloak counts in the background: of two wrong passwords
+	// that it counts at the same time, neither follows the other, so no account is locked.
+	counted(name string, failures int)
 	locked(name string)
 	// singleUse switches "Revoke Refresh Token" on.
 	singleUse()
@@ -215,6 +217,7 @@ var facts = []fact{
 			r.lockAfter(30, false)
 			password := r.addUser("user")
 			login(t, r, "user", "wrong")
+			r.counted("user", 1)
 			login(t, r, "user", "wrong")
 			r.locked("user")
 			return login(t, r, "user", password)

@@ -297,6 +297,7 @@ func lockedForAWhile(t *testing.T, s *server) {
 	r, a, _ := apiax(t, s)
 	r.lockAfter(30, false)
 	login(t, r, "user", "wrong")
+	r.counted("user", 1)
 	login(t, r, "user", "wrong")
 	r.locked("user")
 	before := len(r.events())

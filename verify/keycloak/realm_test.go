@@ -4,6 +4,7 @@ package keycloak
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -89,16 +90,32 @@ func (r *real) lockAfter(failures int, forEver bool) {
 		"maxTemporaryLockouts": 0, "quickLoginCheckMilliSeconds": 600_000, "minimumQuickLoginWaitSeconds": 600})
 }
 
+// attack is what Keycloak has counted against a user.
+type attack struct {
+	NumFailures int
+	Disabled    bool
+}
+
+func (r *real) counted(name string, failures int) {
+	r.attacked(name, fmt.Sprintf("%d failures", failures),
+		func(a attack) bool { return a.NumFailures >= failures })
+}
+
 func (r *real) locked(name string) {
+	r.attacked(name, "a lock", func(a attack) bool { return a.Disabled })
+}
+
+func (r *real) attacked(name, want string, is func(attack) bool) {
+	r.t.Helper()
+	var seen attack
 	for range 1200 {
-		var status struct{ Disabled bool }
-		r.admin(http.MethodGet, "/attack-detection/brute-force/users/"+r.users[name], nil, &status)
-		if status.Disabled {
+		r.admin(http.MethodGet, "/attack-detection/brute-force/users/"+r.users[name], nil, &seen)
+		if is(seen) {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	r.t.Fatalf("%s was not locked within two minutes", name)
+	r.t.Fatalf("%s, after two minutes: %+v, want %s", name, seen, want)
 }
 
 func (r *real) singleUse() {
