@@ -24,7 +24,7 @@ RUN_FLAGS   := $(if $(filter-out 0,$(SERVE)),-serve) $(if $(CONNECTIONS),-connec
 SOAK_CHECKS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test lint verify bench soak mutate build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
+.PHONY: help run quick test test-race test-long lint verify bench soak mutate build build-IssueFunction build-RotateFunction sam-local release sbom vulnerabilities conformance-aws clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,9 +67,15 @@ ifeq ($(CC_FOUND),)
 	@echo >&2 '################################################################'
 	$(GO) test -timeout 60m ./...
 else
-	$(RACE) -timeout 60m $(FIRST) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(LONG))")
-	$(GO) test -timeout 60m $(LONG)
+	@$(MAKE) --no-print-directory -j2 test-race test-long
 endif
+
+# Side by side, so that the processors are busy while e2e waits.
+test-race:
+	$(RACE) -timeout 60m $(FIRST) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(LONG))")
+
+test-long:
+	$(GO) test -timeout 60m $(LONG)
 
 lint: ## check format, vet, staticcheck, golangci-lint and tidy modules
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './build/*' -not -path './.*/*' -not -path '*/node_modules/*')); \
