@@ -60,7 +60,7 @@ RACE := GORACE=atexit_sleep_ms=0 $(GO) test -race
 
 # An hour is far more than a busy machine needs. The long tests have no limit under the
 # race detector.
-test: ## run every test, with the race detector for those that take seconds (about two minutes)
+test: ## run every test, with the race detector for those that take seconds (less than two minutes)
 ifeq ($(CC_FOUND),)
 	@echo >&2 '################################################################'
 	@echo >&2 '## No C compiler: the tests run WITHOUT the race detector.    ##'
