@@ -46,7 +46,9 @@ func (x *watcher) recover() {
 	if x.pauses(last) {
 		x.w.Clock.Advance(24 * time.Hour)
 		x.days++
-		for range 3 {
+		// The claim of a killed run is first noted, then waited for, then taken over, and
+		// runs for a dead token are up to three heartbeats apart.
+		for range 9 {
 			last = x.w.Tick()
 		}
 	}
