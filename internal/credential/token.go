@@ -33,6 +33,9 @@ type Token struct {
 	// LookAfter is the earliest time at which a run has anything to do for this connection:
 	// until then, reading the token document alone is enough. Zero if unknown.
 	LookAfter time.Time
+	// CredentialVersion is the id of the credential's version whose password got this token;
+	// empty if a session shows what has worked. It proves that the password works.
+	CredentialVersion string
 	// Publish are further members, by name, that the connection asks to publish. None may
 	// have the name of a member above.
 	Publish map[string]string
@@ -43,6 +46,7 @@ type Token struct {
 var TokenMembers = []string{
 	"access_token", "token_type", "authorization", "expires_at", "issued_at", "renew_after",
 	"scope", "provider", "connection", "api_url", "needs_person_at", "look_after",
+	"credential_version",
 }
 
 type tokenWire struct {
@@ -59,6 +63,8 @@ type tokenWire struct {
 
 	NeedsPersonAt *time.Time `json:"needs_person_at,omitempty"`
 	LookAfter     *time.Time `json:"look_after,omitempty"`
+
+	CredentialVersion string `json:"credential_version,omitempty"`
 }
 
 // ParseToken reads a token document. Its error is an [*Error].
@@ -76,7 +82,8 @@ func ParseToken(document redact.Secret) (Token, error) {
 		AccessToken: redact.New(w.AccessToken), TokenType: w.TokenType,
 		ExpiresAt: second(w.ExpiresAt), IssuedAt: second(w.IssuedAt), RenewAfter: second(w.RenewAfter),
 		Scope: w.Scope, Provider: w.Provider, Connection: w.Connection, APIURL: w.APIURL,
-		NeedsPersonAt: value(w.NeedsPersonAt), LookAfter: value(w.LookAfter), Publish: further(raw),
+		NeedsPersonAt: value(w.NeedsPersonAt), LookAfter: value(w.LookAfter),
+		CredentialVersion: w.CredentialVersion, Publish: further(raw),
 	}
 	switch {
 	case t.AccessToken.IsZero():
@@ -98,6 +105,7 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 		ExpiresAt: second(t.ExpiresAt), IssuedAt: second(t.IssuedAt), RenewAfter: second(t.RenewAfter),
 		Scope: t.Scope, Provider: t.Provider, Connection: t.Connection, APIURL: t.APIURL,
 		NeedsPersonAt: pointer(t.NeedsPersonAt), LookAfter: pointer(t.LookAfter),
+		CredentialVersion: t.CredentialVersion,
 	}
 	if !inParameter {
 		w.Authorization = t.TokenType + " " + t.AccessToken.Reveal()
@@ -107,7 +115,7 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 		return document
 	}
 	more := maps.Clone(t.Publish)
-	maps.DeleteFunc(more, func(name, _ string) bool { return ownMember(name) })
+	maps.DeleteFunc(more, func(name, _ string) bool { return IsTokenMember(name) })
 	if len(more) == 0 {
 		return document
 	}
@@ -115,9 +123,9 @@ func (t Token) Encode(inParameter bool) redact.Secret {
 	return redact.New(strings.TrimSuffix(known, "}") + "," + strings.TrimPrefix(further, "{"))
 }
 
-// ownMember reports whether a name is one of the document's own, in any case: encoding/json
+// IsTokenMember reports whether a name is one of [TokenMembers], in any case: encoding/json
 // matches members without regard to case.
-func ownMember(name string) bool {
+func IsTokenMember(name string) bool {
 	return slices.ContainsFunc(TokenMembers, func(own string) bool {
 		return strings.EqualFold(own, name)
 	})
@@ -129,7 +137,7 @@ func further(raw map[string]json.RawMessage) map[string]string {
 	var out map[string]string
 	for name, value := range raw {
 		var s string
-		if ownMember(name) || !strings.HasPrefix(string(value), `"`) || json.Unmarshal(value, &s) != nil {
+		if IsTokenMember(name) || !strings.HasPrefix(string(value), `"`) || json.Unmarshal(value, &s) != nil {
 			continue
 		}
 		if out == nil {

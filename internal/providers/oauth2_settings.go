@@ -293,9 +293,9 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 			return p.wrong("publish",
 				"has two members with the same last name, which becomes their name in the "+
 					"token document")
-		case tokenMembers[name]:
+		case credential.IsTokenMember(name):
 			return p.wrong("publish", "must not name a member of the token "+
-				"document itself: "+strings.Join(slices.Sorted(maps.Keys(tokenMembers)), ", "))
+				"document itself: "+strings.Join(credential.TokenMembers, ", "))
 		case secretName(path), path == p.answer.AccessToken, path == p.answer.RefreshToken:
 			return p.wrong("publish",
 				"must not name a member that may hold a secret (token, secret, password, key, "+
@@ -312,14 +312,6 @@ func (p *oauth2) setAnswer(s oauth2Settings) error {
 		}
 	}
 	return nil
-}
-
-// tokenMembers are the members of the token document. A member of the answer must not
-// replace them.
-var tokenMembers = map[string]bool{
-	"access_token": true, "token_type": true, "authorization": true, "expires_at": true,
-	"issued_at": true, "renew_after": true, "look_after": true, "needs_person_at": true,
-	"scope": true, "provider": true, "connection": true, "api_url": true,
 }
 
 // secretName reports whether a member's name sounds like a secret's. It rather rejects a

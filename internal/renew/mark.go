@@ -11,17 +11,45 @@ import (
 )
 
 // readOthers reads the other versions of the credential that have notes, unless the current
-// one has proved to work. If an operator stores a refused credential again with the same
+// one itself has proved to work. If an operator stores a refused credential again with the same
 // members, the notes on the earlier version still count.
 func (r *renewal) readOthers(ctx context.Context) error {
+	if err := r.readProof(ctx); err != nil {
+		return err
+	}
 	proven := r.sessionFits() && r.refreshable()
 	if r.provenByToken() {
-		proven = !slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !r.worked(g) })
+		proven = r.proof.id == "" &&
+			!slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return !r.worked(g) })
 	}
 	if proven {
 		return nil
 	}
 	return r.readNotes(ctx)
+}
+
+// readProof reads the version of the credential that the published token came from, if it is
+// not the current one and a password must be judged by it. A pipeline may store the same
+// password every hour, while a token lives for a day: the present version then is newer than
+// the token, and its password has worked all the same.
+func (r *renewal) readProof(ctx context.Context) error {
+	named := r.published.CredentialVersion
+	byPassword := slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return g.Password })
+	if !r.provenByToken() || !byPassword || named == "" || named == r.job.Credential.Version.ID {
+		return nil
+	}
+	v, err := r.Secrets.GetVersion(ctx, r.conn.Credential, named)
+	switch secrets.ErrorKind(err) {
+	case secrets.NoError:
+	case secrets.ErrThrottled, secrets.ErrTransient:
+		return r.awsFailure("credential", r.conn.Credential, err)
+	default: // it is gone, or can never be read again: nothing proves the password
+		return nil
+	}
+	if doc, err := credential.Parse(v.Value); err == nil {
+		r.proof = otherCredential{id: named, doc: doc}
+	}
+	return nil
 }
 
 // readNotes reads the labels of the credential as they are now.
@@ -49,7 +77,7 @@ func (r *renewal) readNotes(ctx context.Context) error {
 			return r.awsFailure("credential", r.conn.Credential, err)
 		}
 		if doc, err := credential.Parse(v.Value); err == nil { // otherwise it was never sent
-			r.others = append(r.others, otherCredential{labels, doc})
+			r.others = append(r.others, otherCredential{id, labels, doc})
 		}
 	}
 	return nil

@@ -253,8 +253,9 @@ func IsNote(label string) bool {
 		func(prefix string) bool { return strings.HasPrefix(label, prefix) })
 }
 
-// otherCredential is a version of the credential that is not current and has notes.
+// otherCredential is a version of the credential that is not current.
 type otherCredential struct {
+	id     string
 	labels []string
 	doc    credential.Credential
 }

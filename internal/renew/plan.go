@@ -162,15 +162,21 @@ func (r *renewal) needsToken() bool {
 }
 
 // worked reports whether a grant has worked with the credential's present values: it opened
-// the current session, or, if there is none, the published token was issued after the
-// credential was stored.
+// the current session, or, if there is none, it got the published token. For a password the
+// token names the version that it came from. For another grant it is enough that the token
+// was issued after the credential was stored.
 func (r *renewal) worked(g exchange.Grant) bool {
-	if r.provenByToken() {
-		created := r.job.Credential.Version.Created
-		return r.token != nil && !created.IsZero() && !r.token.IssuedAt.Before(created)
+	version := r.job.Credential.Version
+	switch named := r.published.CredentialVersion; {
+	case !r.provenByToken():
+		by := r.session.Session().OpenedBy
+		return by != "" && by == r.credential.Fingerprint(g.Members...)
+	case r.token == nil:
+		return false
+	case g.Password && named != "":
+		return named == version.ID || named == r.proof.id && r.sameFor(r.proof.doc, g)
 	}
-	by := r.session.Session().OpenedBy
-	return by != "" && by == r.credential.Fingerprint(g.Members...)
+	return !version.Created.IsZero() && !r.token.IssuedAt.Before(version.Created)
 }
 
 // provenByToken reports whether the published token shows what has worked, because no

@@ -57,6 +57,7 @@ type renewal struct {
 	noCredential *Stopped          // why the credential cannot be used; nil if it can
 	forbidden    bool              // the credential must not be sent where the settings say
 	others       []otherCredential // other versions of the credential that have labels
+	proof        otherCredential   // the version that the published token came from
 	session      *session.Keeper   // of the session secret
 	token        *TokenTimes       // nil if there is no usable token
 	published    credential.Token  // the published token

@@ -285,6 +285,9 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	r.accept(ctx, a.grant)
 	token := newToken(r.conn, r.facts(), r.cut(issued))
 	r.needsPerson(&token)
+	if a.grant.Password && r.provenByToken() {
+		token.CredentialVersion = r.job.Credential.Version.ID
+	}
 	result.NeedsPersonAt = token.NeedsPersonAt
 	return r.publish(ctx, token, result)
 }
