@@ -37,7 +37,8 @@ func TestATokenDocumentHasTheDocumentedMembers(t *testing.T) {
 	more := bare
 	more.NeedsPersonAt, more.LookAfter = at("2027-01-01T00:00:00.9Z"), at("2026-11-21T16:30:00Z")
 	more.Publish = map[string]string{"instance_url": "https://x.example.com/?a=1&b=2", "a": "",
-		"Expires_At": "never one of our own"}
+		"Expires_At": "never one of our own", "Credential_Version": "neither"}
+	more.CredentialVersion = "v-1"
 	tests := []struct {
 		name        string
 		token       credential.Token
@@ -55,7 +56,7 @@ func TestATokenDocumentHasTheDocumentedMembers(t *testing.T) {
 		inParameter bool
 		want        string
 	}{"what readers asked for", more, false,
-		`{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod","needs_person_at":"2027-01-01T00:00:00Z","look_after":"2026-11-21T16:30:00Z","a":"","instance_url":"https://x.example.com/?a=1&b=2"}`})
+		`{"access_token":"at-1<&>","token_type":"Bearer","authorization":"Bearer at-1<&>","expires_at":"2026-11-21T17:00:00Z","issued_at":"2026-11-21T16:00:00Z","renew_after":"2026-11-21T16:35:00Z","provider":"flexera","connection":"flexera-prod","needs_person_at":"2027-01-01T00:00:00Z","look_after":"2026-11-21T16:30:00Z","credential_version":"v-1","a":"","instance_url":"https://x.example.com/?a=1&b=2"}`})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

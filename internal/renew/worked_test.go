@@ -89,6 +89,53 @@ func TestTheCredentialThatOpenedTheSessionHasWorked(t *testing.T) {
 	}
 }
 
+// A token names the version of the credential whose password got it. The password of another
+// version has worked if it is the same one.
+func TestAPasswordThatGotTheTokenHasWorked(t *testing.T) {
+	t.Parallel()
+	const other = `{"client_id":"i","client_secret":"s","username":"u","password":"typo"}`
+	for name, tt := range map[string]struct {
+		grant        exchange.Grant
+		named        string // by the token
+		readID, read string // the other version that was read
+		noToken      bool
+		stored       time.Time
+		want         bool
+	}{
+		"the version in force":                     {password, "v", "", "", false, at.Add(time.Hour), true},
+		"a version with the same password":         {password, "old", "old", both, false, at.Add(time.Hour), true},
+		"a version with another password":          {password, "old", "old", other, false, at.Add(time.Hour), false},
+		"another one, though it is older":          {password, "old", "old", other, false, at.Add(-48 * time.Hour), false},
+		"a version that cannot be read":            {password, "old", "", "", false, at.Add(time.Hour), false},
+		"a version that is not the one read":       {password, "old", "older", both, false, at.Add(time.Hour), false},
+		"no version, stored before the token":      {password, "", "", "", false, at.Add(-48 * time.Hour), true},
+		"no version, stored after the token":       {password, "", "", "", false, at.Add(time.Hour), false},
+		"no token":                                 {password, "v", "", "", true, at.Add(-48 * time.Hour), false},
+		"a client, stored after the token":         {client, "v", "", "", false, at.Add(time.Hour), false},
+		"a client, stored before the token":        {client, "old", "old", other, false, at.Add(-48 * time.Hour), true},
+		"a client, stored at an unknown time":      {client, "v", "", "", false, time.Time{}, false},
+		"a password, stored again at unknown time": {password, "old", "old", both, false, time.Time{}, true},
+	} {
+		r := holding(t, both, credential.Session{})
+		r.traits.Session = exchange.NoSession
+		r.job.Credential.Version.Created = tt.stored
+		r.published.CredentialVersion = tt.named
+		if tt.read != "" {
+			doc, err := credential.Parse(redact.New(tt.read))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.proof = otherCredential{id: tt.readID, doc: doc}
+		}
+		if tt.noToken {
+			r.token = nil
+		}
+		if got := r.worked(tt.grant); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 // A session fits the credential that opened it. An unreadable credential does not
 // contradict it.
 func TestASessionFitsTheCredentialThatOpenedIt(t *testing.T) {
