@@ -8,6 +8,7 @@ import (
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 )
 
 // read parses the documents, and reads those that were not read yet. Its error names all
@@ -179,7 +180,7 @@ func (r *renewal) parseToken(v secrets.Version) {
 }
 
 // checkToken checks the token's secret before anything is spent: it must be in this Region,
-// and no rotation of it may be in progress.
+// no rotation of it may be in progress, and its version in force must be the one that was read.
 func (r *renewal) checkToken(ctx context.Context) error {
 	if r.conn.TokenParameter != "" || r.keep != nil {
 		return nil
@@ -189,9 +190,34 @@ func (r *renewal) checkToken(ctx context.Context) error {
 		if err != nil {
 			return r.awsFailure("token", r.conn.Token, err)
 		}
-		return r.check(ctx, "token", d)
+		r.described["token"] = &d
 	}
-	return r.check(ctx, "token", *r.described["token"])
+	d := *r.described["token"]
+	if err := r.check(ctx, "token", d); err != nil {
+		return err
+	}
+	return r.tokenInForce(ctx, d.Holder(secrets.Current))
+}
+
+// tokenInForce reads the token again if AWS shows that another version of it is in force than
+// the one that was read, and decides again. A run that took an earlier token for the published
+// one would renew for nothing. At FlexNet it would even replace the value that applications
+// have: the name that the earlier token does not have.
+func (r *renewal) tokenInForce(ctx context.Context, current string) error {
+	if current == r.tokenVersion.ID {
+		return nil
+	}
+	if err := r.readTokenAgain(ctx); err != nil {
+		return err
+	}
+	if current != r.tokenVersion.ID {
+		return &session.Waiting{Reason: "two reads of the token differ, because another run is " +
+			"publishing one"}
+	}
+	if reason := r.fresh(ctx); reason != "" {
+		return &Stopped{Outcome: Fresh, Reason: reason}
+	}
+	return nil
 }
 
 // check refuses a replica, a secret that has no room for another version, and a secret that

@@ -32,6 +32,9 @@ type stuck struct {
 var currentID = secrets.DeriveID(session, "previous", "session")
 
 func (*stuck) Describe(_ context.Context, id string) (secrets.Description, error) {
+	if id == token { // nothing is published yet
+		return secrets.Description{Name: id, ARN: id}, nil
+	}
 	return secrets.Description{Name: id, ARN: id, Labels: map[string][]string{
 		currentID: {secrets.Current}, "previous": {secrets.Previous, "EVERTOKEN_EXCHANGE"},
 	}}, nil
