@@ -50,6 +50,40 @@ func TestARenewalMakesTheDocumentedCalls(t *testing.T) {
 	}
 }
 
+// TestAPasswordCostsOneCallMore, which reads the labels of the credential, and two more if
+// the password was stored again since it got the token: one reads the version that got it.
+func TestAPasswordCostsOneCallMore(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		again bool
+		want  []string
+	}{
+		"as it got the token": {false, []string{"DescribeSecret token", "DescribeSecret credential", "PutSecretValue token"}},
+		"stored again": {true, []string{"GetSecretValue credential", "DescribeSecret credential",
+			"DescribeSecret token", "DescribeSecret credential", "PutSecretValue token"}},
+	} {
+		w := fakeworld.New(t)
+		w.FlexNet("a")
+		w.Run(issue.Event{})
+		if tt.again {
+			stored, _ := w.AWS.Secret("evertoken/a/credential").Labelled(secrets.Current)
+			w.PutSecret("evertoken/a/credential", stored.Value)
+		}
+		for first, _ := w.Token("a"); ; {
+			w.AWS.ResetCalls()
+			w.Tick()
+			if now, _ := w.Token("a"); !now.AccessToken.Equal(first.AccessToken) {
+				break
+			}
+		}
+		want := append([]string{"GetParametersByPath", "BatchGetSecretValue token",
+			"BatchGetSecretValue credential"}, tt.want...)
+		if diff := cmp.Diff(want, made(w)); diff != "" {
+			t.Errorf("%s: calls (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestANamedRunReadsTheCredentialInOneCall: one call reads the credential, and the
 // session if the provider has one.
 func TestANamedRunReadsTheCredentialInOneCall(t *testing.T) {

@@ -208,8 +208,12 @@ func noteInWords(label, name string) (text, do string) {
 				"provider and is corrected: evertoken renew " + name
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
 		again := "Evertoken retries it with growing pauses, at most six times a day."
-		if renew.AboutPassword(label) {
+		switch {
+		case renew.AboutPassword(label):
 			again += " It sends a password that has never worked only three times in all."
+		case strings.Contains(label, "_refresh_token_"):
+			again = "Evertoken retries an unclear refusal with growing pauses, at most six times " +
+				"a day. It sends a refresh token that got no answer once more, then once a day."
 		}
 		return "It was sent, and no clear answer came. " + again, "Try it now: evertoken renew " + name
 	case strings.HasPrefix(label, renew.SeedPrefix):

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"strings"
 
 	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
@@ -13,11 +14,15 @@ import (
 // and a run in the first heartbeat in which the token is due is followed by late ones,
 // which count.
 //
-// A password that cannot be counted is not sent. One that has worked is still sent once a
-// day, in a heartbeat chosen by the connection's name, because perhaps only the right to
-// label is missing.
+// A changed seed is counted too if a session is in force: the session's own labels tell how
+// often its refresh token was sent, and not how often the seed was.
+//
+// What cannot be counted is not sent. A password that has worked is still sent once a day, in
+// a heartbeat chosen by the connection's name, because perhaps only the right to label is
+// missing.
 func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
-	if !g.Password || r.overrides() || r.session.Claimed() || r.session.Beside() || r.onTime() {
+	told := r.session.Claimed() || r.session.Beside() || r.onTime()
+	if r.overrides() || !r.opensOver(g) && (!g.Password || told) {
 		return nil
 	}
 	label := unsureLabel(r.memoryOf(g).unsure+1, r.Now(), r.key(g.Type))
@@ -27,15 +32,32 @@ func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 		return nil
 	}
 	stopped := r.awsFailure("credential", r.conn.Credential, err)
-	if r.worked(g) && probeDue(r.conn.Name, day, r.Every, r.now) {
+	if g.Password && r.worked(g) && probeDue(r.conn.Name, day, r.Every, r.now) {
 		r.hint("Evertoken sent the password without a note of it, which it does once a day: " +
 			stopped.Reason)
 		r.hint(stopped.Hint)
 		return nil
 	}
-	stopped.Reason = "nothing was sent, because the attempt with the password could not be noted: " +
-		stopped.Reason
+	what := "password"
+	if !g.Password {
+		what = "refresh token"
+	}
+	stopped.Reason = "nothing was sent, because the attempt with the " + what +
+		" could not be noted: " + stopped.Reason
 	return stopped
+}
+
+// opensOver reports whether a grant sends a single-use refresh token of the credential while
+// another session is in force.
+func (r *renewal) opensOver(g exchange.Grant) bool {
+	return singleUse(g) && !r.session.Session().RefreshToken.IsZero()
+}
+
+// hasCounted reports whether this run has counted the grant. A refresh token of the session,
+// whose grant has the same name as a seed's, is never counted here.
+func (r *renewal) hasCounted(g exchange.Grant) bool {
+	return r.counted != "" && !g.FromSession() &&
+		strings.HasSuffix(r.counted, "_"+string(r.key(g.Type)))
 }
 
 // onTime reports whether this is the first heartbeat in which the token is due.
@@ -43,8 +65,8 @@ func (r *renewal) onTime() bool {
 	return r.decision.Reason == reasonDue && r.now.Sub(r.facts().renewAt()) < r.Every
 }
 
-// uncount takes the note of [renewal.count] away: the password works, or the answer
-// says nothing about it.
+// uncount takes the note of [renewal.count] away: what was sent works, or the answer says
+// nothing about it.
 func (r *renewal) uncount(ctx context.Context) {
 	if r.counted == "" {
 		return

@@ -142,7 +142,7 @@ func (r *renewal) refreshRefused(labels []string) bool {
 
 // note labels a version with the result of sending it. A refused candidate gets no label.
 func (r *renewal) note(ctx context.Context, f failure) {
-	if r.counted != "" && f.grant.Password && (f.verdict == passing || f.x.Unusable) {
+	if r.hasCounted(f.grant) && (f.verdict == passing || f.x.Unusable) {
 		r.uncount(ctx)
 	}
 	if r.job.Candidate || f.verdict == passing {
@@ -165,7 +165,7 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	label := labelRejected + today(r.now) + "_" + string(k)
 	if f.verdict == unsure {
 		label = unsureLabel(m.unsure+1, r.Now(), k)
-		if r.counted != "" && f.grant.Password {
+		if r.hasCounted(f.grant) {
 			label = r.counted
 		}
 	}
@@ -263,7 +263,9 @@ func (r *renewal) dropLabels(ctx context.Context, id string, d secrets.Descripti
 
 // accept removes the notes about a grant that works again.
 func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
-	r.uncount(ctx)
+	if r.hasCounted(g) {
+		r.uncount(ctx)
+	}
 	if r.job.Credential != nil {
 		keys := []key{r.key(anyGrant)}
 		if !g.FromSession() {

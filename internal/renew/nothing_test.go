@@ -93,6 +93,22 @@ func TestWhyNothingIsSent(t *testing.T) {
 			func(r *renewal) ([]string, []string) {
 				return []string{unsureLabel(3, at.Add(-48*time.Hour), r.key("password"))}, nil
 			}, "the password grant was sent 3 times without a clear answer", Blocked},
+		{"a changed seed unanswered twice, and the session refused", refresh, []exchange.Grant{seed}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{over(r, "seed")}, []string{rejected(r, "refresh_token")}
+			}, "did not answer what was sent 2 times, last at 2026-11-21 15:00 UTC, and nothing stronger is stored; " +
+				"Evertoken sends it again once a day, next at 2026-11-22 14:59 UTC", Failed},
+		{"a changed seed unanswered once, a minute ago", refresh, []exchange.Grant{seed}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{unsureLabel(1, at.Add(-time.Minute), r.key("seed"))}, nil
+			}, "the last answer to the seed grant is not clear", Failed},
+		{"a changed seed refused twice in unclear words", refresh, []exchange.Grant{seed}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{waiting(r, "seed"), answered(r, "seed", "odd")}, nil
+			}, "the last answer to the seed grant is not clear: HTTP 400: odd", Failed},
+		{"a first seed unanswered twice", credential.Session{}, []exchange.Grant{seed}, false, false,
+			func(r *renewal) ([]string, []string) { return []string{over(r, "seed")}, nil },
+			"the provider accepts nothing that is stored any more", Blocked},
 		{"the second request refused", refresh, nil, false, true, func(r *renewal) ([]string, []string) {
 			return []string{rejected(r, secondGrant)}, nil
 		}, "refused the second request", Blocked},

@@ -121,6 +121,9 @@ func (r *renewal) mayOpen(g exchange.Grant) bool {
 	if r.seedTaken(g) || !r.memoryOf(g).allows(r.trial(g)) {
 		return false
 	}
+	if r.opensOver(g) {
+		return r.seedDoubt(g).MaySend(r.replaySeed())
+	}
 	// An opening whose answer was lost may have reached the provider.
 	s, doubt := r.session.Session(), r.session.Doubt()
 	otherwise := s.OpeningWith != "" && s.OpeningWith != r.credential.Fingerprint(g.Members...)
@@ -149,6 +152,22 @@ func (r *renewal) replay(stronger bool) session.Replay {
 		Now: r.now, Provider: r.traits.Replay, Stronger: stronger, Force: r.overrides(),
 		NeedsToken: r.needsToken(),
 	}
+}
+
+// seedDoubt says how often a changed seed was sent without an answer while another session was
+// in force. An unclear refusal is an answer: the provider has not used the seed up.
+func (r *renewal) seedDoubt(g exchange.Grant) session.Doubt {
+	m := r.memoryOf(g)
+	if m.answer != nil && m.answer.status >= 300 {
+		return session.Doubt{}
+	}
+	return session.Doubt{Sent: m.unsure, Last: m.last}
+}
+
+// replaySeed are the conditions for sending a changed seed again. It need not wait until the
+// published token is about to expire, because that token belongs to another session.
+func (r *renewal) replaySeed() session.Replay {
+	return session.Replay{Now: r.now, NeedsToken: true}
 }
 
 // needsToken reports whether there is no published token, or only one that has expired or
@@ -258,6 +277,9 @@ func (r *renewal) nothing(stronger bool) error {
 		}
 	}
 	for _, g := range r.grants {
+		if d := r.seedDoubt(g); r.opensOver(g) && d.Sent > 1 {
+			return r.inDoubt(d, true)
+		}
 		take("the "+g.Type+" grant", r.memoryOf(g), r.trial(g))
 	}
 	if _, two := r.job.Provider.(exchange.Finisher); two {
@@ -275,7 +297,7 @@ func (r *renewal) nothing(stronger bool) error {
 	case waits != "":
 		return r.paused("the last answer to "+waits+" is not clear", waiting)
 	case doubt.Sent > 0 && !stronger && rejected == "":
-		return r.inDoubt(doubt)
+		return r.inDoubt(doubt, r.replay(false).NeedsToken)
 	case r.noCredential != nil && died == "":
 		return r.noCredential
 	}
@@ -283,12 +305,13 @@ func (r *renewal) nothing(stronger bool) error {
 }
 
 // inDoubt returns the error that says that the provider did not answer the last request,
-// and when Evertoken sends the next one.
-func (r *renewal) inDoubt(doubt session.Doubt) error {
+// and when Evertoken sends the next one. now says that it does not wait for the published
+// token to expire.
+func (r *renewal) inDoubt(doubt session.Doubt, now bool) error {
 	s := &Stopped{Deferred, "", fmt.Sprintf("the provider did not answer what was sent at %s, "+
 		"and nothing stronger is stored; Evertoken sends it again when the published token is "+
 		"about to expire", stamp(doubt.Last)), ""}
-	if r.replay(false).NeedsToken {
+	if now {
 		s.Outcome, s.Class = Failed, exchange.Transient
 		s.Reason = fmt.Sprintf("the provider did not answer what was sent %d times, last at %s, "+
 			"and nothing stronger is stored; Evertoken sends it again once a day, next at %s",

@@ -72,7 +72,7 @@ type renewal struct {
 	// tokenRotates says that Secrets Manager also rotates the token's secret.
 	tokenRotates bool
 	revoked      bool   // the provider answered 401 to the token
-	counted      string // the label that counts the password that this run has sent
+	counted      string // the label that counts the password or seed that this run has sent
 	// keep, if set, gets the token, which is then not published.
 	keep func(context.Context, credential.Token) error
 }

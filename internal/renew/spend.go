@@ -114,6 +114,9 @@ func (r *renewal) failed(ctx context.Context, a attempt, issued exchange.Issued,
 ) failure {
 	worked := a.grant.FromSession() && r.sessionFits() || !a.grant.FromSession() && r.worked(a.grant)
 	f := failure{attempt: a, x: x, verdict: judge(a.grant, x, worked)}
+	if x.Lost && r.opensOver(a.grant) {
+		f.verdict = unsure // the session's labels do not tell that the seed was sent
+	}
 	// The answer reports what the failure counts as.
 	if a.grant.FromSession() && f.verdict == refused && x.Unsure {
 		dead := *x
