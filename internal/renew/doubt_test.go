@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"evertoken/internal/credential"
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/issue"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
 )
@@ -232,6 +234,30 @@ func TestConnectionsThatShareAPasswordKeepEachOthersNotes(t *testing.T) {
 		t.Logf("%s: %d requests", provider, n)
 		if n > connections*6 {
 			t.Errorf("%s: %d passwords were sent into silence by %d connections in a day", provider, n, connections)
+		}
+	}
+}
+
+// A run that lost an answer says when the same is sent again: the second time, it no longer
+// announces the repetition that it was itself.
+func TestALostAnswerSaysWhenTheSameIsSentAgain(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["oauth2 refresh_token"])
+	want(t, w, "issued", "")
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore})
+	for _, says := range []string{
+		"Evertoken sends the same once more when the published token is about to expire, and then once a day",
+		"Evertoken sends the same once a day while no living token is published",
+	} {
+		w.Clock.Advance(25 * time.Hour)
+		var e issue.Entry
+		for range 4 { // tries for a dead token are spread over a few heartbeats
+			if e = fakeworld.Entry(w.Tick(), name); strings.Contains(e.Reason, "its answer is lost") {
+				break
+			}
+		}
+		if !strings.HasSuffix(e.Reason, "its answer is lost, and "+says) {
+			t.Errorf("%+v", e)
 		}
 	}
 }

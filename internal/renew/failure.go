@@ -139,7 +139,8 @@ func noRoom(action, of, name string) string {
 	if strings.HasSuffix(action, "Parameter") {
 		return "Parameter Store cannot drop the oldest version of the " + of + ", because it has a " +
 			"label. Find the label: `aws ssm get-parameter-history --name " + name + "`. " +
-			"Then remove it with `aws ssm unlabel-parameter-version`."
+			"Then remove it: `aws ssm unlabel-parameter-version --name " + name +
+			" --parameter-version VERSION --labels LABEL`."
 	}
 	return "The " + of + " has 100 versions younger than 24 hours, or 20 labels. " +
 		"Evertoken tries again, and succeeds once the oldest are a day old. See what writes it: " +

@@ -232,6 +232,9 @@ func (r *renewal) afterLost() string {
 	case stronger:
 		return "the next run uses the stronger grant"
 	}
+	if r.session.Doubt().Sent > 1 {
+		return "Evertoken sends the same once a day while no living token is published"
+	}
 	return "Evertoken sends the same once more when the published token is about to expire, " +
 		"and then once a day"
 }
