@@ -94,6 +94,7 @@ var plain = map[string]string{
 	"connection.Connection.TokenParameterKey": "the name of a KMS key",
 	"credential.Token.TokenType":              "the word Bearer",
 	"credential.Token.Publish":                "what readers asked for; settings.publish refuses members that hold a secret",
+	"credential.Token.CredentialVersion":      "the id of a version of the credential, which says nothing of its value",
 	"exchange.Issued.Publish":                 "what readers asked for; settings.publish refuses members that hold a secret",
 	"exchange.Issued.TokenType":               "the word Bearer",
 	"hosts.Policy.Secret":                     "the name of a secret",
