@@ -18,6 +18,12 @@ import (
 func reseeded(t *testing.T) (*fakeworld.World, string) {
 	t.Helper()
 	w := world(t, connects["oauth2 refresh_token"])
+	return w, storeSeed(t, w)
+}
+
+// storeSeed opens the session, and stores a new refresh token, which it returns.
+func storeSeed(t *testing.T, w *fakeworld.World) string {
+	t.Helper()
 	want(t, w, "issued", "")
 	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
 	members := map[string]string{}
@@ -28,7 +34,7 @@ func reseeded(t *testing.T) (*fakeworld.World, string) {
 	members["refresh_token"] = seed
 	b, _ := json.Marshal(members)
 	w.PutSecret(cred, string(b))
-	return w, seed
+	return seed
 }
 
 // loseOf loses the answers to the requests that send a refresh token, so many of them.
@@ -121,22 +127,116 @@ func TestAChangedSeedWhoseRunsAreKilledIsNotSentAtEveryHeartbeat(t *testing.T) {
 	}
 }
 
-// A changed refresh token that cannot be noted is not sent.
+// A changed refresh token that cannot be noted is not sent, be it for lack of a right or of
+// room. The session in force keeps the token alive, and the answer names the cause.
 func TestAChangedSeedThatCannotBeNotedIsNotSent(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"AccessDeniedException", "LimitExceededException"} {
+		for labels, says := range map[int]string{0: "could not be marked as this session's", 1: "could not be noted"} {
+			w, seed := reseeded(t)
+			w.IDP.ResetRequests()
+			w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Resource: cred, Kind: fakeaws.Refuse, Code: code, Skip: labels})
+			told := false
+			for range 60 {
+				e := fakeworld.Entry(w.Tick(), name)
+				told = told || e.Outcome == "issued" && strings.Contains(e.Hint, says) &&
+					strings.Contains(e.Hint, "Evertoken uses the old one while it works")
+			}
+			alive(t, w, name)
+			if n := sends(w)[seed]; n != 0 || !told {
+				t.Errorf("%s after %d labels: sent %d times, told %t", code, labels, n, told)
+			}
+		}
+	}
+}
+
+// A provider that takes a spent refresh token again for a while (reuse_grace) gets a changed
+// one twice in one run, which counts as one sending and leaves no note once it works.
+func TestAChangedSeedRepeatedInOneRunLeavesNoNote(t *testing.T) {
+	t.Parallel()
+	w := world(t, func(w *fakeworld.World) { w.OAuth2Kind(name, "grace") })
+	seed := storeSeed(t, w)
+	advance(t, w)
+	w.IDP.ResetRequests()
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: 3,
+		Match: func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed },
+		Hook:  func(fakeidp.Request) { w.Clock.Advance(20 * time.Second) }})
+	for range 2 {
+		want(t, w, "issued", "")
+		advance(t, w)
+	}
+	now, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	if n := sends(w)[seed]; n != 4 || len(now.Labels) != 2 {
+		t.Errorf("sent %d times, labels %q", n, now.Labels)
+	}
+}
+
+// A changed refresh token got an unclear refusal. That it is then sent without an answer
+// counts all the same, and however many runs are killed, they leave no more labels.
+func TestAnUnclearRefusalExcusesNoLaterSilence(t *testing.T) {
+	t.Parallel()
+	w, seed := reseeded(t)
+	advance(t, w)
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 403, Body: []byte("{}"), Times: 1,
+		Match: func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed }})
+	want(t, w, "issued", "")
+	w.IDP.ResetRequests()
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Hook: func(fakeidp.Request) {
+		w.AWS.Inject(&fakeaws.Fault{Kind: fakeaws.DropBefore, Times: 60}) // nothing reaches AWS any more
+	}})
+	for range 12 * 24 * 6 {
+		_, _ = w.TryRun(issue.Event{Connections: []string{name}})
+		w.AWS.ClearFaults()
+		w.Clock.Advance(5 * time.Minute)
+	}
+	now, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	if n := sends(w)[seed]; n < 2 || n > 7 || len(now.Labels) > 4 {
+		t.Errorf("sent %d times in six days, labels %q", n, now.Labels)
+	}
+}
+
+// What was counted stands if somebody empties the session meanwhile.
+func TestAnEmptiedSessionDoesNotExcuseAChangedSeed(t *testing.T) {
 	t.Parallel()
 	w, seed := reseeded(t)
 	advance(t, w)
 	w.IDP.ResetRequests()
-	moves := 0
-	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Resource: cred, Kind: fakeaws.OnlyHook, Hook: func(fakeaws.Call) {
-		if moves++; moves == 1 { // after the label that names the seed's session
-			refuse(w, "UpdateSecretVersionStage", cred, "AccessDeniedException")
-		}
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore})
+	ticks(w, 12)
+	for range 2 { // so that AWSPREVIOUS is no session either
+		w.PutSecret(session, "{}")
+	}
+	ticks(w, 12*21)
+	if n := sends(w)[seed]; n != 2 {
+		t.Errorf("sent %d times in a day", n)
+	}
+}
+
+// Notes are left on a seed that works, because the right to remove them was denied. They say
+// nothing later: when its session is refused, a person is needed, and the answer says so.
+func TestNotesLeftOnASeedThatWorkedHideNothing(t *testing.T) {
+	t.Parallel()
+	w, seed := reseeded(t)
+	advance(t, w)
+	loseOf(w, seed, 1)
+	want(t, w, "issued", "")
+	advance(t, w)
+	w.AWS.Inject(&fakeaws.Fault{Operation: "PutSecretValue", Resource: session, Kind: fakeaws.OnlyHook, Skip: 1, Times: 1, Hook: func(fakeaws.Call) {
+		refuse(w, "UpdateSecretVersionStage", cred, "AccessDeniedException")
 	}})
-	e := runNow(w)
-	if n := sends(w)[seed]; n != 0 || e.Outcome != "failed" ||
-		!strings.Contains(e.Reason, "nothing was sent, because the attempt with the refresh token could not be noted") {
-		t.Errorf("sent %d times: %+v", n, e)
+	want(t, w, "issued", "")
+	w.AWS.ClearFaults()
+	w.Clock.Advance(40 * 24 * time.Hour)
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 400, Body: []byte(`{"error":"invalid_grant"}`)})
+	want(t, w, "failed", "")
+	var e issue.Entry
+	for range 4 { // tries for a dead token are spread over a few heartbeats
+		if e = fakeworld.Entry(w.Tick(), name); e.Outcome == "blocked" {
+			break
+		}
+	}
+	if e.Outcome != "blocked" || !strings.Contains(e.Reason, "the provider refused the refresh token of the session") {
+		t.Errorf("%+v", e)
 	}
 }
 
@@ -154,5 +254,58 @@ func TestAChangedSeedThatIsRefusedUnclearlyIsRetriedWithGrowingPauses(t *testing
 	alive(t, w, name)
 	if n := sends(w)[seed]; n < 4 || n > 6 {
 		t.Errorf("sent %d times in a day", n)
+	}
+}
+
+// A server that is down answers nothing about a changed refresh token, so what was counted
+// before stands.
+func TestAnAnswer503ExcusesNoEarlierSilence(t *testing.T) {
+	t.Parallel()
+	w, seed := reseeded(t)
+	advance(t, w)
+	loseOf(w, seed, 1)
+	want(t, w, "issued", "")
+	ofSeed := func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed }
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Match: ofSeed})
+	for range 2 {
+		advance(t, w)
+		want(t, w, "issued", "")
+		now, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+		if !strings.Contains(strings.Join(now.Labels, " "), "EVERTOKEN_UNSURE_1_") {
+			t.Errorf("labels %q", now.Labels)
+		}
+	}
+}
+
+// Another run finds the changed password refused while this run begins: this run does not
+// send it again, and uses the session in force.
+func TestAPasswordRefusedMeanwhileLeavesTheOldSession(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["apiax"])
+	want(t, w, "issued", "")
+	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	w.PutSecret(cred, strings.Replace(stored.Value, `"password":"`, `"password":"typo-`, 1))
+	advance(t, w)
+	want(t, w, "issued", "uses the old one while it works")
+	refused, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	var label string
+	for _, l := range refused.Labels {
+		if strings.HasPrefix(l, "EVERTOKEN_REJECTED_") {
+			label = l
+		}
+	}
+	if err := w.Store().MoveLabel(t.Context(), cred, label, "", refused.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.AWS.Inject(&fakeaws.Fault{Operation: "UpdateSecretVersionStage", Resource: session, Kind: fakeaws.OnlyHook, Times: 1, Hook: func(fakeaws.Call) {
+		if err := w.Store().MoveLabel(t.Context(), cred, label, refused.ID, ""); err != nil {
+			t.Error(err)
+		}
+	}})
+	advance(t, w)
+	before := sent(w, "password")
+	want(t, w, "issued", "uses the old one while it works")
+	if n := sent(w, "password") - before; n != 0 {
+		t.Errorf("the refused password was sent %d times more", n)
 	}
 }

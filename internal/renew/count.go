@@ -22,13 +22,14 @@ import (
 // missing.
 func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 	told := r.session.Claimed() || r.session.Beside() || r.onTime()
-	if r.overrides() || !r.opensOver(g) && (!g.Password || told) {
+	if r.overrides() || r.hasCounted(g) || !r.opensOver(g) && (!g.Password || told) {
 		return nil
 	}
 	label := unsureLabel(r.memoryOf(g).unsure+1, r.Now(), r.key(g.Type))
-	_, err := r.attach(ctx, r.conn.Credential, r.job.Credential.Version.ID, label)
+	d, err := r.attach(ctx, r.conn.Credential, r.job.Credential.Version.ID, label)
 	if err == nil {
 		r.counted = label
+		r.dropLabels(ctx, r.conn.Credential, d, r.outdated(g))
 		return nil
 	}
 	stopped := r.awsFailure("credential", r.conn.Credential, err)
@@ -45,6 +46,24 @@ func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 	stopped.Reason = "nothing was sent, because the attempt with the " + what +
 		" could not be noted: " + stopped.Reason
 	return stopped
+}
+
+// outdated are the labels about a grant that say nothing more once its next sending is
+// counted: earlier counts but the last, which stands again if this one is taken back, and
+// what the provider answered to an earlier sending of a seed. Without them each killed run
+// would leave one label more, and a seed that got no answer would count as answered.
+func (r *renewal) outdated(g exchange.Grant) []string {
+	last := r.memoryOf(g).unsure
+	var out []string
+	for _, label := range r.labelsFor(g) {
+		n, _, of, isCount := parseUnsure(label)
+		_, answered, isAnswer := parseAnswer(label)
+		if isCount && of == r.key(g.Type) && n < last ||
+			isAnswer && answered == r.key(g.Type) && !g.Password {
+			out = append(out, label)
+		}
+	}
+	return out
 }
 
 // opensOver reports whether a grant sends a single-use refresh token of the credential while

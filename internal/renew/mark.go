@@ -33,6 +33,7 @@ func (r *renewal) readOthers(ctx context.Context) error {
 // password every hour, while a token lives for a day: the present version then is newer than
 // the token, and its password has worked all the same.
 func (r *renewal) readProof(ctx context.Context) error {
+	r.proof = otherCredential{}
 	named := r.published.CredentialVersion
 	byPassword := slices.ContainsFunc(r.grants, func(g exchange.Grant) bool { return g.Password })
 	if !r.provenByToken() || !byPassword || named == "" || named == r.job.Credential.Version.ID {
@@ -43,7 +44,13 @@ func (r *renewal) readProof(ctx context.Context) error {
 	case secrets.NoError:
 	case secrets.ErrThrottled, secrets.ErrTransient:
 		return r.awsFailure("credential", r.conn.Credential, err)
-	default: // it is gone, or can never be read again: nothing proves the password
+	case secrets.ErrNotFound: // it is gone, and nothing proves the password
+		return nil
+	default:
+		failed := r.awsFailure("credential", r.conn.Credential, err)
+		r.hint("Evertoken cannot read the version of the credential that got the token, so the " +
+			"password counts as one that has never worked: " + failed.Reason)
+		r.hint(failed.Hint)
 		return nil
 	}
 	if doc, err := credential.Parse(v.Value); err == nil {

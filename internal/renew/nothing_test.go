@@ -35,6 +35,11 @@ func TestWhyNothingIsSent(t *testing.T) {
 	unsureFor := func(n int, ago time.Duration) func(*renewal, string) string {
 		return func(r *renewal, grant string) string { return unsureLabel(n, at.Add(-ago), r.key(grant)) }
 	}
+	ours, err := credential.Parse(redact.New(both))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ourSeed := ours.Fingerprint(seed.Members...)
 	waiting, over := unsureFor(2, time.Minute), unsureFor(2, time.Hour)
 	for _, tt := range []struct {
 		name    string
@@ -108,7 +113,12 @@ func TestWhyNothingIsSent(t *testing.T) {
 			}, "the last answer to the seed grant is not clear: HTTP 400: odd", Failed},
 		{"a first seed unanswered twice", credential.Session{}, []exchange.Grant{seed}, false, false,
 			func(r *renewal) ([]string, []string) { return []string{over(r, "seed")}, nil },
-			"the provider accepts nothing that is stored any more", Blocked},
+			"did not answer what was sent 2 times, last at 2026-11-21 15:00 UTC", Failed},
+		{"a seed that opened the session, with notes that were left, and the session refused",
+			credential.Session{RefreshToken: redact.New("r"), OpenedBy: ourSeed}, []exchange.Grant{seed}, false, false,
+			func(r *renewal) ([]string, []string) {
+				return []string{over(r, "seed")}, []string{rejected(r, "refresh_token")}
+			}, "refused the refresh token of the session on 2026-11-21", Blocked},
 		{"the second request refused", refresh, nil, false, true, func(r *renewal) ([]string, []string) {
 			return []string{rejected(r, secondGrant)}, nil
 		}, "refused the second request", Blocked},

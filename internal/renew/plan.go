@@ -121,8 +121,8 @@ func (r *renewal) mayOpen(g exchange.Grant) bool {
 	if r.seedTaken(g) || !r.memoryOf(g).allows(r.trial(g)) {
 		return false
 	}
-	if r.opensOver(g) {
-		return r.seedDoubt(g).MaySend(r.replaySeed())
+	if singleUse(g) && !r.seedDoubt(g).MaySend(r.replaySeed()) {
+		return false
 	}
 	// An opening whose answer was lost may have reached the provider.
 	s, doubt := r.session.Session(), r.session.Doubt()
@@ -277,7 +277,7 @@ func (r *renewal) nothing(stronger bool) error {
 		}
 	}
 	for _, g := range r.grants {
-		if d := r.seedDoubt(g); r.opensOver(g) && d.Sent > 1 {
+		if d := r.seedDoubt(g); singleUse(g) && !r.worked(g) && d.Sent > 1 {
 			return r.inDoubt(d, true)
 		}
 		take("the "+g.Type+" grant", r.memoryOf(g), r.trial(g))

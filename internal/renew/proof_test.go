@@ -1,9 +1,11 @@
 package renew
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -63,6 +65,9 @@ func TestTheVersionThatGotTheTokenIsReadOnlyIfItDecides(t *testing.T) {
 		if stopped, ok := errors.AsType[*Stopped](err); err != nil && (!ok || stopped.Class != exchange.Transient && stopped.Class != exchange.Throttled) {
 			t.Errorf("%s: %+v", name, err)
 		}
+		if told := len(w.hints) > 0; told != (tt.code != "" && !tt.fails || name == "not the id of a version") {
+			t.Errorf("%s: %q", name, w.hints)
+		}
 		if tt.proof && !w.worked(password) {
 			t.Errorf("%s: the password has not worked", name)
 		}
@@ -100,7 +105,7 @@ func TestNotesOnTheVersionThatGotTheTokenCount(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	// The version in force needs no other reads if it got the token itself.
-	w.proof, w.published.CredentialVersion = otherCredential{}, w.job.Credential.Version.ID
+	w.published.CredentialVersion = w.job.Credential.Version.ID
 	w.aws.ResetCalls()
 	if err := w.readOthers(t.Context()); err != nil {
 		t.Fatal(err)
@@ -109,5 +114,36 @@ func TestNotesOnTheVersionThatGotTheTokenCount(t *testing.T) {
 		return c.Resource == credentialID
 	}) {
 		t.Errorf("%+v", calls)
+	}
+}
+
+// What was concluded from an earlier token is forgotten when the token in force is read.
+func TestAnEarlierTokenThatWasRevokedMakesNothingDue(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, credential.Session{})
+	w.traits.Session = exchange.NoSession
+	inForce := credential.Token{AccessToken: redact.New("at"), Connection: "c", IssuedAt: at.Add(-time.Minute),
+		ExpiresAt: at.Add(24 * time.Hour)}
+	id := secrets.FreshID()
+	if err := w.Secrets.Put(t.Context(), tokenID, id, inForce.Encode(false)); err != nil {
+		t.Fatal(err)
+	}
+	w.tokenVersion.ID, w.revoked = "earlier", true
+	w.decision = Decide(w.facts())
+	err := w.tokenInForce(t.Context(), id)
+	if s := asStopped(err); s.Outcome != Fresh || w.revoked || !w.token.ExpiresAt.Equal(inForce.ExpiresAt) {
+		t.Errorf("%+v, revoked %t", s, w.revoked)
+	}
+}
+
+// A run that has no time left for the first grant has none for the next, and says only that.
+func TestARunWithoutTimeTriesNoFallback(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, refreshable)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := w.spend(ctx, []attempt{{grant: password}, {grant: exchange.Refresh, fallback: true}})
+	if s := asStopped(err); s.Outcome != Deferred || len(w.hints) > 0 {
+		t.Errorf("%+v, hints %q", s, w.hints)
 	}
 }

@@ -182,7 +182,7 @@ func (r *renewal) parseToken(v secrets.Version) {
 // checkToken checks the token's secret before anything is spent: it must be in this Region,
 // no rotation of it may be in progress, and its version in force must be the one that was read.
 func (r *renewal) checkToken(ctx context.Context) error {
-	if r.conn.TokenParameter != "" || r.keep != nil {
+	if r.conn.TokenParameter != "" {
 		return nil
 	}
 	if r.described["token"] == nil {
@@ -193,8 +193,10 @@ func (r *renewal) checkToken(ctx context.Context) error {
 		r.described["token"] = &d
 	}
 	d := *r.described["token"]
-	if err := r.check(ctx, "token", d); err != nil {
-		return err
+	if r.keep == nil { // else this run is the rotation that is in progress
+		if err := r.check(ctx, "token", d); err != nil {
+			return err
+		}
 	}
 	return r.tokenInForce(ctx, d.Holder(secrets.Current))
 }
@@ -213,6 +215,12 @@ func (r *renewal) tokenInForce(ctx context.Context, current string) error {
 	if current != r.tokenVersion.ID {
 		return &session.Waiting{Reason: "two reads of the token differ, because another run is " +
 			"publishing one"}
+	}
+	r.revoked = false // that was the earlier token
+	if r.noCredential == nil {
+		if err := r.readOthers(ctx); err != nil {
+			return err
+		}
 	}
 	if reason := r.fresh(ctx); reason != "" {
 		return &Stopped{Outcome: Fresh, Reason: reason}

@@ -22,6 +22,11 @@ func (r *renewal) spend(ctx context.Context, attempts []attempt) (Result, error)
 			return r.succeed(ctx, a, issued, failed)
 		}
 		if stopped, ok := errors.AsType[*Stopped](err); ok { // before anything was sent
+			next := i + 1
+			if next < len(attempts) && attempts[next].fallback && stopped.Outcome != Deferred {
+				r.hintOldSession(stopped.Reason, stopped.Hint)
+				continue
+			}
 			if len(failed) == 0 {
 				r.session.Release(ctx)
 			} else {
@@ -369,13 +374,16 @@ func (r *renewal) tellFailures(a attempt, failed failures) {
 	}
 	last := failed[len(failed)-1].x
 	if a.fallback {
-		r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " +
-			last.Error())
-		r.hint(last.Hint)
+		r.hintOldSession(last.Error(), last.Hint)
 		return
 	}
 	r.hint("Evertoken used the " + a.grant.Type + " grant, because another grant failed: " +
 		last.Error())
+}
+
+func (r *renewal) hintOldSession(why, remedy string) {
+	r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " + why)
+	r.hint(remedy)
 }
 
 // day is how long versions count against a secret's limit.
