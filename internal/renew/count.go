@@ -22,10 +22,15 @@ import (
 // missing.
 func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 	told := r.session.Claimed() || r.session.Beside() || r.onTime()
-	if r.overrides() || r.hasCounted(g) || !r.opensOver(g) && (!g.Password || told) {
+	tried := r.job.Candidate && singleUse(g)
+	if r.overrides() && !tried || r.hasCounted(g) || !r.opensOver(g) && (!g.Password || told) {
 		return nil
 	}
-	label := unsureLabel(r.memoryOf(g).unsure+1, r.Now(), r.key(g.Type))
+	sent := r.memoryOf(g).unsure
+	if singleUse(g) {
+		sent = recall(r.labelsOfSeed(), r.key(g.Type)).unsure
+	}
+	label := unsureLabel(sent+1, r.Now(), r.key(g.Type))
 	d, err := r.attach(ctx, r.conn.Credential, r.job.Credential.Version.ID, label)
 	if err == nil {
 		r.counted = label
@@ -64,12 +69,6 @@ func (r *renewal) outdated(g exchange.Grant) []string {
 		}
 	}
 	return out
-}
-
-// opensOver reports whether a grant sends a single-use refresh token of the credential while
-// another session is in force.
-func (r *renewal) opensOver(g exchange.Grant) bool {
-	return singleUse(g) && !r.session.Session().RefreshToken.IsZero()
 }
 
 // hasCounted reports whether this run has counted the grant. A refresh token of the session,

@@ -49,7 +49,7 @@ func (r *renewal) readProof(ctx context.Context) error {
 	default:
 		failed := r.awsFailure("credential", r.conn.Credential, err)
 		r.hint("Evertoken cannot read the version of the credential that got the token, so the " +
-			"password counts as one that has never worked: " + failed.Reason)
+			"password may count as one that has never worked: " + failed.Reason)
 		r.hint(failed.Hint)
 		return nil
 	}
@@ -149,7 +149,7 @@ func (r *renewal) refreshRefused(labels []string) bool {
 
 // note labels a version with the result of sending it. A refused candidate gets no label.
 func (r *renewal) note(ctx context.Context, f failure) {
-	if r.hasCounted(f.grant) && (f.verdict == passing || f.x.Unusable) {
+	if r.hasCounted(f.grant) && (f.verdict == passing || f.x.Unusable || r.job.Candidate && !f.x.Lost) {
 		r.uncount(ctx)
 	}
 	if r.job.Candidate || f.verdict == passing {
@@ -307,7 +307,7 @@ func (r *renewal) seedTaken(g exchange.Grant) bool {
 		return false
 	}
 	ours := SeedLabel(r.session.Version().ARN)
-	return slices.ContainsFunc(r.labelsFor(g), func(label string) bool {
+	return slices.ContainsFunc(r.labelsOfSeed(), func(label string) bool {
 		return strings.HasPrefix(label, SeedPrefix) && label != ours
 	})
 }

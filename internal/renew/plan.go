@@ -81,7 +81,9 @@ func (r *renewal) plan() plan {
 	// An operator may send even what seems to be spent.
 	if len(p.attempts) == 0 && r.overrides() {
 		for _, g := range r.grants {
-			p.attempts = append(p.attempts, attempt{grant: g})
+			if !r.job.Candidate || !r.spentSeed(g) {
+				p.attempts = append(p.attempts, attempt{grant: g})
+			}
 		}
 	}
 	if m := r.memoryOfAnswers(); !r.overrides() && !m.allows(trial{now: r.now}) {
@@ -103,7 +105,7 @@ func (r *renewal) plan() plan {
 func (r *renewal) opening() []exchange.Grant {
 	var out []exchange.Grant
 	for _, g := range r.grants {
-		if r.job.Candidate || r.mayOpen(g) {
+		if r.job.Candidate && !r.spentSeed(g) || r.mayOpen(g) {
 			out = append(out, g)
 		}
 	}
@@ -112,7 +114,7 @@ func (r *renewal) opening() []exchange.Grant {
 
 // mayOpen reports whether the grant may be sent to open a session.
 func (r *renewal) mayOpen(g exchange.Grant) bool {
-	if singleUse(g) && r.worked(g) {
+	if singleUse(g) && (r.worked(g) || r.spentSeed(g)) {
 		return false
 	}
 	if r.overrides() {
@@ -137,7 +139,8 @@ func (r *renewal) mayOpen(g exchange.Grant) bool {
 		})
 		return doubt.MaySend(r.replay(stronger))
 	case g.Password:
-		return doubt.Sent < unproven
+		return doubt.Sent < unproven ||
+			r.worked(g) && !r.now.Before(doubt.Last.Add(pause(doubt.Sent)))
 	}
 	return true
 }
@@ -154,22 +157,6 @@ func (r *renewal) replay(stronger bool) session.Replay {
 	}
 }
 
-// seedDoubt says how often a changed seed was sent without an answer while another session was
-// in force. An unclear refusal is an answer: the provider has not used the seed up.
-func (r *renewal) seedDoubt(g exchange.Grant) session.Doubt {
-	m := r.memoryOf(g)
-	if m.answer != nil && m.answer.status >= 300 {
-		return session.Doubt{}
-	}
-	return session.Doubt{Sent: m.unsure, Last: m.last}
-}
-
-// replaySeed are the conditions for sending a changed seed again. It need not wait until the
-// published token is about to expire, because that token belongs to another session.
-func (r *renewal) replaySeed() session.Replay {
-	return session.Replay{Now: r.now, NeedsToken: true}
-}
-
 // needsToken reports whether there is no published token, or only one that has expired or
 // is about to.
 func (r *renewal) needsToken() bool {
@@ -182,8 +169,9 @@ func (r *renewal) needsToken() bool {
 
 // worked reports whether a grant has worked with the credential's present values: it opened
 // the current session, or, if there is none, it got the published token. For a password the
-// token names the version that it came from. For another grant it is enough that the token
-// was issued after the credential was stored.
+// token names the version that it came from. Otherwise it is enough that the token was issued
+// after the credential was stored: an operator who moves AWSCURRENT back to an earlier
+// password knows that it works, unless a label says that it was refused.
 func (r *renewal) worked(g exchange.Grant) bool {
 	version := r.job.Credential.Version
 	switch named := r.published.CredentialVersion; {
@@ -193,7 +181,9 @@ func (r *renewal) worked(g exchange.Grant) bool {
 	case r.token == nil:
 		return false
 	case g.Password && named != "":
-		return named == version.ID || named == r.proof.id && r.sameFor(r.proof.doc, g)
+		return named == version.ID || named == r.proof.id && r.sameFor(r.proof.doc, g) ||
+			!version.Created.IsZero() && r.token.IssuedAt.After(version.Created) &&
+				r.memoryOf(g).rejected == ""
 	}
 	return !version.Created.IsZero() && !r.token.IssuedAt.Before(version.Created)
 }
@@ -254,6 +244,15 @@ func (r *renewal) nothing(stronger bool) error {
 		return r.noCredential
 	}
 	for _, g := range r.grants {
+		if r.job.Candidate && r.spentSeed(g) {
+			return &Stopped{Failed, exchange.Misconfigured,
+				"the refresh token is the one of the session in force, and is spent",
+				"If only the client has changed, store the credential without a trial, and the " +
+					"session in force goes on with it: `aws secretsmanager put-secret-value " +
+					"--secret-id " + r.conn.SecretName(r.conn.Credential) +
+					" --secret-string file://credential.json`. For a new session, log in again at " +
+					"the provider and store the new refresh token."}
+		}
 		if r.seedTaken(g) {
 			return &Stopped{Failed, exchange.Misconfigured,
 				"the stored refresh token has opened the session of another connection, " +

@@ -270,7 +270,7 @@ func (r *renewal) succeed(ctx context.Context, a attempt, issued exchange.Issued
 	next, write := nextSession(r.session.Session(), r.traits.Session, r.credential, a.grant, issued)
 	if write {
 		r.session.Store(ctx, next)
-	} else if a.grant.FromSession() {
+	} else if a.grant.FromSession() || r.session.Session().RefreshToken.IsZero() {
 		r.session.Unchanged(ctx)
 	} else {
 		r.session.Release(ctx)

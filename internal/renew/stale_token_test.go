@@ -29,8 +29,8 @@ func TestARunThatIsShownAnEarlierTokenEndsNoOther(t *testing.T) {
 		"the read":                   {"BatchGetSecretValue", 1, issue.Event{}, "fresh", "not due", false},
 		"the read, for a dead token": {"BatchGetSecretValue", 1, issue.Event{Force: true, IssuedAt: time.Unix(0, 0)}, "fresh", "another token was published since", false},
 		"the read, forced":           {"BatchGetSecretValue", 1, issue.Event{Force: true}, "issued", "forced", true},
-		"every read":                 {"GetSecretValue", 2, issue.Event{}, "deferred", "two reads of the token differ, because another run is publishing one", false},
-		"the description":            {"DescribeSecret", 1, issue.Event{Force: true}, "deferred", "two reads of the token differ, because another run is publishing one", false},
+		"every read":                 {"GetSecretValue", 2, issue.Event{}, "deferred", "AWS shows two states of the token, as it does for a moment after it was published", false},
+		"the description":            {"DescribeSecret", 1, issue.Event{Force: true}, "deferred", "AWS shows two states of the token, as it does for a moment after it was published", false},
 	} {
 		w := world(t, connects["flexnet"])
 		want(t, w, "issued", "")

@@ -105,12 +105,13 @@ func TestAPasswordThatGotTheTokenHasWorked(t *testing.T) {
 		"the version in force":                     {password, "v", "", "", false, at.Add(time.Hour), true},
 		"a version with the same password":         {password, "old", "old", both, false, at.Add(time.Hour), true},
 		"a version with another password":          {password, "old", "old", other, false, at.Add(time.Hour), false},
-		"another one, though it is older":          {password, "old", "old", other, false, at.Add(-48 * time.Hour), false},
+		"another one, but moved back to":           {password, "old", "old", other, false, at.Add(-48 * time.Hour), true},
 		"a version that cannot be read":            {password, "old", "", "", false, at.Add(time.Hour), false},
 		"a version that is not the one read":       {password, "old", "older", both, false, at.Add(time.Hour), false},
 		"no version, stored before the token":      {password, "", "", "", false, at.Add(-48 * time.Hour), true},
 		"no version, stored after the token":       {password, "", "", "", false, at.Add(time.Hour), false},
 		"no token":                                 {password, "v", "", "", true, at.Add(-48 * time.Hour), false},
+		"another one, stored with the token":       {password, "old", "old", other, false, at.Add(-59 * time.Minute), false},
 		"a client, stored after the token":         {client, "v", "", "", false, at.Add(time.Hour), false},
 		"a client, stored before the token":        {client, "old", "old", other, false, at.Add(-48 * time.Hour), true},
 		"a client, stored at an unknown time":      {client, "v", "", "", false, time.Time{}, false},
@@ -132,6 +133,10 @@ func TestAPasswordThatGotTheTokenHasWorked(t *testing.T) {
 		}
 		if got := r.worked(tt.grant); got != tt.want {
 			t.Errorf("%s: %t", name, got)
+		}
+		r.job.Credential.Version.Labels = []string{labelRejected + "20261121_" + string(r.key(tt.grant.Type))}
+		if got := r.worked(tt.grant); got != (tt.want && name != "another one, but moved back to") {
+			t.Errorf("%s, refused since: %t", name, got)
 		}
 	}
 }
