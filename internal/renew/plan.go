@@ -75,7 +75,7 @@ func (r *renewal) plan() plan {
 		in.grants = slices.DeleteFunc(slices.Clone(grants), singleUse)
 	}
 	p.attempts = ladder(in)
-	if r.secondRefused(in.fits) {
+	if r.secondRefused() {
 		p.attempts = nil
 	}
 	// An operator may send even what seems to be spent.
@@ -225,11 +225,12 @@ func (r *renewal) mayRefresh(stronger bool) bool {
 	return r.memoryOfRefresh().allows(trial{now: r.now})
 }
 
-// secondRefused reports whether the provider refused the second of two requests for the
-// values that opened the current session. The first request would then be useless.
-func (r *renewal) secondRefused(fits bool) bool {
+// secondRefused reports whether the provider refused the second of two requests for what the
+// credential now holds. The first request would then be useless, and change the session each
+// time, whatever opened that session.
+func (r *renewal) secondRefused() bool {
 	_, two := r.job.Provider.(exchange.Finisher)
-	if !two || !fits || r.overrides() {
+	if !two || r.overrides() {
 		return false
 	}
 	return !recall(r.labelsFor(exchange.Grant{}), r.key(secondGrant)).allows(trial{now: r.now})

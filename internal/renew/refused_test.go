@@ -3,7 +3,9 @@
 package renew_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
@@ -66,5 +68,29 @@ func TestARefusedGrantIsNotSentAtEveryRenewal(t *testing.T) {
 	if n := sent(w, "refresh_token"); n > 2 { // two UTC days
 		t.Errorf("a refused refresh token was sent %d times in a day", n)
 	}
+	alive(t, w, name)
+}
+
+// A new client secret is mistyped beside a new password, and the provider refuses both. The
+// session in force cannot get a token with that client, so it is not renewed at every
+// heartbeat: that would only fill its secret with versions. Corrected, it works at once.
+func TestARefusedClientDoesNotWearOutTheSession(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["sharetribe trusted"])
+	want(t, w, "issued", "")
+	stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+	w.PutSecret(cred, strings.NewReplacer(`"password":"`, `"password":"typo-`, `"client_secret":"`,
+		`"client_secret":"typo-`).Replace(stored.Value))
+	advance(t, w)
+	w.IDP.ResetRequests()
+	ticks(w, 12*6)
+	if n := sent(w, "refresh_token"); n > 1 {
+		t.Errorf("the session was refreshed %d times in vain", n)
+	}
+	if n := w.AWS.VersionsYoungerThan(session, 6*time.Hour); n > 4 {
+		t.Errorf("%d versions of the session", n)
+	}
+	w.PutSecret(cred, stored.Value)
+	ticks(w, 6)
 	alive(t, w, name)
 }
