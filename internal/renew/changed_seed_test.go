@@ -37,11 +37,14 @@ func storeSeed(t *testing.T, w *fakeworld.World) string {
 	return seed
 }
 
+// sending fits the requests that send a refresh token.
+func sending(token string) func(fakeidp.Request) bool {
+	return func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == token }
+}
+
 // loseOf loses the answers to the requests that send a refresh token, so many of them.
 func loseOf(w *fakeworld.World, token string, times int) {
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: times, Match: func(r fakeidp.Request) bool {
-		return r.Form.Get("refresh_token") == token
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: times, Match: sending(token)})
 }
 
 // The answer to a changed refresh token is lost, and the session in force keeps the token
@@ -159,7 +162,7 @@ func TestAChangedSeedRepeatedInOneRunLeavesNoNote(t *testing.T) {
 	advance(t, w)
 	w.IDP.ResetRequests()
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Times: 3,
-		Match: func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed },
+		Match: sending(seed),
 		Hook:  func(fakeidp.Request) { w.Clock.Advance(20 * time.Second) }})
 	for range 2 {
 		want(t, w, "issued", "")
@@ -178,7 +181,7 @@ func TestAnUnclearRefusalExcusesNoLaterSilence(t *testing.T) {
 	w, seed := reseeded(t)
 	advance(t, w)
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 403, Body: []byte("{}"), Times: 1,
-		Match: func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed }})
+		Match: sending(seed)})
 	want(t, w, "issued", "")
 	w.IDP.ResetRequests()
 	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Hook: func(fakeidp.Request) {
@@ -246,9 +249,7 @@ func TestAChangedSeedThatIsRefusedUnclearlyIsRetriedWithGrowingPauses(t *testing
 	t.Parallel()
 	w, seed := reseeded(t)
 	w.IDP.ResetRequests()
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 403, Body: []byte("{}"), Match: func(r fakeidp.Request) bool {
-		return r.Form.Get("refresh_token") == seed
-	}})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 403, Body: []byte("{}"), Match: sending(seed)})
 	w.Config.Every = 15 * time.Minute
 	ticks(w, 4*23)
 	alive(t, w, name)
@@ -265,8 +266,7 @@ func TestAnAnswer503ExcusesNoEarlierSilence(t *testing.T) {
 	advance(t, w)
 	loseOf(w, seed, 1)
 	want(t, w, "issued", "")
-	ofSeed := func(r fakeidp.Request) bool { return r.Form.Get("refresh_token") == seed }
-	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Match: ofSeed})
+	w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.Answer, Status: 503, Match: sending(seed)})
 	for range 2 {
 		advance(t, w)
 		want(t, w, "issued", "")

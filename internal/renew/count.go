@@ -38,7 +38,7 @@ func (r *renewal) count(ctx context.Context, g exchange.Grant) error {
 		return nil
 	}
 	stopped := r.awsFailure("credential", r.conn.Credential, err)
-	if g.Password && r.worked(g) && probeDue(r.conn.Name, day, r.Every, r.now) {
+	if r.worked(g) && probeDue(r.conn.Name, day, r.Every, r.now) {
 		r.hint("Evertoken sent the password without a note of it, which it does once a day: " +
 			stopped.Reason)
 		r.hint(stopped.Hint)

@@ -247,7 +247,8 @@ func (r *renewal) nothing(stronger bool) error {
 	for _, g := range r.grants {
 		if r.job.Candidate && r.spentSeed(g) {
 			return &Stopped{Failed, exchange.Misconfigured,
-				"the refresh token is the one of the session in force, and is spent",
+				"the refresh token belongs to the session in force, and sending it as a new one " +
+					"would end that session",
 				"If only the client has changed, store the credential without a trial, and the " +
 					"session in force goes on with it: `aws secretsmanager put-secret-value " +
 					"--secret-id " + r.conn.SecretName(r.conn.Credential) +

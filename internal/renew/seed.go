@@ -11,8 +11,8 @@ import (
 // spentSeed reports whether the seed is the refresh token of the session in force, or the one
 // that opened it. Stored again with another client secret it is another credential, and still
 // the same refresh token: sending it would look like theft, and end the session
-// (RFC 9700 section 4.14.2). The version that opened the session keeps the label that names
-// its seed's session, so it is among the others.
+// (RFC 9700 section 4.14.2). The version that opened the session is among the others while it
+// has the label that names its seed's session, that is until another seed is tried.
 func (r *renewal) spentSeed(g exchange.Grant) bool {
 	s := r.session.Session()
 	if !singleUse(g) || s.RefreshToken.IsZero() {

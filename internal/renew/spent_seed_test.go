@@ -82,7 +82,7 @@ func TestACandidateWithASpentSeedIsNotSent(t *testing.T) {
 	e := candidate(t, w)
 	p, _ := w.Token(name)
 	if n := len(w.IDP.Requests()); n != 0 || e.Outcome != "failed" || !w.IDP.Accepts("oauth2", p.AccessToken.Reveal()) ||
-		!strings.Contains(e.Reason, "the refresh token is the one of the session in force, and is spent") ||
+		!strings.Contains(e.Reason, "the refresh token belongs to the session in force, and sending it as a new one would end that session") ||
 		!strings.Contains(e.Hint, "If only the client has changed, store the credential without a trial") {
 		t.Errorf("%d requests: %+v", n, e)
 	}
@@ -114,9 +114,7 @@ func TestASeedInDoubtStaysSoWithAnotherClientSecret(t *testing.T) {
 	for _, tried := range []bool{false, true} {
 		w, seed := reseeded(t)
 		w.IDP.ResetRequests()
-		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: func(r fakeidp.Request) bool {
-			return r.Form.Get("refresh_token") == seed
-		}})
+		w.IDP.Inject(&fakeidp.Fault{Kind: fakeidp.DropBefore, Match: sending(seed)})
 		if tried {
 			v := labelled(w, cred, secrets.Current)
 			if e := candidate(t, w); e.Outcome != "failed" {

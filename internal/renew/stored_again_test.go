@@ -92,3 +92,19 @@ func TestAnotherPasswordIsNotProvenByTheTokenOfAnEarlierOne(t *testing.T) {
 		}
 	}
 }
+
+// Only the token of a password without a session names the version that it came from.
+func TestOnlyATokenOfAPasswordWithoutASessionNamesItsVersion(t *testing.T) {
+	t.Parallel()
+	for connection, names := range map[string]bool{
+		"flexnet": true, "apiax": false, "oauth2 password": false, "oauth2 refresh_token": false,
+		"flexera user": false, "flexera service": false, "sharetribe trusted": false,
+	} {
+		w := world(t, connects[connection])
+		want(t, w, "issued", "")
+		token, _ := w.Token(name)
+		if (token.CredentialVersion == labelled(w, cred, secrets.Current)) != names || !names && token.CredentialVersion != "" {
+			t.Errorf("%s: the token names %q", connection, token.CredentialVersion)
+		}
+	}
+}
