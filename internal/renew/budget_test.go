@@ -26,7 +26,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
 	const name = "evertoken/c1/token"
 	server.CreateSecret(name, nil, nil)
-	for range lateBudget {
+	for range fullBudget {
 		if err := store.Put(t.Context(), name, secrets.FreshID(), redact.New("{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	}
 	// when is the time at which so many of them are younger than a day.
 	when := func(versions int) time.Time {
-		return t0.Add(24*h + time.Duration(lateBudget-versions)*m - m/2)
+		return t0.Add(24*h + time.Duration(fullBudget-versions)*m - m/2)
 	}
 	token := &TokenTimes{t0, t0.Add(h)}
 	for _, tt := range []struct {
@@ -53,14 +53,17 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 		{"written just now", Decision{WithinFloor: true}, false, token, earlyBudget},
 		{"written just now, and dying", Decision{WithinFloor: true, Emergency: true}, false, token, earlyBudget},
 		{"late", Decision{Late: true}, false, token, lateBudget},
-		{"dying", Decision{Emergency: true}, false, token, lateBudget},
+		{"dying", Decision{Emergency: true}, false, token, fullBudget},
 		{"late and dying", Decision{Late: true, Emergency: true}, false, token, lateBudget},
 		{"the first", Decision{Emergency: true}, false, nil, 0},
 		{"the first, late", Decision{Emergency: true, Late: true}, false, nil, lateBudget},
-		{"out of the order", Decision{}, true, token, lateBudget},
-		{"out of the order, and the first", Decision{Emergency: true}, true, nil, lateBudget},
+		{"out of the order", Decision{}, true, token, oddBudget},
+		{"out of the order, and the first", Decision{Emergency: true}, true, nil, oddBudget},
+		{"out of the order, and dying", Decision{Emergency: true}, true, token, oddBudget},
+		{"out of the order, and late", Decision{Late: true}, true, token, lateBudget},
 	} {
-		for _, versions := range []int{earlyBudget - 1, earlyBudget, lateBudget - 1, lateBudget} {
+		for _, versions := range []int{earlyBudget - 1, earlyBudget, lateBudget - 1, lateBudget, oddBudget,
+			fullBudget} {
 			r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), decision: tt.d,
 				odd: tt.odd, token: tt.token}
 			err := r.checkBudget(t.Context(), "token secret", described)
@@ -85,12 +88,12 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 func TestARefusalOfShortLivedTokensNamesTheirLife(t *testing.T) {
 	t.Parallel()
 	r := &renewal{Engine: &Engine{}, token: &TokenTimes{t0, t0.Add(5 * m)}}
-	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "98 versions") ||
+	if got := r.used("token secret", 98); !strings.Contains(got.Reason, "98 versions") ||
 		!strings.Contains(got.Reason, "life is 5m0s") || got.Class != exchange.Misconfigured {
 		t.Errorf("%+v", got)
 	}
 	r.token = nil
-	if got := r.tooShortLived("token secret", 98); !strings.Contains(got.Reason, "life is unknown") {
+	if got := r.used("token secret", 98); !strings.Contains(got.Reason, "life is unknown") {
 		t.Errorf("%+v", got)
 	}
 }

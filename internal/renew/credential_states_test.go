@@ -32,7 +32,7 @@ func TestOnlyANewCredentialValueIsSent(t *testing.T) {
 	advance(t, w)
 	want(t, w, "issued", "uses the old one while it works")
 	advance(t, w)
-	want(t, w, "issued", "")
+	want(t, w, "issued", "the stored credential has not opened one, and may not be sent now")
 	w.PutSecret(cred, `{ "username":"c", "password":"canary-wrong" }`) // re-applied, as another version
 	advance(t, w)
 	want(t, w, "issued", "")

@@ -183,6 +183,9 @@ func (f Facts) LookAfter() time.Time {
 
 func (f Facts) life() time.Duration { return f.Token.ExpiresAt.Sub(f.Token.IssuedAt) }
 
+// tooShort reports whether the token would be due before a secret may be written again.
+func (f Facts) tooShort() bool { return f.life()-f.minRemaining()+lostLife < floor+f.Every }
+
 func (f Facts) minRemaining() time.Duration { return Promised(f.MinRemaining, f.life()) }
 
 // Promised is the remaining life that Evertoken promises to applications for a token of this

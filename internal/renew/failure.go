@@ -144,7 +144,7 @@ func noRoom(action, of, name string) string {
 	}
 	return "The " + of + " has 100 versions younger than 24 hours, or 20 labels. " +
 		"Evertoken tries again, and succeeds once the oldest are a day old. See what writes it: " +
-		"`aws secretsmanager list-secret-version-ids --secret-id " + name + " --include-deprecated`."
+		listVersions(name) + "."
 }
 
 // missing is a secret that does not exist.
@@ -203,21 +203,35 @@ func (r *renewal) needed() string {
 	return " (" + needs + ")"
 }
 
-// tooShortLived returns the error for a connection whose tokens are too short-lived for a
-// secret.
-func (r *renewal) tooShortLived(document string, versions int) *Stopped {
-	life := "unknown"
+// used returns the error for a secret with too many versions. If its tokens are too
+// short-lived, only a parameter helps. Otherwise other writes have used the versions up.
+func (r *renewal) used(document string, versions int) *Stopped {
+	life, short := "unknown", true
 	if r.token != nil {
-		life = r.facts().life().Round(time.Second).String()
+		life, short = r.facts().life().Round(time.Second).String(), r.facts().tooShort()
+	}
+	hint := "A secret takes one version in 15 minutes. " +
+		"Publish the token in a parameter (token_parameter), and renew by the client secret, " +
+		"without a session, if the provider allows it."
+	if !short {
+		name := r.conn.SecretName(r.conn.Token)
+		if document == "session" {
+			name = r.conn.SecretName(r.conn.Session)
+		}
+		hint = "Forced runs, lost answers or somebody else wrote it more often than once in 15 " +
+			"minutes. Evertoken renews again once the oldest versions are a day old. See when they " +
+			"were written: " + listVersions(name) + "."
 	}
 	return &Stopped{
 		Failed, exchange.Misconfigured,
 		fmt.Sprintf("the %s has %d versions younger than 24 hours, of which Secrets Manager allows "+
-			"about 100; the token's life is %s", document, versions, life),
-		"A secret takes one version in 15 minutes. " +
-			"Publish the token in a parameter (token_parameter), and renew by the client secret, " +
-			"without a session, if the provider allows it.",
+			"about 100; the token's life is %s", document, versions, life), hint,
 	}
+}
+
+func listVersions(name string) string {
+	return "`aws secretsmanager list-secret-version-ids --secret-id " + name +
+		" --include-deprecated`"
 }
 
 // refusal turns an error of a provider into a *Stopped.

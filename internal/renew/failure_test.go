@@ -175,12 +175,21 @@ func TestARefusalForTooManyVersionsTellsTheLife(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})
 	r.token = &TokenTimes{at, at.Add(10 * time.Minute)}
-	if got := r.tooShortLived("token", 97); !strings.Contains(got.Reason, "97 versions") ||
-		!strings.Contains(got.Reason, "the token's life is 10m0s") {
-		t.Error(got.Reason)
+	if got := r.used("token", 97); !strings.Contains(got.Reason, "97 versions") ||
+		!strings.Contains(got.Reason, "the token's life is 10m0s") || !strings.Contains(got.Hint, "token_parameter") {
+		t.Error(got)
+	}
+	r.token, r.conn.Session = &TokenTimes{at, at.Add(time.Hour)}, "evertoken/c/session"
+	for _, document := range []string{"token", "session"} {
+		got := r.used(document, 99)
+		if !strings.Contains(got.Reason, "the token's life is 1h0m0s") ||
+			!strings.HasPrefix(got.Hint, "Forced runs, lost answers or somebody else wrote it") ||
+			!strings.Contains(got.Hint, "list-secret-version-ids --secret-id evertoken/"+r.conn.Name+"/"+document+" ") {
+			t.Error(got.Reason, got.Hint)
+		}
 	}
 	r.token = nil
-	if got := r.tooShortLived("token", 97); !strings.Contains(got.Reason, "the token's life is unknown") {
+	if got := r.used("token", 97); !strings.Contains(got.Reason, "the token's life is unknown") {
 		t.Error(got.Reason)
 	}
 }

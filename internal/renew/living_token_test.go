@@ -231,3 +231,26 @@ func TestATokenThatWasNotPublishedFollowsAtTheNextHeartbeat(t *testing.T) {
 		t.Error("the token was not published at the next heartbeat")
 	}
 }
+
+// A token of half an hour takes 96 versions a day, and each forced run one more. One
+// missed heartbeat then leaves an emergency, in which the next run renews the token all the
+// same.
+func TestAMissedHeartbeatAfterForcedRunsLetsNoTokenDie(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["apiax"])
+	want(t, w, "issued", "")
+	ticks(w, 12*12)
+	for range 2 {
+		w.Run(issue.Event{Connections: []string{name}, Force: true})
+	}
+	ticks(w, 12*13)
+	for fakeworld.Entry(w.Tick(), name).Outcome != "issued" {
+	}
+	w.AWS.ResetCalls()
+	w.Clock.Advance(4*w.Config.Every + time.Second) // the third heartbeat is missing
+	n := w.AWS.VersionsYoungerThan(session, 24*time.Hour)
+	e := runNow(w)
+	if n < 97 || e.Outcome != "issued" || e.Reason != "emergency" {
+		t.Errorf("%d versions: %+v", n, e)
+	}
+}

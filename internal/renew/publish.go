@@ -140,15 +140,14 @@ func (r *renewal) warnShort() {
 		r.hint("min_remaining is more than half of the token's life: Evertoken promises " +
 			promised.Round(time.Second).String() + " instead. Declare at most that.")
 	}
-	between := life - promised
-	if r.conn.TokenParameter == "" && between+lostLife < floor+r.Every {
+	if r.conn.TokenParameter == "" && f.tooShort() {
 		r.hint("The token lives " + life.Round(time.Second).String() + ", which is too short for " +
 			"a secret, because a secret takes one version in 15 minutes. " +
 			"Publish it in a parameter (token_parameter).")
 	}
 	changes := r.claims() && r.traits.Session == exchange.RequiredSession && r.session.StoredHere()
-	if r.conn.TokenParameter != "" && changes && between+lostLife < floor+r.Every {
-		a := max(between, r.Every)
+	if r.conn.TokenParameter != "" && changes && f.tooShort() {
+		a := max(life-promised, r.Every)
 		r.hint(fmt.Sprintf("The token lives %s and its session changes with each refresh, "+
 			"which makes about %d versions of the session a day; "+
 			"Secrets Manager takes about 100. Declare a shorter min_remaining, "+

@@ -367,24 +367,5 @@ func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Gr
 	return user, stopped
 }
 
-// tellFailures adds hints about what failed although the connection has its token.
-func (r *renewal) tellFailures(a attempt, failed failures) {
-	if len(failed) == 0 {
-		return
-	}
-	last := failed[len(failed)-1].x
-	if a.fallback {
-		r.hintOldSession(last.Error(), last.Hint)
-		return
-	}
-	r.hint("Evertoken used the " + a.grant.Type + " grant, because another grant failed: " +
-		last.Error())
-}
-
-func (r *renewal) hintOldSession(why, remedy string) {
-	r.hint("A new session could not be opened, so Evertoken uses the old one while it works: " + why)
-	r.hint(remedy)
-}
-
 // day is how long versions count against a secret's limit.
 const day = 24 * time.Hour

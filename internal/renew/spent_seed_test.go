@@ -62,6 +62,10 @@ func TestASpentSeedBesideANewClientSecretIsNotSent(t *testing.T) {
 			w.Run(issue.Event{Connections: []string{name}, Force: forced})
 			ticks(w, 12*3)
 			p, _ := w.Token(name)
+			advance(t, w)
+			if e := runNow(w); e.Outcome != "issued" || strings.Contains(e.Hint, "uses the old one") {
+				t.Errorf("%+v", e)
+			}
 			if n := sends(w)[seed]; n != 0 || !w.IDP.Accepts("oauth2", p.AccessToken.Reveal()) {
 				t.Errorf("forced %t: the spent refresh token was sent %d times", forced, n)
 			}

@@ -131,7 +131,7 @@ func TestATokenTooShortLivedForASecretIsRefused(t *testing.T) {
 			strings.Contains(e.Hint, "token_parameter") {
 			refused++
 		}
-		if n := w.AWS.VersionsYoungerThan(token, 24*time.Hour); n > 97 {
+		if n := w.AWS.VersionsYoungerThan(token, 24*time.Hour); n > 99 {
 			t.Fatalf("%d versions in a day", n)
 		}
 	}

@@ -49,7 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var stampRE = regexp.MustCompile(`_\d{8}(T\d{6}Z)?$`)
+// changing are the parts of a label that differ from run to run: times and hashes.
+var changing = regexp.MustCompile(`_(\d{8}T\d{6}Z|[0-9a-f]{16}|[0-9a-f]{8})(_|\.|$)`)
 
 // reached notes in which state a broken run left a world.
 func reached(w *fakeworld.World, name string, faults int) {
@@ -87,7 +88,7 @@ func reached(w *fakeworld.World, name string, faults int) {
 func labels(all []string) string {
 	out := make([]string, len(all))
 	for i, label := range all {
-		out[i] = stampRE.ReplaceAllString(label, "")
+		out[i] = changing.ReplaceAllString(label, "$2")
 	}
 	slices.Sort(out)
 	return strings.Join(out, "+")
