@@ -9,7 +9,8 @@ import (
 
 const (
 	// earlyBudget is how many versions younger than 24 hours a secret may have if another is
-	// to be written within the floor.
+	// to be written within the floor. Without this limit, forced runs and tokens that are too
+	// short-lived would use the versions up.
 	earlyBudget = 90
 	// lateBudget is the same for a token that is so long overdue that renewals must have
 	// failed. They may have written versions.
@@ -18,8 +19,9 @@ const (
 	// One version per floor is 96 a day, and each lost answer adds one. So this is more than
 	// lateBudget: otherwise a token could die because of one missed heartbeat.
 	fullBudget = 99
-	// oddBudget is the same for a session whose last exchange went wrong. Its renewal may need
-	// another version, which holds the label EVERTOKEN_EXCHANGE.
+	// oddBudget is the same for a session whose last exchange went wrong, and if an earlier run
+	// stored a session and published no token. Such a renewal may need another version, which
+	// holds the label EVERTOKEN_EXCHANGE.
 	oddBudget = 98
 )
 
@@ -28,11 +30,11 @@ const (
 func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.Description) error {
 	var budget int
 	switch {
-	case r.decision.WithinFloor:
+	case r.decision.WithinFloor && !r.decision.Unpublished:
 		budget = earlyBudget
 	case r.decision.Late:
 		budget = lateBudget
-	case r.odd:
+	case r.odd, r.decision.WithinFloor:
 		budget = oddBudget
 	case r.decision.Emergency && r.token != nil:
 		budget = fullBudget

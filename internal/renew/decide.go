@@ -95,6 +95,8 @@ type Decision struct {
 	// WithinFloor is set if a document was written less than floor ago. Its versions must be
 	// counted first.
 	WithinFloor bool
+	// Unpublished is set if an earlier run stored a session and did not publish its token.
+	Unpublished bool
 	// Late is set if the token is so long overdue that renewals must have failed repeatedly.
 	// The versions must be counted then too.
 	Late bool
@@ -117,8 +119,7 @@ func Decide(f Facts) Decision {
 	}
 	d.WithinFloor = !lastWrite.IsZero() && f.Now.Before(lastWrite.Add(floorOf(f.Every)))
 	d.Late = f.Token != nil && f.Now.After(f.RenewAfter().Add(floor))
-	// An earlier run stored a session and did not publish its token.
-	unpublished := f.Token != nil && f.RefreshedAt.After(f.Token.IssuedAt)
+	d.Unpublished = f.Token != nil && f.RefreshedAt.After(f.Token.IssuedAt)
 	switch {
 	case f.Force:
 		d.Due, d.Reason = true, reasonForced
@@ -126,9 +127,9 @@ func Decide(f Facts) Decision {
 		d.Due, d.Reason = true, reasonRevoked
 	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:
 		d.Due, d.Reason = false, reasonRotation
-	case unpublished && f.Traits.RenewLate && !d.Due: // the refresh has ended the token
+	case d.Unpublished && f.Traits.RenewLate && !d.Due: // the refresh has ended the token
 		d.Due, d.Reason = true, reasonUnpublished
-	case d.Due && d.WithinFloor && !d.Emergency && !unpublished:
+	case d.Due && d.WithinFloor && !d.Emergency && !d.Unpublished:
 		d.Due, d.Reason = false, reasonFloor
 	case d.Due && d.Reason == reasonExpired && !f.backOffOver():
 		d.Due, d.Reason, d.BackOff = false, reasonBackOff, true

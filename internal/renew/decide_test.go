@@ -47,6 +47,12 @@ func within(d Decision) Decision {
 	return d
 }
 
+// without is a decision after a session was stored without its token.
+func without(d Decision) Decision {
+	d.Unpublished = true
+	return d
+}
+
 func TestRenewAfterLeavesTheLeadBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	parameter := func(f *Facts) { f.InParameter = true }
@@ -174,9 +180,9 @@ func TestDecideByTheSession(t *testing.T) {
 		{"session whose end the provider showed, earlier", with(alive(h), shown(90*m)), 30*m - 1, fresh},
 		{"session at its end and nothing to open another with", with(alive(h), func(f *Facts) { shown(30 * m)(f); f.CanRemint = false }), 20 * m, fresh},
 		{"the token's own time comes first", with(alive(h), session(-312*h)), 40 * m, isDue},
-		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, within(isDue)},
-		{"session written within the floor, token in an emergency", with(alive(h), refresh(40*m, 24*h)), 51 * m, within(urgent)},
-		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, within(isDue)},
+		{"session written within the floor, token due", with(alive(h), refresh(30*m, 24*h)), 40 * m, without(within(isDue))},
+		{"session written within the floor, token in an emergency", with(alive(h), refresh(40*m, 24*h)), 51 * m, without(within(urgent))},
+		{"session written within the floor, parameter", with(alive(h), func(f *Facts) { refresh(30*m, 24*h)(f); f.InParameter = true }), 40 * m, without(within(isDue))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -240,7 +246,8 @@ func TestDecideWhereARefreshEndsTheToken(t *testing.T) {
 		{"before its last two heartbeats", with(alive(h), late), 50*m - 1, fresh},
 		{"at them", with(alive(h), late), 50 * m, isDue},
 		{"min_remaining is more", with(alive(h), func(f *Facts) { late(f); f.MinRemaining = 20 * m }), 40 * m, isDue},
-		{"no token after the session", with(alive(h), unpublished), 21 * m, within(Decision{Due: true, Reason: reasonUnpublished})},
+		{"no token after the session", with(alive(h), unpublished), 21 * m, without(within(Decision{Due: true, Reason: reasonUnpublished}))},
+		{"the session and the token of one time", with(alive(h), func(f *Facts) { late(f); f.RefreshedAt = t0 }), 21 * m, fresh},
 	} {
 		tt.facts.Now = t0.Add(tt.age)
 		if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {

@@ -254,3 +254,25 @@ func TestAMissedHeartbeatAfterForcedRunsLetsNoTokenDie(t *testing.T) {
 		t.Errorf("%d versions: %+v", n, e)
 	}
 }
+
+// A run stores its session and may not publish the token, or is killed before. The next run
+// renews it at once, although the connection has made 96 versions within a day.
+func TestAnUnpublishedTokenIsRenewedAtOnceOnEveryDay(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["apiax"])
+	want(t, w, "issued", "")
+	ticks(w, 12*25)
+	for fakeworld.Entry(w.Tick(), name).Outcome != "issued" {
+	}
+	ticks(w, 2)
+	w.AWS.ResetCalls()
+	refuse(w, "PutSecretValue", token, "AccessDeniedException")
+	if e := fakeworld.Entry(w.Tick(), name); e.Outcome != "failed" {
+		t.Fatalf("%+v", e)
+	}
+	w.AWS.ClearFaults()
+	e := fakeworld.Entry(w.Tick(), name)
+	if n := w.AWS.VersionsYoungerThan(session, 24*time.Hour); n < 96 || e.Outcome != "issued" {
+		t.Errorf("%d versions: %+v", n, e)
+	}
+}
