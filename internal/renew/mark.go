@@ -171,7 +171,11 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	}
 	label := labelRejected + today(r.now) + "_" + string(k)
 	if f.verdict == unsure {
-		label = unsureLabel(m.unsure+1, r.Now(), k)
+		inARow := m.unsure
+		if !f.grant.Password && m.stale(r.now) {
+			inARow = 0
+		}
+		label = unsureLabel(inARow+1, r.Now(), k)
 		if r.hasCounted(f.grant) {
 			label = r.counted
 		}
@@ -273,15 +277,27 @@ func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 	if r.hasCounted(g) {
 		r.uncount(ctx)
 	}
-	if r.job.Credential != nil {
-		keys := []key{r.key(anyGrant)}
-		if !g.FromSession() {
-			keys = append(keys, r.key(g.Type))
-		}
-		r.forget(ctx, r.conn.Credential, r.job.Credential.Version, keys...)
+	if !g.FromSession() {
+		r.forgetFor(ctx, g, r.key(anyGrant), r.key(g.Type))
+		return
 	}
-	if g.FromSession() { // the version stays current if its refresh token does not change
-		r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
+	r.forgetFor(ctx, exchange.Grant{}, r.key(anyGrant))
+	// The version of the session stays current if its refresh token does not change.
+	r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
+}
+
+// forgetFor removes the notes about the keys from the versions whose labels count for a grant
+// (see labelsFor). A note that stayed on an earlier version would make the next failure count
+// as one of many.
+func (r *renewal) forgetFor(ctx context.Context, g exchange.Grant, keys ...key) {
+	if r.job.Credential == nil {
+		return
+	}
+	r.forget(ctx, r.conn.Credential, r.job.Credential.Version, keys...)
+	for _, other := range r.others {
+		if r.sameFor(other.doc, g) {
+			r.forget(ctx, r.conn.Credential, secrets.Version{ID: other.id, Labels: other.labels}, keys...)
+		}
 	}
 }
 

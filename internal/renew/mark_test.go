@@ -3,6 +3,7 @@ package renew
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
@@ -74,6 +75,33 @@ func TestTheLabelThatCountsAPasswordFollowsTheAnswer(t *testing.T) {
 		x := &exchange.Error{Status: 401, Class: exchange.CredentialDead, Unusable: tt.unusable}
 		w.note(t.Context(), failure{attempt: attempt{grant: tt.grant}, x: x, verdict: tt.verdict})
 		if got, want := w.notes(credentialID, secrets.Current), tt.want(w, counted); !sameLabels(got, want) {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		}
+	}
+}
+
+// An unclear answer is the next in a row, unless the last one is long past. A password is
+// counted on: it may be one that never worked.
+func TestAnUnclearAnswerIsCountedOnForADay(t *testing.T) {
+	t.Parallel()
+	until := pause(5) + day
+	for name, tt := range map[string]struct {
+		grant exchange.Grant
+		ago   time.Duration
+		want  int
+	}{
+		"a day after it was allowed":           {client, until, 6},
+		"later":                                {client, until + time.Second, 1},
+		"later, an answer that cannot be used": {exchange.Grant{Type: anyGrant}, until + time.Second, 1},
+		"later, the second of two requests":    {exchange.Grant{Type: secondGrant, Members: client.Members}, until + time.Second, 1},
+		"later, a password":                    {password, until + time.Second, 6},
+	} {
+		w := newStored(t, credential.Session{})
+		w.label(credentialID, secrets.Current, unsureLabel(5, at.Add(-tt.ago), w.key(tt.grant.Type)))
+		x := &exchange.Error{Status: 403, Class: exchange.CredentialDead, Unusable: tt.grant.Type == anyGrant}
+		w.note(t.Context(), failure{attempt: attempt{grant: tt.grant}, x: x, verdict: unsure})
+		want := unsureLabel(tt.want, at, w.key(tt.grant.Type))
+		if got := w.notes(credentialID, secrets.Current); !strings.Contains(got, want) {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}

@@ -209,6 +209,10 @@ func (m memory) next() time.Time {
 	return at
 }
 
+// stale reports whether a day has passed in which it might have been sent again and was not.
+// Something else has worked since, so a new unclear answer is the first in a row.
+func (m memory) stale(now time.Time) bool { return m.next().Add(day).Before(now) }
+
 // allows reports whether a run may send it unforced.
 func (m memory) allows(t trial) bool { return !m.over(t) && !t.now.Before(m.next()) }
 
@@ -308,10 +312,10 @@ func surplus(labels []string, keep key, day string) []string {
 }
 
 // AboutPassword reports whether a label is about a password. FlexNet's grant is named token,
-// and sends a password.
+// and sends a password. Two other grants have token in their names.
 func AboutPassword(label string) bool {
-	return strings.Contains(label, "_password_") ||
-		strings.Contains(label, "_token_") && !strings.Contains(label, "_refresh_token_")
+	other := strings.Contains(label, "_refresh_token_") || strings.Contains(label, "_token_exchange_")
+	return strings.Contains(label, "_password_") || strings.Contains(label, "_token_") && !other
 }
 
 func boolInt(b bool) int {

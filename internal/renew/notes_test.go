@@ -217,6 +217,19 @@ func TestSurplusLabelsGoAndThoseOnPasswordsStay(t *testing.T) {
 	}
 }
 
+func TestALabelIsAboutAPasswordByItsGrant(t *testing.T) {
+	t.Parallel()
+	about := []string{"password", "token"}
+	for _, grant := range grantNames {
+		k := newKey(grant, "0000000a")
+		for _, label := range []string{unsureLabel(1, at, k), labelRejected + "20261121_" + string(k)} {
+			if got, want := AboutPassword(label), slices.Contains(about, grant); got != want {
+				t.Errorf("%s: %t", label, got)
+			}
+		}
+	}
+}
+
 func TestEveryFailureHasItsVerdict(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

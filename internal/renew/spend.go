@@ -350,9 +350,7 @@ func (r *renewal) finish(ctx context.Context, p exchange.Finisher, g exchange.Gr
 	defer cancel()
 	issued, err := p.Finish(finishing, r.request(g), user)
 	if err == nil {
-		if r.job.Credential != nil {
-			r.forget(ctx, r.conn.Credential, r.job.Credential.Version, r.key(secondGrant))
-		}
+		r.forgetFor(ctx, exchange.Grant{}, r.key(secondGrant))
 		return issued, nil
 	}
 	x := asExchange(err)

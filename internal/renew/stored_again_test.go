@@ -56,6 +56,19 @@ func TestAPasswordThatIsStoredAgainEveryHourHasStillWorked(t *testing.T) {
 	if renewed.CredentialVersion != now.ID || len(now.Labels) != 1 {
 		t.Errorf("the new token names %q, not %q; labels %q", renewed.CredentialVersion, now.ID, now.Labels)
 	}
+	for _, v := range w.AWS.Secret(cred).Versions {
+		if strings.Contains(strings.Join(v.Labels, " "), "EVERTOKEN_UNSURE_") {
+			t.Errorf("the password works, and an earlier version of it still has %q", v.Labels)
+		}
+	}
+	// So the next failure is the first in a row again.
+	silence(w)
+	hourly(renewed.RenewAfter, renewed.RenewAfter.Add(time.Hour))
+	w.IDP.ClearFaults()
+	ticks(w, 2)
+	if last, _ := w.Token(name); last.IssuedAt.Equal(renewed.IssuedAt) {
+		t.Error("after one failure the pause is as long as after many")
+	}
 }
 
 // Another password has not worked only because an earlier one has: whether it was tried as
@@ -105,6 +118,36 @@ func TestOnlyATokenOfAPasswordWithoutASessionNamesItsVersion(t *testing.T) {
 		token, _ := w.Token(name)
 		if (token.CredentialVersion == labelled(w, cred, secrets.Current)) != names || !names && token.CredentialVersion != "" {
 			t.Errorf("%s: the token names %q", connection, token.CredentialVersion)
+		}
+	}
+}
+
+// The provider gives an unclear answer, the same credential is stored again, and works. Then no
+// version of it keeps a note, so that the next unclear answer is again the first in a row.
+func TestWhatWorksAgainLeavesNoNoteOnAnyVersion(t *testing.T) {
+	t.Parallel()
+	for what, fault := range map[string]fakeidp.Fault{
+		"flexera service": {Status: 403, Body: []byte("{}")},
+		"flexera user":    {Status: 403, Body: []byte("{}")},
+	} {
+		w := world(t, connects[what])
+		want(t, w, "issued", "")
+		advance(t, w)
+		fault.Kind = fakeidp.Answer
+		w.IDP.Inject(&fault)
+		ticks(w, 2)
+		w.IDP.ClearFaults()
+		stored, _ := w.AWS.Secret(cred).Labelled(secrets.Current)
+		if !strings.Contains(strings.Join(stored.Labels, " "), "EVERTOKEN_UNSURE_") {
+			t.Errorf("%s: there is no note: %q", what, stored.Labels)
+		}
+		w.PutSecret(cred, stored.Value)
+		ticks(w, 12)
+		alive(t, w, name)
+		for _, v := range w.AWS.Secret(cred).Versions {
+			if strings.Contains(strings.Join(v.Labels, " "), "EVERTOKEN_UNSURE_") {
+				t.Errorf("%s: %q", what, v.Labels)
+			}
 		}
 	}
 }
