@@ -38,7 +38,7 @@ func (e *Engine) begin(j Job) *renewal {
 		Secrets: e.Secrets, Parameters: e.Parameters, Now: e.Now, Wait: e.Sleep,
 		ID: j.Connection.Session, Rescue: e.RescuePrefix + j.Connection.Name,
 		RescueKey: e.RescueKey, RunLasts: e.RunLasts,
-		Fits: r.fits, Refused: r.refreshRefused, IsNote: IsNote, Hint: r.hint,
+		Fits: r.belongs, Refused: r.refreshRefused, IsNote: IsNote, Hint: r.hint,
 	}
 	return r
 }

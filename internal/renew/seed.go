@@ -18,12 +18,27 @@ func (r *renewal) spentSeed(g exchange.Grant) bool {
 	if !singleUse(g) || s.RefreshToken.IsZero() {
 		return false
 	}
+	return r.credential.Get(credential.RefreshToken).Equal(s.RefreshToken) ||
+		s.OpenedBy == r.credential.Fingerprint(g.Members...) || r.openedBySeed(s, g)
+}
+
+// openedBySeed reports whether another version of the credential opened a session with the
+// refresh token that the present one holds.
+func (r *renewal) openedBySeed(s credential.Session, g exchange.Grant) bool {
 	seed := r.credential.Get(credential.RefreshToken)
-	return seed.Equal(s.RefreshToken) ||
-		slices.ContainsFunc(r.others, func(other otherCredential) bool {
-			return other.doc.Fingerprint(g.Members...) == s.OpenedBy &&
-				other.doc.Get(credential.RefreshToken).Equal(seed)
-		})
+	return slices.ContainsFunc(r.others, func(other otherCredential) bool {
+		return s.OpenedBy != "" && other.doc.Fingerprint(g.Members...) == s.OpenedBy &&
+			other.doc.Get(credential.RefreshToken).Equal(seed)
+	})
+}
+
+// belongs reports whether a session that is stored elsewhere may be put in force again: the
+// credential fits it, or only the client beside its seed has changed since. Otherwise the spent
+// seed would be sent.
+func (r *renewal) belongs(s credential.Session) bool {
+	return r.fits(s) || slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
+		return singleUse(g) && r.openedBySeed(s, g)
+	})
 }
 
 // labelsOfSeed are the labels of the versions of the credential that hold the same refresh

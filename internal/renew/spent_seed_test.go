@@ -92,6 +92,25 @@ func TestACandidateWithASpentSeedIsNotSent(t *testing.T) {
 	}
 }
 
+// A mistyped refresh token is stored and refused, and then the spent one is tried as a candidate.
+func TestACandidateWithTheSeedOfTheSessionIsNotSentAfterAnother(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["oauth2 refresh_token"])
+	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.ReuseEndsAccess = true })
+	want(t, w, "issued", "")
+	var first string
+	change(t, w, func(m map[string]string) { first, m["refresh_token"] = m["refresh_token"], "canary-typo" })
+	advance(t, w)
+	want(t, w, "issued", "uses the old one while it works")
+	change(t, w, func(m map[string]string) { m["refresh_token"] = first })
+	w.IDP.ResetRequests()
+	e := candidate(t, w)
+	p, _ := w.Token(name)
+	if n := sends(w)[first]; n != 0 || !w.IDP.Accepts("oauth2", p.AccessToken.Reveal()) {
+		t.Errorf("the spent refresh token was sent %d times: %+v", n, e)
+	}
+}
+
 // An operator stores the session's own refresh token as the credential's: it is sent as the
 // session's, and not a second time as a seed.
 func TestTheSessionsRefreshTokenStoredAsASeedIsNoSeed(t *testing.T) {
