@@ -129,7 +129,7 @@ func TestDecideByTheTokensAge(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late", "Often")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
@@ -188,7 +188,7 @@ func TestDecideByTheSession(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late", "Often")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
@@ -224,7 +224,7 @@ func TestDecideByWhoRenews(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.facts.Now = t0.Add(tt.age)
-			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
+			if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late", "Often")); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
 		})
@@ -250,8 +250,19 @@ func TestDecideWhereARefreshEndsTheToken(t *testing.T) {
 		{"the session and the token of one time", with(alive(h), func(f *Facts) { late(f); f.RefreshedAt = t0 }), 21 * m, fresh},
 	} {
 		tt.facts.Now = t0.Add(tt.age)
-		if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late")); diff != "" {
+		if diff := cmp.Diff(tt.want, Decide(tt.facts), cmpopts.IgnoreFields(Decision{}, "Late", "Often")); diff != "" {
 			t.Errorf("%s: Decide (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestATokenOfHalfAnHourIsRenewedOften(t *testing.T) {
+	t.Parallel()
+	for life, want := range map[time.Duration]bool{20 * m: true, 30 * m: true, 42*m - time.Second: true, 42 * m: false, h: false} {
+		f := alive(life)
+		f.Now = t0
+		if got := Decide(f).Often; got != want {
+			t.Errorf("a token of %s is renewed often: %t", life, got)
 		}
 	}
 }

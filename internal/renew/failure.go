@@ -142,6 +142,12 @@ func noRoom(action, of, name string) string {
 			"Then remove it: `aws ssm unlabel-parameter-version --name " + name +
 			" --parameter-version VERSION --labels LABEL`."
 	}
+	if strings.HasSuffix(action, "VersionStage") {
+		return "The " + of + " has 20 labels. See them: `aws secretsmanager describe-secret " +
+			"--secret-id " + name + "`. Remove one that an old version does not need: `aws " +
+			"secretsmanager update-secret-version-stage --secret-id " + name +
+			" --version-stage LABEL --remove-from-version-id VERSION`."
+	}
 	return "The " + of + " has 100 versions younger than 24 hours, or 20 labels. " +
 		"Evertoken tries again, and succeeds once the oldest are a day old. See what writes it: " +
 		listVersions(name) + "."
@@ -221,6 +227,11 @@ func (r *renewal) used(document string, versions int) *Stopped {
 		hint = "Forced runs, lost answers or somebody else wrote it more often than once in 15 " +
 			"minutes. Evertoken renews again once the oldest versions are a day old. See when they " +
 			"were written: " + listVersions(name) + "."
+	}
+	if r.decision.WithinFloor && r.token != nil && !short {
+		hint = "The connection was renewed less than 15 minutes ago, and so soon it is renewed again " +
+			"only while a secret has fewer than 90 versions. Evertoken renews it by itself after " +
+			stamp(r.facts().RenewAfter()) + "."
 	}
 	return &Stopped{
 		Failed, exchange.Misconfigured,

@@ -11,8 +11,8 @@ import (
 type Reads struct{ Credential, Session bool }
 
 // Needs says, from the published token alone, what else a scheduled run must read of the
-// connection: nothing before the token's look_after, and everything after it or if there is
-// no usable token. A probe of the token needs the credential, which says where the token may
+// connection: nothing before the token's look_after, and everything after it, if there is no
+// usable token, or if a refresh ends the token before it. A probe of the token needs the credential, which says where the token may
 // be sent. A run that names the connection reads everything in any case.
 //
 // It is a pure function of the job's Connection, Provider, Token, Force, Candidate, Named and
@@ -33,7 +33,9 @@ func needs(j Job, token *credential.Token, every time.Duration, now time.Time) R
 	traits := j.Provider.Traits()
 	session := traits.Session != exchange.NoSession
 	everything := Reads{Credential: true, Session: session}
-	if j.Force || j.Candidate || j.DryRun || token == nil {
+	// With RenewLate a refresh ends the token before it: only the session tells whether an
+	// earlier run has made one and could not publish its token.
+	if j.Force || j.Candidate || j.DryRun || token == nil || traits.RenewLate && session {
 		return everything
 	}
 	// The declaration may have changed since the token was published.

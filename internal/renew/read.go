@@ -243,7 +243,8 @@ func (r *renewal) check(ctx context.Context, document string, d secrets.Descript
 	pending, current := d.Holder(secrets.Pending), d.Holder(secrets.Current)
 	// Without a schedule no rotation is in progress.
 	if pending != "" && pending != current && d.RotationEnabled {
-		pressing := r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
+		dead := r.decision.Unpublished && r.traits.RenewLate // the refresh ended the published token
+		pressing := dead || r.decision.Emergency || r.decision.Reason == reasonRefreshEnding ||
 			r.token != nil && r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
 		if !pressing {
 			return &Stopped{Outcome: Deferred, Reason: "a rotation of the " + document + " is under way",

@@ -40,6 +40,8 @@ func (*stuck) Describe(_ context.Context, id string) (secrets.Description, error
 	}}, nil
 }
 
+func (*stuck) VersionsSince(context.Context, string, time.Time) (int, error) { return 1, nil }
+
 func (*stuck) MoveLabel(context.Context, string, string, string, string) error { return nil }
 
 func (s *stuck) Put(ctx context.Context, id, versionID string, _ redact.Secret, _ ...string) error {
