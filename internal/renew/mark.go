@@ -90,10 +90,12 @@ func (r *renewal) readNotes(ctx context.Context) error {
 	return nil
 }
 
-// refreshable reports whether no note says that the session's refresh token may be dead.
+// refreshable reports whether no note says that the session's refresh token may be dead, or
+// may not be sent.
 func (r *renewal) refreshable() bool {
+	refused := recall(r.session.Version().Labels, r.key(refusedClient)) != (memory{})
 	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) &&
-		r.session.Doubt().Sent == 0
+		!refused && r.session.Doubt().Sent == 0
 }
 
 // labelsFor are the labels that are about a grant of the credential: those of the current
@@ -133,6 +135,21 @@ func (r *renewal) memoryOfRefresh() memory {
 	return recall(r.session.Version().Labels, r.key(exchange.Refresh.Type))
 }
 
+// memoryOfSending is what the labels say about sending the session's refresh token, be it about
+// the token or about the client.
+func (r *renewal) memoryOfSending() memory {
+	return r.memoryOfRefresh().merge(r.memoryOfClient())
+}
+
+// memoryOfClient is what the labels say about sending the session's refresh token with what the
+// credential now holds. A corrected client has no such label, so it is tried at once.
+func (r *renewal) memoryOfClient() memory {
+	if r.job.Credential == nil {
+		return memory{}
+	}
+	return recall(r.labelsFor(exchange.Grant{}), r.key(refusedClient))
+}
+
 // memoryOfAnswers is what the labels say about answers that could not be used.
 func (r *renewal) memoryOfAnswers() memory {
 	if r.job.Credential == nil {
@@ -149,7 +166,8 @@ func (r *renewal) refreshRefused(labels []string) bool {
 
 // note labels a version with the result of sending it. A refused candidate gets no label.
 func (r *renewal) note(ctx context.Context, f failure) {
-	if r.hasCounted(f.grant) && (f.verdict == passing || f.x.Unusable || r.job.Candidate && !f.x.Lost) {
+	says := f.verdict == passing || f.x.Unusable || r.job.Candidate && !f.x.Lost
+	if r.hasCounted(f.grant) && says {
 		r.uncount(ctx)
 	}
 	if r.job.Candidate || f.verdict == passing {
@@ -164,6 +182,9 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	case f.x.Unusable:
 		k = r.key(anyGrant)
 		m = r.memoryOfAnswers()
+	case r.clientRefused(f):
+		k = r.key(refusedClient)
+		m = r.memoryOfClient()
 	case f.grant.FromSession():
 		id, versionID, m = r.conn.Session, r.session.Version().ID, r.memoryOfRefresh()
 	default:
@@ -182,6 +203,9 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	}
 	told := answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k)
 	err := r.mark(ctx, id, versionID, k, label, told)
+	if err == nil && k == r.key(refusedClient) { // so that runs read the credential's labels
+		err = r.mark(ctx, r.conn.Session, r.session.Version().ID, k, label)
+	}
 	if err == nil {
 		return
 	}
@@ -194,6 +218,15 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	r.hint("The provider's answer could not be noted, so Evertoken may send the same again: " +
 		err.Error() + ". Allow the function's role secretsmanager:UpdateSecretVersionStage on the " +
 		"connection's credential and session.")
+}
+
+// clientRefused reports whether the provider refused the client rather than the session's
+// refresh token that it sent, or may have: a refresh token works only for the client that it
+// was issued to (RFC 6749 section 5.2), and the credential has changed since.
+func (r *renewal) clientRefused(f failure) bool {
+	changed := f.verdict == refused && r.onlySeeds() && !r.sessionFits()
+	return f.grant.FromSession() && r.noCredential == nil &&
+		(f.x.Class == exchange.CredentialDead || changed)
 }
 
 // mark attaches labels about a key to a version. It removes the version's other labels about
@@ -225,7 +258,8 @@ func (r *renewal) mark(ctx context.Context, id, versionID string, k key, labels 
 			}
 		}
 	}
-	r.dropLabels(ctx, id, d, append(gone, surplus(all, k, today(r.now))...))
+	gone = append(gone, surplus(all, k, today(r.now))...)
+	r.dropLabels(ctx, id, d, append(gone, longPast(d.Labels)...))
 	return nil
 }
 
@@ -281,9 +315,9 @@ func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 		r.forgetFor(ctx, g, r.key(anyGrant), r.key(g.Type))
 		return
 	}
-	r.forgetFor(ctx, exchange.Grant{}, r.key(anyGrant))
+	r.forgetFor(ctx, exchange.Grant{}, r.key(anyGrant), r.key(refusedClient))
 	// The version of the session stays current if its refresh token does not change.
-	r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
+	r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type), r.key(refusedClient))
 }
 
 // forgetFor removes the notes about the keys from the versions whose labels count for a grant

@@ -47,10 +47,14 @@ const (
 // that cannot be used.
 const anyGrant = "any"
 
+// refusedClient stands for the grant in the key of a note that the provider refused the client
+// with which the session's refresh token was sent.
+const refusedClient = "client"
+
 // grantNames are the grants that a label names. Any other grant is written "other".
 var grantNames = []string{
 	"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token",
-	anyGrant,
+	anyGrant, refusedClient,
 }
 
 // key says what a note is about: a grant and a destination.
@@ -316,6 +320,31 @@ func surplus(labels []string, keep key, day string) []string {
 func AboutPassword(label string) bool {
 	other := strings.Contains(label, "_refresh_token_") || strings.Contains(label, "_token_exchange_")
 	return strings.Contains(label, "_password_") || strings.Contains(label, "_token_") && !other
+}
+
+// longPast are the oldest labels about passwords on versions that are not in use, beyond the
+// number that a secret may have. Without that, each mistyped password would take one of the 20
+// labels for ever.
+func longPast(versions map[string][]string) []string {
+	var found []string
+	for _, labels := range versions {
+		if !slices.ContainsFunc(labels, func(l string) bool { return !IsNote(l) }) {
+			found = append(found, slices.DeleteFunc(slices.Clone(labels), func(l string) bool {
+				return !AboutPassword(l)
+			})...)
+		}
+	}
+	slices.SortFunc(found, func(a, b string) int { return strings.Compare(noted(b), noted(a)) })
+	return found[min(len(found), mostRejected):]
+}
+
+// noted is the day, and with an unclear answer also the time, that a label names.
+func noted(label string) string {
+	if _, at, _, ok := parseUnsure(label); ok {
+		return at.Format(session.Stamp)
+	}
+	day, _, _ := strings.Cut(strings.TrimPrefix(label, labelRejected), "_")
+	return day
 }
 
 func boolInt(b bool) int {

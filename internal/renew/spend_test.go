@@ -188,6 +188,34 @@ func TestAFailureIsReportedThoughThereIsAToken(t *testing.T) {
 	}
 }
 
+// A run that uses the old session says so if nothing of the changed credential could be sent.
+// Any other run has nothing to say.
+func TestOnlyAnOldSessionInUseIsReported(t *testing.T) {
+	t.Parallel()
+	refresh, opened := attempt{grant: exchange.Refresh}, parsed(t, both).Fingerprint(password.Members...)
+	for name, tt := range map[string]struct {
+		made     attempt
+		openedBy string
+		grants   []exchange.Grant
+		want     bool
+	}{
+		"the old session":                  {refresh, "other", []exchange.Grant{password}, true},
+		"the session of the credential":    {refresh, opened, []exchange.Grant{password}, false},
+		"the old one, which is told":       {attempt{exchange.Refresh, true}, "other", []exchange.Grant{password}, false},
+		"the old one, and nothing to send": {refresh, "other", nil, false},
+		"a client":                         {attempt{grant: client}, "", []exchange.Grant{client}, false},
+		"a password in its session":        {attempt{grant: password}, opened, []exchange.Grant{password}, false},
+	} {
+		r := holding(t, both, credential.Session{RefreshToken: redact.New("r"), OpenedBy: tt.openedBy})
+		r.grants = tt.grants
+		r.tellFailures(tt.made, nil)
+		if got := Sentences(r.hints...); strings.HasPrefix(got, "A new session could not be opened") != tt.want ||
+			!tt.want && got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // A failed exchange that brought a refresh token is not lost: its session is stored.
 func TestARefreshTokenOfAFailedExchangeIsStored(t *testing.T) {
 	t.Parallel()
