@@ -25,7 +25,8 @@ func TestARenewalMakesTheDocumentedCalls(t *testing.T) {
 		{"flexera, a user's refresh token", func(w *fakeworld.World) { w.Flexera("a", false) }, []string{"BatchGetSecretValue", "DescribeSecret token", "PutSecretValue token"}},
 		{"oauth2, client_credentials", func(w *fakeworld.World) { w.OAuth2("a", "client_credentials") }, []string{"BatchGetSecretValue credential", "DescribeSecret token", "PutSecretValue token"}},
 		{"apiax, a single-use refresh token", func(w *fakeworld.World) { w.Apiax("a") }, []string{
-			"BatchGetSecretValue", "DescribeSecret token", "DescribeSecret session", "PutSecretValue session", "UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
+			"BatchGetSecretValue", "DescribeSecret token", "DescribeSecret session", "ListSecretVersionIds session", "PutSecretValue session",
+			"UpdateSecretVersionStage session", "PutSecretValue session", "PutSecretValue token",
 		}},
 	}
 	for _, tt := range tests {

@@ -226,12 +226,13 @@ func (r *renewal) used(document string, versions int) *Stopped {
 		}
 		hint = "Forced runs, lost answers or somebody else wrote it more often than once in 15 " +
 			"minutes. Evertoken renews again once the oldest versions are a day old. See when they " +
-			"were written: " + listVersions(name) + "."
+			"were written: " + listVersions(name) + ". A token in a parameter (token_parameter) has " +
+			"no such limit."
 	}
 	if r.decision.WithinFloor && r.token != nil && !short {
 		hint = "The connection was renewed less than 15 minutes ago, and so soon it is renewed again " +
 			"only while a secret has fewer than 90 versions. Evertoken renews it by itself after " +
-			stamp(r.facts().RenewAfter()) + "."
+			stamp(r.facts().RenewAfter()) + ". A token in a parameter (token_parameter) has no such limit."
 	}
 	return &Stopped{
 		Failed, exchange.Misconfigured,
