@@ -47,7 +47,7 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 		budget = oddBudget
 	case r.decision.Emergency && r.token != nil:
 		budget = fullBudget
-	case r.decision.Often && !r.overrides():
+	case r.decision.Often && r.decision.Reason == reasonDue:
 		return r.paced(ctx, document, d)
 	default:
 		return nil

@@ -11,6 +11,7 @@ import (
 	fakeaws "evertoken/internal/fake/aws"
 	"evertoken/internal/redact"
 	"evertoken/internal/secrets"
+	"evertoken/internal/session"
 )
 
 // TestNoVersionIsWrittenThatWouldUseUpTheLimit checks for a secret with so many versions
@@ -86,6 +87,52 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	if err := r.checkBudget(t.Context(), "token secret", described); err == nil ||
 		strings.Contains(err.Error(), "versions younger") {
 		t.Errorf("versions that cannot be counted: %v", err)
+	}
+}
+
+// Only a token that is due in time waits for room. One that was revoked, that rotation mints, or
+// that an operator forces does not.
+func TestOnlyATokenThatIsDueWaitsForRoom(t *testing.T) {
+	t.Parallel()
+	clock := t0
+	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
+	server.CreateSecret("evertoken/c1/token", nil, nil)
+	for range halfDayBudget {
+		if err := store.Put(t.Context(), "evertoken/c1/token", secrets.FreshID(), redact.New("{}")); err != nil {
+			t.Fatal(err)
+		}
+		clock = clock.Add(m)
+	}
+	described, err := store.Describe(t.Context(), "evertoken/c1/token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name     string
+		d        Decision
+		document string
+		versions int
+		waits    bool
+	}{
+		{"due", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget, true},
+		{"due, with room", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget - 1, false},
+		{"due, seldom", Decision{Reason: reasonDue}, "token", halfDayBudget, false},
+		{"due, the secret that is not counted", Decision{Often: true, Reason: reasonDue}, "session", halfDayBudget, false},
+		{"revoked", Decision{Often: true, Reason: reasonRevoked}, "token", halfDayBudget, false},
+		{"forced, or minted by rotation", Decision{Often: true, Reason: reasonForced}, "token", halfDayBudget, false},
+		{"session ending", Decision{Often: true, Reason: reasonSessionEnding}, "token", halfDayBudget, false},
+	} {
+		r := &renewal{Engine: &Engine{Secrets: store}, decision: tt.d, token: &TokenTimes{t0, t0.Add(h)}, session: &session.Keeper{},
+			now: t0.Add(12*h + time.Duration(halfDayBudget-tt.versions)*m - m/2)}
+		err := r.checkBudget(t.Context(), tt.document, described)
+		if (err != nil) != tt.waits || tt.waits && asStopped(err).Outcome != Fresh {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }
 
