@@ -101,13 +101,13 @@ func (q *quarter) enter(r *application, x fakeidp.Request) {
 	}
 	count(q.refresh, x)
 	// While nothing stronger works, Evertoken replays after a lost answer once, then once
-	// a day.
+	// a day. An outage that lasts a day makes a password wait, too.
 	alone := r.name == "oauth2-refresh" || r.unwell
 	replays := 0
 	if replayed(r.name) || alone {
 		replays = 1
 	}
-	if n := q.refresh[token]; n != nil && alone {
+	if n := q.refresh[token]; n != nil && (alone || replayed(r.name)) {
 		replays += int(x.Time.Sub(n.first) / (24*time.Hour - 2*time.Minute))
 	}
 	if n := q.refresh[token]; n != nil && n.sent > 1+replays+n.answered {
