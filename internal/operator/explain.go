@@ -209,9 +209,6 @@ func noteInWords(label, name string) (text, do string) {
 	case strings.HasPrefix(label, "EVERTOKEN_UNSURE_"):
 		again := "Evertoken retries it with growing pauses, at most six times a day."
 		switch {
-		case strings.Contains(label, "_client_") && !strings.Contains(label, "_client_credentials_"):
-			again = "Evertoken retries it with growing pauses, and at once when another credential " +
-				"is stored."
 		case renew.AboutPassword(label):
 			again += " It sends a password that has never worked only three times in all."
 		case strings.Contains(label, "_refresh_token_"):

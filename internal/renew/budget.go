@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"evertoken/internal/exchange"
 	"evertoken/internal/secrets"
 )
+
+// halfDay is a time over which versions are counted, to notice early that there are too many.
+const halfDay = 12 * time.Hour
 
 const (
 	// earlyBudget is how many versions younger than 24 hours a secret may have if another is
@@ -15,8 +19,11 @@ const (
 	earlyBudget = 90
 	// halfDayBudget is how many versions younger than 12 hours a secret may have if its token is
 	// renewed about once in 15 minutes, which is 48 times in 12 hours. If forced runs and lost
-	// answers have written more, Evertoken waits for the emergency, which makes room again.
+	// answers have written more, Evertoken renews a little later, which makes room again.
 	halfDayBudget = 49
+	// stuckBudget is how many versions younger than 12 hours a session may have if another is to
+	// be written within the floor because runs stored sessions and could not publish a token.
+	stuckBudget = 52
 	// lateBudget is the same for a token that is so long overdue that renewals must have
 	// failed. They may have written versions.
 	lateBudget = 97
@@ -34,25 +41,43 @@ const (
 // versions. It counts them only if more than one version per floor may have been written, or if
 // one per floor is written.
 func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.Description) error {
-	unpublished := document == "session" && r.token == nil && !r.session.Session().RefreshedAt.IsZero()
+	since := func(age time.Duration) (int, error) {
+		return r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-age))
+	}
+	// An earlier run stored a session, and there is no token of it.
+	stored := !r.session.Session().RefreshedAt.IsZero()
+	unpublished := r.decision.Unpublished || r.token == nil && stored
 	var budget int
-	switch {
-	case r.decision.WithinFloor && r.job.Candidate: // an operator waits, and it happens once
+	switch within := r.decision.WithinFloor; {
+	case within && r.job.Candidate: // an operator waits, and it happens once
 		budget = lateBudget
-	case r.decision.WithinFloor && !r.decision.Unpublished:
+	case within && unpublished && document == "session" && !r.overrides():
+		n, err := since(halfDay)
+		if err != nil {
+			return r.awsFailure(document, d.Name, err)
+		}
+		if n >= stuckBudget {
+			return r.stuck(n)
+		}
+		budget = oddBudget
+	case within && !r.decision.Unpublished:
 		budget = earlyBudget
 	case r.decision.Late:
 		budget = lateBudget
-	case r.odd, r.decision.WithinFloor, unpublished:
+	case r.odd, within, unpublished && document == "session":
 		budget = oddBudget
 	case r.decision.Emergency && r.token != nil:
 		budget = fullBudget
-	case r.decision.Often && r.decision.Reason == reasonDue:
-		return r.paced(ctx, document, d)
+	case r.decision.Often && r.decision.Reason == reasonDue && (document == "session") == r.claims():
+		n, err := since(halfDay)
+		if err != nil {
+			return r.awsFailure(document, d.Name, err)
+		}
+		return r.paced(document, n)
 	default:
 		return nil
 	}
-	n, err := r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-24*time.Hour))
+	n, err := since(day)
 	if err != nil {
 		return r.awsFailure(document, d.Name, err)
 	}
@@ -62,20 +87,23 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 	return nil
 }
 
-// paced lets a token wait that is due and in no emergency, if its secret has been written more
-// often than once per floor. It counts one of the connection's two secrets: each renewal writes
-// both.
-func (r *renewal) paced(ctx context.Context, document string, d secrets.Description) error {
-	if (document == "session") != r.claims() {
-		return nil
-	}
-	n, err := r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-12*time.Hour))
-	if err != nil {
-		return r.awsFailure(document, d.Name, err)
-	}
-	if n < halfDayBudget {
+// stuck returns the error that says that runs have stored many sessions and could publish no
+// token, so that this run waits for the floor.
+func (r *renewal) stuck(versions int) error {
+	return &Stopped{Failed, exchange.Transient,
+		fmt.Sprintf("the session has %d versions younger than 12 hours, because runs renewed it and "+
+			"could not publish its token; Evertoken tries again every 15 minutes", versions),
+		"Correct what the answers of the tries name. To try at once, " + r.forceHint() + "."}
+}
+
+// paced lets a token wait that is due, if its secret has been written more often than once per
+// floor, as long as the next run is in time for the promise. Of the connection's two secrets only one
+// is counted, because each renewal writes both.
+func (r *renewal) paced(document string, versions int) error {
+	near := r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
+	if versions < halfDayBudget || near {
 		return nil
 	}
 	return &Stopped{Outcome: Fresh, Reason: fmt.Sprintf("due, but the %s has %d versions younger "+
-		"than 12 hours, so Evertoken renews the token a few minutes later", document, n)}
+		"than 12 hours, so Evertoken renews the token a few minutes later", document, versions)}
 }

@@ -70,7 +70,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 		for _, versions := range []int{earlyBudget - 1, earlyBudget, lateBudget - 1, lateBudget, oddBudget,
 			fullBudget} {
 			r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), decision: tt.d,
-				odd: tt.odd, token: tt.token}
+				odd: tt.odd, token: tt.token, session: &session.Keeper{}}
 			err := r.checkBudget(t.Context(), "token secret", described)
 			if want := tt.first != 0 && versions >= tt.first; (err != nil) != want {
 				t.Errorf("%s, %d versions: %v", tt.name, versions, err)
@@ -83,7 +83,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 
 	server.Inject(&fakeaws.Fault{Operation: "ListSecretVersionIds", Kind: fakeaws.Refuse,
 		Code: "AccessDeniedException"})
-	r := &renewal{Engine: &Engine{Secrets: store}, now: t0, decision: Decision{Late: true}}
+	r := &renewal{Engine: &Engine{Secrets: store}, now: t0, decision: Decision{Late: true}, session: &session.Keeper{}}
 	if err := r.checkBudget(t.Context(), "token secret", described); err == nil ||
 		strings.Contains(err.Error(), "versions younger") {
 		t.Errorf("versions that cannot be counted: %v", err)
@@ -117,18 +117,22 @@ func TestOnlyATokenThatIsDueWaitsForRoom(t *testing.T) {
 		d        Decision
 		document string
 		versions int
+		left     time.Duration
 		waits    bool
 	}{
-		{"due", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget, true},
-		{"due, with room", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget - 1, false},
-		{"due, seldom", Decision{Reason: reasonDue}, "token", halfDayBudget, false},
-		{"due, the secret that is not counted", Decision{Often: true, Reason: reasonDue}, "session", halfDayBudget, false},
-		{"revoked", Decision{Often: true, Reason: reasonRevoked}, "token", halfDayBudget, false},
-		{"forced, or minted by rotation", Decision{Often: true, Reason: reasonForced}, "token", halfDayBudget, false},
-		{"session ending", Decision{Often: true, Reason: reasonSessionEnding}, "token", halfDayBudget, false},
+		{"due", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget, 10 * m, true},
+		{"due, with less than min_remaining and a heartbeat left", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget, 10*m - 1, false},
+		{"due, with room", Decision{Often: true, Reason: reasonDue}, "token", halfDayBudget - 1, 15 * m, false},
+		{"due, seldom", Decision{Reason: reasonDue}, "token", halfDayBudget, 15 * m, false},
+		{"due, the secret that is not counted", Decision{Often: true, Reason: reasonDue}, "session", halfDayBudget, 15 * m, false},
+		{"revoked", Decision{Often: true, Reason: reasonRevoked}, "token", halfDayBudget, 15 * m, false},
+		{"forced, or minted by rotation", Decision{Often: true, Reason: reasonForced}, "token", halfDayBudget, 15 * m, false},
+		{"session ending", Decision{Often: true, Reason: reasonSessionEnding}, "token", halfDayBudget, 15 * m, false},
 	} {
-		r := &renewal{Engine: &Engine{Secrets: store}, decision: tt.d, token: &TokenTimes{t0, t0.Add(h)}, session: &session.Keeper{},
-			now: t0.Add(12*h + time.Duration(halfDayBudget-tt.versions)*m - m/2)}
+		now := t0.Add(12*h + time.Duration(halfDayBudget-tt.versions)*m - m/2)
+		end := now.Add(tt.left)
+		r := &renewal{Engine: &Engine{Secrets: store, Every: 5 * m}, decision: tt.d, now: now,
+			token: &TokenTimes{end.Add(-30 * m), end}, session: &session.Keeper{}}
 		err := r.checkBudget(t.Context(), tt.document, described)
 		if (err != nil) != tt.waits || tt.waits && asStopped(err).Outcome != Fresh {
 			t.Errorf("%s: %v", tt.name, err)

@@ -7,6 +7,7 @@ import (
 
 	fakeidp "evertoken/internal/fake/idp"
 	fakeworld "evertoken/internal/fake/world"
+	"evertoken/internal/issue"
 	"evertoken/internal/secrets"
 )
 
@@ -48,8 +49,8 @@ func TestACorrectedClientSecretIsTriedAtOnce(t *testing.T) {
 }
 
 // An operator stores the client of another application beside the refresh token. The provider
-// refuses the session's refresh token to that client (invalid_grant, RFC 6749 section 5.2). After
-// the rollback it works at once.
+// refuses the session's refresh token to that client (invalid_grant, RFC 6749 section 5.2), and the
+// hint says what to do. After the rollback a forced run gets a token.
 func TestAWrongClientThatIsRolledBack(t *testing.T) {
 	t.Parallel()
 	w := world(t, connects["oauth2 refresh_token"])
@@ -59,23 +60,32 @@ func TestAWrongClientThatIsRolledBack(t *testing.T) {
 		m["client_id"], m["client_secret"] = w.IDP.OAuth2().AddClient(fakeidp.OAuth2Client{})
 	})
 	advance(t, w)
-	if e := runNow(w); !strings.Contains(e.Hint, "check that its client is the one that the refresh token was issued to") {
+	if e := runNow(w); !strings.Contains(e.Hint, "If its client is not the one that the refresh token was "+
+		"issued to, store the right one, then run `evertoken renew c`") {
 		t.Errorf("%+v", e)
 	}
 	moveCurrent(t, w, cred, right)
-	mended := w.Clock.Now()
-	first := ""
-	for w.Clock.Now().Sub(mended) < 26*time.Hour {
-		e := fakeworld.Entry(w.Tick(), name)
-		w.AWS.ResetCalls()
-		if e.Outcome == "issued" {
-			break
-		}
-		if first == "" {
-			first = e.Outcome + ": " + e.Reason + " " + e.Hint
-		}
+	if e := fakeworld.Entry(w.Run(issue.Event{Connections: []string{name}, Force: true}), name); e.Outcome != "issued" {
+		t.Errorf("%+v", e)
 	}
-	if dead := w.Clock.Now().Sub(mended); dead > 20*time.Minute {
-		t.Errorf("no new token for %s after the rollback: %s", dead, first)
+}
+
+// A pipeline stores a credential with a refused client every hour. Each storing allows one more
+// try.
+func TestARefusedClientThatIsStoredAgainIsTriedOncePerStoring(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["oauth2 refresh_token"])
+	want(t, w, "issued", "")
+	m := change(t, w, func(map[string]string) {})
+	w.IDP.OAuth2().AddClient(fakeidp.OAuth2Client{ID: m["client_id"]})
+	advance(t, w)
+	w.IDP.ResetRequests()
+	for range 12 {
+		change(t, w, func(map[string]string) {})
+		ticks(w, 12)
+		w.AWS.ResetCalls()
+	}
+	if n := len(w.IDP.Requests()); n < 12 || n > 12+6 {
+		t.Errorf("%d tries in 12 hours", n)
 	}
 }

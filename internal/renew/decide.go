@@ -82,9 +82,7 @@ const (
 	reasonFloor         = "due, but written less than 15 minutes ago"
 	reasonRotation      = "renewed by rotation"
 	reasonUnpublished   = "the session was renewed and no token with it"
-	reasonAgain         = "the session was renewed again and again and no token with it; " +
-		"Evertoken tries every 15 minutes"
-	reasonBackOff = "the token is dead; tries are spread out, at most three heartbeats apart"
+	reasonBackOff       = "the token is dead; tries are spread out, at most three heartbeats apart"
 )
 
 // Decision says whether to renew, and under which conditions.
@@ -105,7 +103,7 @@ type Decision struct {
 	// Late is set if the token is so long overdue that renewals must have failed repeatedly.
 	// The versions must be counted then too.
 	Late bool
-	// BackOff is set if the token is dead and this run does not try to renew it.
+	// BackOff is set if the token has expired and this run does not try to renew it.
 	BackOff bool
 }
 
@@ -126,17 +124,11 @@ func Decide(f Facts) Decision {
 	d.Late = f.Token != nil && f.Now.After(f.RenewAfter().Add(floor))
 	d.Often = f.Token != nil && f.renewAt().Sub(f.Token.IssuedAt) < floor+f.Every
 	d.Unpublished = f.Token != nil && f.RefreshedAt.After(f.Token.IssuedAt)
-	// Each try stores another session. Once the token is dead, tries must not use up the
-	// session's versions.
-	dead := d.Reason == reasonExpired || f.Traits.RenewLate
-	again := d.Unpublished && d.WithinFloor && f.RefreshedAt.After(f.renewAt().Add(2*f.Every))
 	switch {
 	case f.Force:
 		d.Due, d.Reason = true, reasonForced
 	case f.Revoked:
 		d.Due, d.Reason = true, reasonRevoked
-	case again && dead:
-		d.Due, d.Reason, d.BackOff = false, reasonAgain, true
 	case d.Unpublished && f.Traits.RenewLate && (!d.Due || f.ByRotation):
 		d.Due, d.Reason = true, reasonUnpublished
 	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:

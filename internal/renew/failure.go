@@ -229,7 +229,8 @@ func (r *renewal) used(document string, versions int) *Stopped {
 			"were written: " + listVersions(name) + ". A token in a parameter (token_parameter) has " +
 			"no such limit."
 	}
-	if r.decision.WithinFloor && r.token != nil && !short {
+	early := r.decision.WithinFloor && !r.decision.Unpublished && !r.job.Candidate
+	if early && r.token != nil && !short {
 		hint = "The connection was renewed less than 15 minutes ago, and so soon it is renewed again " +
 			"only while a secret has fewer than 90 versions. Evertoken renews it by itself after " +
 			stamp(r.facts().RenewAfter()) + ". A token in a parameter (token_parameter) has no such limit."

@@ -90,12 +90,10 @@ func (r *renewal) readNotes(ctx context.Context) error {
 	return nil
 }
 
-// refreshable reports whether no note says that the session's refresh token may be dead, or
-// may not be sent.
+// refreshable reports whether no note says that the session's refresh token may be dead.
 func (r *renewal) refreshable() bool {
-	refused := recall(r.session.Version().Labels, r.key(refusedClient)) != (memory{})
 	return !r.session.Session().RefreshToken.IsZero() && r.memoryOfRefresh() == (memory{}) &&
-		!refused && r.session.Doubt().Sent == 0
+		r.session.Doubt().Sent == 0
 }
 
 // labelsFor are the labels that are about a grant of the credential: those of the current
@@ -135,19 +133,13 @@ func (r *renewal) memoryOfRefresh() memory {
 	return recall(r.session.Version().Labels, r.key(exchange.Refresh.Type))
 }
 
-// memoryOfSending is what the labels say about sending the session's refresh token, be it about
-// the token or about the client.
-func (r *renewal) memoryOfSending() memory {
-	return r.memoryOfRefresh().merge(r.memoryOfClient())
-}
-
-// memoryOfClient is what the labels say about sending the session's refresh token with what the
-// credential now holds. A corrected client has no such label, so it is tried at once.
-func (r *renewal) memoryOfClient() memory {
-	if r.job.Credential == nil {
-		return memory{}
-	}
-	return recall(r.labelsFor(exchange.Grant{}), r.key(refusedClient))
+// clientCorrected reports whether the credential was stored again since the provider refused
+// the client with which the session's refresh token was sent. Perhaps the client is right now,
+// and the refusal said nothing about the refresh token.
+func (r *renewal) clientCorrected() bool {
+	m := r.memoryOfRefresh()
+	return r.noCredential == nil && m.rejected == "" && m.answer != nil &&
+		m.answer.class == exchange.CredentialDead && r.job.Credential.Version.Created.After(m.last)
 }
 
 // memoryOfAnswers is what the labels say about answers that could not be used.
@@ -182,9 +174,6 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	case f.x.Unusable:
 		k = r.key(anyGrant)
 		m = r.memoryOfAnswers()
-	case r.clientRefused(f):
-		k = r.key(refusedClient)
-		m = r.memoryOfClient()
 	case f.grant.FromSession():
 		id, versionID, m = r.conn.Session, r.session.Version().ID, r.memoryOfRefresh()
 	default:
@@ -203,9 +192,6 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	}
 	told := answerLabel(answer{f.x.Status, f.x.Class, f.x.Code, f.x.Hint}, k)
 	err := r.mark(ctx, id, versionID, k, label, told)
-	if err == nil && k == r.key(refusedClient) { // so that runs read the credential's labels
-		err = r.mark(ctx, r.conn.Session, r.session.Version().ID, k, label)
-	}
 	if err == nil {
 		return
 	}
@@ -218,15 +204,6 @@ func (r *renewal) note(ctx context.Context, f failure) {
 	r.hint("The provider's answer could not be noted, so Evertoken may send the same again: " +
 		err.Error() + ". Allow the function's role secretsmanager:UpdateSecretVersionStage on the " +
 		"connection's credential and session.")
-}
-
-// clientRefused reports whether the provider refused the client rather than the session's
-// refresh token that it sent, or may have: a refresh token works only for the client that it
-// was issued to (RFC 6749 section 5.2), and the credential has changed since.
-func (r *renewal) clientRefused(f failure) bool {
-	changed := f.verdict == refused && r.onlySeeds() && !r.sessionFits()
-	return f.grant.FromSession() && r.noCredential == nil &&
-		(f.x.Class == exchange.CredentialDead || changed)
 }
 
 // mark attaches labels about a key to a version. It removes the version's other labels about
@@ -315,9 +292,9 @@ func (r *renewal) accept(ctx context.Context, g exchange.Grant) {
 		r.forgetFor(ctx, g, r.key(anyGrant), r.key(g.Type))
 		return
 	}
-	r.forgetFor(ctx, exchange.Grant{}, r.key(anyGrant), r.key(refusedClient))
+	r.forgetFor(ctx, exchange.Grant{}, r.key(anyGrant))
 	// The version of the session stays current if its refresh token does not change.
-	r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type), r.key(refusedClient))
+	r.forget(ctx, r.conn.Session, r.session.Version(), r.key(g.Type))
 }
 
 // forgetFor removes the notes about the keys from the versions whose labels count for a grant

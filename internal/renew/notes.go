@@ -47,14 +47,10 @@ const (
 // that cannot be used.
 const anyGrant = "any"
 
-// refusedClient stands for the grant in the key of a note that the provider refused the client
-// with which the session's refresh token was sent.
-const refusedClient = "client"
-
 // grantNames are the grants that a label names. Any other grant is written "other".
 var grantNames = []string{
 	"client_credentials", "refresh_token", "password", "jwt_bearer", "token_exchange", "token",
-	anyGrant, refusedClient,
+	anyGrant,
 }
 
 // key says what a note is about: a grant and a destination.

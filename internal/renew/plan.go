@@ -153,7 +153,7 @@ func (r *renewal) trial(g exchange.Grant) trial {
 func (r *renewal) replay(stronger bool) session.Replay {
 	return session.Replay{
 		Now: r.now, Provider: r.traits.Replay, Stronger: stronger, Force: r.overrides(),
-		NeedsToken: r.needsToken(), Grace: r.traits.ReuseGrace,
+		NeedsToken: r.needsToken(),
 	}
 }
 
@@ -222,7 +222,7 @@ func (r *renewal) mayRefresh(stronger bool) bool {
 	case !r.session.Doubt().MaySend(r.replay(stronger)):
 		return false
 	}
-	return r.memoryOfSending().allows(trial{now: r.now})
+	return r.memoryOfRefresh().allows(trial{now: r.now}) || r.clientCorrected()
 }
 
 // secondRefused reports whether the provider refused the second of two requests for what the
@@ -288,11 +288,11 @@ func (r *renewal) nothing(stronger bool) error {
 		take("the second request", second, trial{now: r.now})
 	}
 	if !r.session.Session().RefreshToken.IsZero() {
-		take("the refresh token of the session", r.memoryOfSending(), trial{now: r.now})
+		take("the refresh token of the session", r.memoryOfRefresh(), trial{now: r.now})
 	}
 	doubt, rejected := r.session.Doubt(), dead.rejected
 	if !r.session.Session().RefreshToken.IsZero() {
-		rejected = r.memoryOfSending().rejected
+		rejected = r.memoryOfRefresh().rejected
 	}
 	switch {
 	case waits != "":

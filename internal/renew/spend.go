@@ -225,10 +225,9 @@ func (r *renewal) conclude(ctx context.Context, failed failures) error {
 	}
 	r.hintNoCredential()
 	stopped.Hint = r.remedy(*stopped, told.x)
-	if r.clientRefused(told) && told.verdict == refused {
-		r.hint("The credential has changed since the session was opened: check that its client is " +
-			"the one that the refresh token was issued to. If it is not, store the right one, and the " +
-			"session goes on.")
+	if told.grant.FromSession() && told.verdict == refused && r.onlySeeds() && !r.sessionFits() {
+		r.hint("The credential has changed since the session was opened. If its client is not the " +
+			"one that the refresh token was issued to, store the right one, then " + r.forceHint() + ".")
 	}
 	return stopped
 }

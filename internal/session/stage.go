@@ -125,9 +125,6 @@ type Replay struct {
 	// NeedsToken is set if there is no published token, or only one that has expired or is
 	// about to.
 	NeedsToken bool
-	// Grace is for how long the provider surely accepts a spent refresh token again; 0 if it may
-	// not.
-	Grace time.Duration
 	// Force is set if an operator asks for it.
 	Force bool
 }
@@ -136,12 +133,7 @@ type Replay struct {
 // little less than a day, because heartbeats may come early.
 const Daily = 24*time.Hour - time.Minute
 
-// graceLess is how much of the grace may have passed before the loss was noted, or may pass
-// before the next request arrives.
-const graceLess = time.Minute
-
-// MaySend reports whether the refresh token may be sent. Within the provider's grace, one more
-// sending is safe. After a lost answer, it may be sent
+// MaySend reports whether the refresh token may be sent. After a lost answer, it may be sent
 // once more before a stronger grant is used, if the provider allows that. If there is no
 // stronger grant, it may be sent when the published token is about to expire anyway, because
 // a provider that takes a replay for theft ends the published token too. After that it may
@@ -149,8 +141,6 @@ const graceLess = time.Minute
 func (d Doubt) MaySend(r Replay) bool {
 	switch {
 	case d.Sent == 0, r.Force:
-		return true
-	case d.Sent == 1 && r.Now.Sub(d.Last) < r.Grace-graceLess:
 		return true
 	case r.Stronger:
 		return r.Provider && d.Sent == 1
