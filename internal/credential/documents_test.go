@@ -140,6 +140,8 @@ func TestAStoredSessionReadsBackTheSame(t *testing.T) {
 		{"no stated end", credential.Session{RefreshToken: redact.New("rt"),
 			StartedAt: whole.StartedAt, RefreshedAt: whole.RefreshedAt, OpenedBy: "ab"},
 			`{"refresh_token":"rt","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","opened_by":"ab"}`},
+		{"opened by a seed", credential.Session{RefreshToken: whole.RefreshToken, OpenedBy: "ab", OpenedBySeed: "cd"},
+			`{"refresh_token":"rt<&>","opened_by":"ab","opened_by_seed":"cd"}`},
 		{"whole", whole, `{"refresh_token":"rt<&>","started_at":"2026-11-21T16:00:00Z","refreshed_at":"2026-11-21T16:30:00Z","expires_at":"2026-11-22T16:00:00Z","opened_by":"ab12"}`},
 	}
 	for _, tt := range tests {

@@ -17,7 +17,7 @@ const fault = `[a-z ,:]*byte \d+[A-Za-z0-9 ,:\-\\"]*`
 // document.
 var ownWords = regexp.MustCompile(`^the (credential|session|token)('s "(client_id|client_secret|refresh_token|username|password|private_key|key_id|` +
 	`access_token|token_type|authorization|expires_at|issued_at|renew_after|scope|provider|connection|api_url|` +
-	`started_at|refreshed_at|opened_by|opening_at|nonce|needs_person_at|look_after|ends_at|opening_with)")? ` +
+	`started_at|refreshed_at|opened_by|opened_by_seed|opening_at|nonce|needs_person_at|look_after|ends_at|opening_with)")? ` +
 	`(is empty|is missing|is there twice: remove one of the two|holds a NUL character, which no provider accepts: store it again as plain text, in UTF-8|is not a JSON object(: ` + fault + `)?|is not a JSON string: write it in quotes|has a date that does not exist|` +
 	`has the wrong type. Only Evertoken writes this document(: store {} in its place to have a new session opened)?)$`)
 

@@ -25,6 +25,9 @@ type Session struct {
 	// OpenedBy is the [Credential.Fingerprint] of the members that the grant which opened
 	// the session used.
 	OpenedBy string
+	// OpenedBySeed is the [Credential.Fingerprint] of the refresh token alone, if a refresh token
+	// of the credential that can be used only once opened the session.
+	OpenedBySeed string
 	// OpeningAt is set, and everything else except OpeningWith is empty, in a version that
 	// only marks that Evertoken is opening a session.
 	OpeningAt time.Time
@@ -40,6 +43,7 @@ type sessionWire struct {
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
 	EndsAt       *time.Time `json:"ends_at,omitempty"`
 	OpenedBy     string     `json:"opened_by,omitempty"`
+	OpenedBySeed string     `json:"opened_by_seed,omitempty"`
 	OpeningAt    *time.Time `json:"opening_at,omitempty"`
 	OpeningWith  string     `json:"opening_with,omitempty"`
 	Nonce        string     `json:"nonce,omitempty"`
@@ -60,7 +64,7 @@ func ParseSession(document redact.Secret) (Session, error) {
 		RefreshToken: redact.New(w.RefreshToken).Trim(),
 		StartedAt:    value(w.StartedAt), RefreshedAt: value(w.RefreshedAt),
 		ExpiresAt: value(w.ExpiresAt), EndsAt: value(w.EndsAt), OpeningAt: value(w.OpeningAt),
-		OpenedBy: w.OpenedBy, OpeningWith: w.OpeningWith,
+		OpenedBy: w.OpenedBy, OpenedBySeed: w.OpenedBySeed, OpeningWith: w.OpeningWith,
 	}
 	if !writable(s.StartedAt, s.RefreshedAt, s.ExpiresAt, s.EndsAt, s.OpeningAt) {
 		return Session{}, &Error{"session", "", notATime}
@@ -78,7 +82,8 @@ func (s Session) EncodeUnique(nonce string) redact.Secret { return s.encode(nonc
 
 func (s Session) encode(nonce string) redact.Secret {
 	w := sessionWire{
-		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, OpeningWith: s.OpeningWith, Nonce: nonce,
+		RefreshToken: s.RefreshToken.Reveal(), OpenedBy: s.OpenedBy, OpenedBySeed: s.OpenedBySeed,
+		OpeningWith: s.OpeningWith, Nonce: nonce,
 		StartedAt: pointer(s.StartedAt), RefreshedAt: pointer(s.RefreshedAt),
 		ExpiresAt: pointer(s.ExpiresAt), EndsAt: pointer(s.EndsAt), OpeningAt: pointer(s.OpeningAt),
 	}

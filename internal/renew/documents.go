@@ -45,6 +45,9 @@ func NewSession(cred credential.Credential, g exchange.Grant,
 		RefreshToken: issued.RefreshToken, StartedAt: issued.IssuedAt, RefreshedAt: issued.IssuedAt,
 		ExpiresAt: issued.RefreshExpiresAt, OpenedBy: cred.Fingerprint(g.Members...),
 	}
+	if singleUse(g) {
+		s.OpenedBySeed = cred.Fingerprint(credential.RefreshToken)
+	}
 	if g.Seed && s.RefreshToken.IsZero() { // RFC 6749 section 6: the old one stays valid
 		s.RefreshToken = cred.Get(credential.RefreshToken)
 	}

@@ -92,6 +92,9 @@ func TestASessionRecordsWhatOpenedIt(t *testing.T) {
 		want := credential.Session{
 			RefreshToken: redact.New(tt.refresh), StartedAt: t0, RefreshedAt: t0, ExpiresAt: tt.ends, OpenedBy: cred.Fingerprint(tt.opened...),
 		}
+		if tt.grant.Seed {
+			want.OpenedBySeed = cred.Fingerprint("refresh_token")
+		}
 		if diff := cmp.Diff(want, NewSession(cred, tt.grant, tt.issued), secretText); diff != "" {
 			t.Errorf("%s: NewSession (-want +got):\n%s", tt.name, diff)
 		}

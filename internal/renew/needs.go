@@ -12,8 +12,9 @@ type Reads struct{ Credential, Session bool }
 
 // Needs says, from the published token alone, what else a scheduled run must read of the
 // connection: nothing before the token's look_after, and everything after it, if there is no
-// usable token, or if a refresh ends the token before it. A probe of the token needs the credential, which says where the token may
-// be sent. A run that names the connection reads everything in any case.
+// usable token, or if a refresh ends the token before it. A probe of the token needs the
+// credential, which says where the token may be sent. A run that names the connection reads
+// everything in any case.
 //
 // It is a pure function of the job's Connection, Provider, Token, Force, Candidate, Named and
 // DryRun. every is how often a run happens.

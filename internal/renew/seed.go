@@ -11,34 +11,26 @@ import (
 // spentSeed reports whether the seed is the refresh token of the session in force, or the one
 // that opened it. Stored again with another client secret it is another credential, and still
 // the same refresh token: sending it would look like theft, and end the session
-// (RFC 9700 section 4.14.2). The version that opened the session is among the others while it
-// has the label that names its seed's session, that is until another seed is tried.
+// (RFC 9700 section 4.14.2).
 func (r *renewal) spentSeed(g exchange.Grant) bool {
 	s := r.session.Session()
 	if !singleUse(g) || s.RefreshToken.IsZero() {
 		return false
 	}
-	return r.credential.Get(credential.RefreshToken).Equal(s.RefreshToken) ||
-		s.OpenedBy == r.credential.Fingerprint(g.Members...) || r.openedBySeed(s, g)
+	return r.credential.Get(credential.RefreshToken).Equal(s.RefreshToken) || r.openedBySeed(s)
 }
 
-// openedBySeed reports whether another version of the credential opened a session with the
-// refresh token that the present one holds.
-func (r *renewal) openedBySeed(s credential.Session, g exchange.Grant) bool {
-	seed := r.credential.Get(credential.RefreshToken)
-	return slices.ContainsFunc(r.others, func(other otherCredential) bool {
-		return s.OpenedBy != "" && other.doc.Fingerprint(g.Members...) == s.OpenedBy &&
-			other.doc.Get(credential.RefreshToken).Equal(seed)
-	})
+// openedBySeed reports whether the credential's refresh token opened a session, with whatever
+// client.
+func (r *renewal) openedBySeed(s credential.Session) bool {
+	return s.OpenedBySeed != "" && s.OpenedBySeed == r.credential.Fingerprint(credential.RefreshToken)
 }
 
 // belongs reports whether a session that is stored elsewhere may be put in force again: the
 // credential fits it, or only the client beside its seed has changed since. Otherwise the spent
 // seed would be sent.
 func (r *renewal) belongs(s credential.Session) bool {
-	return r.fits(s) || slices.ContainsFunc(r.grants, func(g exchange.Grant) bool {
-		return singleUse(g) && r.openedBySeed(s, g)
-	})
+	return r.fits(s) || slices.ContainsFunc(r.grants, singleUse) && r.openedBySeed(s)
 }
 
 // labelsOfSeed are the labels of the versions of the credential that hold the same refresh

@@ -22,38 +22,54 @@ func parsed(t *testing.T, document string) credential.Credential {
 const seeded = `{"client_id":"i","client_secret":"s","refresh_token":"a"}`
 
 // A seed is spent if it is the refresh token of the session in force, or the one that opened
-// that session. No other grant is ever spent, even if an earlier version holds the same.
+// that session, with whatever client. No other grant is ever spent.
 func TestOnlyASeedOfTheSessionInForceIsSpent(t *testing.T) {
 	t.Parallel()
-	whole := seed
-	whole.Members = []string{"client_id", "client_secret", "refresh_token"}
-	const earlier = `{"client_id":"i","client_secret":"earlier","refresh_token":"a"}`
-	opened := parsed(t, earlier).Fingerprint(whole.Members...)
-	byPassword := parsed(t, both).Fingerprint(password.Members...)
+	opened, another := parsed(t, seeded).Fingerprint("refresh_token"), "another"
 	for name, tt := range map[string]struct {
 		document string
 		grant    exchange.Grant
 		refresh  string // the session's
-		openedBy string
-		other    string // another version of the credential
+		bySeed   string
 		want     bool
 	}{
-		"opened it with another client secret": {seeded, whole, "r", opened, earlier, true},
-		"is the session's own refresh token":   {seeded, whole, "a", "", "", true},
-		"opened another session":               {seeded, whole, "r", "other", earlier, false},
-		"another seed opened it": {
-			`{"client_id":"i","client_secret":"s","refresh_token":"b"}`, whole, "r", opened, earlier, false,
-		},
-		"the session has no refresh token":    {seeded, whole, "", opened, earlier, false},
-		"may be used again":                   {seeded, reusable, "a", opened, earlier, false},
-		"a password, also in another version": {both, password, "r", byPassword, both, false},
+		"opened it":                          {seeded, seed, "r", opened, true},
+		"is the session's own refresh token": {seeded, seed, "a", "", true},
+		"another seed opened it":             {seeded, seed, "r", another, false},
+		"no seed opened it":                  {seeded, seed, "r", "", false},
+		"the session has no refresh token":   {seeded, seed, "", opened, false},
+		"may be used again":                  {seeded, reusable, "a", opened, false},
+		"a password":                         {both, password, "r", opened, false},
 	} {
-		s := credential.Session{RefreshToken: redact.New(tt.refresh), OpenedBy: tt.openedBy}
-		r := holding(t, tt.document, s)
-		if tt.other != "" {
-			r.others = []otherCredential{{id: "other", doc: parsed(t, tt.other)}}
+		s := credential.Session{RefreshToken: redact.New(tt.refresh), OpenedBySeed: tt.bySeed}
+		if got := holding(t, tt.document, s).spentSeed(tt.grant); got != tt.want {
+			t.Errorf("%s: %t", name, got)
 		}
-		if got := r.spentSeed(tt.grant); got != tt.want {
+	}
+}
+
+// A session that is stored elsewhere belongs to a credential with the members that opened it,
+// or with the seed that did.
+func TestASessionBelongsToTheCredentialThatHoldsItsSeed(t *testing.T) {
+	t.Parallel()
+	bySeed := parsed(t, seeded).Fingerprint("refresh_token")
+	byPassword := parsed(t, both).Fingerprint(password.Members...)
+	for name, tt := range map[string]struct {
+		document string
+		grant    exchange.Grant
+		stored   credential.Session
+		want     bool
+	}{
+		"the same seed":                       {seeded, seed, credential.Session{OpenedBy: "x", OpenedBySeed: bySeed}, true},
+		"another seed":                        {seeded, seed, credential.Session{OpenedBy: "x", OpenedBySeed: "y"}, false},
+		"the same password":                   {both, password, credential.Session{OpenedBy: byPassword}, true},
+		"another password":                    {both, password, credential.Session{OpenedBy: "x"}, false},
+		"a password, and a session of a seed": {both, password, credential.Session{OpenedBy: "x", OpenedBySeed: bySeed}, false},
+		"may be used again":                   {seeded, reusable, credential.Session{OpenedBy: "x", OpenedBySeed: bySeed}, false},
+	} {
+		r := holding(t, tt.document, credential.Session{})
+		r.grants = []exchange.Grant{tt.grant}
+		if got := r.belongs(tt.stored); got != tt.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

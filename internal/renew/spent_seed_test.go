@@ -111,6 +111,29 @@ func TestACandidateWithTheSeedOfTheSessionIsNotSentAfterAnother(t *testing.T) {
 	}
 }
 
+// The client's secret is rotated beside the same refresh token. Then a mistyped refresh token is
+// stored and refused, and the operator moves AWSCURRENT back.
+func TestARollbackAfterARefusedSeedSendsNoSpentSeed(t *testing.T) {
+	t.Parallel()
+	w := world(t, connects["oauth2 refresh_token"])
+	w.IDP.OAuth2().Configure(func(o *fakeidp.OAuth2Options) { o.ReuseEndsAccess = true })
+	want(t, w, "issued", "")
+	seed := change(t, w, newSecret(w))["refresh_token"]
+	advance(t, w)
+	want(t, w, "issued", "")
+	right := labelled(w, cred, secrets.Current)
+	change(t, w, func(m map[string]string) { m["refresh_token"] = "canary-typo" })
+	advance(t, w)
+	want(t, w, "issued", "uses the old one while it works")
+	moveCurrent(t, w, cred, right)
+	w.IDP.ResetRequests()
+	ticks(w, 12*3)
+	if n := sends(w)[seed]; n != 0 {
+		t.Errorf("the spent refresh token was sent %d times", n)
+	}
+	alive(t, w, name)
+}
+
 // An operator stores the session's own refresh token as the credential's: it is sent as the
 // session's, and not a second time as a seed.
 func TestTheSessionsRefreshTokenStoredAsASeedIsNoSeed(t *testing.T) {

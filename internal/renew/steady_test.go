@@ -135,8 +135,7 @@ func TestATokenThatWasNotPublishedIsRenewedBeforeItDies(t *testing.T) {
 			if e.Outcome == "issued" {
 				break
 			}
-			if refused++; refused == 1 {
-			}
+			refused++
 		}
 	}
 }
