@@ -115,6 +115,7 @@ func TestNoExchangeBeginsInAPauseOrWithoutTime(t *testing.T) {
 // rotation schedule nothing is in progress.
 func TestARotationInProgressDelaysARun(t *testing.T) {
 	t.Parallel()
+	pending := map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}
 	for name, tt := range map[string]struct {
 		labels  map[string][]string
 		enabled bool
@@ -122,17 +123,23 @@ func TestARotationInProgressDelaysARun(t *testing.T) {
 		waits   bool
 		told    bool
 	}{
-		"in progress":            {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true, nil, true, false},
-		"no schedule":            {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, false, nil, false, false},
+		"in progress":            {pending, true, nil, true, false},
+		"no schedule":            {pending, false, nil, false, false},
 		"ended":                  {map[string][]string{"a": {secrets.Current, secrets.Pending}}, true, nil, false, false},
 		"none":                   {map[string][]string{"a": {secrets.Current}}, true, nil, false, false},
-		"in an emergency":        {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true, func(r *renewal) { r.decision.Emergency = true }, false, true},
-		"the refresh token ends": {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true, func(r *renewal) { r.decision.Reason = reasonRefreshEnding }, false, true},
-		"less than a heartbeat before what was promised": {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true,
+		"in an emergency":        {pending, true, func(r *renewal) { r.decision.Emergency = true }, false, true},
+		"the refresh token ends": {pending, true, func(r *renewal) { r.decision.Reason = reasonRefreshEnding }, false, true},
+		"less than a heartbeat before what was promised": {pending, true,
 			func(r *renewal) { r.now = r.token.ExpiresAt.Add(-r.facts().minRemaining() - r.Every + 1) }, false, true},
-		"a heartbeat before what was promised": {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true,
+		"a heartbeat before what was promised": {pending, true,
 			func(r *renewal) { r.now = r.token.ExpiresAt.Add(-r.facts().minRemaining() - r.Every) }, true, false},
-		"no token": {map[string][]string{"a": {secrets.Current}, "b": {secrets.Pending}}, true, func(r *renewal) { r.token = nil }, true, false},
+		"no token": {pending, true, func(r *renewal) { r.token = nil }, true, false},
+		"a refresh has ended the token": {pending, true,
+			func(r *renewal) { r.decision.Unpublished, r.traits.RenewLate = true, true }, false, true},
+		"a session without its token, and the published one lives": {pending, true,
+			func(r *renewal) { r.decision.Unpublished = true }, true, false},
+		"a refresh would end the token": {pending, true,
+			func(r *renewal) { r.traits.RenewLate = true }, true, false},
 	} {
 		w := newStored(t, credential.Session{})
 		if tt.change != nil {
