@@ -170,7 +170,8 @@ func TestAnyErrorIsReportedAsAnExchangeError(t *testing.T) {
 	}
 }
 
-// If the token's life is not known, the refusal says so.
+// If the token's life is not known, the refusal says so. A run soon after another is told when
+// the connection is renewed anyway.
 func TestARefusalForTooManyVersionsTellsTheLife(t *testing.T) {
 	t.Parallel()
 	r := holding(t, both, credential.Session{})
@@ -188,8 +189,13 @@ func TestARefusalForTooManyVersionsTellsTheLife(t *testing.T) {
 			t.Error(got.Reason, got.Hint)
 		}
 	}
+	r.decision.WithinFloor = true
+	if got := r.used("token", 90); !strings.HasPrefix(got.Hint, "The connection was renewed less than 15 m") {
+		t.Error(got.Hint)
+	}
 	r.token = nil
-	if got := r.used("token", 97); !strings.Contains(got.Reason, "the token's life is unknown") {
-		t.Error(got.Reason)
+	if got := r.used("token", 97); !strings.Contains(got.Reason, "the token's life is unknown") ||
+		!strings.HasPrefix(got.Hint, "A secret takes one version in 15 minutes. ") {
+		t.Error(got.Reason, got.Hint)
 	}
 }
