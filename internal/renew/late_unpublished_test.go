@@ -56,9 +56,8 @@ func TestARotationThatCouldNotKeepALateToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.AWS.ClearFaults()
-	p, _ := w.Token(name)
 	ticks(w, 12*6)
-	p, _ = w.Token(name)
+	p, _ := w.Token(name)
 	if !w.IDP.Accepts("oauth2", p.AccessToken.Reveal()) {
 		t.Errorf("six hours later applications still read a dead token that says it lives until %s", p.ExpiresAt)
 	}
