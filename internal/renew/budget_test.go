@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"evertoken/internal/credential"
 	"evertoken/internal/exchange"
 	fakeaws "evertoken/internal/fake/aws"
 	"evertoken/internal/redact"
@@ -135,6 +136,59 @@ func TestOnlyATokenThatIsDueWaitsForRoom(t *testing.T) {
 			token: &TokenTimes{end.Add(-30 * m), end}, session: &session.Keeper{}}
 		err := r.checkBudget(t.Context(), tt.document, described)
 		if (err != nil) != tt.waits || tt.waits && asStopped(err).Outcome != Fresh {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// Runs store sessions and cannot publish a token of them. From a number of versions on, only a run
+// after the floor, or one that an operator forces, stores another session.
+func TestRunsThatCannotPublishLeaveRoom(t *testing.T) {
+	t.Parallel()
+	clock := t0
+	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
+	server.CreateSecret("evertoken/c1/session", nil, nil)
+	for range stuckBudget {
+		if err := store.Put(t.Context(), "evertoken/c1/session", secrets.FreshID(), redact.New("{}")); err != nil {
+			t.Fatal(err)
+		}
+		clock = clock.Add(m)
+	}
+	described, err := store.Describe(t.Context(), "evertoken/c1/session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := &TokenTimes{t0, t0.Add(h)}
+	soon := Decision{WithinFloor: true, Unpublished: true}
+	for _, tt := range []struct {
+		name     string
+		d        Decision
+		token    *TokenTimes
+		document string
+		forced   bool
+		versions int
+		waits    bool
+	}{
+		{"an older token is published", soon, published, "session", false, stuckBudget, true},
+		{"no token is published", Decision{WithinFloor: true}, nil, "session", false, stuckBudget, true},
+		{"with room", soon, published, "session", false, stuckBudget - 1, false},
+		{"forced", soon, published, "session", true, stuckBudget, false},
+		{"after the floor", Decision{Unpublished: true}, published, "session", false, stuckBudget, false},
+		{"the token's secret", soon, published, "token", false, stuckBudget, false},
+		{"its token is published", Decision{WithinFloor: true}, published, "session", false, stuckBudget, false},
+	} {
+		r := &renewal{Engine: &Engine{Secrets: store}, decision: tt.d, token: tt.token,
+			now: t0.Add(12*h + time.Duration(stuckBudget-tt.versions)*m - m/2), session: &session.Keeper{}}
+		r.job.Force = tt.forced
+		stored := credential.Session{RefreshToken: redact.New("r"), RefreshedAt: t0}
+		r.session.Use(secrets.Version{Value: stored.Encode()})
+		err := r.checkBudget(t.Context(), tt.document, described)
+		if (err != nil) != tt.waits || tt.waits && !strings.Contains(err.Error(), "52 versions younger than 12 hours") {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
