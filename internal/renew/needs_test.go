@@ -59,3 +59,32 @@ func TestAnIdleRunReadsOnlyTheToken(t *testing.T) {
 		}
 	}
 }
+
+// Before look_after everything is read only for an operator, and where a refresh may have ended the
+// token.
+func TestWhatIsReadBeforeLookAfter(t *testing.T) {
+	t.Parallel()
+	token := credential.Token{AccessToken: redact.New("at"), Connection: "c", IssuedAt: t0,
+		ExpiresAt: t0.Add(h), LookAfter: t0.Add(30 * m)}
+	nothing, everything := Reads{}, Reads{Credential: true, Session: true}
+	for name, tt := range map[string]struct {
+		job     Job
+		session exchange.SessionUse
+		late    bool
+		want    Reads
+	}{
+		"a heartbeat":                 {Job{}, exchange.RequiredSession, false, nothing},
+		"forced":                      {Job{Force: true}, exchange.RequiredSession, false, everything},
+		"a candidate":                 {Job{Candidate: true}, exchange.RequiredSession, false, everything},
+		"a dry run":                   {Job{DryRun: true}, exchange.RequiredSession, false, everything},
+		"a dry run, without sessions": {Job{DryRun: true}, exchange.NoSession, false, Reads{Credential: true}},
+		"a refresh ends the token":    {Job{}, exchange.OptionalSession, true, everything},
+		"a new token ends the old, and no session": {Job{}, exchange.NoSession, true, nothing},
+	} {
+		tt.job.Connection = connection.Connection{Name: "c"}
+		tt.job.Provider = keeps{traits: exchange.Traits{Session: tt.session, RenewLate: tt.late}}
+		if got := needs(tt.job, &token, 5*m, t0.Add(m)); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
