@@ -325,3 +325,29 @@ func TestALabelHoldsWholeSentencesOfAHint(t *testing.T) {
 		}
 	}
 }
+
+// Of the labels about passwords on versions that are not in use the newest stay. Other labels, and
+// those on versions in use, are not counted.
+func TestTheOldestLabelsAboutPasswordsGo(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 11, 16, 0, 0, 0, time.UTC)
+	old := "EVERTOKEN_REJECTED_20250101_"
+	versions := map[string][]string{
+		"current":  {secrets.Current, old + "password_0000000a"},
+		"previous": {old + "password_0000000b", secrets.Previous},
+		"seed":     {old + "client_credentials_0000000c", "EVERTOKEN_SEED_0000000000000001"},
+		"unclear":  {unsureLabel(1, at, "token_0000000d")},
+	}
+	for i := range mostRejected - 1 {
+		versions[fmt.Sprint(i)] = []string{fmt.Sprintf("EVERTOKEN_REJECTED_2026111%d_password_0000000%d", i, i)}
+	}
+	if got := longPast(versions); len(got) > 0 {
+		t.Errorf("of as many as may stay %q go", got)
+	}
+	versions["new"] = []string{"EVERTOKEN_REJECTED_20261117_password_00000007", unsureLabel(1, at.Add(10*24*h), "token_0000000e")}
+	versions["last"] = []string{"EVERTOKEN_REJECTED_20261118_password_00000008"}
+	want := []string{unsureLabel(1, at, "token_0000000d"), versions["1"][0], versions["0"][0]}
+	if diff := cmp.Diff(want, longPast(versions)); diff != "" {
+		t.Errorf("the labels that go (-want +got):\n%s", diff)
+	}
+}
