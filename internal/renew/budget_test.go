@@ -82,6 +82,15 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 		}
 	}
 
+	for versions, refused := range map[int]bool{earlyBudget: false, lateBudget - 1: false, lateBudget: true} {
+		r := &renewal{Engine: &Engine{Secrets: store}, now: when(versions), token: token,
+			decision: Decision{WithinFloor: true}, session: &session.Keeper{}}
+		r.job.Candidate = true
+		if err := r.checkBudget(t.Context(), "token secret", described); (err != nil) != refused {
+			t.Errorf("a candidate, %d versions: %v", versions, err)
+		}
+	}
+
 	server.Inject(&fakeaws.Fault{Operation: "ListSecretVersionIds", Kind: fakeaws.Refuse,
 		Code: "AccessDeniedException"})
 	r := &renewal{Engine: &Engine{Secrets: store}, now: t0, decision: Decision{Late: true}, session: &session.Keeper{}}
@@ -188,7 +197,8 @@ func TestRunsThatCannotPublishLeaveRoom(t *testing.T) {
 		stored := credential.Session{RefreshToken: redact.New("r"), RefreshedAt: t0}
 		r.session.Use(secrets.Version{Value: stored.Encode()})
 		err := r.checkBudget(t.Context(), tt.document, described)
-		if (err != nil) != tt.waits || tt.waits && !strings.Contains(err.Error(), "52 versions younger than 12 hours") {
+		if (err != nil) != tt.waits ||
+			tt.waits && !strings.Contains(err.Error(), "52 versions younger than 12 hours") {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
