@@ -14,7 +14,7 @@ import (
 // logs in every 13 days. No application ever reads an expired token.
 func TestWeeksOfApiaxExpireNoToken(t *testing.T) {
 	t.Parallel()
-	days, realms := 16, []bool{true} // whether a refresh token dies by being used
+	days, realms := 14, []bool{true} // whether a refresh token dies by being used
 	if soak() {
 		days, realms = 60, append(realms, false)
 	}
