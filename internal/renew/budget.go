@@ -42,7 +42,11 @@ const (
 // one per floor is written.
 func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.Description) error {
 	since := func(age time.Duration) (int, error) {
-		return r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-age))
+		n, err := r.Secrets.VersionsSince(ctx, d.ARN, r.now.Add(-age))
+		if err != nil {
+			return 0, r.awsFailure(document, d.Name, err)
+		}
+		return n, nil
 	}
 	// An earlier run stored a session, and there is no token of it.
 	stored := !r.session.Session().RefreshedAt.IsZero()
@@ -54,7 +58,7 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 	case within && unpublished && document == "session" && !r.overrides():
 		n, err := since(halfDay)
 		if err != nil {
-			return r.awsFailure(document, d.Name, err)
+			return err
 		}
 		if n >= stuckBudget {
 			return r.stuck(n)
@@ -71,7 +75,7 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 	case r.decision.Often && r.decision.Reason == reasonDue && (document == "session") == r.claims():
 		n, err := since(halfDay)
 		if err != nil {
-			return r.awsFailure(document, d.Name, err)
+			return err
 		}
 		return r.paced(document, n)
 	default:
@@ -79,7 +83,7 @@ func (r *renewal) checkBudget(ctx context.Context, document string, d secrets.De
 	}
 	n, err := since(day)
 	if err != nil {
-		return r.awsFailure(document, d.Name, err)
+		return err
 	}
 	if n >= budget {
 		return r.used(document, n)
@@ -93,12 +97,13 @@ func (r *renewal) stuck(versions int) error {
 	return &Stopped{Failed, exchange.Transient,
 		fmt.Sprintf("the session has %d versions younger than 12 hours, because runs renewed it and "+
 			"could not publish its token; Evertoken tries again every 15 minutes", versions),
-		"Correct what the answers of the tries name. To try at once, " + r.forceHint() + "."}
+		"The answers of those tries say why: see the function's log. Once the cause is mended, " +
+			r.forceHint() + "."}
 }
 
 // paced lets a token wait that is due, if its secret has been written more often than once per
-// floor, as long as the next run is in time for the promise. Of the connection's two secrets only one
-// is counted, because each renewal writes both.
+// floor, as long as the next run is in time for the promise. Of the connection's two secrets
+// only one is counted, because each renewal writes both.
 func (r *renewal) paced(document string, versions int) error {
 	near := r.token.ExpiresAt.Sub(r.now) < r.facts().minRemaining()+r.Every
 	if versions < halfDayBudget || near {

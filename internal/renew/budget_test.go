@@ -15,10 +15,11 @@ import (
 	"evertoken/internal/session"
 )
 
-// TestNoVersionIsWrittenThatWouldUseUpTheLimit checks for a secret with so many versions
-// younger than a day whether one more may be written.
-func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
-	t.Parallel()
+// filled is a secret with so many versions: the first at t0, and one a minute.
+func filled(t *testing.T, name string, versions int) (*fakeaws.Server, *secrets.Store,
+	secrets.Description,
+) {
+	t.Helper()
 	clock := t0
 	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
 	if err != nil {
@@ -26,9 +27,8 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
-	const name = "evertoken/c1/token"
 	server.CreateSecret(name, nil, nil)
-	for range fullBudget {
+	for range versions {
 		if err := store.Put(t.Context(), name, secrets.FreshID(), redact.New("{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +38,14 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server, store, described
+}
+
+// TestNoVersionIsWrittenThatWouldUseUpTheLimit checks for a secret with so many versions
+// younger than a day whether one more may be written.
+func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
+	t.Parallel()
+	server, store, described := filled(t, "evertoken/c1/token", fullBudget)
 	// when is the time at which so many of them are younger than a day.
 	when := func(versions int) time.Time {
 		return t0.Add(24*h + time.Duration(fullBudget-versions)*m - m/2)
@@ -104,24 +112,7 @@ func TestNoVersionIsWrittenThatWouldUseUpTheLimit(t *testing.T) {
 // that an operator forces does not.
 func TestOnlyATokenThatIsDueWaitsForRoom(t *testing.T) {
 	t.Parallel()
-	clock := t0
-	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
-	server.CreateSecret("evertoken/c1/token", nil, nil)
-	for range halfDayBudget {
-		if err := store.Put(t.Context(), "evertoken/c1/token", secrets.FreshID(), redact.New("{}")); err != nil {
-			t.Fatal(err)
-		}
-		clock = clock.Add(m)
-	}
-	described, err := store.Describe(t.Context(), "evertoken/c1/token")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, store, described := filled(t, "evertoken/c1/token", halfDayBudget)
 	for _, tt := range []struct {
 		name     string
 		d        Decision
@@ -154,24 +145,7 @@ func TestOnlyATokenThatIsDueWaitsForRoom(t *testing.T) {
 // after the floor, or one that an operator forces, stores another session.
 func TestRunsThatCannotPublishLeaveRoom(t *testing.T) {
 	t.Parallel()
-	clock := t0
-	server, err := fakeaws.New(fakeaws.Options{Now: func() time.Time { return clock }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	store := secrets.NewStore(secretsmanager.NewFromConfig(server.AWSConfig()), nil)
-	server.CreateSecret("evertoken/c1/session", nil, nil)
-	for range stuckBudget {
-		if err := store.Put(t.Context(), "evertoken/c1/session", secrets.FreshID(), redact.New("{}")); err != nil {
-			t.Fatal(err)
-		}
-		clock = clock.Add(m)
-	}
-	described, err := store.Describe(t.Context(), "evertoken/c1/session")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, store, described := filled(t, "evertoken/c1/session", stuckBudget)
 	published := &TokenTimes{t0, t0.Add(h)}
 	soon := Decision{WithinFloor: true, Unpublished: true}
 	for _, tt := range []struct {

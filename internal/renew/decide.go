@@ -129,7 +129,7 @@ func Decide(f Facts) Decision {
 		d.Due, d.Reason = true, reasonForced
 	case f.Revoked:
 		d.Due, d.Reason = true, reasonRevoked
-	case d.Unpublished && f.Traits.RenewLate && (!d.Due || f.ByRotation):
+	case d.Unpublished && f.Traits.RenewLate && (!d.Due || f.ByRotation): // a refresh ended it
 		d.Due, d.Reason = true, reasonUnpublished
 	case f.ByRotation && !d.Emergency && d.Reason != reasonRefreshEnding:
 		d.Due, d.Reason = false, reasonRotation

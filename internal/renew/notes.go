@@ -209,8 +209,8 @@ func (m memory) next() time.Time {
 	return at
 }
 
-// stale reports whether a day has passed in which it might have been sent again and was not.
-// Something else has worked since, so a new unclear answer is the first in a row.
+// stale reports whether a day has passed in which it might have been sent again and was not,
+// because nothing of the kind was needed. A new unclear answer is then the first in a row.
 func (m memory) stale(now time.Time) bool { return m.next().Add(day).Before(now) }
 
 // allows reports whether a run may send it unforced.

@@ -158,6 +158,9 @@ func (q *quarter) daily() {
 	for _, r := range q.applications {
 		for _, document := range []string{"credential", "session", "token"} {
 			name := "evertoken/" + r.name + "/" + document
+			if n := q.w.AWS.VersionsYoungerThan(name, 24*time.Hour); n >= 100 {
+				q.errorf("%d versions of %s in a day", n, name)
+			}
 			if n := len(labelsOf(q.w.AWS.Secret(name))); n > 15 {
 				q.errorf("%d labels on %s", n, name)
 			}
